@@ -1,0 +1,32 @@
+// Package dhcp is a DHCPv4 client for one card (RFC 2131), with conflict detection (RFC 5227).
+//
+// It never touches the kernel's configuration: it reports leases, and the caller decides what
+// becomes of them. Of what a server offers only address, router, MTU and routes are kept.
+package dhcp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Infinite is the lease time of a lease that never ends (RFC 2131 section 3.3).
+const Infinite = time.Duration(1<<63 - 1)
+
+// Lease is what a server granted, checked and in canonical form.
+type Lease struct {
+	Addr    netip.Prefix  // the address with the length of its subnet (option 1)
+	Router  netip.Addr    // invalid when the server named none that is usable (options 3 and 121)
+	MTU     int           // bytes (option 26); 0 when the server gave none, or one outside 576…65535
+	Routes  []Route       // classless static routes without the default (option 121, RFC 3442)
+	Server  netip.Addr    // server identifier (option 54)
+	Start   time.Time     // when the request was sent that was acknowledged (RFC 2131 section 4.4.1)
+	Renew   time.Duration // T1 after Start
+	Rebind  time.Duration // T2 after Start
+	Expires time.Duration // end of the lease after Start, or Infinite
+}
+
+// Route is a classless static route of a lease.
+type Route struct {
+	Dst netip.Prefix
+	Via netip.Addr // 0.0.0.0: on the link
+}

@@ -1,0 +1,109 @@
+// Package metadata asks a cloud's instance metadata what it knows of a network card.
+//
+// The metadata is neither trusted nor punctual: every value is parsed, masked and bounded, and
+// "there is none" is never mixed up with "it could not be asked".
+package metadata
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Status says which of its three answers the metadata gave for one key.
+type Status uint8
+
+// The three answers. The zero value is the one that must never change anything.
+const (
+	Unavailable Status = iota // could not be asked: 5xx, 429, time-out, reset, an HTML page
+	Absent                    // the cloud says that there is none
+	Present                   // the cloud gave a value
+)
+
+func (s Status) String() string {
+	return [...]string{"unavailable", "absent", "present"}[s]
+}
+
+// Answer is what the metadata said for one key that may be missing.
+type Answer[T any] struct {
+	Status Status
+	Value  T // meaningful only when Status is Present
+}
+
+// Is returns the answer that carries v.
+func Is[T any](v T) Answer[T] { return Answer[T]{Status: Present, Value: v} }
+
+// None returns the answer of a cloud that says there is none.
+func None[T any]() Answer[T] { return Answer[T]{Status: Absent} }
+
+// Interface is what the cloud says of one network card (on EC2: one ENI). Values are canonical:
+// prefixes are masked, addresses are unicast and lie in a subnet of the card, lists hold no value
+// twice and keep the cloud's order, in which the first address of a family is the primary one.
+type Interface struct {
+	MAC          MAC
+	ID           string // "eni-…"; empty when the cloud gives none
+	NetworkCard  int    // 0 to 99
+	DeviceNumber int    // 0 to 99
+	Primary      bool   // the card that the instance was started with
+	Addrs4       Answer[[]netip.Addr]
+	Addrs6       Answer[[]netip.Addr]
+	Subnets4     Answer[[]netip.Prefix]
+	Subnets6     Answer[[]netip.Prefix]
+	Prefixes4    Answer[[]netip.Prefix] // delegated to the card
+	Prefixes6    Answer[[]netip.Prefix]
+	Gateway4     netip.Addr // invalid unless the cloud names one (EC2 does not)
+	Problems     []error    // values that were refused, and why; the rest holds all the same
+}
+
+// N is the number that the card's routing table and rules are derived from: 100 × network card +
+// device number, so that it does not change when another card comes or goes.
+func (i Interface) N() int { return 100*i.NetworkCard + i.DeviceNumber }
+
+// What a caller branches on. Everything else that goes wrong is ErrUnavailable.
+var (
+	// ErrUnavailable: no reading could be had now; ask again later and change nothing.
+	ErrUnavailable = errors.New("metadata unavailable")
+	// ErrDisabled: the metadata service is switched off for this instance (403); asking on is pointless.
+	ErrDisabled = errors.New("metadata switched off")
+	// ErrNotReady: the cloud is still publishing this card; ask again soon and change nothing.
+	ErrNotReady = errors.New("metadata not ready")
+	// ErrUnknownMAC: the cloud answered, and it lists no card with this MAC (yet).
+	ErrUnknownMAC = errors.New("MAC unknown to the cloud")
+)
+
+// MAC is an EUI-48 hardware address. Unlike net.HardwareAddr it can be compared and be a map key.
+type MAC [6]byte
+
+// ParseMAC reads a MAC in any spelling that a cloud uses: colons, dashes, dots or nothing between
+// the digits, in either case.
+func ParseMAC(s string) (MAC, error) {
+	var m MAC
+	digits := strings.NewReplacer(":", "", "-", "", ".", "").Replace(s)
+	if len(digits) != 12 || len(s) > 17 {
+		return m, fmt.Errorf("%.40q is not a MAC address", s)
+	}
+	for i := range m {
+		b, err := strconv.ParseUint(digits[2*i:2*i+2], 16, 8)
+		if err != nil {
+			return MAC{}, fmt.Errorf("%.40q is not a MAC address", s)
+		}
+		m[i] = byte(b)
+	}
+	return m, nil
+}
+
+// String writes the MAC the way that Linux and EC2 do: six lower-case pairs with colons.
+func (m MAC) String() string {
+	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
+}
+
+// MarshalText makes a MAC readable in JSON.
+func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (m *MAC) UnmarshalText(b []byte) (err error) {
+	*m, err = ParseMAC(string(b))
+	return err
+}

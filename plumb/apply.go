@@ -1,0 +1,212 @@
+package plumb
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Apply carries the plan out, in order, and returns the operations that took effect. It goes on
+// after a failure, since one refused route is no reason to leave the other addresses dead, and
+// joins the errors.
+func (l *Link) Apply(p Plan, have Snapshot) (done Plan, err error) {
+	var errs []error
+	for _, o := range p {
+		if err := l.apply(o, have); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", o, err))
+			continue
+		}
+		done = append(done, o)
+	}
+	return done, errors.Join(errs...)
+}
+
+func (l *Link) apply(o Op, have Snapshot) error {
+	switch x := o.obj.(type) {
+	case Addr:
+		return l.applyAddr(o.Verb, x, have)
+	case Route:
+		return l.applyRoute(o.Verb, x, have.Index)
+	case Rule:
+		return l.applyRule(o.Verb, x)
+	case altName:
+		return l.applyAltName(o.Verb, string(x), have.Index)
+	case linkUp:
+		return l.setUp(have.Index, bool(x))
+	case linkMTU:
+		return l.setLink(have.Index, attr32(unix.IFLA_MTU, uint32(x)))
+	case linkGroup:
+		return l.setLink(x.Index, attr32(unix.IFLA_GROUP, x.Group))
+	}
+	return errors.New("unknown operation")
+}
+
+// settled makes success of what the kernel says when an object is there already, or gone already.
+func settled(v Verb, err error) error {
+	switch {
+	case v == Add && errors.Is(err, unix.EEXIST):
+		return nil
+	case v == Del && (errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV)):
+		return nil
+	}
+	return err
+}
+
+func (l *Link) applyAddr(v Verb, a Addr, have Snapshot) error {
+	ip := a.Prefix.Addr()
+	msg := nl.NewIfAddrmsg(familyOf(ip))
+	msg.Index, msg.Prefixlen = uint32(have.Index), uint8(a.Prefix.Bits())
+	local := attrIP(unix.IFA_LOCAL, ip)
+	if v == Del {
+		return l.keepingSecondaries(a, have, func() error {
+			return settled(v, l.rt.do(unix.RTM_DELADDR, 0, msg, local))
+		})
+	}
+	// The cloud granted the address, so nobody else has it: no detection that would keep it unusable.
+	flags := uint32(unix.IFA_F_NOPREFIXROUTE)
+	if ip.Is6() {
+		flags |= unix.IFA_F_NODAD
+	}
+	data := []nl.NetlinkRequestData{msg, local, attrIP(unix.IFA_ADDRESS, ip), attr32(unix.IFA_FLAGS, flags), attr32(unix.IFA_RT_PRIORITY, addrMetric)}
+	if bits := a.Prefix.Bits(); ip.Is4() && bits < 31 {
+		data = append(data, attrIP(unix.IFA_BROADCAST, broadcast(a.Prefix)))
+	}
+	if !l.onlyMetric {
+		data = append(data, nl.NewRtAttr(attrProto, nl.Uint8Attr(Protocol)))
+	}
+	return settled(v, l.rt.do(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, data...))
+}
+
+// keepingSecondaries runs del with the card's promote_secondaries on, when somebody else's address
+// lies in the same subnet: without it, the kernel drops those too when a primary address goes. The
+// setting is made through rtnetlink, because /proc/sys is read-only in a hardened unit.
+func (l *Link) keepingSecondaries(a Addr, have Snapshot, del func() error) error {
+	if have.promote || !sharesSubnet(a, have.Addrs) {
+		return del()
+	}
+	if err := l.setPromote(have.Index, 1); err != nil {
+		return fmt.Errorf("keep the other addresses of %s: %w", a.Prefix.Masked(), err)
+	}
+	return errors.Join(del(), l.setPromote(have.Index, 0))
+}
+
+// broadcast is the subnet's last address, which ip(8) and every DHCP client set too.
+func broadcast(p netip.Prefix) netip.Addr {
+	b := p.Addr().As4()
+	host := uint32(1)<<(32-p.Bits()) - 1
+	binary.BigEndian.PutUint32(b[:], binary.BigEndian.Uint32(b[:])|host)
+	return netip.AddrFrom4(b)
+}
+
+func sharesSubnet(a Addr, all []Addr) bool {
+	for _, b := range all {
+		if a.Prefix.Addr().Is4() && b.Prefix != a.Prefix && b.Prefix.Masked() == a.Prefix.Masked() {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *Link) setPromote(index int, v uint32) error {
+	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
+	conf := spec.AddRtAttr(unix.AF_INET, nil).AddRtAttr(1, nil) // IFLA_INET_CONF
+	conf.AddRtAttr(devconfPromote, nl.Uint32Attr(v))
+	return l.setLink(index, spec)
+}
+
+func (l *Link) applyRoute(v Verb, r Route, index int) error {
+	msg := &nl.RtMsg{}
+	msg.Family, msg.Dst_len = uint8(familyOf(r.Dst.Addr())), uint8(r.Dst.Bits())
+	msg.Protocol, msg.Type, msg.Scope = Protocol, unix.RTN_UNICAST, r.Scope
+	if r.OnLink {
+		msg.Flags |= unix.RTNH_F_ONLINK
+	}
+	data := []nl.NetlinkRequestData{msg, attr32(unix.RTA_TABLE, r.Table), attr32(unix.RTA_OIF, uint32(index))}
+	if !r.isDefault() {
+		data = append(data, attrIP(unix.RTA_DST, r.Dst.Addr()))
+	}
+	if r.Metric != 0 {
+		data = append(data, attr32(unix.RTA_PRIORITY, r.Metric))
+	}
+	data = append(data, viaAttrs(r)...)
+	switch v {
+	case Del:
+		return settled(v, l.rt.do(unix.RTM_DELROUTE, 0, data...))
+	case Set:
+		return l.rt.do(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, data...)
+	}
+	return settled(v, l.rt.do(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, data...))
+}
+
+func viaAttrs(r Route) (data []nl.NetlinkRequestData) {
+	if r.Via.IsValid() {
+		if r.Via.Is4() == r.Dst.Addr().Is4() {
+			data = append(data, attrIP(unix.RTA_GATEWAY, r.Via))
+		} else { // struct rtvia: the family, then the address
+			data = append(data, nl.NewRtAttr(unix.RTA_VIA, append(nl.Uint16Attr(uint16(familyOf(r.Via))), r.Via.AsSlice()...)))
+		}
+	}
+	if r.Src.IsValid() {
+		data = append(data, attrIP(unix.RTA_PREFSRC, r.Src))
+	}
+	if r.MTU != 0 {
+		metrics := nl.NewRtAttr(unix.RTA_METRICS, nil)
+		metrics.AddRtAttr(unix.RTAX_MTU, nl.Uint32Attr(r.MTU))
+		data = append(data, metrics)
+	}
+	return data
+}
+
+func (l *Link) applyRule(v Verb, r Rule) error {
+	return settled(v, l.rt.rule(v, r))
+}
+
+func (s *socket) rule(v Verb, r Rule) error {
+	msg := &nl.RtMsg{}
+	msg.Family, msg.Src_len, msg.Type = uint8(familyOf(r.From.Addr())), uint8(r.From.Bits()), unix.RTN_UNICAST
+	data := []nl.NetlinkRequestData{
+		msg,
+		attrIP(nl.FRA_SRC, r.From.Addr()),
+		attr32(nl.FRA_PRIORITY, r.Pref),
+		attr32(nl.FRA_TABLE, r.Table),
+		nl.NewRtAttr(nl.FRA_PROTOCOL, nl.Uint8Attr(Protocol)),
+	}
+	if r.Guard {
+		data = append(data, attr32(nl.FRA_SUPPRESS_PREFIXLEN, 0), attr32(nl.FRA_SUPPRESS_IFGROUP, Group))
+	}
+	if v == Del {
+		return s.do(unix.RTM_DELRULE, 0, data...)
+	}
+	return s.do(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, data...)
+}
+
+func (l *Link) setLink(index int, data ...nl.NetlinkRequestData) error {
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(index)
+	return l.rt.do(unix.RTM_SETLINK, 0, append([]nl.NetlinkRequestData{msg}, data...)...)
+}
+
+func (l *Link) setUp(index int, up bool) error {
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index, msg.Change = int32(index), unix.IFF_UP
+	if up {
+		msg.Flags = unix.IFF_UP
+	}
+	return l.rt.do(unix.RTM_SETLINK, 0, msg)
+}
+
+func (l *Link) applyAltName(v Verb, name string, index int) error {
+	kind, flags := unix.RTM_NEWLINKPROP, unix.NLM_F_EXCL|unix.NLM_F_CREATE|unix.NLM_F_APPEND
+	if v == Del {
+		kind, flags = unix.RTM_DELLINKPROP, 0
+	}
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(index)
+	list := nl.NewRtAttr(unix.IFLA_PROP_LIST|unix.NLA_F_NESTED, nil)
+	list.AddRtAttr(unix.IFLA_ALT_IFNAME, nl.ZeroTerminated(name))
+	return settled(v, l.rt.do(kind, flags, msg, list))
+}

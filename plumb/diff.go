@@ -1,0 +1,187 @@
+package plumb
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+)
+
+// Verb is what an Op does with its object.
+type Verb byte
+
+// The verbs, as they stand at the start of an operation's text.
+const (
+	Add Verb = '+'
+	Del Verb = '-'
+	Set Verb = '~' // change in place
+)
+
+// Op is one change of the kernel. Its text is the log line, the dry run and the golden file.
+type Op struct {
+	Verb Verb
+	dev  string // name of the card, for the text
+	obj  any    // Addr, Route, Rule, AltName, linkUp, linkMTU, linkGroup
+}
+
+type (
+	altName   string
+	linkUp    bool
+	linkMTU   int
+	linkGroup IfGroup
+)
+
+// Plan is what has to be done, in order. An empty one means converged.
+type Plan []Op
+
+// Diff says how to get from have to want. Only objects with our mark are ever deleted or changed;
+// one of somebody else's that does the same job as a wanted one is as good as ours.
+//
+// Additions come before deletions, so that an address or a route that moves is never missing; link
+// attributes come first because the kernel refuses routes through a card that is down; rules follow
+// the routes they lead to, and leave before them.
+func Diff(have, want State) Plan {
+	p := diffLink(have, want)
+	join, leave := diffGroups(have, want)
+	p = append(p, join...)
+	addAddrs, delAddrs := diffAddrs(have, want)
+	addRoutes, delRoutes := diffRoutes(have, want)
+	addRules, delRules := diffRules(have, want)
+	for _, ops := range []Plan{addAddrs, addRoutes, addRules, delRules, delRoutes, delAddrs, leave, diffNames(have, want)} {
+		p = append(p, ops...)
+	}
+	if have.Link.Up && !want.Link.Up {
+		p = append(p, Op{Set, want.Name, linkUp(false)})
+	}
+	return p
+}
+
+func diffLink(have, want State) (p Plan) {
+	set := func(obj any) { p = append(p, Op{Set, want.Name, obj}) }
+	if have.Link.MTU != want.Link.MTU {
+		set(linkMTU(want.Link.MTU))
+	}
+	if !have.Link.Up && want.Link.Up {
+		set(linkUp(true))
+	}
+	return p
+}
+
+// diffGroups: cards join our group before a guard rule asks for it, and leave it after the last.
+func diffGroups(have, want State) (join, leave Plan) {
+	had := map[int]uint32{have.Index: have.Link.Group}
+	for _, g := range have.Groups {
+		had[g.Index] = g.Group
+	}
+	for _, g := range append([]IfGroup{{want.Name, want.Index, want.Link.Group}}, want.Groups...) {
+		op := Op{Set, want.Name, linkGroup(g)}
+		switch was, ok := had[g.Index]; {
+		case !ok || was == g.Group:
+		case g.Group == Group:
+			join = append(join, op)
+		default:
+			leave = append(leave, op)
+		}
+	}
+	return join, leave
+}
+
+func diffNames(have, want State) (p Plan) {
+	for _, n := range want.AltNames {
+		if !slices.Contains(have.AltNames, n) {
+			p = append(p, Op{Add, want.Name, altName(n)})
+		}
+	}
+	for _, n := range have.AltNames {
+		if !slices.Contains(want.AltNames, n) {
+			p = append(p, Op{Del, want.Name, altName(n)})
+		}
+	}
+	return p
+}
+
+func diffAddrs(have, want State) (add, del Plan) {
+	there := map[netip.Addr]Addr{}
+	for _, a := range have.Addrs {
+		if old, ok := there[a.Prefix.Addr()]; !ok || old.Ours { // somebody else's is the one that counts
+			there[a.Prefix.Addr()] = a
+		}
+	}
+	wanted := map[netip.Addr]Addr{}
+	for _, a := range want.Addrs {
+		wanted[a.Prefix.Addr()] = a
+		if h, ok := there[a.Prefix.Addr()]; !ok || (h.Ours && h != a) {
+			add = append(add, Op{Add, want.Name, a})
+		}
+	}
+	for _, a := range have.Addrs {
+		if w, ok := wanted[a.Prefix.Addr()]; a.Ours && !(ok && w == a) {
+			del = append(del, Op{Del, want.Name, a})
+		}
+	}
+	// The primary, whose subnet the others may lie in, goes last.
+	slices.SortStableFunc(del, func(a, b Op) int {
+		return cmp.Compare(b.obj.(Addr).Prefix.Bits(), a.obj.(Addr).Prefix.Bits())
+	})
+	return add, del
+}
+
+func diffRoutes(have, want State) (add, del Plan) {
+	ours, others := map[routeKey]Route{}, map[routeKey]Route{}
+	for _, r := range have.Routes {
+		if r.Ours {
+			ours[r.key()] = r
+		} else {
+			others[r.key()] = r
+		}
+	}
+	wanted := map[routeKey]bool{}
+	for _, r := range want.Routes {
+		wanted[r.key()] = true
+		old, changed := ours[r.key()]
+		other, taken := others[r.key()]
+		switch {
+		case changed && old != r:
+			add = append(add, Op{Set, want.Name, r})
+		case changed, taken && other.Via == r.Via:
+		default:
+			add = append(add, Op{Add, want.Name, r})
+		}
+	}
+	for _, r := range have.Routes {
+		if r.Ours && !wanted[r.key()] {
+			del = append(del, Op{Del, want.Name, r})
+		}
+	}
+	// A gateway can be named only after the route that reaches it, and must go before it.
+	byVia := func(a, b Op) int { return cmp.Compare(viaRank(a), viaRank(b)) }
+	slices.SortStableFunc(add, byVia)
+	slices.SortStableFunc(del, func(a, b Op) int { return byVia(b, a) })
+	return add, del
+}
+
+func viaRank(o Op) int {
+	if o.obj.(Route).Via.IsValid() {
+		return 1
+	}
+	return 0
+}
+
+func diffRules(have, want State) (add, del Plan) {
+	had, wanted := map[Rule]bool{}, map[Rule]bool{}
+	for _, r := range have.Rules {
+		had[r] = true
+	}
+	for _, r := range want.Rules {
+		wanted[r] = true
+		if !had[r] {
+			add = append(add, Op{Add, want.Name, r})
+		}
+	}
+	for _, r := range have.Rules {
+		if !wanted[r] {
+			del = append(del, Op{Del, want.Name, r})
+		}
+	}
+	slices.Reverse(del) // a source rule without its guard would send local traffic to the gateway
+	return add, del
+}

@@ -1,0 +1,86 @@
+package plumb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Leave takes everything of ours off the card, and only that. It works after the card is gone too:
+// then what is left are its rules, found by l.Numbers, and the interface group of the others.
+// before is how the card was found; nil when nobody wrote that down.
+func (l *Link) Leave(ctx context.Context, before *Before) (Plan, error) {
+	done, err := l.Reconcile(ctx, func(s Snapshot) (State, error) { return Without(s, before), nil })
+	if !errors.Is(err, ErrGone) {
+		return done, err
+	}
+	more, err := l.leaveGone()
+	return append(done, more...), err
+}
+
+// leaveGone deletes the rules of a card that is not there.
+func (l *Link) leaveGone() (Plan, error) {
+	have, err := l.readLinks()
+	if err != nil && !errors.Is(err, ErrGone) {
+		return nil, err
+	}
+	have.Name = l.Name
+	if err := l.readRules(&have); err != nil {
+		return nil, err
+	}
+	return l.Apply(Diff(have.State, Without(have, nil)), have)
+}
+
+// Orphans deletes the rules of ours whose table is empty and whose number is none of claimed: what
+// a card left behind that disappeared while nobody ran.
+func Orphans(claimed []int) (Plan, error) {
+	rt, err := dial()
+	if err != nil {
+		return nil, err
+	}
+	defer rt.close()
+	rules, err := rt.rules()
+	if err != nil {
+		return nil, err
+	}
+	used, err := rt.tables()
+	if err != nil {
+		return nil, err
+	}
+	var plan Plan
+	for _, r := range rules {
+		if n, ok := r.n(); ok && !used[Table(n)] && !slices.Contains(claimed, n) {
+			plan = append(plan, Op{Del, "", r})
+		}
+	}
+	slices.Reverse(plan) // source rules before their guards
+	l := Link{rt: rt}
+	return l.Apply(plan, Snapshot{})
+}
+
+// tables are the routing tables that hold a route of ours.
+func (s *socket) tables() (map[uint32]bool, error) {
+	out := map[uint32]bool{}
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		msg := &nl.RtMsg{}
+		msg.Family, msg.Protocol = uint8(family), Protocol
+		msgs, err := s.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, msg)
+		if err != nil {
+			return nil, fmt.Errorf("list routes: %w", err)
+		}
+		for _, m := range msgs {
+			a, err := parseAttrs(m, unix.SizeofRtMsg)
+			if err != nil {
+				return nil, err
+			}
+			if h := nl.DeserializeRtMsg(m); h.Protocol == Protocol {
+				out[a.u32or(unix.RTA_TABLE, uint32(h.Table))] = true
+			}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,86 @@
+package plumb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"ec2net/metadata"
+)
+
+// Link is a network card of this network namespace, by name or, once it was seen, by index.
+type Link struct {
+	Name  string
+	Index int // 0 until the card was seen
+	// Peers are the MACs of the host's other cloud cards; their interface group is kept too.
+	Peers []metadata.MAC
+	// Numbers are card numbers whose rules belong to this card, besides those that its routes tell:
+	// rules outlive the card, routes do not.
+	Numbers []int
+
+	rt *socket
+	// onlyMetric leaves IFA_PROTO out, as a kernel before 5.18 does.
+	onlyMetric bool
+}
+
+// Open prepares to look at the card called name, in the network namespace of the calling thread.
+// The card need not exist yet. Close frees the socket.
+func Open(name string) (*Link, error) {
+	rt, err := dial()
+	if err != nil {
+		return nil, err
+	}
+	return &Link{Name: name, rt: rt}, nil
+}
+
+// Close frees the socket. The kernel's state stays as it is.
+func (l *Link) Close() { l.rt.close() }
+
+// ErrNotConverged says that the kernel still differs after several attempts.
+var ErrNotConverged = errors.New("the kernel does not keep what it is given")
+
+// passes bounds Reconcile: one to change, one to see that nothing is left, and some for what others
+// change meanwhile.
+const passes = 5
+
+// Reconcile makes the kernel what want says: read, decide, compare, apply, until nothing is left to
+// do. It returns what was done. want is asked on every pass, because it depends on what is there.
+//
+// An error names everything that failed; what could be done is done. Calling it again is always
+// safe, after a crash in the middle too.
+func (l *Link) Reconcile(ctx context.Context, want func(Snapshot) (State, error)) (done Plan, err error) {
+	var applied error
+	for range passes {
+		have, err := l.Read()
+		if err != nil {
+			return done, errors.Join(err, applied)
+		}
+		l.Name, l.Index = have.Name, have.Index
+		state, refused := want(have)
+		l.adopt(state)
+		plan := Diff(have.State, state)
+		if len(plan) == 0 {
+			return done, refused
+		}
+		if err := ctx.Err(); err != nil {
+			return done, err
+		}
+		var ops Plan
+		ops, applied = l.Apply(plan, have)
+		done = append(done, ops...)
+		if len(ops) == 0 && applied != nil {
+			return done, errors.Join(applied, refused)
+		}
+	}
+	return done, errors.Join(fmt.Errorf("%s: %w", l.Name, ErrNotConverged), applied)
+}
+
+// adopt remembers the numbers of what is about to be written, so that the rules are found again.
+func (l *Link) adopt(s State) {
+	for _, r := range s.Rules {
+		if n, ok := r.n(); ok && !slices.Contains(l.Numbers, n) {
+			l.Numbers = append(l.Numbers, n)
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package plumb
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	scopeLink = unix.RT_SCOPE_LINK
+	metric6   = 1024 // what the kernel makes of an IPv6 route's metric 0 (IP6_RT_PRIO_USER)
+	attrProto = 11   // IFA_PROTO of linux/if_addr.h, since Linux 5.18
+)
+
+// socket is one rtnetlink socket of the calling thread's network namespace. The netlink library's
+// own Handle can neither mark an address nor filter a dump in the kernel, and reports errors
+// without the kernel's text.
+type socket struct{ byProto map[int]*nl.SocketHandle }
+
+func dial() (*socket, error) {
+	s, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open rtnetlink: %w", err)
+	}
+	// Both are refused only by kernels that do not know them; the answers are checked anyway.
+	_ = s.SetExtAck(true)
+	_ = unix.SetsockoptInt(s.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
+	tv := unix.Timeval{Sec: 10}
+	if err := errors.Join(s.SetReceiveTimeout(&tv), s.SetSendTimeout(&tv)); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("rtnetlink time-out: %w", err)
+	}
+	return &socket{map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: s}}}, nil
+}
+
+func (s *socket) close() {
+	for _, h := range s.byProto {
+		h.Close()
+	}
+}
+
+func (s *socket) request(kind, flags int, data ...nl.NetlinkRequestData) *nl.NetlinkRequest {
+	r := nl.NewNetlinkRequest(kind, flags)
+	r.Sockets = s.byProto
+	for _, d := range data {
+		r.AddData(d)
+	}
+	return r
+}
+
+// do sends a request that changes something and waits for the kernel's verdict.
+func (s *socket) do(kind, flags int, data ...nl.NetlinkRequestData) error {
+	_, err := s.request(kind, flags|unix.NLM_F_ACK, data...).Execute(unix.NETLINK_ROUTE, 0)
+	return err
+}
+
+// dump reads a whole table. The kernel says of some dumps that they were interrupted by a change:
+// those are read again.
+func (s *socket) dump(kind int, answer uint16, data ...nl.NetlinkRequestData) (msgs [][]byte, err error) {
+	for range 8 {
+		msgs, err = s.request(kind, unix.NLM_F_DUMP, data...).Execute(unix.NETLINK_ROUTE, answer)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	return msgs, err
+}
+
+// attrs are the attributes of a message behind its fixed header, by type. The last one of a type
+// counts, as in the kernel.
+type attrs map[uint16][]byte
+
+func parseAttrs(msg []byte, header int) (attrs, error) {
+	if len(msg) < header {
+		return nil, fmt.Errorf("rtnetlink message of %d bytes is too short", len(msg))
+	}
+	list, err := nl.ParseRouteAttr(msg[header:])
+	if err != nil {
+		return nil, fmt.Errorf("rtnetlink attributes: %w", err)
+	}
+	out := make(attrs, len(list))
+	for _, a := range list {
+		out[a.Attr.Type&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER)] = a.Value
+	}
+	return out, nil
+}
+
+func (a attrs) u32(t uint16) uint32 {
+	if b := a[t]; len(b) >= 4 {
+		return binary.NativeEndian.Uint32(b)
+	}
+	return 0
+}
+
+// u32or tells an attribute that is not there from one that is 0.
+func (a attrs) u32or(t uint16, missing uint32) uint32 {
+	if _, ok := a[t]; !ok {
+		return missing
+	}
+	return a.u32(t)
+}
+
+func (a attrs) addr(t uint16) netip.Addr {
+	ip, _ := netip.AddrFromSlice(a[t])
+	return ip
+}
+
+func (a attrs) nested(t uint16) attrs {
+	n, err := parseAttrs(a[t], 0)
+	if err != nil {
+		return nil
+	}
+	return n
+}
+
+func attr32(t int, v uint32) *nl.RtAttr { return nl.NewRtAttr(t, nl.Uint32Attr(v)) }
+
+func attrIP(t int, a netip.Addr) *nl.RtAttr { return nl.NewRtAttr(t, a.AsSlice()) }
+
+func familyOf(a netip.Addr) int {
+	if a.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}

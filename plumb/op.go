@@ -1,0 +1,54 @@
+package plumb
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+)
+
+// String is the operation in the syntax of ip(8), after a sign: + added, - removed, ~ changed.
+func (o Op) String() string { return string(o.Verb) + " " + o.text() }
+
+func (o Op) text() string {
+	switch x := o.obj.(type) {
+	case Addr:
+		return x.text(o.dev)
+	case Route:
+		return x.text(o.dev)
+	case Rule:
+		return x.text()
+	case altName:
+		return "altname " + string(x) + " dev " + o.dev
+	case linkUp:
+		if x {
+			return "link " + o.dev + " up"
+		}
+		return "link " + o.dev + " down"
+	case linkMTU:
+		return "link " + o.dev + " mtu " + strconv.Itoa(int(x))
+	case linkGroup:
+		return "link " + x.Name + " group " + u(x.Group)
+	}
+	return ""
+}
+
+// MarshalJSON writes the operation as verb, kind of object and text.
+func (o Op) MarshalJSON() ([]byte, error) {
+	kind, _, _ := strings.Cut(o.text(), " ")
+	verb := map[Verb]string{Add: "add", Del: "delete", Set: "change"}[o.Verb]
+	return json.Marshal(struct {
+		Verb   string `json:"verb"`
+		Object string `json:"object"`
+		Text   string `json:"text"`
+	}{verb, kind, o.text()})
+}
+
+// String is the plan, an operation a line.
+func (p Plan) String() string {
+	var b strings.Builder
+	for _, o := range p {
+		b.WriteString(o.String())
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

@@ -1,0 +1,286 @@
+package plumb
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// ErrGone says that there is no such card in this network namespace (any more).
+var ErrGone = errors.New("no such network card")
+
+// Read takes a snapshot of what the kernel holds for the card. It asks for all of it: nothing is
+// remembered from the last time.
+func (l *Link) Read() (Snapshot, error) {
+	s, err := l.readLinks()
+	if err != nil {
+		return s, err
+	}
+	steps := []func(*Snapshot) error{l.readIPv6Off, l.readAddrs, l.readRoutes, l.readRules}
+	for _, step := range steps {
+		if err := step(&s); err != nil {
+			return s, fmt.Errorf("read the state of %s: %w", l.Name, err)
+		}
+	}
+	return s, nil
+}
+
+func (l *Link) readLinks() (Snapshot, error) {
+	var s Snapshot
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	// RTEXT_FILTER_SKIP_STATS: counters are half of an answer, and not asked for.
+	msgs, err := l.rt.dump(unix.RTM_GETLINK, unix.RTM_NEWLINK, msg, attr32(unix.IFLA_EXT_MASK, 1<<3))
+	if err != nil {
+		return s, fmt.Errorf("list the network cards: %w", err)
+	}
+	found := false
+	for _, m := range msgs {
+		a, err := parseAttrs(m, unix.SizeofIfInfomsg)
+		if err != nil {
+			return s, err
+		}
+		info := nl.DeserializeIfInfomsg(m)
+		one := linkSnapshot(info, a)
+		switch {
+		case l.is(one):
+			s, found = merge(s, one), true
+		case slices.Contains(l.Peers, one.MAC) && one.Master == 0:
+			s.Groups = append(s.Groups, IfGroup{one.Name, one.Index, one.Link.Group})
+		case one.Link.Group == Group:
+			s.OthersManaged = true
+		}
+	}
+	if !found {
+		return s, fmt.Errorf("%s: %w", l.Name, ErrGone)
+	}
+	return s, nil
+}
+
+// is tells the card from the others: by index once it is known, so that a rename does not confuse.
+func (l *Link) is(s Snapshot) bool {
+	if l.Index != 0 {
+		return s.Index == l.Index
+	}
+	return s.Name == l.Name || slices.Contains(s.AltNames, l.Name)
+}
+
+// merge puts the card's own facts beside what was learned of the others so far.
+func merge(others, card Snapshot) Snapshot {
+	card.Groups, card.OthersManaged = others.Groups, others.OthersManaged
+	return card
+}
+
+func linkSnapshot(info *nl.IfInfomsg, a attrs) Snapshot {
+	s := Snapshot{
+		Carrier:  info.Flags&unix.IFF_RUNNING != 0,
+		MaxMTU:   int(a.u32(unix.IFLA_MAX_MTU)),
+		Master:   int(a.u32(unix.IFLA_MASTER)),
+		Loopback: info.Flags&unix.IFF_LOOPBACK != 0,
+		Kind:     text(a.nested(unix.IFLA_LINKINFO)[unix.IFLA_INFO_KIND]),
+	}
+	s.Name, s.Index = text(a[unix.IFLA_IFNAME]), int(info.Index)
+	s.Link = LinkState{
+		Up:    info.Flags&unix.IFF_UP != 0,
+		MTU:   int(a.u32(unix.IFLA_MTU)),
+		Group: a.u32(unix.IFLA_GROUP),
+	}
+	copy(s.MAC[:], a[unix.IFLA_ADDRESS])
+	list, _ := nl.ParseRouteAttr(a[unix.IFLA_PROP_LIST])
+	for _, n := range list {
+		if n.Attr.Type == unix.IFLA_ALT_IFNAME {
+			s.AltNames = append(s.AltNames, text(n.Value))
+		}
+	}
+	s.promote = devconf4(a, devconfPromote) != 0
+	return s
+}
+
+// devconfPromote is the place of promote_secondaries in a card's IPv4 settings
+// (IPV4_DEVCONF_PROMOTE_SECONDARIES of linux/ip.h).
+const devconfPromote = 20
+
+// devconf4 is one of a card's own IPv4 sysctls, as rtnetlink tells them.
+func devconf4(a attrs, which int) uint32 {
+	conf := a.nested(unix.IFLA_AF_SPEC).nested(unix.AF_INET)[1] // IFLA_INET_CONF
+	if len(conf) < 4*which {
+		return 0
+	}
+	return binary.NativeEndian.Uint32(conf[4*(which-1):])
+}
+
+// readIPv6Off: the file is missing where the kernel has no IPv6 at all.
+func (l *Link) readIPv6Off(s *Snapshot) error {
+	b, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + s.Name + "/disable_ipv6")
+	s.NoIPv6 = err != nil || strings.TrimSpace(string(b)) != "0"
+	return nil
+}
+
+func text(b []byte) string { return strings.TrimRight(string(b), "\x00") }
+
+func (l *Link) readAddrs(s *Snapshot) error {
+	msg := nl.NewIfAddrmsg(unix.AF_UNSPEC)
+	msg.Index = uint32(s.Index)
+	msgs, err := l.rt.dump(unix.RTM_GETADDR, unix.RTM_NEWADDR, msg)
+	if err != nil {
+		return fmt.Errorf("list addresses: %w", err)
+	}
+	for _, m := range msgs {
+		a, err := parseAttrs(m, unix.SizeofIfAddrmsg)
+		if err != nil {
+			return err
+		}
+		h := nl.DeserializeIfAddrmsg(m)
+		if int(h.Index) != s.Index {
+			continue // a kernel that does not filter
+		}
+		ip := a.addr(unix.IFA_LOCAL)
+		if !ip.IsValid() {
+			ip = a.addr(unix.IFA_ADDRESS) // IPv6 has no local address beside a peer's
+		}
+		if !ip.IsValid() {
+			continue
+		}
+		flags := a.u32or(unix.IFA_FLAGS, uint32(h.Flags))
+		s.Addrs = append(s.Addrs, Addr{
+			Prefix:        netip.PrefixFrom(ip, int(h.Prefixlen)),
+			NoPrefixRoute: flags&unix.IFA_F_NOPREFIXROUTE != 0,
+			Ours:          oursAddr(a),
+		})
+	}
+	return nil
+}
+
+// oursAddr: by protocol where the kernel keeps it (5.18), else by the metric.
+func oursAddr(a attrs) bool {
+	if p := a[attrProto]; len(p) > 0 && p[0] != 0 {
+		return p[0] == Protocol
+	}
+	return a.u32(unix.IFA_RT_PRIORITY) == addrMetric
+}
+
+func (l *Link) readRoutes(s *Snapshot) error {
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		msg := &nl.RtMsg{}
+		msg.Family = uint8(family)
+		msgs, err := l.rt.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, msg, attr32(unix.RTA_OIF, uint32(s.Index)))
+		if err != nil {
+			return fmt.Errorf("list routes: %w", err)
+		}
+		for _, m := range msgs {
+			r, ok, err := parseRoute(m, s.Index)
+			if err != nil {
+				return err
+			}
+			if ok {
+				s.Routes = append(s.Routes, r)
+			}
+		}
+	}
+	return nil
+}
+
+// parseRoute takes what Want and Diff can use: unicast routes with a single next hop through the
+// card, in any table but local.
+func parseRoute(m []byte, index int) (r Route, ok bool, err error) {
+	a, err := parseAttrs(m, unix.SizeofRtMsg)
+	if err != nil {
+		return r, false, err
+	}
+	h := nl.DeserializeRtMsg(m)
+	table := a.u32or(unix.RTA_TABLE, uint32(h.Table))
+	if h.Type != unix.RTN_UNICAST || h.Flags&unix.RTM_F_CLONED != 0 || h.Tos != 0 ||
+		int(a.u32(unix.RTA_OIF)) != index || table == unix.RT_TABLE_LOCAL {
+		return r, false, nil
+	}
+	zero := netip.IPv4Unspecified()
+	if h.Family == unix.AF_INET6 {
+		zero = netip.IPv6Unspecified()
+	}
+	dst := a.addr(unix.RTA_DST)
+	if !dst.IsValid() {
+		dst = zero
+	}
+	via := a.addr(unix.RTA_GATEWAY)
+	if b := a[unix.RTA_VIA]; len(b) > 2 { // IPv4 by an IPv6 gateway
+		via, _ = netip.AddrFromSlice(b[2:])
+	}
+	return Route{
+		Table:  table,
+		Dst:    netip.PrefixFrom(dst, int(h.Dst_len)),
+		Via:    via,
+		Src:    a.addr(unix.RTA_PREFSRC),
+		Metric: a.u32(unix.RTA_PRIORITY),
+		MTU:    a.nested(unix.RTA_METRICS).u32(unix.RTAX_MTU),
+		OnLink: h.Flags&unix.RTNH_F_ONLINK != 0,
+		Scope:  h.Scope,
+		Ours:   h.Protocol == Protocol,
+	}, true, nil
+}
+
+func (l *Link) readRules(s *Snapshot) error {
+	mine := map[int]bool{}
+	for _, n := range append(s.Numbers(), l.Numbers...) {
+		mine[n] = true
+	}
+	rules, err := l.rt.rules()
+	if err != nil {
+		return err
+	}
+	for _, r := range rules {
+		if n, ok := r.n(); ok && mine[n] {
+			s.Rules = append(s.Rules, r)
+		}
+	}
+	return nil
+}
+
+// rules lists the rules of both families that carry our mark.
+func (s *socket) rules() ([]Rule, error) {
+	var out []Rule
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		msg := &nl.RtMsg{}
+		msg.Family = uint8(family)
+		msgs, err := s.dump(unix.RTM_GETRULE, unix.RTM_NEWRULE, msg)
+		if err != nil {
+			return nil, fmt.Errorf("list rules: %w", err)
+		}
+		for _, m := range msgs {
+			r, ok, err := parseRule(m)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				out = append(out, r)
+			}
+		}
+	}
+	return out, nil
+}
+
+func parseRule(m []byte) (r Rule, ok bool, err error) {
+	a, err := parseAttrs(m, unix.SizeofRtMsg)
+	if err != nil {
+		return r, false, err
+	}
+	if p := a[nl.FRA_PROTOCOL]; len(p) == 0 || p[0] != Protocol {
+		return r, false, nil
+	}
+	h := nl.DeserializeRtMsg(m)
+	from := a.addr(nl.FRA_SRC)
+	if !from.IsValid() {
+		return r, false, nil
+	}
+	return Rule{
+		Pref:  a.u32(nl.FRA_PRIORITY),
+		From:  netip.PrefixFrom(from, int(h.Src_len)),
+		Table: a.u32or(nl.FRA_TABLE, uint32(h.Table)),
+		Guard: a.u32or(nl.FRA_SUPPRESS_IFGROUP, ^uint32(0)) == Group,
+	}, true, nil
+}

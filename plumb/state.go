@@ -1,0 +1,178 @@
+// Package plumb turns what the metadata and the lease say of a card into kernel objects, and keeps
+// the kernel equal to them.
+//
+// Want and Diff are pure. Link reads the kernel and applies a Plan. Everything that is written
+// carries rtnetlink protocol 236; that mark, and nothing else, says what is ours.
+package plumb
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+const (
+	// Protocol marks every rule, route and address of ours (rtm_protocol, FRA_PROTOCOL, IFA_PROTO).
+	// 236 is free in iproute2's rt_protos.
+	Protocol = 236
+	// Group is the interface group of the cloud's cards: the guard rules do not take main's answer
+	// when it leads through one of them.
+	Group = 236
+
+	tableMain  = 254
+	baseTable  = 10000 // table and guard preference: baseTable + N
+	baseSource = 20000 // source rule preference: baseSource + N
+	maxN       = 9999
+
+	// addrMetric is the second mark of our addresses, as their IFA_RT_PRIORITY: kernels before 5.18
+	// drop IFA_PROTO silently, while this one is kept since 4.18. It has no other effect, because an
+	// address of ours has no prefix route that could take the metric.
+	addrMetric = 23600000
+)
+
+// Table is the routing table of the card with number n (see metadata.Interface.N).
+func Table(n int) uint32 { return uint32(baseTable + n) }
+
+// DegradedN is the number of a card that runs on its lease alone, because the metadata never said
+// its device number: 9000 + ifindex modulo 1000, out of the way of real ones.
+func DegradedN(ifindex int) int { return 9000 + ifindex%1000 }
+
+// State is what ec2net has, or wants, in the kernel for one card.
+type State struct {
+	Name     string // of the card
+	Index    int
+	Link     LinkState
+	AltNames []string
+	Groups   []IfGroup // of the host's other cloud cards
+	Addrs    []Addr
+	Routes   []Route
+	Rules    []Rule
+}
+
+// LinkState is the part of a card's own attributes that ec2net sets.
+type LinkState struct {
+	Up    bool
+	MTU   int // bytes
+	Group uint32
+}
+
+// IfGroup is the interface group of another card.
+type IfGroup struct {
+	Name  string
+	Index int
+	Group uint32
+}
+
+// Addr is an address on the card.
+type Addr struct {
+	Prefix        netip.Prefix // address and length, not masked
+	NoPrefixRoute bool         // the kernel makes no route for the subnet (IFA_F_NOPREFIXROUTE)
+	Ours          bool         // carries our mark
+}
+
+// Route is a unicast route through the card.
+type Route struct {
+	Table  uint32
+	Dst    netip.Prefix
+	Via    netip.Addr // invalid: on the link
+	Src    netip.Addr // preferred source; invalid: the kernel's choice
+	Metric uint32     // IPv6 never reads back 0: the kernel makes it 1024
+	MTU    uint32     // bytes; 0: the card's
+	OnLink bool       // Via need not lie in a subnet of the card
+	Scope  uint8      // RT_SCOPE_*; always 0 in IPv6
+	Ours   bool
+}
+
+// Rule is a policy rule of ours: a guard (lookup main without its default route and without the
+// cloud's cards) or a source rule (lookup the card's table).
+type Rule struct {
+	Pref  uint32
+	From  netip.Prefix
+	Table uint32
+	Guard bool // suppress_prefixlength 0 suppress_ifgroup 236
+}
+
+// key is what the kernel tells two routes apart by.
+func (r Route) key() routeKey { return routeKey{r.Table, r.Dst, r.Metric} }
+
+type routeKey struct {
+	table  uint32
+	dst    netip.Prefix
+	metric uint32
+}
+
+func (r Route) isDefault() bool { return r.Dst.Bits() == 0 }
+
+// n is the number of the card that the rule belongs to, and whether it has the shape of ours.
+func (r Rule) n() (int, bool) {
+	base := uint32(baseSource)
+	if r.Guard {
+		base = baseTable
+	}
+	n := int(r.Pref) - int(base)
+	return n, n >= 0 && n <= maxN && (r.Guard || r.Table == Table(n))
+}
+
+// The text of an element is what follows "ip rule add", "ip route add" and "ip addr add".
+
+func (a Addr) text(dev string) string {
+	s := "addr " + a.Prefix.String() + " dev " + dev
+	if a.NoPrefixRoute {
+		s += " noprefixroute"
+	}
+	return s
+}
+
+func (r Route) text(dev string) string {
+	var b strings.Builder
+	b.WriteString("route ")
+	b.WriteString(dstText(r.Dst))
+	if r.Via.IsValid() {
+		b.WriteString(" via " + r.Via.String())
+	}
+	b.WriteString(" dev " + dev)
+	if r.Table != tableMain {
+		b.WriteString(" table " + u(r.Table))
+	}
+	if r.Scope == scopeLink {
+		b.WriteString(" scope link")
+	}
+	if r.Src.IsValid() {
+		b.WriteString(" src " + r.Src.String())
+	}
+	if r.Metric != 0 {
+		b.WriteString(" metric " + u(r.Metric))
+	}
+	if r.MTU != 0 {
+		b.WriteString(" mtu " + u(r.MTU))
+	}
+	if r.OnLink {
+		b.WriteString(" onlink")
+	}
+	return b.String()
+}
+
+func (r Rule) text() string {
+	if r.Guard {
+		return fmt.Sprintf("rule from %s lookup main suppress_prefixlength 0 suppress_ifgroup %d pref %d", fromText(r.From), Group, r.Pref)
+	}
+	return fmt.Sprintf("rule from %s lookup %d pref %d", fromText(r.From), r.Table, r.Pref)
+}
+
+func dstText(p netip.Prefix) string {
+	if p.Bits() == 0 {
+		return "default"
+	}
+	return fromText(p)
+}
+
+// fromText leaves the length of a host prefix out, as ip(8) does.
+func fromText(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+func u(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

@@ -1,0 +1,109 @@
+package plumb
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// Change is a hint that the kernel's state of a card may have changed: read it again. What it says
+// is for the log only.
+type Change struct {
+	Removed string // the object of ours that somebody removed, in ip(8) syntax; or empty
+	// By is the netlink port of the program that did it. The kernel's default port of a program's
+	// first socket is its process id. 0: the kernel itself.
+	By uint32
+}
+
+// Watch reports every change of the card's link, addresses, routes and of our rules that did not
+// come from l itself, until ctx ends. Changes that come faster than they are taken are dropped: one
+// that is waiting says already that there is something to read.
+func (l *Link) Watch(ctx context.Context) (<-chan Change, error) {
+	s, err := nl.SubscribeAt(netns.None(), netns.None(), unix.NETLINK_ROUTE,
+		unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE,
+		unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
+	if err != nil {
+		return nil, fmt.Errorf("watch the kernel: %w", err)
+	}
+	// Only a wish: the limit of unprivileged users is enough too, an overrun is noticed.
+	_ = s.SetReceiveBufferSize(1<<20, true)
+	own, err := l.rt.port()
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	changes := make(chan Change, 32)
+	stop := context.AfterFunc(ctx, s.Close)
+	go func() {
+		defer close(changes)
+		defer stop()
+		for l.receive(ctx, s, own, changes) {
+		}
+	}()
+	return changes, nil
+}
+
+func (l *Link) receive(ctx context.Context, s *nl.NetlinkSocket, own uint32, changes chan<- Change) bool {
+	msgs, _, err := s.Receive()
+	if ctx.Err() != nil {
+		return false
+	}
+	if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
+		return false
+	}
+	if err != nil { // an overrun: something was lost, so everything may have changed
+		msgs = []syscall.NetlinkMessage{{}}
+	}
+	for _, m := range msgs {
+		c, ok := l.concerns(m)
+		if !ok || (m.Header.Pid == own && own != 0) {
+			continue
+		}
+		select {
+		case changes <- c:
+		default:
+		}
+	}
+	return true
+}
+
+// concerns tells whether a notification is about the card, and what of ours it removed.
+func (l *Link) concerns(m syscall.NetlinkMessage) (Change, bool) {
+	c := Change{By: m.Header.Pid}
+	switch m.Header.Type {
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		// Any card: the primary's interface group is ours to keep too, and links change seldom.
+		return c, true
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		return c, len(m.Data) >= unix.SizeofIfAddrmsg && int(binary.NativeEndian.Uint32(m.Data[4:])) == l.Index
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		r, ok, err := parseRoute(m.Data, l.Index)
+		if m.Header.Type == unix.RTM_DELROUTE && r.Ours {
+			c.Removed = r.text(l.Name)
+		}
+		return c, ok && err == nil
+	case unix.RTM_DELRULE:
+		r, ok, err := parseRule(m.Data)
+		n, shaped := r.n()
+		c.Removed = r.text()
+		return c, ok && err == nil && shaped && slices.Contains(l.Numbers, n)
+	case unix.RTM_NEWRULE:
+		return c, false
+	}
+	return c, true // an overrun
+}
+
+func (s *socket) port() (uint32, error) {
+	pid, err := s.byProto[unix.NETLINK_ROUTE].Socket.GetPid()
+	if err != nil {
+		return 0, fmt.Errorf("port of the rtnetlink socket: %w", err)
+	}
+	return pid, nil
+}
