@@ -6,6 +6,7 @@ package dhcp
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -29,4 +30,17 @@ type Lease struct {
 type Route struct {
 	Dst netip.Prefix
 	Via netip.Addr // 0.0.0.0: on the link
+}
+
+// Same says whether both leases ask the caller to configure the same things: address, router, MTU
+// and routes. Times and server may differ, as they do after every renewal.
+func (l Lease) Same(o Lease) bool {
+	return l.Addr == o.Addr && l.Router == o.Router && l.MTU == o.MTU && slices.Equal(l.Routes, o.Routes)
+}
+
+// Live says whether the lease holds at the wall-clock time now. A lease that starts in the future
+// does not: the clock was changed, and nothing can be said of its age.
+func (l Lease) Live(now time.Time) bool {
+	age := now.Round(0).Sub(l.Start.Round(0)) // without the monotonic clock, which stops in suspend
+	return l.Addr.IsValid() && age >= 0 && age < l.Expires
 }

@@ -26,10 +26,24 @@ func (s Status) String() string {
 	return [...]string{"unavailable", "absent", "present"}[s]
 }
 
+// MarshalText makes a status readable in JSON.
+func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (s *Status) UnmarshalText(b []byte) error {
+	for _, k := range []Status{Unavailable, Absent, Present} {
+		if string(b) == k.String() {
+			*s = k
+			return nil
+		}
+	}
+	return fmt.Errorf("%.40q is not a status of an answer", b)
+}
+
 // Answer is what the metadata said for one key that may be missing.
 type Answer[T any] struct {
-	Status Status
-	Value  T // meaningful only when Status is Present
+	Status Status `json:"status"`
+	Value  T      `json:"value"` // meaningful only when Status is Present
 }
 
 // Is returns the answer that carries v.
@@ -54,12 +68,22 @@ type Interface struct {
 	Prefixes4    Answer[[]netip.Prefix] // delegated to the card
 	Prefixes6    Answer[[]netip.Prefix]
 	Gateway4     netip.Addr // invalid unless the cloud names one (EC2 does not)
-	Problems     []error    // values that were refused, and why; the rest holds all the same
+	Problems     []error    // values refused and keys that could not be asked, and why; the rest holds all the same
 }
 
 // N is the number that the card's routing table and rules are derived from: 100 × network card +
 // device number, so that it does not change when another card comes or goes.
 func (i Interface) N() int { return 100*i.NetworkCard + i.DeviceNumber }
+
+// Partial says that some key of the card could not be asked.
+func (i Interface) Partial() bool {
+	for _, s := range []Status{i.Addrs4.Status, i.Addrs6.Status, i.Subnets4.Status, i.Subnets6.Status, i.Prefixes4.Status, i.Prefixes6.Status} {
+		if s == Unavailable {
+			return true
+		}
+	}
+	return false
+}
 
 // What a caller branches on. Everything else that goes wrong is ErrUnavailable.
 var (

@@ -16,7 +16,11 @@ import (
 func (l *Link) Apply(p Plan, have Snapshot) (done Plan, err error) {
 	var errs []error
 	for _, o := range p {
-		if err := l.apply(o, have); err != nil {
+		err := l.apply(o, have)
+		if errors.Is(err, errAlready) {
+			continue
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", o, err))
 			continue
 		}
@@ -45,13 +49,16 @@ func (l *Link) apply(o Op, have Snapshot) error {
 	return errors.New("unknown operation")
 }
 
+// errAlready is the success of an operation that had nothing to do.
+var errAlready = errors.New("already so")
+
 // settled makes success of what the kernel says when an object is there already, or gone already.
 func settled(v Verb, err error) error {
 	switch {
 	case v == Add && errors.Is(err, unix.EEXIST):
-		return nil
+		return errAlready
 	case v == Del && (errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV)):
-		return nil
+		return errAlready
 	}
 	return err
 }
@@ -91,7 +98,11 @@ func (l *Link) keepingSecondaries(a Addr, have Snapshot, del func() error) error
 	if err := l.setPromote(have.Index, 1); err != nil {
 		return fmt.Errorf("keep the other addresses of %s: %w", a.Prefix.Masked(), err)
 	}
-	return errors.Join(del(), l.setPromote(have.Index, 0))
+	err := del()
+	if off := l.setPromote(have.Index, 0); off != nil {
+		return off // of the two, the one that leaves something behind
+	}
+	return err
 }
 
 // broadcast is the subnet's last address, which ip(8) and every DHCP client set too.

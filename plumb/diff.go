@@ -34,7 +34,7 @@ type (
 type Plan []Op
 
 // Diff says how to get from have to want. Only objects with our mark are ever deleted or changed;
-// one of somebody else's that does the same job as a wanted one is as good as ours.
+// one of somebody else's that stands where a wanted one belongs is left, and counts as ours.
 //
 // Additions come before deletions, so that an address or a route that moves is never missing; link
 // attributes come first because the kernel refuses routes through a card that is down; rules follow
@@ -109,7 +109,7 @@ func diffAddrs(have, want State) (add, del Plan) {
 	wanted := map[netip.Addr]Addr{}
 	for _, a := range want.Addrs {
 		wanted[a.Prefix.Addr()] = a
-		if h, ok := there[a.Prefix.Addr()]; !ok || (h.Ours && h != a) {
+		if h, ok := there[a.Prefix.Addr()]; !ok || (h.Ours && !slices.Contains(have.Addrs, a)) {
 			add = append(add, Op{Add, want.Name, a})
 		}
 	}
@@ -126,23 +126,24 @@ func diffAddrs(have, want State) (add, del Plan) {
 }
 
 func diffRoutes(have, want State) (add, del Plan) {
-	ours, others := map[routeKey]Route{}, map[routeKey]Route{}
+	ours, taken := map[routeKey]Route{}, map[routeKey]bool{}
 	for _, r := range have.Routes {
 		if r.Ours {
 			ours[r.key()] = r
 		} else {
-			others[r.key()] = r
+			taken[r.key()] = true
 		}
 	}
 	wanted := map[routeKey]bool{}
 	for _, r := range want.Routes {
 		wanted[r.key()] = true
-		old, changed := ours[r.key()]
-		other, taken := others[r.key()]
+		old, there := ours[r.key()]
 		switch {
-		case changed && old != r:
+		case old == r, taken[r.key()] && !there:
+		case taken[r.key()]: // a change in place could hit the other one
+			del = append(del, Op{Del, want.Name, old})
+		case there:
 			add = append(add, Op{Set, want.Name, r})
-		case changed, taken && other.Via == r.Via:
 		default:
 			add = append(add, Op{Add, want.Name, r})
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"ec2net/metadata"
 )
@@ -19,9 +20,11 @@ type Link struct {
 	// rules outlive the card, routes do not.
 	Numbers []int
 
-	rt *socket
+	written int
+	rt      *socket
 	// onlyMetric leaves IFA_PROTO out, as a kernel before 5.18 does.
 	onlyMetric bool
+	identity   atomic.Pointer[identity]
 }
 
 // Open prepares to look at the card called name, in the network namespace of the calling thread.
@@ -37,6 +40,9 @@ func Open(name string) (*Link, error) {
 // Close frees the socket. The kernel's state stays as it is.
 func (l *Link) Close() { l.rt.close() }
 
+// Written counts the changes that l made to the kernel.
+func (l *Link) Written() int { return l.written }
+
 // ErrNotConverged says that the kernel still differs after several attempts.
 var ErrNotConverged = errors.New("the kernel does not keep what it is given")
 
@@ -50,36 +56,40 @@ const passes = 5
 // An error names everything that failed; what could be done is done. Calling it again is always
 // safe, after a crash in the middle too.
 func (l *Link) Reconcile(ctx context.Context, want func(Snapshot) (State, error)) (done Plan, err error) {
-	var applied error
+	var applied, refused error
+	var plan, last Plan
 	for range passes {
 		have, err := l.Read()
 		if err != nil {
 			return done, errors.Join(err, applied)
 		}
 		l.Name, l.Index = have.Name, have.Index
-		state, refused := want(have)
+		var state State
+		state, refused = want(have)
 		l.adopt(state)
-		plan := Diff(have.State, state)
+		l.publish()
+		plan = Diff(have.State, state)
 		if len(plan) == 0 {
 			return done, refused
 		}
 		if err := ctx.Err(); err != nil {
 			return done, err
 		}
+		if slices.Equal(plan, last) {
+			break // the last pass changed nothing
+		}
 		var ops Plan
 		ops, applied = l.Apply(plan, have)
-		done = append(done, ops...)
-		if len(ops) == 0 && applied != nil {
-			return done, errors.Join(applied, refused)
-		}
+		done, last = append(done, ops...), plan
+		l.written += len(ops)
 	}
-	return done, errors.Join(fmt.Errorf("%s: %w", l.Name, ErrNotConverged), applied)
+	return done, errors.Join(fmt.Errorf("%s: %w: %s", l.Name, ErrNotConverged, plan.line()), applied, refused)
 }
 
 // adopt remembers the numbers of what is about to be written, so that the rules are found again.
 func (l *Link) adopt(s State) {
-	for _, r := range s.Rules {
-		if n, ok := r.n(); ok && !slices.Contains(l.Numbers, n) {
+	for _, n := range s.Numbers() {
+		if !slices.Contains(l.Numbers, n) {
 			l.Numbers = append(l.Numbers, n)
 		}
 	}

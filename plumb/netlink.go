@@ -79,15 +79,23 @@ func parseAttrs(msg []byte, header int) (attrs, error) {
 	if len(msg) < header {
 		return nil, fmt.Errorf("rtnetlink message of %d bytes is too short", len(msg))
 	}
-	list, err := nl.ParseRouteAttr(msg[header:])
-	if err != nil {
-		return nil, fmt.Errorf("rtnetlink attributes: %w", err)
+	out := make(attrs, 16)
+	err := eachAttr(msg[header:], func(t uint16, value []byte) { out[t] = value })
+	return out, err
+}
+
+// eachAttr walks over attributes in their order. The library's own walk runs past the end of a
+// message whose last attribute is not padded.
+func eachAttr(b []byte, each func(t uint16, value []byte)) error {
+	for len(b) >= unix.SizeofRtAttr {
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < unix.SizeofRtAttr || n > len(b) {
+			return fmt.Errorf("rtnetlink attribute of %d bytes where %d are left", n, len(b))
+		}
+		each(binary.NativeEndian.Uint16(b[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER), b[unix.SizeofRtAttr:n])
+		b = b[min(len(b), (n+unix.RTA_ALIGNTO-1)&^(unix.RTA_ALIGNTO-1)):]
 	}
-	out := make(attrs, len(list))
-	for _, a := range list {
-		out[a.Attr.Type&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER)] = a.Value
-	}
-	return out, nil
+	return nil
 }
 
 func (a attrs) u32(t uint16) uint32 {

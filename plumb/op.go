@@ -52,3 +52,16 @@ func (p Plan) String() string {
 	}
 	return b.String()
 }
+
+// line is the beginning of a plan, for an error.
+func (p Plan) line() string {
+	const most = 3
+	var parts []string
+	for _, o := range p[:min(len(p), most)] {
+		parts = append(parts, o.String())
+	}
+	if more := len(p) - most; more > 0 {
+		parts = append(parts, "and "+strconv.Itoa(more)+" more")
+	}
+	return strings.Join(parts, "; ")
+}

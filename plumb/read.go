@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 
@@ -23,7 +22,7 @@ func (l *Link) Read() (Snapshot, error) {
 	if err != nil {
 		return s, err
 	}
-	steps := []func(*Snapshot) error{l.readIPv6Off, l.readAddrs, l.readRoutes, l.readRules}
+	steps := []func(*Snapshot) error{l.readAddrs, l.readRoutes, l.readRules}
 	for _, step := range steps {
 		if err := step(&s); err != nil {
 			return s, fmt.Errorf("read the state of %s: %w", l.Name, err)
@@ -92,34 +91,35 @@ func linkSnapshot(info *nl.IfInfomsg, a attrs) Snapshot {
 		Group: a.u32(unix.IFLA_GROUP),
 	}
 	copy(s.MAC[:], a[unix.IFLA_ADDRESS])
-	list, _ := nl.ParseRouteAttr(a[unix.IFLA_PROP_LIST])
-	for _, n := range list {
-		if n.Attr.Type == unix.IFLA_ALT_IFNAME {
-			s.AltNames = append(s.AltNames, text(n.Value))
+	_ = eachAttr(a[unix.IFLA_PROP_LIST], func(t uint16, name []byte) {
+		if t == unix.IFLA_ALT_IFNAME {
+			s.AltNames = append(s.AltNames, text(name))
 		}
-	}
-	s.promote = devconf4(a, devconfPromote) != 0
+	})
+	family := a.nested(unix.IFLA_AF_SPEC)
+	s.promote = devconf(family.nested(unix.AF_INET)[inetConf], devconfPromote-1) != 0
+	conf6 := family.nested(unix.AF_INET6)[inet6Conf] // missing where the card can do no IPv6
+	s.NoIPv6 = len(conf6) == 0 || devconf(conf6, devconfNoIPv6) != 0
 	return s
 }
 
-// devconfPromote is the place of promote_secondaries in a card's IPv4 settings
-// (IPV4_DEVCONF_PROMOTE_SECONDARIES of linux/ip.h).
-const devconfPromote = 20
+// A card's own sysctls come with the card (IFLA_AF_SPEC), so that they need no file, whose name a
+// rename could change under us.
+const (
+	inetConf, inet6Conf = 1, 2 // IFLA_INET_CONF, IFLA_INET6_CONF
+	// devconfPromote is promote_secondaries (IPV4_DEVCONF_PROMOTE_SECONDARIES of linux/ip.h, which
+	// counts from 1).
+	devconfPromote = 20
+	// devconfNoIPv6 is disable_ipv6 (DEVCONF_DISABLE_IPV6 of linux/ipv6.h, which counts from 0).
+	devconfNoIPv6 = 26
+)
 
-// devconf4 is one of a card's own IPv4 sysctls, as rtnetlink tells them.
-func devconf4(a attrs, which int) uint32 {
-	conf := a.nested(unix.IFLA_AF_SPEC).nested(unix.AF_INET)[1] // IFLA_INET_CONF
-	if len(conf) < 4*which {
+// devconf is the sysctl at place i of the list, 0 when the kernel has none.
+func devconf(list []byte, i int) uint32 {
+	if len(list) < 4*(i+1) {
 		return 0
 	}
-	return binary.NativeEndian.Uint32(conf[4*(which-1):])
-}
-
-// readIPv6Off: the file is missing where the kernel has no IPv6 at all.
-func (l *Link) readIPv6Off(s *Snapshot) error {
-	b, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + s.Name + "/disable_ipv6")
-	s.NoIPv6 = err != nil || strings.TrimSpace(string(b)) != "0"
-	return nil
+	return binary.NativeEndian.Uint32(list[4*i:])
 }
 
 func text(b []byte) string { return strings.TrimRight(string(b), "\x00") }
@@ -132,29 +132,34 @@ func (l *Link) readAddrs(s *Snapshot) error {
 		return fmt.Errorf("list addresses: %w", err)
 	}
 	for _, m := range msgs {
-		a, err := parseAttrs(m, unix.SizeofIfAddrmsg)
+		a, ok, err := parseAddr(m, s.Index)
 		if err != nil {
 			return err
 		}
-		h := nl.DeserializeIfAddrmsg(m)
-		if int(h.Index) != s.Index {
-			continue // a kernel that does not filter
+		if ok {
+			s.Addrs = append(s.Addrs, a)
 		}
-		ip := a.addr(unix.IFA_LOCAL)
-		if !ip.IsValid() {
-			ip = a.addr(unix.IFA_ADDRESS) // IPv6 has no local address beside a peer's
-		}
-		if !ip.IsValid() {
-			continue
-		}
-		flags := a.u32or(unix.IFA_FLAGS, uint32(h.Flags))
-		s.Addrs = append(s.Addrs, Addr{
-			Prefix:        netip.PrefixFrom(ip, int(h.Prefixlen)),
-			NoPrefixRoute: flags&unix.IFA_F_NOPREFIXROUTE != 0,
-			Ours:          oursAddr(a),
-		})
 	}
 	return nil
+}
+
+// parseAddr takes the addresses of the card index, for kernels that do not filter.
+func parseAddr(m []byte, index int) (addr Addr, ok bool, err error) {
+	a, err := parseAttrs(m, unix.SizeofIfAddrmsg)
+	if err != nil {
+		return addr, false, err
+	}
+	h := nl.DeserializeIfAddrmsg(m)
+	ip := a.addr(unix.IFA_LOCAL)
+	if !ip.IsValid() {
+		ip = a.addr(unix.IFA_ADDRESS) // IPv6 has no local address beside a peer's
+	}
+	flags := a.u32or(unix.IFA_FLAGS, uint32(h.Flags))
+	return Addr{
+		Prefix:        netip.PrefixFrom(ip, int(h.Prefixlen)),
+		NoPrefixRoute: flags&unix.IFA_F_NOPREFIXROUTE != 0,
+		Ours:          oursAddr(a),
+	}, int(h.Index) == index && ip.IsValid(), nil
 }
 
 // oursAddr: by protocol where the kernel keeps it (5.18), else by the metric.
@@ -226,7 +231,7 @@ func parseRoute(m []byte, index int) (r Route, ok bool, err error) {
 
 func (l *Link) readRules(s *Snapshot) error {
 	mine := map[int]bool{}
-	for _, n := range append(s.Numbers(), l.Numbers...) {
+	for _, n := range append(s.routed(), l.Numbers...) {
 		mine[n] = true
 	}
 	rules, err := l.rt.rules()
@@ -234,8 +239,11 @@ func (l *Link) readRules(s *Snapshot) error {
 		return err
 	}
 	for _, r := range rules {
-		if n, ok := r.n(); ok && mine[n] {
+		switch n, ok := r.n(); {
+		case ok && mine[n]:
 			s.Rules = append(s.Rules, r)
+		case ok && r.Guard:
+			s.OthersManaged = true // another card's guard asks for the group
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package plumb
 
 import (
 	"net/netip"
+	"slices"
 
 	"ec2net/metadata"
 )
@@ -17,7 +18,7 @@ type Snapshot struct {
 	Master        int    // ifindex of the card that this one is enslaved to; 0: none
 	Loopback      bool
 	NoIPv6        bool // IPv6 is switched off on the card (disable_ipv6)
-	OthersManaged bool // another card of this host is in our interface group
+	OthersManaged bool // another card of this host needs our interface group: it is in it, or has a guard rule
 
 	promote bool // the card's promote_secondaries
 }
@@ -31,9 +32,9 @@ func (s Snapshot) hasAddr(a netip.Addr) bool {
 	return false
 }
 
-// Numbers are the card numbers (see metadata.Interface.N) that our routes through the card belong
+// routed are the card numbers (see metadata.Interface.N) that our routes through the card belong
 // to: where a process that starts finds what an earlier one left.
-func (s Snapshot) Numbers() []int {
+func (s Snapshot) routed() []int {
 	var out []int
 	seen := map[int]bool{}
 	for _, r := range s.Routes {
@@ -50,12 +51,13 @@ func (s Snapshot) Numbers() []int {
 }
 
 // Granted is what the kernel still holds of an earlier reading of the metadata: the last known good
-// after a restart. It is meant as the first argument of metadata.Settle.
+// after a restart. It is meant as the first argument of metadata.Settle. What a lease alone set up
+// was no reading.
 func (s Snapshot) Granted() metadata.Interface {
 	var g metadata.Interface
 	for _, r := range s.Rules {
 		n, ok := r.n()
-		if !ok || r.Guard {
+		if !ok || r.Guard || n >= degradedN {
 			continue
 		}
 		g.MAC, g.NetworkCard, g.DeviceNumber = s.MAC, n/100, n%100
@@ -72,16 +74,29 @@ func (s Snapshot) Granted() metadata.Interface {
 		}
 	}
 	for _, r := range s.Routes {
-		if !r.Ours || r.Table == tableMain || r.Via.IsValid() || !r.Src.IsValid() || !r.Dst.Contains(r.Src) {
+		if !r.Ours || r.Table != Table(g.N()) || !r.Src.IsValid() {
 			continue
 		}
 		if r.Dst.Addr().Is4() {
-			grant(&g.Subnets4, r.Dst)
+			grantRoute(r, &g.Addrs4, &g.Subnets4)
 		} else {
-			grant(&g.Subnets6, r.Dst)
+			grantRoute(r, &g.Addrs6, &g.Subnets6)
 		}
 	}
 	return g
+}
+
+// grantRoute learns from the table which address is the primary, because a rule that was put back
+// stands behind the others, and which subnet is the card's.
+func grantRoute(r Route, addrs *metadata.Answer[[]netip.Addr], subnets *metadata.Answer[[]netip.Prefix]) {
+	i := slices.Index(addrs.Value, r.Src)
+	switch {
+	case i < 0: // a copy of the operator's
+	case r.isDefault():
+		addrs.Value = slices.Insert(slices.Delete(addrs.Value, i, i+1), 0, r.Src)
+	case !r.Via.IsValid() && r.Dst.Contains(r.Src):
+		grant(subnets, r.Dst)
+	}
 }
 
 func grant[T any](a *metadata.Answer[[]T], v T) {

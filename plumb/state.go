@@ -8,6 +8,7 @@ package plumb
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,7 +37,9 @@ func Table(n int) uint32 { return uint32(baseTable + n) }
 
 // DegradedN is the number of a card that runs on its lease alone, because the metadata never said
 // its device number: 9000 + ifindex modulo 1000, out of the way of real ones.
-func DegradedN(ifindex int) int { return 9000 + ifindex%1000 }
+func DegradedN(ifindex int) int { return degradedN + ifindex%1000 }
+
+const degradedN = 9000
 
 // State is what ec2net has, or wants, in the kernel for one card.
 type State struct {
@@ -112,6 +115,17 @@ func (r Rule) n() (int, bool) {
 	}
 	n := int(r.Pref) - int(base)
 	return n, n >= 0 && n <= maxN && (r.Guard || r.Table == Table(n))
+}
+
+// Numbers are the card numbers that the state's rules belong to.
+func (s State) Numbers() []int {
+	var out []int
+	for _, r := range s.Rules {
+		if n, ok := r.n(); ok && !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 // The text of an element is what follows "ip rule add", "ip route add" and "ip addr add".

@@ -32,7 +32,7 @@ var ErrNoAddress = errors.New("no address yet")
 // (errors.Join); the state holds all the same.
 //
 // Addresses: the metadata is the authority. An address that only the lease knows is used only while
-// the metadata has never answered.
+// the metadata has never answered. What could not be asked stays as the kernel has it.
 func Want(in Input) (State, error) {
 	w := want{in: in, out: State{Name: in.Have.Name, Index: in.Have.Index, AltNames: in.Have.AltNames}}
 	w.link()
@@ -40,8 +40,8 @@ func Want(in Input) (State, error) {
 		w.secondaries()
 		return w.out, errors.Join(w.errs...)
 	}
-	w.family(in.Card.Addrs4.Value, w.subnets4(), in.Card.Prefixes4.Value, w.gateway4)
-	w.family(in.Card.Addrs6.Value, in.Card.Subnets6.Value, in.Card.Prefixes6.Value, w.gateway6)
+	w.family(false, w.addrs4(), w.subnets4(), w.delegated(false, in.Card.Prefixes4), w.gateway4)
+	w.family(true, in.Card.Addrs6, in.Card.Subnets6, w.delegated(true, in.Card.Prefixes6), w.gateway6)
 	w.altNames()
 	return w.out, errors.Join(w.errs...)
 }
@@ -96,8 +96,11 @@ func (w *want) mtu(leased int) int {
 
 // secondaries is all that a primary card gets: whoever set up the host's first address keeps it.
 func (w *want) secondaries() {
-	for _, list := range [][]netip.Addr{w.in.Card.Addrs4.Value, w.in.Card.Addrs6.Value} {
-		for i, a := range list {
+	for six, list := range []metadata.Answer[[]netip.Addr]{w.in.Card.Addrs4, w.in.Card.Addrs6} {
+		if list.Status == metadata.Unavailable {
+			w.keepAddrs(six == 1)
+		}
+		for i, a := range list.Value {
 			if i > 0 || !a.Is4() {
 				w.addr(netip.PrefixFrom(a, a.BitLen()))
 			}
@@ -105,31 +108,98 @@ func (w *want) secondaries() {
 	}
 }
 
-func (w *want) subnets4() []netip.Prefix {
-	if w.in.Card.Subnets4.Status != metadata.Present && w.in.Lease != nil {
-		return []netip.Prefix{w.in.Lease.Addr.Masked()}
+// addrs4 is the lease's address while the metadata has never answered.
+func (w *want) addrs4() metadata.Answer[[]netip.Addr] {
+	if w.in.Card.MAC == (metadata.MAC{}) && w.in.Lease != nil {
+		return metadata.Is([]netip.Addr{w.in.Lease.Addr.Addr()})
 	}
-	return w.in.Card.Subnets4.Value
+	return w.in.Card.Addrs4
 }
 
-// family writes everything of one address family. addrs[0] is the primary address.
-func (w *want) family(addrs []netip.Addr, subnets, delegated []netip.Prefix, gateway func(netip.Prefix) netip.Addr) {
-	if w.in.Card.MAC == (metadata.MAC{}) && len(subnets) == 1 {
-		addrs = []netip.Addr{w.in.Lease.Addr.Addr()}
+func (w *want) subnets4() metadata.Answer[[]netip.Prefix] {
+	if w.in.Card.Subnets4.Status != metadata.Present && w.in.Lease != nil {
+		return metadata.Is([]netip.Prefix{w.in.Lease.Addr.Masked()})
 	}
-	if len(addrs) == 0 || (addrs[0].Is6() && w.in.Have.NoIPv6) {
+	return w.in.Card.Subnets4
+}
+
+// delegated are the prefixes of one family; the kernel's rules tell them while the cloud does not.
+func (w *want) delegated(six bool, p metadata.Answer[[]netip.Prefix]) []netip.Prefix {
+	if p.Status != metadata.Unavailable {
+		return p.Value
+	}
+	var out []netip.Prefix
+	for _, r := range w.in.Have.Rules {
+		if !r.Guard && !r.From.IsSingleIP() && r.From.Addr().Is6() == six && r.Table == Table(w.n()) {
+			out = append(out, r.From)
+		}
+	}
+	return out
+}
+
+// family writes everything of one address family. The first of addrs is the primary address.
+func (w *want) family(six bool, addrs metadata.Answer[[]netip.Addr], subnets metadata.Answer[[]netip.Prefix],
+	delegated []netip.Prefix, gateway func(netip.Prefix) netip.Addr) {
+	if six && w.in.Have.NoIPv6 {
 		return
 	}
-	primary := addrs[0]
-	subnet, ok := containing(subnets, primary)
-	if !ok {
+	if addrs.Status == metadata.Unavailable {
+		w.unknown(six)
+		return
+	}
+	if len(addrs.Value) == 0 {
+		return
+	}
+	primary := addrs.Value[0]
+	subnet, ok := containing(subnets.Value, primary)
+	switch {
+	case !ok && subnets.Status == metadata.Unavailable:
+		w.keep(six)
+		w.refuse("the subnet of %s could not be asked, its set-up stays as it is", primary)
+	case !ok:
 		w.refuse("%s lies in no subnet of the card, left out", primary)
-		return
+	case !w.in.OwnAddress && !six && !w.in.Have.hasAddr(primary):
+		w.keep(six)
+		w.refuse("%w: waiting for %s", ErrNoAddress, primary)
+	default:
+		w.set(addrs.Value, subnet, subnets.Value, delegated, gateway(subnet))
 	}
-	if !w.in.OwnAddress && primary.Is4() && !w.in.Have.hasAddr(primary) {
-		w.errs = append(w.errs, fmt.Errorf("%w: waiting for %s", ErrNoAddress, primary))
-		return
+}
+
+// unknown is a family whose addresses could not be asked. A card without any IPv4 that is known has
+// to wait; IPv6 need not be there.
+func (w *want) unknown(six bool) {
+	w.keep(six)
+	if !six && len(w.out.Rules) == 0 {
+		w.refuse("%w: neither the metadata nor a lease has named one", ErrNoAddress)
 	}
+}
+
+// keep leaves one family as the kernel has it.
+func (w *want) keep(six bool) {
+	w.keepAddrs(six)
+	for _, r := range w.in.Have.Routes {
+		if r.Ours && r.Dst.Addr().Is6() == six {
+			w.out.Routes = append(w.out.Routes, r)
+		}
+	}
+	for _, r := range w.in.Have.Rules {
+		if r.From.Addr().Is6() == six {
+			w.out.Rules = append(w.out.Rules, r)
+		}
+	}
+}
+
+func (w *want) keepAddrs(six bool) {
+	for _, a := range w.in.Have.Addrs {
+		if a.Ours && a.Prefix.Addr().Is6() == six {
+			w.out.Addrs = append(w.out.Addrs, a)
+		}
+	}
+}
+
+func (w *want) set(addrs []netip.Addr, subnet netip.Prefix, subnets, delegated []netip.Prefix, gw netip.Addr) {
+	primary := addrs[0]
 	for i, a := range addrs {
 		p := netip.PrefixFrom(a, a.BitLen())
 		if i == 0 && a.Is4() {
@@ -137,7 +207,7 @@ func (w *want) family(addrs []netip.Addr, subnets, delegated []netip.Prefix, gat
 		}
 		w.addr(p)
 	}
-	w.routes(primary, subnet, gateway(subnet))
+	w.routes(primary, subnet, gw)
 	w.rules(addrs, subnets, delegated)
 }
 
@@ -149,77 +219,6 @@ func (w *want) addr(p netip.Prefix) {
 		return // somebody else's; ours to add only when they take it away
 	}
 	w.out.Addrs = append(w.out.Addrs, Addr{Prefix: p, NoPrefixRoute: true, Ours: true})
-}
-
-func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
-	t := Table(w.n())
-	link := Route{Table: t, Dst: subnet, Src: primary, Scope: scopeLink, Ours: true}
-	def := Route{Table: t, Dst: netip.PrefixFrom(unspecified(primary), 0), Via: gw, Src: primary, Ours: true}
-	def.OnLink = !subnet.Contains(gw)
-	if primary.Is6() {
-		link.Scope, link.Metric, def.Metric, def.OnLink = 0, metric6, metric6, false
-	}
-	for _, r := range w.in.Have.Routes {
-		if c, ok := copied(r, t, subnet, primary.Is6()); ok {
-			w.out.Routes = append(w.out.Routes, c)
-		}
-	}
-	w.route(link)
-	w.route(def)
-	if w.in.MainTable {
-		link.Table, link.Metric = tableMain, t
-		def.Table, def.Metric = tableMain, t
-		w.route(link)
-		w.route(def)
-	}
-}
-
-// route adds r unless the operator's own, copied from main, stands at its place already.
-func (w *want) route(r Route) {
-	for _, o := range w.out.Routes {
-		if o.key() == r.key() {
-			return
-		}
-	}
-	w.out.Routes = append(w.out.Routes, r)
-}
-
-// copied is main's route r for table t: the operator's static routes through the card hold for the
-// card's own addresses too (cloud-init #5249). The subnet itself and default routes are ours to
-// write.
-func copied(r Route, t uint32, subnet netip.Prefix, six bool) (Route, bool) {
-	if r.Ours || r.Table != tableMain || r.isDefault() || r.Dst.Addr().Is6() != six {
-		return r, false
-	}
-	if r.Dst == subnet && !r.Via.IsValid() {
-		return r, false
-	}
-	r.Table, r.Ours = t, true
-	return r, true
-}
-
-func (w *want) rules(addrs []netip.Addr, subnets, delegated []netip.Prefix) {
-	guard, source := uint32(baseTable+w.n()), uint32(baseSource+w.n())
-	used := map[netip.Prefix]bool{}
-	var sources []Rule
-	add := func(from netip.Prefix) {
-		sources = append(sources, Rule{Pref: source, From: from, Table: Table(w.n())})
-		g, ok := containing(subnets, from.Addr())
-		if !ok {
-			g = from // an address outside of every subnet has a guard of its own
-		}
-		if !used[g] {
-			used[g] = true
-			w.out.Rules = append(w.out.Rules, Rule{Pref: guard, From: g, Table: tableMain, Guard: true})
-		}
-	}
-	for _, a := range addrs {
-		add(netip.PrefixFrom(a, a.BitLen()))
-	}
-	for _, p := range delegated {
-		add(p)
-	}
-	w.out.Rules = append(w.out.Rules, sources...)
 }
 
 func (w *want) altNames() {
@@ -238,72 +237,13 @@ func (w *want) altNames() {
 	}
 }
 
+const altDevicePrefix = "device-number-"
+
 // altDevice is the alternative name that says where the card is plugged in; the network card is
 // named only when it is not the first.
 func altDevice(c metadata.Interface) string {
 	if c.NetworkCard == 0 {
-		return fmt.Sprintf("device-number-%d", c.DeviceNumber)
+		return fmt.Sprintf(altDevicePrefix+"%d", c.DeviceNumber)
 	}
-	return fmt.Sprintf("device-number-%d.%d", c.DeviceNumber, c.NetworkCard)
-}
-
-// gateway4 is the lease's router when it lies in the subnet, else the one that the metadata names,
-// else the first address of the subnet, which is the router in every subnet of EC2 and Azure
-// (docs.aws.amazon.com, VPC, "Subnet CIDR blocks").
-func (w *want) gateway4(subnet netip.Prefix) netip.Addr {
-	if l := w.in.Lease; l != nil && l.Router.IsValid() && subnet.Contains(l.Router) {
-		return l.Router
-	}
-	if g := w.in.Card.Gateway4; g.IsValid() {
-		return g
-	}
-	return subnet.Masked().Addr().Next()
-}
-
-// gateway6 is the router that the kernel learned from a router advertisement.
-func (w *want) gateway6(netip.Prefix) netip.Addr {
-	for _, r := range w.in.Have.Routes {
-		if !r.Ours && r.Table == tableMain && r.isDefault() && r.Dst.Addr().Is6() && r.Via.IsValid() {
-			return r.Via
-		}
-	}
-	return w.in.Gateway6
-}
-
-func containing(list []netip.Prefix, a netip.Addr) (netip.Prefix, bool) {
-	i := slices.IndexFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
-	if i < 0 {
-		return netip.Prefix{}, false
-	}
-	return list[i], true
-}
-
-func unspecified(like netip.Addr) netip.Addr {
-	if like.Is4() {
-		return netip.IPv4Unspecified()
-	}
-	return netip.IPv6Unspecified()
-}
-
-// Without is the state of a card that ec2net has left. before is how the card was when ec2net first
-// touched it; nil when nobody wrote that down.
-func Without(have Snapshot, before *Before) State {
-	out := State{Name: have.Name, Index: have.Index, Link: have.Link, AltNames: have.AltNames, Groups: slices.Clone(have.Groups)}
-	if before != nil {
-		out.Link, out.AltNames = before.Link, before.AltNames
-	} else if out.Link.Group == Group {
-		out.Link.Group = 0
-	}
-	for i, g := range out.Groups {
-		if g.Group == Group && !have.OthersManaged {
-			out.Groups[i].Group = 0
-		}
-	}
-	return out
-}
-
-// Before is how a card was before ec2net.
-type Before struct {
-	Link     LinkState `json:"link"`
-	AltNames []string  `json:"altnames"`
+	return fmt.Sprintf(altDevicePrefix+"%d.%d", c.DeviceNumber, c.NetworkCard)
 }

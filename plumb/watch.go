@@ -2,7 +2,6 @@ package plumb
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,9 +21,10 @@ type Change struct {
 	By uint32
 }
 
-// Watch reports every change of the card's link, addresses, routes and of our rules that did not
-// come from l itself, until ctx ends. Changes that come faster than they are taken are dropped: one
-// that is waiting says already that there is something to read.
+// Watch reports every change of the card's addresses and routes, of our rules and of any link that
+// did not come from l itself, until ctx ends; then the channel is closed. For a change of a link the
+// kernel names nobody, so that l's own are reported too. Changes that come faster than they are
+// taken are dropped: one that is waiting says already that there is something to read.
 func (l *Link) Watch(ctx context.Context) (<-chan Change, error) {
 	s, err := nl.SubscribeAt(netns.None(), netns.None(), unix.NETLINK_ROUTE,
 		unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE,
@@ -40,9 +40,11 @@ func (l *Link) Watch(ctx context.Context) (<-chan Change, error) {
 		return nil, err
 	}
 	changes := make(chan Change, 32)
+	l.publish()
 	stop := context.AfterFunc(ctx, s.Close)
 	go func() {
 		defer close(changes)
+		defer s.Close()
 		defer stop()
 		for l.receive(ctx, s, own, changes) {
 		}
@@ -62,7 +64,7 @@ func (l *Link) receive(ctx context.Context, s *nl.NetlinkSocket, own uint32, cha
 		msgs = []syscall.NetlinkMessage{{}}
 	}
 	for _, m := range msgs {
-		c, ok := l.concerns(m)
+		c, ok := l.identity.Load().concerns(m)
 		if !ok || (m.Header.Pid == own && own != 0) {
 			continue
 		}
@@ -74,26 +76,42 @@ func (l *Link) receive(ctx context.Context, s *nl.NetlinkSocket, own uint32, cha
 	return true
 }
 
+// identity is what Watch, in a goroutine of its own, has to know of the card.
+type identity struct {
+	name    string
+	index   int
+	numbers []int
+}
+
+// publish tells a running Watch what Reconcile has learned.
+func (l *Link) publish() {
+	l.identity.Store(&identity{l.Name, l.Index, slices.Clone(l.Numbers)})
+}
+
 // concerns tells whether a notification is about the card, and what of ours it removed.
-func (l *Link) concerns(m syscall.NetlinkMessage) (Change, bool) {
+func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 	c := Change{By: m.Header.Pid}
 	switch m.Header.Type {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		// Any card: the primary's interface group is ours to keep too, and links change seldom.
 		return c, true
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
-		return c, len(m.Data) >= unix.SizeofIfAddrmsg && int(binary.NativeEndian.Uint32(m.Data[4:])) == l.Index
+		a, ok, err := parseAddr(m.Data, l.index)
+		if m.Header.Type == unix.RTM_DELADDR && a.Ours {
+			c.Removed = a.text(l.name)
+		}
+		return c, ok && err == nil
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
-		r, ok, err := parseRoute(m.Data, l.Index)
+		r, ok, err := parseRoute(m.Data, l.index)
 		if m.Header.Type == unix.RTM_DELROUTE && r.Ours {
-			c.Removed = r.text(l.Name)
+			c.Removed = r.text(l.name)
 		}
 		return c, ok && err == nil
 	case unix.RTM_DELRULE:
 		r, ok, err := parseRule(m.Data)
 		n, shaped := r.n()
 		c.Removed = r.text()
-		return c, ok && err == nil && shaped && slices.Contains(l.Numbers, n)
+		return c, ok && err == nil && shaped && slices.Contains(l.numbers, n)
 	case unix.RTM_NEWRULE:
 		return c, false
 	}

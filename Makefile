@@ -1,0 +1,54 @@
+# ec2net: `make demo` shows what it does, `make test` runs every test. Both install what they need.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO      ?= go
+BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+PREFIX  ?= /usr
+SECONDS ?= 10
+
+.PHONY: build demo test bench lint fuzz install setup setup-demo clean
+
+build:
+	$(BUILD) -o bin/ec2net ./cmd/ec2net
+	$(BUILD) -o bin/ec2net-lab ./cmd/ec2net-lab
+
+# The demo needs ip(8) for its tables, and nothing else.
+setup-demo:
+	@test/setup demo
+
+setup:
+	@test/setup test
+
+demo: setup-demo build
+	bin/ec2net-lab demo
+
+test: setup build
+	$(GO) vet ./...
+	$(GO) test -race -count=1 -timeout 20m ./...
+
+bench: setup build
+	$(GO) run ./test/bench
+
+lint:
+	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+# Each fuzz target for $(SECONDS) seconds.
+fuzz:
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(SECONDS)s $$p || exit 1; \
+	  done; \
+	done
+
+install: build
+	install -Dm755 bin/ec2net $(DESTDIR)$(PREFIX)/sbin/ec2net
+	for n in ec2ifup ec2ifdown ec2ifscan; do ln -sf ec2net $(DESTDIR)$(PREFIX)/sbin/$$n; done
+	install -Dm644 systemd/ec2net-ifup@.service $(DESTDIR)$(PREFIX)/lib/systemd/system/ec2net-ifup@.service
+	install -Dm644 udev/99-ec2net.rules $(DESTDIR)$(PREFIX)/lib/udev/rules.d/99-ec2net.rules
+	install -Dm644 packaging/rt_protos.conf $(DESTDIR)/etc/iproute2/rt_protos.d/ec2net.conf
+	install -Dm644 packaging/ec2net.toml $(DESTDIR)$(PREFIX)/share/doc/ec2net/ec2net.toml
+
+clean:
+	rm -rf bin

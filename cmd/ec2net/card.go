@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"ec2net/config"
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+// open looks the card up and refuses what is no network card of a cloud.
+func (p *program) open(name string) (*plumb.Link, plumb.Snapshot, error) {
+	link, err := plumb.Open(name)
+	if err != nil {
+		return nil, plumb.Snapshot{}, err
+	}
+	s, err := link.Read()
+	if err == nil {
+		err = usable(s)
+	}
+	if err != nil {
+		link.Close()
+	}
+	if errors.Is(err, plumb.ErrGone) {
+		return nil, s, fail(exitUsage, "there is no network card %s here; this host has %s", name, strings.Join(cardNames(), ", "))
+	}
+	return link, s, err
+}
+
+// usable says why a link can not be set up.
+func usable(s plumb.Snapshot) error {
+	switch {
+	case s.Loopback:
+		return fail(exitUsage, "%s is the loopback device, not a network card", s.Name)
+	case s.Master != 0:
+		return fail(exitUsage, "%s is enslaved to %s: set that one up, or release it first", s.Name, nameOf(s.Master))
+	case s.Kind != "" && s.Kind != "veth": // veth: a card of a container or of the lab
+		return fail(exitUsage, "%s is a virtual device (%s), not a network card of the cloud", s.Name, s.Kind)
+	case s.MAC == (metadata.MAC{}):
+		return fail(exitUsage, "%s has no MAC address, so the cloud can not know it", s.Name)
+	}
+	return nil
+}
+
+func nameOf(index int) string {
+	if i, err := net.InterfaceByIndex(index); err == nil {
+		return i.Name
+	}
+	return fmt.Sprintf("device %d", index)
+}
+
+func cardNames() []string {
+	list, _ := net.Interfaces()
+	out := []string{}
+	for _, i := range list {
+		if i.Flags&net.FlagLoopback == 0 {
+			out = append(out, i.Name)
+		}
+	}
+	if len(out) == 0 {
+		return []string{"none"}
+	}
+	return out
+}
+
+// driver is the name of the kernel module behind the card, as `ethtool -i` says it; a virtual one
+// has none.
+func driver(name string) string {
+	link, err := os.Readlink(filepath.Join("/sys/class/net", name, "device/driver"))
+	if err != nil {
+		return ""
+	}
+	return filepath.Base(link)
+}
+
+func facts(s plumb.Snapshot) config.Facts { return config.Local(s.Name, s.MAC, driver(s.Name)) }
+
+// mayChange checks for the right to change the network before anything is waited for.
+func mayChange(command string) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("read the process's capabilities: %w", err)
+	}
+	if data[0].Effective&(1<<unix.CAP_NET_ADMIN) == 0 {
+		return fail(exitFailed, "ec2net %s changes the network, which needs CAP_NET_ADMIN: run it as root (\"ec2net plan\" shows what it would do)", command)
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ec2net/plumb"
+)
+
+func (p *program) downCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "down IF",
+		Short: "take everything of ours off a card, also when it is gone",
+		Long: `Take everything of ours off a card, and nothing else: rules, routes and addresses
+with our mark, the interface group, and the link as it was found. It works after
+the card is gone, too. A running "ec2net run" of the card is stopped first.`,
+		Args: oneCard,
+		RunE: func(c *cobra.Command, args []string) error { return p.down(c.Context(), args[0]) },
+	}
+}
+
+// dismissal is how long a running instance may take to stop.
+const dismissal = 10 * time.Second
+
+func (p *program) down(ctx context.Context, name string) error {
+	if err := mayChange("down"); err != nil {
+		return err
+	}
+	short, cancel := context.WithTimeout(ctx, dismissal)
+	defer cancel()
+	if err := p.store.dismiss(short, name); err != nil {
+		return err
+	}
+	link, err := plumb.Open(name)
+	if err != nil {
+		return err
+	}
+	defer link.Close()
+	old, known := p.store.load(name)
+	link.Numbers = old.Numbers
+	if !known && !p.exists(link) {
+		return p.downUnknown(name)
+	}
+	done, err := link.Leave(ctx, p.before(link, old))
+	for _, o := range done {
+		p.log.Info(o)
+	}
+	if err != nil {
+		return err
+	}
+	return p.store.remove(name)
+}
+
+func (p *program) exists(l *plumb.Link) bool {
+	_, err := l.Read()
+	return !errors.Is(err, plumb.ErrGone)
+}
+
+// before is how the card was found, unless it is another card by now.
+func (p *program) before(l *plumb.Link, old record) *plumb.Before {
+	s, err := l.Read()
+	switch {
+	case err == nil && s.MAC == old.MAC && old.Card.Primary: // its link is its owner's
+		return &plumb.Before{Link: s.Link, AltNames: s.AltNames}
+	case err == nil && s.MAC == old.MAC:
+		l.Peers = p.peers(s)
+		return old.Before
+	}
+	l.Peers = p.peers(plumb.Snapshot{})
+	return nil
+}
+
+// downUnknown is for a card that is not there and was never recorded: what it may have left are
+// rules without a table.
+func (p *program) downUnknown(name string) error {
+	done, err := plumb.Orphans(p.claimed())
+	for _, o := range done {
+		p.log.Info(o)
+	}
+	if err == nil && len(done) == 0 {
+		return fail(exitUsage, "there is no network card %s here, and nothing of one is left", name)
+	}
+	return err
+}
+
+// claimed are the numbers of all cards that are recorded.
+func (p *program) claimed() (out []int) {
+	for _, r := range p.store.all() {
+		out = append(out, r.Numbers...)
+	}
+	return out
+}

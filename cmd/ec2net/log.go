@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/journal"
+	"github.com/sirupsen/logrus"
+)
+
+// newLogger writes to the journal with fields when stderr is the journal, else plain lines to err.
+func newLogger(err io.Writer, level logrus.Level) *logrus.Logger {
+	l := logrus.New()
+	l.SetLevel(level)
+	l.SetOutput(err)
+	l.SetFormatter(plainLines{})
+	if ok, _ := journal.StderrIsJournalStream(); ok && err == os.Stderr {
+		l.SetOutput(io.Discard)
+		l.AddHook(journalHook{})
+	}
+	return l
+}
+
+// plainLines is the log for a person: the card, the severity when it matters, the text.
+type plainLines struct{}
+
+// Format implements logrus.Formatter.
+func (plainLines) Format(e *logrus.Entry) ([]byte, error) {
+	var b strings.Builder
+	if card, ok := e.Data["card"]; ok {
+		fmt.Fprintf(&b, "%v: ", card)
+	}
+	if e.Level <= logrus.WarnLevel {
+		fmt.Fprintf(&b, "%s: ", e.Level)
+	}
+	b.WriteString(e.Message)
+	b.WriteByte('\n')
+	return []byte(b.String()), nil
+}
+
+// journalHook sends each entry with its fields, as EC2NET_CARD and so on.
+type journalHook struct{}
+
+// Levels implements logrus.Hook.
+func (journalHook) Levels() []logrus.Level { return logrus.AllLevels }
+
+// Fire implements logrus.Hook.
+func (journalHook) Fire(e *logrus.Entry) error {
+	fields := map[string]string{"SYSLOG_IDENTIFIER": "ec2net"}
+	for k, v := range e.Data {
+		fields["EC2NET_"+strings.ToUpper(k)] = fmt.Sprint(v)
+	}
+	return journal.Send(e.Message, priority(e.Level), fields)
+}
+
+func priority(l logrus.Level) journal.Priority {
+	switch l {
+	case logrus.PanicLevel, logrus.FatalLevel, logrus.ErrorLevel:
+		return journal.PriErr
+	case logrus.WarnLevel:
+		return journal.PriWarning
+	case logrus.InfoLevel:
+		return journal.PriInfo
+	}
+	return journal.PriDebug
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"ec2net/config"
+	"ec2net/plumb"
+)
+
+// events are the sources that the loop waits on.
+type events struct {
+	readings chan reading
+	changes  <-chan plumb.Change
+	reload   <-chan struct{} // SIGHUP
+	reread   *time.Timer
+	repair   *time.Timer
+	tick     *time.Ticker
+	reading  bool // a reading is under way
+}
+
+// second is how often a waiting card reports and looks at its deadlines. A card that holds ticks
+// only for systemd's watchdog.
+const second = time.Second
+
+// loop is the life of a card: one event, one reconciliation, until done says that it is enough, the
+// card is gone (errGone) or ctx ends.
+func (a *agent) loop(ctx context.Context, reload <-chan struct{}, done func() (bool, error)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	changes, err := a.link.Watch(ctx)
+	if err != nil {
+		return err
+	}
+	ev := events{
+		readings: make(chan reading, 1), changes: changes, reload: reload,
+		reread: time.NewTimer(0), repair: time.NewTimer(0), tick: time.NewTicker(second),
+	}
+	for {
+		a.chooseDHCP(ctx)
+		a.report()
+		if end, err := done(); end || err != nil {
+			return err
+		}
+		if err := a.next(ctx, &ev); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// next waits for one event and works it in.
+func (a *agent) next(ctx context.Context, ev *events) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-ev.reread.C:
+		if !ev.reading {
+			ev.reading = true
+			a.ask(ctx, ev.readings)
+		}
+		return nil
+	case <-ev.reload:
+		ev.reread.Reset(0)
+		return nil
+	case r := <-ev.readings:
+		ev.reading = false
+		ev.reread.Reset(a.take(r))
+		if a.idle() {
+			return nil
+		}
+	case e := <-a.leases:
+		a.onLease(e)
+	case c, ok := <-ev.changes:
+		return a.changed(c, ok, ev)
+	case <-ev.repair.C:
+		return a.mend(ctx, ev)
+	case <-ev.tick.C:
+		a.pace(ev)
+		if a.converged && !a.lone() {
+			return nil
+		}
+	}
+	return a.converge(ctx)
+}
+
+// pace slows the tick down once nothing is waited for.
+func (a *agent) pace(ev *events) {
+	every := second
+	if a.converged && !a.waiting() && a.stays {
+		every = watchdogInterval()
+	}
+	ev.tick.Reset(every)
+}
+
+// changed takes a hint from the kernel. The repair comes a moment later, when the burst that a
+// single command makes is over, or much later when somebody keeps undoing our work.
+func (a *agent) changed(c plumb.Change, ok bool, ev *events) error {
+	if !ok {
+		return errors.New("the kernel's notifications have ended")
+	}
+	a.repairs.hint(c)
+	ev.repair.Reset(a.repairs.delay(time.Now()))
+	return nil
+}
+
+func (a *agent) mend(ctx context.Context, ev *events) error {
+	for len(ev.changes) > 0 {
+		a.repairs.hint(<-ev.changes)
+	}
+	held := a.converged
+	before := a.link.Written()
+	err := a.converge(ctx)
+	if n := a.link.Written() - before; held && n > 0 {
+		a.record.Repairs++
+		if text := a.repairs.made(time.Now()); text != "" {
+			a.log.Warn(text)
+		}
+	}
+	return err
+}
+
+// waiting: something is still expected, so that deadlines have to be looked at.
+func (a *agent) waiting() bool {
+	return a.card.Manage == config.Full && (!a.converged || !a.settledDown() || !a.leased())
+}
+
+// set: the card is as it should be, and nothing more is expected soon.
+func (a *agent) set() bool {
+	switch {
+	case a.card.Manage == config.LinkUp:
+		return a.snap.Link.Up
+	case a.degraded:
+		return a.converged
+	}
+	return a.converged && a.settledDown() && a.leased()
+}

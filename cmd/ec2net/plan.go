@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ec2net/config"
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+func (p *program) planCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "plan IF",
+		Short: "show what up would change; change nothing",
+		Long: `Show what "ec2net up" would change, an operation a line in the syntax of ip(8):
+"+" would be added, "-" removed, "~" changed. Nothing is changed, and no lease is
+taken. Exit status 5 when there is something to do.`,
+		Args: oneCard,
+		RunE: func(c *cobra.Command, args []string) error { return p.plan(c.Context(), args[0]) },
+	}
+	c.Flags().BoolVar(&p.json, "json", false, "print JSON")
+	return c
+}
+
+// planTime bounds the wait for the metadata: a plan is for now.
+const planTime = 10 * time.Second
+
+func (p *program) plan(ctx context.Context, name string) error {
+	if p.detected() == metadata.CloudNone {
+		p.log.Info("not on a known cloud: nothing to do (--cloud ec2 overrides)")
+		return p.print(name, plumb.Plan{}, nil)
+	}
+	a, err := p.newAgent(name)
+	if err != nil {
+		return err
+	}
+	defer a.link.Close()
+	if a.idle() {
+		return p.print(name, plumb.Plan{}, nil)
+	}
+	if err := a.connect(); err != nil {
+		return err
+	}
+	if err := a.readTwice(ctx); err != nil {
+		return fail(exitUnavailable, "%s: %w", name, err)
+	}
+	state, refused := a.planned()
+	return p.print(name, plumb.Diff(a.snap.State, state), refused)
+}
+
+// readTwice reads the metadata, and once more if it dropped something.
+func (a *agent) readTwice(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, planTime)
+	defer cancel()
+	for {
+		card, err := a.cloud.Read(ctx, a.snap.MAC)
+		if err != nil {
+			return err
+		}
+		a.take(reading{card: card})
+		if a.settledDown() {
+			return a.again()
+		}
+		select {
+		case <-time.After(confirmAfter): // of a cloud's glitch there is no event to wait for
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// again reads the kernel once more, now that the card's settings and the primary card are known.
+func (a *agent) again() (err error) {
+	a.snap, err = a.link.Read()
+	return err
+}
+
+func (a *agent) planned() (plumb.State, error) {
+	if a.card.Manage == config.LinkUp {
+		return plumb.Keep(a.snap), nil
+	}
+	a.lease = a.record.Lease
+	return plumb.Want(plumb.Input{
+		Card: a.settled, Lease: a.lease, Have: a.snap, OwnAddress: a.wouldOwn(),
+		MainTable: a.card.MainTable, Gateway6: gatewayEC2,
+	})
+}
+
+func (p *program) print(name string, plan plumb.Plan, refused error) error {
+	if p.json {
+		out := struct {
+			Card       string     `json:"card"`
+			Operations plumb.Plan `json:"operations"`
+			Problems   []string   `json:"problems,omitempty"`
+		}{name, append(plumb.Plan{}, plan...), lines(refused)}
+		e := json.NewEncoder(p.out)
+		e.SetIndent("", "  ")
+		if err := e.Encode(out); err != nil {
+			return fmt.Errorf("write the plan: %w", err)
+		}
+	} else {
+		fmt.Fprint(p.out, plan)
+		for _, l := range lines(refused) {
+			p.log.Warn(l)
+		}
+	}
+	if len(plan) > 0 {
+		return quiet(exitDifferences)
+	}
+	return nil
+}

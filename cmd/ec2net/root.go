@@ -1,0 +1,162 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+
+	"ec2net/config"
+	"ec2net/metadata"
+)
+
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// program is what every command gets: the global flags, ready for use.
+type program struct {
+	streams
+	cloud      string
+	configFile string
+	logLevel   string
+	json       bool
+	log        *logrus.Logger
+	store      store
+}
+
+// execute runs one command line and returns the exit status.
+func execute(ctx context.Context, argv []string, s streams) int {
+	p := &program{streams: s}
+	root := p.root()
+	root.SetArgs(args(argv))
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !errors.Is(err, errQuiet) {
+		fmt.Fprintf(s.err, "ec2net: %v\n", err)
+	}
+	return statusOf(err)
+}
+
+// args makes a command line of the names that ec2-net-utils users know.
+func args(argv []string) []string {
+	rest := []string{}
+	if len(argv) > 0 {
+		rest = argv[1:]
+		old := map[string]string{"ec2ifup": "up", "ec2ifdown": "down", "ec2ifscan": "scan"}
+		if command, ok := old[filepath.Base(argv[0])]; ok {
+			return append([]string{command}, rest...)
+		}
+	}
+	return rest
+}
+
+const longHelp = `ec2net makes every network card of a cloud instance answer by itself: what came in
+by a card is answered by that card.
+
+It asks the instance metadata about the card, takes a DHCP lease, and writes
+addresses, a routing table and policy rules. Everything it writes is marked with
+protocol 236, and it touches nothing else. "ec2net down" takes it all away.
+
+Exit status: 0 converged or nothing to do, 1 failed, 2 usage or configuration,
+3 metadata unavailable and nothing changed, 4 partly set up, 5 differences found.`
+
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:               "ec2net",
+		Short:             "every network card of a cloud instance answers by itself",
+		Long:              longHelp,
+		Version:           version,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return p.prepare() },
+		Args:              usageArgs(cobra.NoArgs),
+		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fail(exitUsage, "%w\nTry \"%s --help\".", err, c.CommandPath())
+	})
+	f := root.PersistentFlags()
+	f.StringVar(&p.cloud, "cloud", "auto", "`name` of the cloud: auto (by DMI), ec2")
+	f.StringVar(&p.configFile, "config", config.Path, "configuration `file`")
+	f.StringVar(&p.logLevel, "log-level", "info", "error, warning, info or debug")
+	root.AddCommand(p.upCommand(), p.runCommand(), p.downCommand(), p.planCommand(), p.statusCommand(), p.scanCommand())
+	root.CompletionOptions.HiddenDefaultCmd = true
+	return root
+}
+
+// prepare checks the global flags.
+func (p *program) prepare() (err error) {
+	level, err := logrus.ParseLevel(p.logLevel)
+	if err != nil {
+		return fail(exitUsage, "--log-level %q: choose error, warning, info or debug", p.logLevel)
+	}
+	switch p.cloud {
+	case "auto", string(metadata.CloudEC2):
+	default:
+		return fail(exitUsage, "--cloud %q: choose auto or ec2", p.cloud)
+	}
+	p.log = newLogger(p.err, level)
+	p.store = store{cmp.Or(firstDir(os.Getenv("RUNTIME_DIRECTORY")), "/run/ec2net")}
+	return nil
+}
+
+// firstDir: systemd separates several runtime directories by colons.
+func firstDir(s string) string {
+	first, _, _ := strings.Cut(s, ":")
+	return first
+}
+
+// usageArgs gives cobra's complaints about arguments the right exit status.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return fail(exitUsage, "%w\nTry \"%s --help\".", err, c.CommandPath())
+		}
+		return nil
+	}
+}
+
+// oneCard checks the IF argument of a command.
+func oneCard(c *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fail(exitUsage, "%s needs the name of one network card, such as eth1", c.CommandPath())
+	}
+	return names(c, args)
+}
+
+// names checks that every argument can be a card's name.
+func names(_ *cobra.Command, args []string) error {
+	for _, a := range args {
+		if err := config.ValidName(a); err != nil {
+			return fail(exitUsage, "%w", err)
+		}
+	}
+	return nil
+}
+
+// detected is the cloud that this machine runs in; none is no error.
+func (p *program) detected() metadata.Cloud {
+	if p.cloud != "auto" {
+		return metadata.Cloud(p.cloud)
+	}
+	return metadata.Detect(os.DirFS("/sys"))
+}
+
+func (p *program) config() (config.Config, error) {
+	c, err := config.Load(p.configFile)
+	if err != nil {
+		return c, fail(exitUsage, "%w", err)
+	}
+	return c, nil
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ec2net/metadata"
+)
+
+func (p *program) scanCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "scan [IF...]",
+		Short: "find the cards that the cloud knows and nobody set up, and start them",
+		Long: `Find the cards that the cloud knows and nobody set up, and start them: where the
+package's unit is installed by asking udev for the card's event again, else in
+this process, like "ec2net up". Cards that are set up already are left alone.
+Exit status 4 when some could be started and others not.`,
+		Args: names,
+		RunE: func(c *cobra.Command, args []string) error { return p.scan(c.Context(), args) },
+	}
+}
+
+func (p *program) scan(ctx context.Context, only []string) error {
+	if p.detected() == metadata.CloudNone {
+		p.log.Info("not on a known cloud: nothing to do (--cloud ec2 overrides)")
+		return nil
+	}
+	if err := mayChange("scan"); err != nil {
+		return err
+	}
+	cards, err := p.unset(ctx, only)
+	if err != nil || len(cards) == 0 {
+		if err == nil {
+			p.log.Info("every card is set up")
+		}
+		return err
+	}
+	return p.startAll(ctx, cards)
+}
+
+// unset are the cards of this host that the cloud knows, that are not the primary, and that nobody
+// set up.
+func (p *program) unset(ctx context.Context, only []string) ([]string, error) {
+	cloud, err := metadata.NewEC2(metadata.EC2Options{})
+	if err != nil {
+		return nil, fail(exitUsage, "%w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, readingTime)
+	defer cancel()
+	primary, known, err := cloud.Cards(ctx)
+	if err != nil {
+		return nil, fail(exitUnavailable, "scan: %w; nothing was changed", err)
+	}
+	list, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("list the network cards: %w", err)
+	}
+	var out []string
+	for _, i := range list {
+		mac, err := metadata.ParseMAC(i.HardwareAddr.String())
+		if err != nil || mac == primary || !slices.Contains(known, mac) || p.isSet(i.Name, mac) {
+			continue
+		}
+		if len(only) == 0 || slices.Contains(only, i.Name) {
+			out = append(out, i.Name)
+		}
+	}
+	return out, nil
+}
+
+func (p *program) isSet(name string, mac metadata.MAC) bool {
+	r, ok := p.store.load(name)
+	return (ok && r.MAC == mac && r.Ready) || p.store.holder(name) != 0
+}
+
+// startAll starts the cards side by side: one that waits must not hold up the others.
+func (p *program) startAll(ctx context.Context, cards []string) error {
+	errs := make([]error, len(cards))
+	var wg sync.WaitGroup
+	for i, name := range cards {
+		wg.Go(func() { errs[i] = p.start(ctx, name) })
+	}
+	wg.Wait()
+	failed := 0
+	for i, err := range errs {
+		if err != nil {
+			failed++
+			p.log.WithField("card", cards[i]).Warn(err)
+		}
+	}
+	switch {
+	case failed == 0:
+		return nil
+	case failed < len(cards):
+		return fail(exitPartial, "%d of %s could not be started", failed, plural(len(cards), "card", "cards"))
+	}
+	return fail(statusOf(errors.Join(errs...)), "none of %s could be started", plural(len(cards), "card", "cards"))
+}
+
+const unitFile = "ec2net-ifup@.service"
+
+// start asks udev for the card's event once more, which starts its unit, or sets the card up here
+// where no unit is installed.
+func (p *program) start(ctx context.Context, name string) error {
+	if !underSystemd() {
+		return p.up(ctx, name, scanWait)
+	}
+	f := filepath.Join("/sys/class/net", name, "uevent")
+	if err := os.WriteFile(f, []byte("add"), 0); err != nil {
+		return fmt.Errorf("ask udev for %s: %w", name, err)
+	}
+	p.log.WithField("card", name).Info("started through udev")
+	return nil
+}
+
+// scanWait bounds the set-up of a card by scan itself.
+const scanWait = time.Minute
+
+// underSystemd: this system was booted by systemd, and the package's unit is there.
+func underSystemd() bool {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return false
+	}
+	for _, dir := range []string{"/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"} {
+		if _, err := os.Stat(filepath.Join(dir, unitFile)); err == nil {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ec2net/dhcp"
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+// store is the folder of what must outlive a process, but not the boot: a file for each card.
+type store struct{ dir string }
+
+// record is what is remembered of a card. The kernel is the truth; this is what it can not say.
+type record struct {
+	Name    string             `json:"name"`
+	Index   int                `json:"index"`
+	MAC     metadata.MAC       `json:"mac"`
+	Numbers []int              `json:"numbers"` // of the tables and rules that are this card's
+	Peers   []metadata.MAC     `json:"peers"`   // the host's other cloud cards
+	Before  *plumb.Before      `json:"before"`  // how the card was found
+	Card    metadata.Interface `json:"card"`
+	ReadAt  time.Time          `json:"read_at"` // last answer of the metadata
+	Lease   *dhcp.Lease        `json:"lease,omitempty"`
+	DHCP    string             `json:"dhcp"`  // who has the lease
+	State   string             `json:"state"` // one line for a person
+	Ready   bool               `json:"ready"`
+	Repairs int                `json:"repairs"` // since the process began
+}
+
+func (s store) path(name, suffix string) string { return filepath.Join(s.dir, name+suffix) }
+
+// load returns what is known of the card, and false when that is nothing.
+func (s store) load(name string) (record, bool) {
+	var r record
+	b, err := os.ReadFile(s.path(name, ".json"))
+	if err != nil || json.Unmarshal(b, &r) != nil || r.Name != name {
+		return record{}, false
+	}
+	return r, true
+}
+
+// save replaces the card's file at once: a reader sees the old one or the new one.
+func (s store) save(r record) error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("record of %s: %w", r.Name, err)
+	}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return fmt.Errorf("state folder: %w", err)
+	}
+	f, err := os.CreateTemp(s.dir, "."+r.Name+"-*") // 0600
+	if err != nil {
+		return fmt.Errorf("record of %s: %w", r.Name, err)
+	}
+	_, werr := f.Write(append(b, '\n'))
+	if err := errors.Join(werr, f.Close()); err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("record of %s: %w", r.Name, err)
+	}
+	return os.Rename(f.Name(), s.path(r.Name, ".json"))
+}
+
+func (s store) remove(name string) error {
+	err := os.Remove(s.path(name, ".json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// all lists the records, one for each card that is or was set up.
+func (s store) all() (out []record) {
+	files, _ := filepath.Glob(filepath.Join(s.dir, "*.json"))
+	for _, f := range files {
+		if r, ok := s.load(strings.TrimSuffix(filepath.Base(f), ".json")); ok {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// lock takes the card for a process that stays. The returned file must be kept; the lock goes with
+// the process, however it ends. held is the process that has the card, when it is not free.
+func (s store) lock(name string) (f *os.File, held int, err error) {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, 0, fmt.Errorf("state folder: %w", err)
+	}
+	f, err = os.OpenFile(s.path(name, ".lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, 0, fmt.Errorf("lock of %s: %w", name, err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer f.Close()
+		return nil, lockPID(f), nil
+	}
+	if err := errors.Join(f.Truncate(0), writePID(f)); err != nil {
+		f.Close()
+		return nil, 0, fmt.Errorf("lock of %s: %w", name, err)
+	}
+	return f, 0, nil
+}
+
+func writePID(f *os.File) error {
+	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return err
+}
+
+func lockPID(f *os.File) int {
+	b := make([]byte, 16)
+	n, _ := f.ReadAt(b, 0)
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(b[:n])))
+	return max(pid, -1)
+}
+
+// holder is the process that keeps the card, or 0.
+func (s store) holder(name string) int {
+	f, held, err := s.lock(name)
+	if err != nil {
+		return 0
+	}
+	if f != nil {
+		f.Close()
+	}
+	return held
+}
+
+// dismiss asks the process that keeps the card to stop, and waits until it has.
+func (s store) dismiss(ctx context.Context, name string) error {
+	pid := s.holder(name)
+	if pid <= 0 {
+		return nil
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("process %d, which keeps %s: %w", pid, name, err)
+	}
+	defer unix.Close(fd)
+	if s.holder(name) != pid { // it ended, and the number may be somebody else's now
+		return nil
+	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("stop process %d, which keeps %s: %w", pid, name, err)
+	}
+	return awaitExit(ctx, fd, pid)
+}
+
+// awaitExit waits on the process itself: a pidfd is readable once it has ended.
+func awaitExit(ctx context.Context, fd, pid int) error {
+	for ctx.Err() == nil {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 500)
+		if n > 0 || (err != nil && !errors.Is(err, unix.EINTR)) {
+			return nil
+		}
+	}
+	return fmt.Errorf("process %d does not end: %w", pid, ctx.Err())
+}

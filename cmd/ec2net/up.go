@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"ec2net/metadata"
+)
+
+func (p *program) upCommand() *cobra.Command {
+	var wait time.Duration
+	c := &cobra.Command{
+		Use:   "up IF",
+		Short: "set a card up now, and return when it answers",
+		Long: `Set a card up now, and return when it answers. What is done is printed, an
+operation a line. While the metadata or the lease is late, it waits, and on a
+terminal says for what and how long yet.`,
+		Args: oneCard,
+		RunE: func(c *cobra.Command, args []string) error {
+			if c.Flags().Changed("wait") && wait <= 0 {
+				return fail(exitUsage, "--wait %s: must be more than 0", wait)
+			}
+			return p.up(c.Context(), args[0], wait)
+		},
+	}
+	c.Flags().DurationVar(&wait, "wait", 0, "give up after this `time`, such as 30s (default: the configuration's wait, 2m)")
+	return c
+}
+
+func (p *program) up(ctx context.Context, name string, wait time.Duration) error {
+	a, err := p.begin(name, "up")
+	if a == nil || err != nil {
+		return err
+	}
+	defer a.link.Close()
+	if wait == 0 {
+		wait = a.card.Wait
+	}
+	if pid := p.store.holder(name); pid != 0 {
+		a.guest, a.leasing, a.lease = true, fmt.Sprintf("ec2net run (process %d)", pid), a.record.Lease
+	}
+	deadline := a.begun.Add(wait)
+	limited, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	line := terminalLine(p.err, deadline)
+	a.progress = func(state string) { line.show(name, state, a.set()) }
+	err = a.loop(limited, nil, func() (bool, error) { return a.set() || a.hopeless(), nil })
+	line.clear()
+	if ctx.Err() != nil {
+		return fail(exitFailed, "%s: interrupted; \"ec2net down %s\" takes away what was set up so far", name, name)
+	}
+	return a.verdict(err, wait)
+}
+
+// begin checks all that can be checked before anything is touched. A nil agent means that there is
+// nothing to do here.
+func (p *program) begin(name, command string) (*agent, error) {
+	if p.detected() == metadata.CloudNone {
+		p.log.Info("not on a known cloud: nothing to do (--cloud ec2 overrides)")
+		return nil, nil
+	}
+	a, err := p.newAgent(name)
+	if err != nil {
+		return nil, err
+	}
+	if a.idle() {
+		a.log.Infof("left alone, as %s says (manage = false)", p.configFile)
+		a.link.Close()
+		return nil, nil
+	}
+	if err := errors.Join(mayChange(command), a.connect()); err != nil {
+		a.link.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// hopeless: waiting longer would change nothing.
+func (a *agent) hopeless() bool {
+	off := kind2(a.readErr) == metadata.ErrDisabled
+	return a.idle() || (off && !a.degraded && a.leased() && time.Since(a.begun) > confirmAfter)
+}
+
+// verdict is the exit status of `up`, and what it says last.
+func (a *agent) verdict(err error, wait time.Duration) error {
+	switch {
+	case errors.Is(err, errGone):
+		_, err := a.link.Leave(context.Background(), nil)
+		return errors.Join(fail(exitFailed, "%s was taken away meanwhile", a.snap.Name), err)
+	case err != nil:
+		return err
+	case a.idle():
+		return nil
+	case a.set() && a.troubled():
+		return fail(exitPartial, "%s: set up in part: %s", a.snap.Name, a.state())
+	case a.set():
+		a.log.Infof("ready: %s", a.state())
+		return nil
+	case !a.answered && !a.known():
+		return fail(exitUnavailable, "%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.begun), a.lastErr())
+	case a.readErr != nil:
+		return fail(exitUnavailable, "%s: gave up after %s: %w; what was set up stays", a.snap.Name, shorter(wait, a.begun), a.readErr)
+	}
+	return fail(exitPartial, "%s: gave up after %s: %s", a.snap.Name, shorter(wait, a.begun), a.state())
+}
+
+func (a *agent) lastErr() error {
+	if a.readErr != nil {
+		return a.readErr
+	}
+	return metadata.ErrUnavailable
+}
+
+func shorter(wait time.Duration, begun time.Time) time.Duration {
+	return min(wait, time.Since(begun)).Round(time.Second / 10)
+}
+
+func kind2(err error) error {
+	if err == nil {
+		return nil
+	}
+	return kind(err)
+}
+
+// progressLine shows on a terminal what is waited for; elsewhere it is silent.
+type progressLine struct {
+	file     *os.File
+	deadline time.Time
+	begun    time.Time
+	shown    bool
+}
+
+func terminalLine(w any, deadline time.Time) *progressLine {
+	f, ok := w.(*os.File)
+	if !ok {
+		return &progressLine{}
+	}
+	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+		return &progressLine{}
+	}
+	return &progressLine{file: f, deadline: deadline, begun: time.Now()}
+}
+
+func (l *progressLine) show(name, state string, set bool) {
+	// What is ready within a moment needs no line that flickers.
+	if l.file == nil || set || time.Since(l.begun) < time.Second/2 {
+		return
+	}
+	text := fmt.Sprintf("%s: %s, %s left", name, state, time.Until(l.deadline).Truncate(time.Second))
+	fmt.Fprintf(l.file, "\r\x1b[K%.78s", text)
+	l.shown = true
+}
+
+func (l *progressLine) clear() {
+	if l.shown {
+		fmt.Fprint(l.file, "\r\x1b[K")
+	}
+}

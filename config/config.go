@@ -1,0 +1,139 @@
+// Package config reads /etc/ec2net/ec2net.toml, strictly: what is not understood is an error that
+// names its place and what is allowed there.
+//
+// Keys at the top of the file hold for every card. Each [[card]] section says by its match keys which
+// cards it is for, and overrides the settings it names; a later section wins over an earlier one, key
+// by key.
+package config
+
+import (
+	"slices"
+	"time"
+)
+
+// Path is where the configuration lies unless the command line names another file.
+const Path = "/etc/ec2net/ec2net.toml"
+
+// Manage says how much is done with a card.
+type Manage uint8
+
+// The values of the key manage.
+const (
+	Full   Manage = iota // true: addresses, routes, rules and the lease
+	LinkUp               // "link-up": the link is set up and nothing else
+	None                 // false: the card is never touched
+)
+
+// String writes the value as in the file, without quotes.
+func (m Manage) String() string { return [...]string{"true", "link-up", "false"}[m] }
+
+// DHCP says who takes the card's lease.
+type DHCP uint8
+
+// The values of the key dhcp.
+const (
+	Auto   DHCP = iota // "auto": ec2net, unless another program already owns the card
+	Native             // "native": ec2net, whoever else does
+	Off                // "off": nobody; the addresses come from the metadata alone
+)
+
+// String writes the value as in the file, without quotes.
+func (d DHCP) String() string { return [...]string{"auto", "native", "off"}[d] }
+
+// Card is the settings of one card.
+type Card struct {
+	Manage    Manage
+	DHCP      DHCP
+	MainTable bool          // the card's subnet and default route are in table main too
+	Refresh   time.Duration // between two readings of the metadata, 1s to 1h
+	Wait      time.Duration // for the card to be known to the cloud and set up, 1s to 1h
+}
+
+// Config is what one file says. Its zero value is not a configuration: see Default.
+type Config struct {
+	File     string // where it was read from; empty when there was no file
+	Defaults Card   // of a card that no section matches
+	sections []section
+}
+
+// section is one [[card]] of the file.
+type section struct {
+	match []matcher
+	set   []assignment
+}
+
+// assignment is one setting that a section overrides.
+type assignment struct {
+	key   string
+	apply func(*Card)
+}
+
+// Default is the configuration of a machine without a file.
+func Default() Config {
+	return Config{Defaults: Card{
+		Manage:    Full,
+		DHCP:      Auto,
+		MainTable: true,
+		Refresh:   30 * time.Second,
+		Wait:      2 * time.Minute,
+	}}
+}
+
+// For returns the settings of one card. A section that asks for a fact which is not known yet does
+// not count: NeedsMetadata says whether that can matter.
+func (c Config) For(f Facts) Card {
+	card := c.Defaults
+	for _, s := range c.sections {
+		if s.verdict(f) == yes {
+			s.override(&card)
+		}
+	}
+	return card
+}
+
+func (s section) override(card *Card) {
+	for _, a := range s.set {
+		a.apply(card)
+	}
+}
+
+// NeedsMetadata says whether the settings of a card still hang on what only the metadata knows: its
+// ENI, device number or network card. While it is true, a careful caller leaves the card alone. It is
+// false for a card that is excluded whatever the metadata will say, so that such a card is never
+// asked about, and false as soon as the metadata has answered (see Facts.Learn).
+func (c Config) NeedsMetadata(f Facts) bool {
+	manage := c.outcomes(f, "manage")
+	if len(manage) > 1 {
+		return true
+	}
+	return manage[0].Manage == Full && slices.ContainsFunc(settings(), func(s entry[func(*Card)]) bool {
+		return len(c.outcomes(f, s.name)) > 1
+	})
+}
+
+// outcomes lists, for one key, the defaults with each value that the key may still come to have.
+func (c Config) outcomes(f Facts, key string) []Card {
+	cards := []Card{c.Defaults}
+	for _, s := range c.sections {
+		v := s.verdict(f)
+		for _, a := range s.set {
+			if a.key == key {
+				cards = narrow(cards, a, v)
+			}
+		}
+	}
+	return cards
+}
+
+// narrow follows one more assignment: a certain one leaves one outcome, a possible one adds its own.
+func narrow(cards []Card, a assignment, v verdict) []Card {
+	card := cards[0]
+	a.apply(&card)
+	switch {
+	case v == yes:
+		return []Card{card}
+	case v == unknown && !slices.Contains(cards, card):
+		return append(cards, card)
+	}
+	return cards
+}

@@ -1,0 +1,143 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"ec2net/metadata"
+)
+
+// harmless reports whether a text can be written to a terminal: one line, nothing that steers it.
+func harmless(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+}
+
+// FuzzParse compares with what the library's own decoder reads from the same bytes.
+func FuzzParse(f *testing.F) {
+	for _, tt := range badFiles {
+		if len(tt.text) < 1000 {
+			f.Add([]byte(tt.text))
+		}
+	}
+	f.Add([]byte(layered))
+	f.Add([]byte("\xef\xbb\xbfmanage = false\r\n[[card]]\r\nname = 'eth*'\r\n[[card]]\nmac='02000000000a'\ndevice_number=0b11 # three\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := Parse("x.toml", bytes.Clone(b))
+		if err != nil {
+			wantLegible(t, err, b)
+			return
+		}
+		if diff := unlike(c, b); diff != "" {
+			t.Errorf("%s\n%q", diff, b)
+		}
+	})
+}
+
+// wantLegible checks that each problem is one clean line and lies within the document.
+func wantLegible(t *testing.T, err error, doc []byte) {
+	t.Helper()
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || len(joined.Unwrap()) > maxProblems+1 {
+		t.Fatalf("not a list of problems: %v", err)
+	}
+	end := bytes.Count(doc, []byte("\n")) + 1
+	for _, e := range joined.Unwrap() {
+		var p *Problem
+		if !harmless(e.Error()) || len(e.Error()) > 1000 {
+			t.Errorf("not fit for a terminal: %q", e)
+		}
+		if errors.As(e, &p) && (p.Line < 1 || p.Line > end || p.Column < 1 || p.Column > len(doc)+1) {
+			t.Errorf("outside of the document: %v", e)
+		}
+	}
+}
+
+// file is the document as the library's decoder sees it.
+type file struct {
+	Manage    any
+	DHCP      string `toml:"dhcp"`
+	MainTable *bool  `toml:"main_table"`
+	Refresh   string
+	Wait      string
+	Card      []fileCard
+}
+
+type fileCard struct {
+	file
+	Name, MAC, ENI, Driver string
+	DeviceNumber           *int `toml:"device_number"`
+	NetworkCard            *int `toml:"network_card"`
+}
+
+// unlike says how an accepted document differs from what the library's decoder reads, or "".
+func unlike(c Config, b []byte) string {
+	var want file
+	d := toml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")))).DisallowUnknownFields()
+	if err := d.Decode(&want); err != nil {
+		return fmt.Sprintf("accepted, but the decoder says: %v", err)
+	}
+	if card := want.over(Default().Defaults); c.Defaults != card {
+		return fmt.Sprintf("defaults %+v, the decoder's %+v", c.Defaults, card)
+	}
+	if len(c.sections) != len(want.Card) {
+		return fmt.Sprintf("%d sections, the decoder's %d", len(c.sections), len(want.Card))
+	}
+	for i, s := range c.sections {
+		got := c.Defaults
+		s.override(&got)
+		if card := want.Card[i].over(c.Defaults); got != card {
+			return fmt.Sprintf("section %d: %+v, the decoder's %+v", i, got, card)
+		}
+		if f := want.Card[i].facts(); !strings.ContainsAny(f.Name, `*?[\`) && s.verdict(f) != yes {
+			return fmt.Sprintf("section %d does not match %+v", i, f)
+		}
+	}
+	return ""
+}
+
+// over puts the settings of a decoded table over others.
+func (f file) over(card Card) Card {
+	switch f.Manage {
+	case true:
+		card.Manage = Full
+	case "link-up":
+		card.Manage = LinkUp
+	case false:
+		card.Manage = None
+	}
+	for d := range Off + 1 {
+		if f.DHCP == d.String() {
+			card.DHCP = d
+		}
+	}
+	if f.MainTable != nil {
+		card.MainTable = *f.MainTable
+	}
+	if d, err := time.ParseDuration(f.Refresh); err == nil {
+		card.Refresh = d
+	}
+	if d, err := time.ParseDuration(f.Wait); err == nil {
+		card.Wait = d
+	}
+	return card
+}
+
+// facts returns a card for which the section is meant, unless its name is a pattern.
+func (f fileCard) facts() Facts {
+	facts := Facts{Name: f.Name, ENI: f.ENI, Driver: f.Driver}
+	facts.MAC, _ = metadata.ParseMAC(f.MAC)
+	if f.DeviceNumber != nil {
+		facts.DeviceNumber = *f.DeviceNumber
+	}
+	if f.NetworkCard != nil {
+		facts.NetworkCard = *f.NetworkCard
+	}
+	return facts
+}

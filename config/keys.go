@@ -1,0 +1,195 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"ec2net/metadata"
+)
+
+// entry is one key of the file: its name, the values it takes in words, and how a value is read. What
+// is read is a function that puts a setting into a Card, or one that matches a card.
+type entry[T any] struct {
+	name    string
+	allowed string
+	read    func(value) (T, error)
+}
+
+// settings are the keys that may stand at the top of the file and in a [[card]] section. A new
+// setting is one more line here, one field of Card and its line in Default.
+func settings() []entry[func(*Card)] {
+	return []entry[func(*Card)]{
+		{"manage", `true, "link-up" or false`, setter(choice(map[string]Manage{"true": Full, `"link-up"`: LinkUp, "false": None}),
+			func(c *Card, m Manage) { c.Manage = m })},
+		{"dhcp", `"auto", "native" or "off"`, setter(choice(map[string]DHCP{`"auto"`: Auto, `"native"`: Native, `"off"`: Off}),
+			func(c *Card, d DHCP) { c.DHCP = d })},
+		{"main_table", "true or false", setter(choice(map[string]bool{"true": true, "false": false}),
+			func(c *Card, on bool) { c.MainTable = on })},
+		{"refresh", `a time from "1s" to "1h", such as "30s"`, setter(duration(time.Second, time.Hour),
+			func(c *Card, d time.Duration) { c.Refresh = d })},
+		{"wait", `a time from "1s" to "1h", such as "2m"`, setter(duration(time.Second, time.Hour),
+			func(c *Card, d time.Duration) { c.Wait = d })},
+	}
+}
+
+// matchKeys are the keys by which a [[card]] section says which cards it is for.
+func matchKeys() []entry[matcher] {
+	const number = "a number from 0 to 99"
+	return []entry[matcher]{
+		{"name", `an interface name or a pattern, such as "eth1" or "eth*"`, matching(pattern, matchName)},
+		{"mac", `a MAC address, such as "02:00:00:00:00:0a"`, matching(mac, matchMAC)},
+		{"eni", `an ENI id, such as "eni-0123456789abcdef0"`, matching(like(`eni-[0-9a-z]{1,40}`), matchENI)},
+		{"device_number", number, matching(below100, matchDeviceNumber)},
+		{"network_card", number, matching(below100, matchNetworkCard)},
+		{"driver", `a driver's name as "ethtool -i" shows it, such as "ena"`, matching(like(`[0-9A-Za-z_.-]{1,31}`), matchDriver)},
+	}
+}
+
+func names[T any](entries []entry[T]) []string {
+	list := make([]string, len(entries))
+	for i, e := range entries {
+		list[i] = e.name
+	}
+	return list
+}
+
+func find[T any](entries []entry[T], name string) (e entry[T], ok bool) {
+	for _, e = range entries {
+		if e.name == name {
+			return e, true
+		}
+	}
+	return entry[T]{}, false
+}
+
+// setter joins how a value is read with where in a Card it goes.
+func setter[T any](read func(value) (T, error), put func(*Card, T)) func(value) (func(*Card), error) {
+	return func(v value) (func(*Card), error) {
+		x, err := read(v)
+		return func(c *Card) { put(c, x) }, err
+	}
+}
+
+// matching joins how a value is read with how it is compared to a card.
+func matching[T any](read func(value) (T, error), match func(T) matcher) func(value) (matcher, error) {
+	return func(v value) (matcher, error) {
+		x, err := read(v)
+		return match(x), err
+	}
+}
+
+// choice reads one of a few values, each keyed by the way it is written in TOML.
+func choice[T any](of map[string]T) func(value) (T, error) {
+	return func(v value) (T, error) {
+		x, ok := of[v.String()]
+		if ok {
+			return x, nil
+		}
+		if err := v.must(text); err != nil {
+			return x, err
+		}
+		return x, misspelt(of, v.text)
+	}
+}
+
+// misspelt says what is wrong with a text that is none of the values.
+func misspelt[T any](of map[string]T, s string) error {
+	small := strings.ToLower(s)
+	if _, ok := of[small]; ok {
+		return fmt.Errorf("write %s without quotes", small)
+	}
+	if _, ok := of[strconv.Quote(small)]; ok {
+		return errors.New("write it in small letters")
+	}
+	return errors.New("unknown value")
+}
+
+func duration(least, most time.Duration) func(value) (time.Duration, error) {
+	return func(v value) (time.Duration, error) {
+		if err := v.must(text); err != nil {
+			return 0, err
+		}
+		d, err := time.ParseDuration(v.text)
+		switch {
+		case err != nil:
+			return 0, errors.New("not a time with a unit")
+		case d < least:
+			return 0, errors.New("too short")
+		case d > most:
+			return 0, errors.New("too long")
+		}
+		return d, nil
+	}
+}
+
+func below100(v value) (int, error) {
+	if err := v.must(number); err != nil {
+		return 0, err
+	}
+	n, err := v.integer()
+	if err != nil || n < 0 || n > 99 {
+		return 0, errors.New("out of range")
+	}
+	return int(n), nil
+}
+
+// like reads text that matches the whole of a regular expression.
+func like(expr string) func(value) (string, error) {
+	re := regexp.MustCompile(`^(?:` + expr + `)$`)
+	return func(v value) (string, error) {
+		if err := v.must(text); err != nil {
+			return "", err
+		}
+		if re.MatchString(v.text) {
+			return v.text, nil
+		}
+		if re.MatchString(strings.ToLower(v.text)) {
+			return "", errors.New("write it in small letters")
+		}
+		return "", errors.New("malformed")
+	}
+}
+
+func mac(v value) (metadata.MAC, error) {
+	if err := v.must(text); err != nil {
+		return metadata.MAC{}, err
+	}
+	m, err := metadata.ParseMAC(v.text)
+	switch {
+	case err != nil:
+		return m, errors.New("malformed")
+	case m == metadata.MAC{}:
+		return m, errors.New("no card has it")
+	case m[0]&1 == 1: // IEEE 802: the group bit, never set in the address of a card
+		return m, errors.New("a multicast address")
+	}
+	return m, nil
+}
+
+// pattern reads an interface name in which *, ? and [a-z] stand for more than themselves.
+func pattern(v value) (string, error) {
+	if err := v.must(text); err != nil {
+		return "", err
+	}
+	if !strings.ContainsAny(v.text, `*?[\`) {
+		return v.text, checkName(v.text)
+	}
+	if len(v.text) > 64 {
+		return "", errors.New("longer than 64 bytes")
+	}
+	if err := checkRunes(v.text); err != nil {
+		return "", err
+	}
+	if strings.Contains(v.text, "[!") { // path.Match would take the ! for itself
+		return "", errors.New("write [^ for [!")
+	}
+	if _, err := path.Match(v.text, ""); err != nil {
+		return "", errors.New("malformed pattern")
+	}
+	return v.text, nil
+}

@@ -1,0 +1,97 @@
+package config
+
+import (
+	"path"
+
+	"ec2net/metadata"
+)
+
+// Facts is what is known of a card when its settings are looked up. Name, MAC and Driver are the
+// kernel's; the rest is the metadata's. Use Local and Learn, as the zero value says device 0.
+type Facts struct {
+	Name         string       // empty: unknown
+	MAC          metadata.MAC // zero: unknown
+	ENI          string       // empty: unknown, or the cloud gives none
+	DeviceNumber int          // −1 until the metadata has answered
+	NetworkCard  int          // −1 until the metadata has answered
+	Driver       string       // as in `ethtool -i`; empty: the card names none
+}
+
+// Local returns what the kernel tells of a card before the metadata is asked.
+func Local(name string, mac metadata.MAC, driver string) Facts {
+	return Facts{Name: name, MAC: mac, Driver: driver, DeviceNumber: -1, NetworkCard: -1}
+}
+
+// Learn adds what the metadata says of the card. After that nothing is unknown any more: a cloud that
+// gives no ENI id will not give one later.
+func (f Facts) Learn(i metadata.Interface) Facts {
+	f.ENI, f.DeviceNumber, f.NetworkCard = i.ID, i.DeviceNumber, i.NetworkCard
+	return f
+}
+
+// verdict says whether a section is for a card. The order matters: the least of a section's verdicts
+// is the section's.
+type verdict uint8
+
+const (
+	no verdict = iota
+	unknown
+	yes
+)
+
+// matcher is one match key of a section with its value.
+type matcher func(Facts) verdict
+
+func (s section) verdict(f Facts) verdict {
+	v := yes
+	for _, m := range s.match {
+		v = min(v, m(f))
+	}
+	return v
+}
+
+func decided(same bool) verdict {
+	if same {
+		return yes
+	}
+	return no
+}
+
+func matchName(pattern string) matcher {
+	return func(f Facts) verdict {
+		ok, err := path.Match(pattern, f.Name)
+		return decided(err == nil && ok && f.Name != "")
+	}
+}
+
+func matchMAC(mac metadata.MAC) matcher {
+	return func(f Facts) verdict { return decided(f.MAC == mac) }
+}
+
+func matchDriver(driver string) matcher {
+	return func(f Facts) verdict { return decided(f.Driver == driver) }
+}
+
+func matchENI(id string) matcher {
+	return func(f Facts) verdict {
+		if f.ENI == "" && f.DeviceNumber < 0 {
+			return unknown
+		}
+		return decided(f.ENI == id)
+	}
+}
+
+func matchDeviceNumber(n int) matcher {
+	return func(f Facts) verdict { return sameNumber(f.DeviceNumber, n) }
+}
+
+func matchNetworkCard(n int) matcher {
+	return func(f Facts) verdict { return sameNumber(f.NetworkCard, n) }
+}
+
+func sameNumber(have, want int) verdict {
+	if have < 0 {
+		return unknown
+	}
+	return decided(have == want)
+}

@@ -1,0 +1,70 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxName is IFNAMSIZ less its terminating NUL.
+const maxName = 15
+
+// ValidName says why a string cannot be the name of a network interface, or nil. It is for names that
+// come from outside (a command line, the instance of a unit template), before they get into a path,
+// a netlink message or a log. It refuses what the kernel refuses (dev_valid_name), and beyond that
+// what no card has and what would harm: a leading '-', which is an option; '%', which the kernel
+// expands; "all" and "default", which in /proc/sys/net stand for every card; what cannot be printed.
+func ValidName(name string) error {
+	if err := checkName(name); err != nil {
+		return fmt.Errorf("%.40q is not an interface name: %w", name, err)
+	}
+	return nil
+}
+
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("empty")
+	case len(name) > maxName:
+		return fmt.Errorf("longer than %d bytes", maxName)
+	case name[0] == '-':
+		return errors.New("begins with '-'")
+	case name == "." || name == ".." || name == "all" || name == "default":
+		return errors.New("reserved")
+	}
+	return checkRunes(name)
+}
+
+// checkRunes refuses characters that no interface name holds.
+func checkRunes(s string) error {
+	if !utf8.ValidString(s) {
+		return errors.New("not UTF-8")
+	}
+	if i := strings.IndexFunc(s, forbidden); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(s[i:])
+		return fmt.Errorf("contains %s", describe(r))
+	}
+	return nil
+}
+
+func forbidden(r rune) bool {
+	return strings.ContainsRune("/:%", r) || unicode.IsSpace(r) || !unicode.IsPrint(r) || latinSpace(r)
+}
+
+// latinSpace reports characters whose UTF-8 form holds the byte 0xa0: the kernel reads bytes, and in
+// its Latin-1 table that one is a space.
+func latinSpace(r rune) bool { return strings.IndexByte(string(r), 0xa0) >= 0 }
+
+func describe(r rune) string {
+	switch {
+	case unicode.IsSpace(r):
+		return fmt.Sprintf("white space (%U)", r)
+	case unicode.IsControl(r):
+		return fmt.Sprintf("a control character (%U)", r)
+	case !unicode.IsPrint(r):
+		return fmt.Sprintf("an unprintable character (%U)", r)
+	}
+	return fmt.Sprintf("%q", r)
+}

@@ -1,0 +1,245 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// reader walks over the expressions of a document. It takes the parser's own expressions rather than
+// letting the library fill a struct, because that stops at the first wrong type, shows Go's type names
+// and forgets where a value stood. That API is outside of the library's promise of stability; go.mod
+// pins the version, and the tests compare what is read here with what the stable API reads.
+type reader struct {
+	problems
+	parser   unstable.Parser
+	settings []entry[func(*Card)]
+	matches  []entry[matcher]
+	config   Config
+	section  *draft         // nil above the first [[card]]
+	skip     bool           // below a header that is not known
+	seen     map[string]int // keys of the present table, and where they were set
+	next     int            // where the line after the last expression begins
+}
+
+// draft is the section that is being read.
+type draft struct {
+	section
+	offset  int  // of its header
+	chooses bool // a match key was there, be it a bad one
+}
+
+// Parse reads a configuration. The name is the file's, for the errors; all that is wrong is reported,
+// each as a Problem. Nothing is returned beside an error.
+func Parse(name string, b []byte) (Config, error) {
+	r := reader{
+		problems: problems{file: name, doc: bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))},
+		settings: settings(),
+		matches:  matchKeys(),
+		config:   Default(),
+		seen:     map[string]int{},
+	}
+	r.config.File = name
+	if r.encoded() {
+		r.read(0)
+		r.endSection()
+	}
+	if err := r.err(); err != nil {
+		return Config{}, err
+	}
+	return r.config, nil
+}
+
+// encoded reports whether the document is UTF-8. What is not is not read any further: it is another
+// kind of file.
+func (r *reader) encoded() bool {
+	for i := 0; i < len(r.doc); {
+		c, size := utf8.DecodeRune(r.doc[i:])
+		if c == utf8.RuneError && size == 1 {
+			r.add(i, "not UTF-8 text (byte 0x%02x)", r.doc[i])
+			return false
+		}
+		i += size
+	}
+	return true
+}
+
+// read takes the expressions from an offset to the end, or to an error that hides what follows.
+func (r *reader) read(from int) {
+	for from < len(r.doc) && !r.full() {
+		r.next = from
+		r.parser.Reset(r.doc[from:])
+		for !r.full() && r.parser.NextExpression() {
+			r.expression(r.parser.Expression(), from)
+		}
+		var wrong *unstable.ParserError
+		if !errors.As(r.parser.Error(), &wrong) {
+			return
+		}
+		from = r.syntax(from+int(r.parser.Range(wrong.Highlight).Offset), wrong.Message)
+	}
+}
+
+func (r *reader) expression(n *unstable.Node, base int) {
+	k := keyOf(n, base)
+	if n.Kind != unstable.KeyValue {
+		r.header(n.Kind, k)
+		r.next = r.lineAfter(k.end)
+		return
+	}
+	end := base + int(n.Raw.Offset+n.Raw.Length)
+	if !r.skip {
+		r.keyValue(k, valueOf(n, string(r.doc[valueStart(r.doc, k.end):end])))
+	}
+	r.next = r.lineAfter(end)
+}
+
+// key is a key of the document, and where it stands.
+type key struct {
+	parts      []string
+	start, end int
+}
+
+func (k key) String() string { return strings.Join(k.parts, ".") }
+
+func keyOf(n *unstable.Node, base int) key {
+	k := key{start: -1}
+	for it := n.Key(); it.Next(); {
+		raw := it.Node().Raw
+		if k.start < 0 {
+			k.start = base + int(raw.Offset)
+		}
+		k.end = base + int(raw.Offset+raw.Length)
+		k.parts = append(k.parts, string(it.Node().Data))
+	}
+	return k
+}
+
+func valueOf(n *unstable.Node, written string) value {
+	v := value{kind: n.Value().Kind, text: written}
+	if v.kind == text {
+		v.text = string(n.Value().Data)
+	}
+	return v
+}
+
+// valueStart skips what stands between a key and its value.
+func valueStart(doc []byte, end int) int {
+	return len(doc) - len(bytes.TrimLeft(doc[end:], " \t="))
+}
+
+// lineAfter returns where the line after the one at an offset begins.
+func (r *reader) lineAfter(offset int) int {
+	if i := bytes.IndexByte(r.doc[offset:], '\n'); i >= 0 {
+		return offset + i + 1
+	}
+	return len(r.doc)
+}
+
+// header begins a section.
+func (r *reader) header(kind unstable.Kind, k key) {
+	r.endSection()
+	r.seen = map[string]int{}
+	r.skip = k.String() != "card" || len(k.parts) != 1
+	switch {
+	case r.skip:
+		r.add(k.start, "unknown section %.60q; the only section is [[card]]", k)
+	case kind == unstable.Table:
+		r.add(k.start, "a card's section is written with two brackets: [[card]]")
+	}
+	if !r.skip {
+		r.section = &draft{offset: k.start}
+	}
+}
+
+func (r *reader) endSection() {
+	s := r.section
+	if s == nil {
+		return
+	}
+	if !s.chooses {
+		r.add(s.offset, "this section does not say which cards it is for; add %s", list(names(r.matches), "or"))
+	}
+	r.config.sections = append(r.config.sections, s.section)
+	r.section = nil
+}
+
+func (r *reader) keyValue(k key, v value) {
+	name := k.String()
+	if first, ok := r.seen[name]; ok {
+		line, _ := position(r.doc, first)
+		r.add(k.start, "%.60q is set twice, first on line %d", name, line)
+		return
+	}
+	r.seen[name] = k.start
+	if len(k.parts) == 1 && (r.setting(k, v) || r.matchKey(k, v)) {
+		return
+	}
+	r.unknownKey(k)
+}
+
+// setting takes a key that is a setting, and reports whether it is one.
+func (r *reader) setting(k key, v value) bool {
+	e, ok := find(r.settings, k.parts[0])
+	if !ok {
+		return false
+	}
+	apply, ok := accept(r, e, k, v)
+	switch {
+	case !ok:
+	case r.section == nil:
+		apply(&r.config.Defaults)
+	default:
+		r.section.set = append(r.section.set, assignment{e.name, apply})
+	}
+	return true
+}
+
+// matchKey takes a key that chooses cards, and reports whether it is one.
+func (r *reader) matchKey(k key, v value) bool {
+	e, ok := find(r.matches, k.parts[0])
+	if !ok {
+		return false
+	}
+	if r.section == nil {
+		r.add(k.start, "%s says which card is meant and stands only in a [[card]] section", e.name)
+		return true
+	}
+	r.section.chooses = true
+	if m, ok := accept(r, e, k, v); ok {
+		r.section.match = append(r.section.match, m)
+	}
+	return true
+}
+
+// accept reads a value, or notes why it cannot be.
+func accept[T any](r *reader, e entry[T], k key, v value) (x T, ok bool) {
+	x, err := e.read(v)
+	if err != nil {
+		r.add(valueStart(r.doc, k.end), "%s cannot be %s: %v; allowed: %s", e.name, v, err, e.allowed)
+	}
+	return x, err == nil
+}
+
+func (r *reader) unknownKey(k key) {
+	known := names(r.settings)
+	if r.section != nil {
+		known = append(known, names(r.matches)...)
+	}
+	if k.parts[0] == "card" {
+		r.add(k.start, "a card's settings stand in a section of their own, below a line [[card]]")
+	} else if near := nearest(k.String(), known); near != "" {
+		r.add(k.start, "unknown key %.60q; did you mean %s?", k, near)
+	} else {
+		r.add(k.start, "unknown key %.60q; known here: %s", k, list(known, "and"))
+	}
+}
+
+// list writes words as a sentence does.
+func list(words []string, last string) string {
+	n := len(words) - 1
+	return strings.Join(words[:n], ", ") + " " + last + " " + words[n]
+}

@@ -1,0 +1,254 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	known     = `known here: manage, dhcp, main_table, refresh and wait`
+	knownCard = `known here: manage, dhcp, main_table, refresh, wait, name, mac, eni, device_number, network_card and driver`
+	noMatch   = `this section does not say which cards it is for; add name, mac, eni, device_number, network_card or driver`
+)
+
+// badFiles are texts and all that is said of them, "x.toml:" left out.
+var badFiles = []struct {
+	name, text string
+	want       []string
+}{
+	{"misspelt key", "manag = true", []string{`1:1: unknown key "manag"; did you mean manage?`}},
+	{"dash for underscore", "\n main-table = true", []string{`2:2: unknown key "main-table"; did you mean main_table?`}},
+	{"capitals", "DHCP = \"off\"", []string{`1:1: unknown key "DHCP"; did you mean dhcp?`}},
+	{"swapped letters", "dchp = \"off\"", []string{`1:1: unknown key "dchp"; did you mean dhcp?`}},
+	{"key of nowhere", "prefixes = \"local\"", []string{`1:1: unknown key "prefixes"; ` + known}},
+	{"empty key", "'' = 1", []string{`1:1: unknown key ""; ` + known}},
+	{"hostile key", `"a\u001b[31m\nb" = 1`, []string{`1:1: unknown key "a\x1b[31m\nb"; ` + known}},
+	{"dotted key", "manage . full = true", []string{`1:1: unknown key "manage.full"; ` + known}},
+	{"misspelt match key", "[[card]]\nname = \"eth1\"\ndevice-number = 1", []string{`3:1: unknown key "device-number"; did you mean device_number?`}},
+	{"unknown key in a section", "[[card]]\nname = \"eth1\"\nmtu = 1500", []string{`3:1: unknown key "mtu"; ` + knownCard}},
+	{"match key at the top", "name = \"eth1\"", []string{`1:1: name says which card is meant and stands only in a [[card]] section`}},
+	{"set twice", "manage = true\n\nmanage = false", []string{`3:1: "manage" is set twice, first on line 1`}},
+	{"set twice, quoted", "manage = true\n  \"manage\" = true", []string{`2:3: "manage" is set twice, first on line 1`}},
+	{"set three times", "wait = \"1s\"\nwait = \"1s\"\nwait = \"1s\"", []string{`2:1: "wait" is set twice, first on line 1`, `3:1: "wait" is set twice, first on line 1`}},
+	{"matched twice", "[[card]]\nname = \"a\"\nname = \"b\"", []string{`3:1: "name" is set twice, first on line 2`}},
+
+	{"section for no card", "[[card]]\nmanage = false", []string{`1:3: ` + noMatch}},
+	{"empty sections", "[[card]]\n [[ card ]]", []string{`1:3: ` + noMatch, `2:5: ` + noMatch}},
+	{"unknown section", "[[cards]]\nname = 1\nfoo = 2", []string{`1:3: unknown section "cards"; the only section is [[card]]`}},
+	{"later section", "[nat]\nfrom = []", []string{`1:2: unknown section "nat"; the only section is [[card]]`}},
+	{"section in a section", "[[card]]\nname = \"a\"\n[card.x]\ny = 1", []string{`3:2: unknown section "card.x"; the only section is [[card]]`}},
+	{"one bracket", "[card]\nname = \"a\"\nfoo = 1", []string{`1:2: a card's section is written with two brackets: [[card]]`, `3:1: unknown key "foo"; ` + knownCard}},
+	{"dotted card", "card.name = \"eth1\"", []string{`1:1: a card's settings stand in a section of their own, below a line [[card]]`}},
+	{"card as a list", "card = [{name = \"eth1\"}]", []string{`1:1: a card's settings stand in a section of their own, below a line [[card]]`}},
+
+	{"manage: word", `manage = "yes"`, []string{`1:10: manage cannot be "yes": unknown value; allowed: true, "link-up" or false`}},
+	{"manage: quotes", `manage = "True"`, []string{`1:10: manage cannot be "True": write true without quotes; allowed: true, "link-up" or false`}},
+	{"manage: capitals", `manage = "Link-Up"`, []string{`1:10: manage cannot be "Link-Up": write it in small letters; allowed: true, "link-up" or false`}},
+	{"manage: number", `manage = 0`, []string{`1:10: manage cannot be 0: a number; allowed: true, "link-up" or false`}},
+	{"manage: list", "manage = [\ntrue\n]", []string{`1:10: manage cannot be […]: a list; allowed: true, "link-up" or false`}},
+	{"manage: table", "manage = {a = 1}", []string{`1:10: manage cannot be {…}: a table; allowed: true, "link-up" or false`}},
+	{"dhcp: boolean", `dhcp = true`, []string{`1:8: dhcp cannot be true: a boolean; allowed: "auto", "native" or "off"`}},
+	{"dhcp: empty", `dhcp = ""`, []string{`1:8: dhcp cannot be "": unknown value; allowed: "auto", "native" or "off"`}},
+	{"dhcp: date", `dhcp = 2026-11-21`, []string{`1:8: dhcp cannot be 2026-11-21: a date or a time of day; allowed: "auto", "native" or "off"`}},
+	{"main_table: text", `main_table = "false"`, []string{`1:14: main_table cannot be "false": write false without quotes; allowed: true or false`}},
+	{"main_table: other text", `main_table = "no"`, []string{`1:14: main_table cannot be "no": unknown value; allowed: true or false`}},
+	{"refresh: number", `refresh = 30`, []string{`1:11: refresh cannot be 30: a number; allowed: a time from "1s" to "1h", such as "30s"`}},
+	{"refresh: float", `refresh = -1.5`, []string{`1:11: refresh cannot be -1.5: a number with a fraction; allowed: a time from "1s" to "1h", such as "30s"`}},
+	{"refresh: no unit", `refresh = "30"`, []string{`1:11: refresh cannot be "30": not a time with a unit; allowed: a time from "1s" to "1h", such as "30s"`}},
+	{"refresh: blank", `refresh = "30 s"`, []string{`1:11: refresh cannot be "30 s": not a time with a unit; allowed: a time from "1s" to "1h", such as "30s"`}},
+	{"refresh: short", `refresh = "999ms"`, []string{`1:11: refresh cannot be "999ms": too short; allowed: a time from "1s" to "1h", such as "30s"`}},
+	{"refresh: negative", `refresh = "-1m"`, []string{`1:11: refresh cannot be "-1m": too short; allowed: a time from "1s" to "1h", such as "30s"`}},
+	{"refresh: long", `refresh = "1h1ns"`, []string{`1:11: refresh cannot be "1h1ns": too long; allowed: a time from "1s" to "1h", such as "30s"`}},
+	{"refresh: overflow", `refresh = "9999999999h"`, []string{`1:11: refresh cannot be "9999999999h": not a time with a unit; allowed: a time from "1s" to "1h", such as "30s"`}},
+	{"refresh: time of day", `refresh = 00:00:30`, []string{`1:11: refresh cannot be 00:00:30: a date or a time of day; allowed: a time from "1s" to "1h", such as "30s"`}},
+	{"wait: none", `wait = "0"`, []string{`1:8: wait cannot be "0": too short; allowed: a time from "1s" to "1h", such as "2m"`}},
+	{"wait: endless value", `wait = "` + strings.Repeat("9", 5000) + `"`, []string{`1:8: wait cannot be "` + strings.Repeat("9", 60) + `": not a time with a unit; allowed: a time from "1s" to "1h", such as "2m"`}},
+
+	{"name: number", "[[card]]\nname = 1", []string{`2:8: name cannot be 1: a number; allowed: an interface name or a pattern, such as "eth1" or "eth*"`}},
+	{"name: empty", "[[card]]\nname = \"\"", []string{`2:8: name cannot be "": empty; allowed: an interface name or a pattern, such as "eth1" or "eth*"`}},
+	{"name: long", "[[card]]\nname = \"abcdefghijklmnop\"", []string{`2:8: name cannot be "abcdefghijklmnop": longer than 15 bytes; allowed: an interface name or a pattern, such as "eth1" or "eth*"`}},
+	{"name: slash", "[[card]]\nname = \"eth/*\"", []string{`2:8: name cannot be "eth/*": contains '/'; allowed: an interface name or a pattern, such as "eth1" or "eth*"`}},
+	{"name: list of two", "[[card]]\nname = \"eth1 eth2\"", []string{`2:8: name cannot be "eth1 eth2": contains white space (U+0020); allowed: an interface name or a pattern, such as "eth1" or "eth*"`}},
+	{"name: open class", "[[card]]\nname = \"eth[0-\"", []string{`2:8: name cannot be "eth[0-": malformed pattern; allowed: an interface name or a pattern, such as "eth1" or "eth*"`}},
+	{"name: shell's not", "[[card]]\nname = \"eth[!0]\"", []string{`2:8: name cannot be "eth[!0]": write [^ for [!; allowed: an interface name or a pattern, such as "eth1" or "eth*"`}},
+	{"name: endless pattern", "[[card]]\nname = \"" + strings.Repeat("*", 65) + "\"", []string{`2:8: name cannot be "` + strings.Repeat("*", 60) + `": longer than 64 bytes; allowed: an interface name or a pattern, such as "eth1" or "eth*"`}},
+	{"mac: short", "[[card]]\nmac = \"02:00:00:00:00\"", []string{`2:7: mac cannot be "02:00:00:00:00": malformed; allowed: a MAC address, such as "02:00:00:00:00:0a"`}},
+	{"mac: zero", "[[card]]\nmac = \"00:00:00:00:00:00\"", []string{`2:7: mac cannot be "00:00:00:00:00:00": no card has it; allowed: a MAC address, such as "02:00:00:00:00:0a"`}},
+	{"mac: multicast", "[[card]]\nmac = \"ff:ff:ff:ff:ff:ff\"", []string{`2:7: mac cannot be "ff:ff:ff:ff:ff:ff": a multicast address; allowed: a MAC address, such as "02:00:00:00:00:0a"`}},
+	{"mac: number", "[[card]]\nmac = 0x0200_0000_000a", []string{`2:7: mac cannot be 0x0200_0000_000a: a number; allowed: a MAC address, such as "02:00:00:00:00:0a"`}},
+	{"eni: other id", "[[card]]\neni = \"i-0123\"", []string{`2:7: eni cannot be "i-0123": malformed; allowed: an ENI id, such as "eni-0123456789abcdef0"`}},
+	{"eni: capitals", "[[card]]\neni = \"ENI-0ABC\"", []string{`2:7: eni cannot be "ENI-0ABC": write it in small letters; allowed: an ENI id, such as "eni-0123456789abcdef0"`}},
+	{"eni: two lines", "[[card]]\neni = \"eni-0\\neni-1\"", []string{`2:7: eni cannot be "eni-0\neni-1": malformed; allowed: an ENI id, such as "eni-0123456789abcdef0"`}},
+	{"device_number: 100", "[[card]]\ndevice_number = 100", []string{`2:17: device_number cannot be 100: out of range; allowed: a number from 0 to 99`}},
+	{"device_number: -1", "[[card]]\ndevice_number = -1", []string{`2:17: device_number cannot be -1: out of range; allowed: a number from 0 to 99`}},
+	{"device_number: text", "[[card]]\ndevice_number = \"1\"", []string{`2:17: device_number cannot be "1": text; allowed: a number from 0 to 99`}},
+	{"network_card: huge", "[[card]]\nnetwork_card = 99999999999999999999", []string{`2:16: network_card cannot be 99999999999999999999: out of range; allowed: a number from 0 to 99`}},
+	{"device_number: not octal", "[[card]]\ndevice_number = 010\nmanage = 1", []string{`2:17: invalid TOML: "010" is not a value; text is written in quotes; device_number allows a number from 0 to 99`, `3:10: manage cannot be 1: a number; allowed: true, "link-up" or false`}},
+	{"device_number: prefix in capitals", "[[card]]\ndevice_number = 0X10", []string{`2:17: invalid TOML: "0X10" is not a value; text is written in quotes; device_number allows a number from 0 to 99`}},
+	{"device_number: two underscores", "[[card]]\ndevice_number = 1__0", []string{`2:17: invalid TOML: "1__0" is not a value; text is written in quotes; device_number allows a number from 0 to 99`}},
+	{"network_card: float", "[[card]]\nnetwork_card = 1.0", []string{`2:16: network_card cannot be 1.0: a number with a fraction; allowed: a number from 0 to 99`}},
+	{"driver: blank", "[[card]]\ndriver = \"e na\"", []string{`2:10: driver cannot be "e na": malformed; allowed: a driver's name as "ethtool -i" shows it, such as "ena"`}},
+
+	{"word without quotes", "manage = no # please", []string{`1:10: invalid TOML: "no" is not a value; text is written in quotes; manage allows true, "link-up" or false`}},
+	{"words without quotes", "dhcp = native\r\nrefresh = 30s\n[[card]]\nname = eth*\nmac = 02:00:00:00:00:0a\n", []string{
+		`1:8: invalid TOML: "native" is not a value; text is written in quotes; dhcp allows "auto", "native" or "off"`,
+		`2:11: invalid TOML: "30s" is not a value; text is written in quotes; refresh allows a time from "1s" to "1h", such as "30s"`,
+		`4:8: invalid TOML: "eth*" is not a value; text is written in quotes; name allows an interface name or a pattern, such as "eth1" or "eth*"`,
+		`5:7: invalid TOML: "02:00:00:00:00:0a" is not a value; text is written in quotes; mac allows a MAC address, such as "02:00:00:00:00:0a"`,
+	}},
+	{"unknown key, word without quotes", "mtu = auto", []string{`1:7: invalid TOML: "auto" is not a value; text is written in quotes`}},
+	{"no value", "manage =", []string{`1:8: invalid TOML: expected value, not end of input`}},
+	{"no equals sign", "# c\n\nmanage true\nfoo = 1", []string{`3:8: invalid TOML: expected '=' after key`, `4:1: unknown key "foo"; ` + known}},
+	{"shell style", "export X=1", []string{`1:8: invalid TOML: expected '=' after key`}},
+	{"two on one line", `manage = true dhcp = "off"`, []string{`1:15: invalid TOML: expected newline but got U+0064 'd'`}},
+	{"open quote, and more below", "dhcp = \"off\nfoo = 1", []string{`1:12: invalid TOML: basic strings cannot have new lines`, `2:1: unknown key "foo"; ` + known}},
+	{"broken header hides its keys only", "[[card]\nfoo = 1\n[[card]]\nfoo = 1", []string{`1:7: invalid TOML: expected ']]' to close array table name`, `3:3: ` + noMatch, `4:1: unknown key "foo"; ` + knownCard}},
+	{"broken match key is a match key", "[[card]]\nname = \"eth0\nmanage = false", []string{`2:13: invalid TOML: basic strings cannot have new lines`}},
+	{"open list hides the rest", "foo = 1\nbar = [1,\nbaz\nqux = 1", []string{`1:1: unknown key "foo"; ` + known, `3:1: invalid TOML: unexpected character U+0062 'b' at start of value`}},
+	{"open text hides the rest", "foo = \"\"\"\nbar\nbaz = 1", []string{`3:7: invalid TOML: multiline basic string not terminated by """`}},
+	{"NUL", "manage = true\x00", []string{`1:14: invalid TOML: expected newline but got U+0000`}},
+	{"NUL in a comment", "# a\x00b\nfoo = 1", []string{`1:4: invalid TOML: control characters are not allowed in comments`, `2:1: unknown key "foo"; ` + known}},
+	{"only NUL", "\x00\x00", []string{`1:1: invalid TOML: invalid character at start of key: U+0000`}},
+	{"carriage returns only", "manage = true\rdhcp = 1", []string{`1:14: invalid TOML: expected newline but got U+000D`}},
+	{"blanks that are none", "\x0b\nfoo = 1\n\u00a0\n# a\x7f\nmtu = 1", []string{
+		`1:1: invalid TOML: invalid character at start of key: U+000B`, `2:1: unknown key "foo"; ` + known,
+		`3:1: invalid TOML: invalid character at start of key: U+00C2 'Â'`,
+		`4:4: invalid TOML: control characters are not allowed in comments`, `5:1: unknown key "mtu"; ` + known}},
+	{"not UTF-8", "# caf\xe9\nfoo = 1", []string{`1:6: not UTF-8 text (byte 0xe9)`}},
+	{"UTF-16", "\xff\xfem\x00", []string{`1:1: not UTF-8 text (byte 0xff)`}},
+	{"column counts characters", "dhcp = \"äöü\" 7", []string{`1:14: invalid TOML: expected newline but got U+0037 '7'`}},
+	{"byte order mark is no column", "\xef\xbb\xbffoo = 1", []string{`1:1: unknown key "foo"; ` + known}},
+	{"byte order mark inside", "manage = true\n\xef\xbb\xbfdhcp = 1", []string{`2:1: invalid TOML: invalid character at start of key: U+00EF 'ï'`}},
+	{"JSON", `{"manage": false}`, []string{`1:1: invalid TOML: invalid character at start of key: U+007B '{'`}},
+	{"INI", "[main]\nmanage=no\n; comment", []string{`1:2: unknown section "main"; the only section is [[card]]`,
+		`2:8: invalid TOML: "no" is not a value; text is written in quotes; manage allows true, "link-up" or false`,
+		`3:1: invalid TOML: invalid character at start of key: U+003B ';'`}},
+	{"nested without end", "manage = " + strings.Repeat("[", 100000), []string{`1:10010: invalid TOML: arrays and inline tables are nested more than the maximum of 10000 levels deep`}},
+
+	{"everything at once", "manage = 1\nrefresh = \"1d\"\nfoo = 1\n\n[[card]]\nname = \"a b\"\nrefrsh = \"1s\"\n\n[[card]]\ndhcp = \"on\"\n", []string{
+		`1:10: manage cannot be 1: a number; allowed: true, "link-up" or false`,
+		`2:11: refresh cannot be "1d": not a time with a unit; allowed: a time from "1s" to "1h", such as "30s"`,
+		`3:1: unknown key "foo"; ` + known,
+		`6:8: name cannot be "a b": contains white space (U+0020); allowed: an interface name or a pattern, such as "eth1" or "eth*"`,
+		`7:1: unknown key "refrsh"; did you mean refresh?`,
+		`9:3: ` + noMatch,
+		`10:8: dhcp cannot be "on": unknown value; allowed: "auto", "native" or "off"`,
+	}},
+}
+
+// lines returns what an error of Parse says, one string for each problem.
+func lines(err error) []string {
+	if err == nil {
+		return nil
+	}
+	text := strings.Split(err.Error(), "\n")
+	for i := range text {
+		text[i] = strings.TrimPrefix(text[i], "x.toml:")
+	}
+	return text
+}
+
+func TestParseErrors(t *testing.T) {
+	for _, tt := range badFiles {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := Parse("x.toml", []byte(tt.text))
+			if diff := cmp.Diff(tt.want, lines(err)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if c.File != "" || c.Defaults != (Card{}) || c.sections != nil {
+				t.Errorf("a configuration beside an error: %+v", c)
+			}
+		})
+	}
+}
+
+// TestParseForeignEditor reads a byte order mark and CRLF, as an editor on another system writes them.
+func TestParseForeignEditor(t *testing.T) {
+	c := mustParse(t, "\xef\xbb\xbf# caf\u00e9\r\nmanage = false\r\n\r\n[[card]]\r\nname = \"eth1\"\r\nmanage = true\r\n")
+	if c.For(Local("eth0", macA, "")).Manage != None || c.For(Local("eth1", macA, "")).Manage != Full {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestProblemFields(t *testing.T) {
+	_, err := Parse("/etc/x.toml", []byte("\n foo = 1"))
+	var p *Problem
+	if !errors.As(err, &p) {
+		t.Fatalf("%v is not a Problem", err)
+	}
+	if want := (Problem{"/etc/x.toml", 2, 2, `unknown key "foo"; ` + known}); *p != want {
+		t.Errorf("got %+v, want %+v", *p, want)
+	}
+}
+
+// TestManyProblems: a large file of another kind must not flood the journal.
+func TestManyProblems(t *testing.T) {
+	for _, text := range []string{
+		strings.Repeat("foo\n", maxSize/4),
+		strings.Repeat("[[x]]\n", maxSize/6),
+		strings.Repeat("\x00\n", maxSize/2),
+		strings.Repeat("[[card]]\n", maxSize/9),
+		numbered("key%06d = 1\n", 60000),
+	} {
+		_, err := Parse("x.toml", []byte(text))
+		got := lines(err)
+		if len(got) != maxProblems+1 {
+			t.Errorf("%.10q…: %d lines", text, len(got))
+		} else if got[maxProblems] != " too much is wrong; the rest was not read" {
+			t.Errorf("last line %q", got[maxProblems])
+		}
+	}
+}
+
+// numbered writes a line many times, with a number in it.
+func numbered(line string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, line, i)
+	}
+	return b.String()
+}
+
+// TestManySections reads about the largest file that can be read, and looks a card up in it.
+func TestManySections(t *testing.T) {
+	text := numbered("[[card]]\nname = \"a%d\"\nmanage = false\n", 20000)
+	if len(text) > maxSize {
+		t.Fatalf("%d bytes are more than Load takes", len(text))
+	}
+	c := mustParse(t, text)
+	if c.For(Local("a19999", macA, "")).Manage != None || c.For(Local("a20000", macA, "")).Manage != Full {
+		t.Error("a section was lost")
+	}
+}
+
+func TestNearest(t *testing.T) {
+	known := append(names(settings()), names(matchKeys())...)
+	for word, want := range map[string]string{
+		"manage": "manage", "managed": "manage", "mange": "manage", "refersh": "refresh", "REFRESH": "refresh",
+		"Device-Number": "device_number", "devicenumber": "device_number", "maintable": "main_table",
+		"net_card": "", "x": "", "": "", "hello": "", "nat": "", "egress": "", "metrics_file": "", "replies": "",
+		strings.Repeat("manage", 1000): "",
+	} {
+		if got := nearest(word, known); got != want {
+			t.Errorf("nearest(%.20q) = %q, want %q", word, got, want)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0}, {"a", "", 1}, {"", "ab", 2}, {"ab", "ab", 0}, {"ab", "ba", 1}, {"abc", "acb", 1}, {"abc", "abd", 1},
+		{"kitten", "sitting", 3}, {"ca", "abc", 3}, {"abcdefghijkl", "", 9}, {"abcdefghijkl", "mnopqrstuvwx", 9},
+	} {
+		if got := distance(tt.a, tt.b, 9); got != tt.want {
+			t.Errorf("distance(%q, %q) = %d, want %d", tt.a, tt.b, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package config
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"ec2net/metadata"
+)
+
+const referenceFile = "../packaging/ec2net.toml"
+
+// reference returns the shipped file and the same with every setting switched on: prose has a blank
+// behind its #, settings have none.
+func reference(t *testing.T) (shipped, on string) {
+	t.Helper()
+	b, err := os.ReadFile(referenceFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b), regexp.MustCompile(`(?m)^#([a-z\[])`).ReplaceAllString(string(b), "$1")
+}
+
+func TestReferenceIsTheDefault(t *testing.T) {
+	shipped, on := reference(t)
+	top, _, _ := strings.Cut(on, "\n[[card]]")
+	for name, text := range map[string]string{"as shipped": shipped, "switched on": top} {
+		c := mustParse(t, text)
+		if c.Defaults != Default().Defaults || len(c.sections) != 0 {
+			t.Errorf("%s: %+v, want the defaults %+v", name, c.Defaults, Default().Defaults)
+		}
+	}
+}
+
+// TestReferenceIsComplete wants each key to be shown.
+func TestReferenceIsComplete(t *testing.T) {
+	shipped, _ := reference(t)
+	for _, s := range settings() {
+		if !strings.Contains(shipped, "\n#"+s.name+" = ") {
+			t.Errorf("the setting %s is not shown", s.name)
+		}
+	}
+	for _, m := range matchKeys() {
+		if !strings.Contains(shipped, "\n#   "+m.name+" ") || !strings.Contains(shipped, "\n#"+m.name+" = ") {
+			t.Errorf("the match key %s is not explained or has no example", m.name)
+		}
+	}
+}
+
+func TestReferenceExamples(t *testing.T) {
+	_, on := reference(t)
+	c := mustParse(t, on)
+	if len(c.sections) < 3 {
+		t.Fatalf("%d examples", len(c.sections))
+	}
+	byENI := Local("ens9", macB, "ena").Learn(metadata.Interface{ID: "eni-0123456789abcdef0", DeviceNumber: 4})
+	second := Local("ens9", macB, "ena").Learn(metadata.Interface{NetworkCard: 1})
+	for _, tt := range []struct {
+		facts Facts
+		want  Card
+	}{
+		{Local("eth2", macB, "ena"), with(func(c *Card) { c.Manage = None })},
+		{Local("eth3", macB, "ena"), with(func(c *Card) { c.Manage = LinkUp })},
+		{Local("eth3", macB, "veth"), with(nil)},
+		{Local("ens9", macA, "ena"), with(func(c *Card) { c.Refresh = 5 * time.Minute })},
+		{byENI, with(func(c *Card) { c.DHCP, c.MainTable = Off, false })},
+		{second, with(func(c *Card) { c.Wait = 10 * time.Minute })},
+	} {
+		if got := c.For(tt.facts); got != tt.want {
+			t.Errorf("%+v: %+v, want %+v", tt.facts, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package config
+
+import (
+	"bytes"
+	"regexp"
+)
+
+// bareValue is a line whose value is text without quotes: by far the most frequent slip.
+const bareValue = `^[ \t]*([A-Za-z0-9_-]+)[ \t]*=[ \t]*([^\s#"'\[\]{},=[:cntrl:]]+)[ \t]*(?:#.*)?\r?\n?$`
+
+// syntax notes what the parser did not understand, and returns where to read on. A mistake within one
+// line does not keep the lines below it from being checked; one that may reach over several does.
+func (r *reader) syntax(offset int, message string) (resume int) {
+	start := min(r.pending(), lineStart(r.doc, offset)) // the latter for a bad character between expressions
+	end := r.lineAfter(start)
+	line := r.doc[start:end]
+	bare := regexp.MustCompile(bareValue).FindSubmatchIndex(line)
+	switch {
+	case !single(line):
+		r.add(offset, "invalid TOML: %s", message)
+		return len(r.doc)
+	case bare != nil:
+		r.unquoted(start+bare[4], string(line[bare[2]:bare[3]]), string(line[bare[4]:bare[5]]))
+	default:
+		r.add(offset, "invalid TOML: %s", message)
+	}
+	r.broken(line, start)
+	return end
+}
+
+// pending returns where the first line begins that is not yet read, not blank and not a comment.
+func (r *reader) pending() int {
+	at := r.next
+	for at < len(r.doc) {
+		end := r.lineAfter(at)
+		if line := bytes.TrimSpace(r.doc[at:end]); len(line) > 0 && line[0] != '#' {
+			break
+		}
+		at = end
+	}
+	return at
+}
+
+// single reports whether an expression that begins on this line must end on it.
+func single(line []byte) bool {
+	_, after, _ := bytes.Cut(line, []byte("="))
+	after = bytes.TrimLeft(after, " \t")
+	long := bytes.Contains(line, []byte(`"""`)) || bytes.Contains(line, []byte(`'''`))
+	return !long && !bytes.HasPrefix(after, []byte("[")) && !bytes.HasPrefix(after, []byte("{"))
+}
+
+// unquoted says of a word in place of a value what its key allows.
+func (r *reader) unquoted(offset int, name, word string) {
+	const what = "invalid TOML: %.60q is not a value; text is written in quotes"
+	if e, ok := find(r.settings, name); ok {
+		r.add(offset, what+"; %s allows %s", word, name, e.allowed)
+	} else if e, ok := find(r.matches, name); ok {
+		r.add(offset, what+"; %s allows %s", word, name, e.allowed)
+	} else {
+		r.add(offset, what, word)
+	}
+}
+
+// broken notes what a line that could not be read would have set, so that nothing is said about its
+// absence. Below a broken header nobody knows what the keys belong to.
+func (r *reader) broken(line []byte, start int) {
+	line = bytes.TrimLeft(line, " \t")
+	if bytes.HasPrefix(line, []byte("[")) {
+		r.endSection()
+		r.skip = true
+		return
+	}
+	name := string(bytes.TrimRight(line[:max(0, bytes.IndexByte(line, '='))], " \t"))
+	if _, ok := find(r.matches, name); ok && r.section != nil {
+		r.section.chooses = true
+	}
+}

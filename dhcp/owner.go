@@ -1,0 +1,201 @@
+package dhcp
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// Owner says which other program already does DHCP on a card, or manages its addresses.
+type Owner struct {
+	Program string // "NetworkManager", "dhclient", …
+	Why     string // what it was recognised by
+	Pending bool   // the program runs, and has not decided about this card yet: look again soon
+}
+
+// FindOwner looks for the owner of a card. It reads files only, /proc among them, and asks no
+// program: root is os.DirFS("/") but in tests. A file that a program left behind when it ended
+// makes no owner, nor does a program in another network namespace, nor this process. Where root
+// has no /proc the files are believed. A definite owner goes before a pending one.
+func FindOwner(root fs.FS, name string, index int) (Owner, bool) {
+	h := host{root: root, name: name, index: index, procs: processes(root)}
+	var waiting *Owner
+	for _, look := range []func() (Owner, bool){
+		h.networkManager, h.networkd, h.dhclient, h.dhcpcd, h.udhcpc, h.ifupdown, h.wicked, h.connman,
+	} {
+		o, ok := look()
+		switch {
+		case ok && !o.Pending:
+			return o, true
+		case ok && waiting == nil:
+			waiting = &o
+		}
+	}
+	if waiting != nil {
+		return *waiting, true
+	}
+	return Owner{}, false
+}
+
+// host is the file tree, and the card in question.
+type host struct {
+	root  fs.FS
+	name  string
+	index int
+	procs []process // nil: there is no /proc
+}
+
+// networkManager: it writes a file for a card once that is connected, disconnected or unmanaged.
+func (h host) networkManager() (Owner, bool) {
+	if !h.alive("NetworkManager") {
+		return Owner{}, false
+	}
+	file := "run/NetworkManager/devices/" + strconv.Itoa(h.index)
+	text, err := h.read(file)
+	set := keys(text)
+	switch {
+	case err != nil && h.procs == nil:
+		return Owner{}, false // no file and nobody to write one
+	case err != nil:
+		return waitingFor("NetworkManager", file, "is not there yet")
+	case set["managed"] == "false":
+		return Owner{}, false
+	case set["connection-uuid"] != "":
+		return Owner{Program: "NetworkManager", Why: "/" + file + ": connection-uuid=" + shown(set["connection-uuid"])}, true
+	}
+	return waitingFor("NetworkManager", file, "names no connection yet")
+}
+
+func (h host) networkd() (Owner, bool) {
+	const daemon = "systemd-networkd"
+	if !h.alive(daemon) {
+		return Owner{}, false
+	}
+	file := "run/systemd/netif/links/" + strconv.Itoa(h.index)
+	text, err := h.read(file)
+	set := keys(text)
+	switch state := set["ADMIN_STATE"]; {
+	case err != nil && h.procs == nil:
+		return Owner{}, false
+	case err != nil:
+		return waitingFor(daemon, file, "is not there yet")
+	case state == "pending" || state == "initialized":
+		return waitingFor(daemon, file, "says "+state)
+	case set["NETWORK_FILE"] != "" && (state == "configuring" || state == "configured" || state == "failed"):
+		return Owner{Program: daemon, Why: "/" + file + ": " + state + " by " + shown(set["NETWORK_FILE"])}, true
+	}
+	return Owner{}, false
+}
+
+// ifupdown keeps one file for all cards and one for each. It does not run: what it started does.
+func (h host) ifupdown() (Owner, bool) {
+	for _, dir := range []string{"run/network/", "var/run/network/"} {
+		all, _ := h.read(dir + "ifstate")
+		if logical := keys(all)[h.name]; logical != "" {
+			return Owner{Program: "ifupdown", Why: "/" + dir + "ifstate: " + h.name + "=" + shown(logical)}, true
+		}
+		if one, _ := h.read(dir + "ifstate." + h.name); strings.TrimSpace(one) != "" {
+			return Owner{Program: "ifupdown", Why: "/" + dir + "ifstate." + h.name + ": " + shown(strings.TrimSpace(one))}, true
+		}
+	}
+	return Owner{}, false
+}
+
+// wicked configures the cards that have a configuration file.
+func (h host) wicked() (Owner, bool) {
+	if !h.alive("wickedd") {
+		return Owner{}, false
+	}
+	for _, file := range []string{
+		"run/wicked/leaseinfo." + h.name + ".dhcp.ipv4",
+		"run/wicked/leaseinfo." + h.name + ".static.ipv4",
+		"etc/sysconfig/network/ifcfg-" + h.name,
+	} {
+		if _, err := fs.Stat(h.root, file); err == nil {
+			return Owner{Program: "wicked", Why: "wickedd runs, and /" + file + " is there"}, true
+		}
+	}
+	return Owner{}, false
+}
+
+// connman takes every Ethernet card that its blacklist does not name by a prefix.
+func (h host) connman() (Owner, bool) {
+	const file = "etc/connman/main.conf"
+	if h.procs == nil || !h.alive("connmand") {
+		return Owner{}, false
+	}
+	text, _ := h.read(file)
+	for _, prefix := range words(keys(text)["NetworkInterfaceBlacklist"]) {
+		if strings.HasPrefix(h.name, prefix) {
+			return Owner{}, false
+		}
+	}
+	return Owner{Program: "connman", Why: "connmand runs, and /" + file + " does not exclude the card"}, true
+}
+
+// dhcpcdTakes says whether dhcpcd.conf leaves a card to a dhcpcd that was started for all cards.
+func (h host) dhcpcdTakes() bool {
+	text, _ := h.read("etc/dhcpcd.conf")
+	allowed, limited := false, false
+	for line := range strings.Lines(text) {
+		f := words(line)
+		if len(f) == 0 || f[0] == "#" {
+			continue
+		}
+		switch f[0] {
+		case "interface", "profile", "ssid":
+			return !limited || allowed // what follows is about one card
+		case "denyinterfaces":
+			if matches(f[1:], h.name) {
+				return false
+			}
+		case "allowinterfaces":
+			limited, allowed = true, allowed || matches(f[1:], h.name)
+		}
+	}
+	return !limited || allowed
+}
+
+func matches(patterns []string, name string) bool {
+	for _, p := range patterns {
+		if ok, err := path.Match(p, name); ok && err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (h host) read(file string) (string, error) {
+	b, err := fs.ReadFile(h.root, file)
+	return string(b), err
+}
+
+func waitingFor(program, file, what string) (Owner, bool) {
+	return Owner{Program: program, Why: fmt.Sprintf("%s runs, and /%s %s", program, file, what), Pending: true}, true
+}
+
+// keys reads "key=value" lines; sections and comments fall away.
+func keys(text string) map[string]string {
+	set := make(map[string]string)
+	for line := range strings.Lines(text) {
+		if k, v, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(k, "#") {
+			set[strings.TrimSpace(k)] = strings.TrimSpace(v)
+		}
+	}
+	return set
+}
+
+// words splits at blanks and commas.
+func words(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\t' || r == '\n' || r == '\r' || r == ',' })
+}
+
+// shown bounds what a file says, for a log line.
+func shown(s string) string {
+	if q := fmt.Sprintf("%.100q", s); q != `"`+s+`"` {
+		return q
+	}
+	return s
+}

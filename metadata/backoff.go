@@ -1,0 +1,65 @@
+package metadata
+
+import (
+	"errors"
+	"math"
+	"time"
+)
+
+// The waits that Backoff deals in.
+const (
+	soon      = time.Second            // a card that the cloud is still publishing
+	firstWait = 200 * time.Millisecond // after the first failure; it doubles from there
+	lastWait  = 30 * time.Second       // as often as a healthy card is read again
+)
+
+// Backoff says how long to wait before asking again, after err was the answer for the attempt'th
+// time in a row (from 0). rnd, from 0 to 1, spreads what many instances would do at the same moment:
+// by up to a quarter less, or after a Retry-After, which is never undercut, by up to a tenth more.
+// A card that is unknown or not ready is asked for about once a second, an unavailable service after
+// 0.2 s growing to 30 s, and one that is switched off every 30 s, in case it is switched on again.
+func Backoff(attempt int, err error, rnd float64) time.Duration {
+	rnd = unit(rnd)
+	if asked := askedToWait(err); asked > 0 {
+		return asked + time.Duration(float64(asked)*rnd/10)
+	}
+	return time.Duration(float64(wait(attempt, err)) * (0.75 + rnd/4))
+}
+
+func wait(attempt int, err error) time.Duration {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, ErrDisabled):
+		return lastWait
+	case errors.Is(err, ErrNotReady), errors.Is(err, ErrUnknownMAC):
+		return soon
+	}
+	doublings := min(max(attempt, 0), 10) // 0.2 s × 2¹⁰ is far beyond the last wait
+	return min(firstWait<<doublings, lastWait)
+}
+
+// askedToWait is the longest Retry-After in err, which may be several errors joined.
+func askedToWait(err error) time.Duration {
+	var longest time.Duration
+	if e, ok := err.(*Error); ok { //nolint:errorlint // the tree is walked here
+		longest = e.RetryAfter
+	}
+	switch e := err.(type) { //nolint:errorlint // the tree is walked here
+	case interface{ Unwrap() error }:
+		longest = max(longest, askedToWait(e.Unwrap()))
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			longest = max(longest, askedToWait(one))
+		}
+	}
+	return min(longest, longestWait)
+}
+
+// unit makes anything a number from 0 to 1.
+func unit(x float64) float64 {
+	if math.IsNaN(x) {
+		return 0
+	}
+	return min(max(x, 0), 1)
+}

@@ -1,0 +1,156 @@
+package metadata
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+)
+
+// Keys of one card, below network/interfaces/macs/<mac>/.
+const (
+	keyDevice     = "device-number"
+	keyCard       = "network-card-index"
+	keyCardOld    = "network-card" // the same by its other name
+	keyID         = "interface-id"
+	keyAddrs4     = "local-ipv4s"
+	keyAddrs6     = "ipv6s"
+	keySubnets4   = "subnet-ipv4-cidr-block"
+	keySubnets6   = "subnet-ipv6-cidr-blocks"
+	keyDelegated4 = "ipv4-prefix"
+	keyDelegated6 = "ipv6-prefix"
+)
+
+// facts is what can not change while a card is present, once it was seen. A zero is never final,
+// neither for the device number nor for the network card: both read 0 while a card is new.
+type facts struct {
+	id       string
+	numbered bool // device holds; it is not 0, or the card is the first
+	device   int
+	carded   bool // card was once answered
+	card     int
+	subnets4 []netip.Prefix
+}
+
+// Read asks once for everything about the card with this MAC: the card's list of keys first, then
+// those keys that are in it and not known yet, in parallel. It does not ask again, except with a
+// new token after a 401.
+//
+// The error wraps ErrUnknownMAC, ErrNotReady, ErrDisabled or ErrUnavailable; Backoff tells when to
+// try again. ErrUnavailable also means that the card's number could not be had, without which there
+// is no telling which table is the card's. Any other key that could not be had is Unavailable in
+// the Interface, and an *Error in Problems says why.
+func (s *EC2) Read(ctx context.Context, mac MAC) (Interface, error) {
+	r, err := s.read(ctx, mac)
+	if err != nil {
+		return Interface{}, fmt.Errorf("read card %s: %w", mac, err)
+	}
+	return r.card, nil
+}
+
+func (s *EC2) read(ctx context.Context, mac MAC) (*reading, error) {
+	names, err := s.listing(ctx, mac)
+	if err != nil {
+		return nil, err
+	}
+	r := &reading{mac: mac, names: names}
+	r.first, r.facts = s.recall(mac)
+	if r.got, err = s.fetch(ctx, r.wanted()); err != nil {
+		return nil, err
+	}
+	err = r.interpret()
+	if r.first != (MAC{}) {
+		s.learn(r.first)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.remember(mac, r.facts)
+	return r, nil
+}
+
+// listing asks which keys the card has. A list without device-number is one that the cloud has not
+// finished: taken at its word, it would say that the card has no addresses.
+func (s *EC2) listing(ctx context.Context, mac MAC) (map[string]bool, error) {
+	dir := cardKey(mac, "")
+	a, err := s.get(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	if a.Status == Absent {
+		return nil, s.unlisted(ctx, mac)
+	}
+	names, err := parseListing(a.Value)
+	if err != nil {
+		return nil, unusable(dir, err)
+	}
+	if !slices.Contains(names, keyDevice) {
+		return nil, notReady(dir, "it does not list device-number yet")
+	}
+	set := map[string]bool{}
+	for _, n := range names {
+		set[n] = true
+	}
+	return set, nil
+}
+
+// unlisted tells a MAC that the cloud does not know from one whose keys are still to come.
+func (s *EC2) unlisted(ctx context.Context, mac MAC) error {
+	all, err := s.macs(ctx)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(all, mac) {
+		return notReady(cardKey(mac, ""), "the MAC is listed but has no keys yet")
+	}
+	s.Forget(mac)
+	return &Error{Key: cardKey(mac, ""), Status: http.StatusNotFound, Err: ErrUnknownMAC}
+}
+
+func cardKey(mac MAC, name string) string { return keyMACs + mac.String() + "/" + name }
+
+// answer is what came for one key; err is set when it is Unavailable.
+type answer struct {
+	Answer[string]
+	err error
+}
+
+// fetch asks for all keys at once; the wire bounds how many are on their way. A key that could not
+// be had is no error here, except when it shows that no key can be.
+func (s *EC2) fetch(ctx context.Context, keys []string) (map[string]answer, error) {
+	answers := make([]answer, len(keys))
+	var wg sync.WaitGroup
+	for i, key := range keys {
+		wg.Go(func() { answers[i].Answer, answers[i].err = s.get(ctx, key) })
+	}
+	wg.Wait()
+	got := make(map[string]answer, len(keys))
+	for i, a := range answers {
+		if errors.Is(a.err, ErrDisabled) || a.err != nil && ctx.Err() != nil {
+			return nil, a.err
+		}
+		got[keys[i]] = a
+	}
+	return got, nil
+}
+
+func (s *EC2) recall(mac MAC) (first MAC, f facts) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.first, s.known[mac]
+}
+
+func (s *EC2) remember(mac MAC, f facts) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known[mac] = f
+}
+
+func (s *EC2) learn(first MAC) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.first = first
+}

@@ -1,0 +1,209 @@
+package metadata
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// reading turns one card's answers into an Interface. It asks nothing.
+type reading struct {
+	mac   MAC
+	names map[string]bool // the keys that the card lists
+	first MAC             // of the first card; zero while it is unknown
+	facts facts
+	got   map[string]answer
+	card  Interface
+}
+
+// wanted names the keys that are worth a request: listed, and not known for good.
+func (r *reading) wanted() []string {
+	var keys []string
+	add := func(name string, known bool) {
+		if r.names[name] && !known {
+			keys = append(keys, cardKey(r.mac, name))
+		}
+	}
+	if r.first == (MAC{}) {
+		keys = append(keys, keyFirst)
+	}
+	add(keyDevice, r.facts.numbered)
+	add(r.cardName(), r.cardFixed())
+	add(keyID, r.facts.id != "")
+	add(keySubnets4, r.facts.subnets4 != nil)
+	for _, name := range []string{keyAddrs4, keySubnets6, keyAddrs6, keyDelegated4, keyDelegated6} {
+		add(name, false)
+	}
+	return keys
+}
+
+// cardName is the listed one of the network card's two names.
+func (r *reading) cardName() string {
+	if r.names[keyCard] {
+		return keyCard
+	}
+	return keyCardOld
+}
+
+// cardFixed says that the network card's number is known and final. A 0 is final only on the first
+// card: on a new one it may be the cloud's way of saying "not yet".
+func (r *reading) cardFixed() bool {
+	return r.facts.carded && (r.facts.card != 0 || r.mac == r.first)
+}
+
+// answer is what the metadata said for one of the card's keys; one that was not listed is Absent.
+func (r *reading) answer(name string) answer {
+	if a, asked := r.got[cardKey(r.mac, name)]; asked {
+		return a
+	}
+	return answer{Answer: None[string]()}
+}
+
+func (r *reading) interpret() error {
+	if err := r.readFirst(); err != nil {
+		return err
+	}
+	if err := r.readNumber(); err != nil {
+		return err
+	}
+	r.card.MAC = r.mac
+	r.card.Primary = r.mac == r.first
+	r.card.DeviceNumber, r.card.NetworkCard = r.facts.device, r.facts.card
+	r.readID()
+	r.readSubnets()
+	v4, v6 := family4(), family6()
+	r.card.Addrs4 = list(r, keyAddrs4, v4.addr(r.card.Subnets4.Value))
+	r.card.Addrs6 = list(r, keyAddrs6, v6.addr(r.card.Subnets6.Value))
+	r.card.Prefixes4 = list(r, keyDelegated4, v4.delegated(r.card.Subnets4.Value))
+	r.card.Prefixes6 = list(r, keyDelegated6, v6.delegated(r.card.Subnets6.Value))
+	return nil
+}
+
+func (r *reading) readFirst() error {
+	if r.first != (MAC{}) {
+		return nil
+	}
+	a := r.got[keyFirst]
+	if a.err != nil {
+		return a.err
+	}
+	first, err := firstMAC(a.Answer)
+	if err != nil {
+		return err
+	}
+	r.first = first
+	return nil
+}
+
+// readNumber finds what the card's table and rules are numbered by, or fails: with a guessed 0 in
+// place of one of the two, the card would write into another card's table.
+func (r *reading) readNumber() error {
+	if err := r.readDevice(); err != nil {
+		return err
+	}
+	if err := r.readCard(); err != nil {
+		return err
+	}
+	if r.facts.device == 0 && r.facts.card == 0 && r.mac != r.first {
+		return notReady(cardKey(r.mac, keyDevice), "it is 0, and "+r.first.String()+" is the first card")
+	}
+	r.facts.numbered = r.facts.device != 0 || r.mac == r.first
+	return nil
+}
+
+func (r *reading) readDevice() error {
+	if r.facts.numbered {
+		return nil
+	}
+	n, status, err := r.number(keyDevice)
+	if err != nil {
+		return err
+	}
+	if status == Absent {
+		return notReady(cardKey(r.mac, keyDevice), "it has no value yet")
+	}
+	r.facts.device = n
+	return nil
+}
+
+// readCard keeps the last number when the key could not be had now.
+func (r *reading) readCard() error {
+	if r.cardFixed() {
+		return nil
+	}
+	n, status, err := r.number(r.cardName())
+	if err != nil && r.facts.carded {
+		r.problem(err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.facts.card, r.facts.carded = n, status == Present
+	return nil
+}
+
+func (r *reading) number(name string) (int, Status, error) {
+	a := r.answer(name)
+	if a.Status != Present {
+		return 0, a.Status, a.err
+	}
+	n, err := parseNumber(a.Value)
+	if err != nil {
+		return 0, Unavailable, unusable(cardKey(r.mac, name), err)
+	}
+	return n, Present, nil
+}
+
+func (r *reading) readID() {
+	if a := r.answer(keyID); r.facts.id == "" && a.Status == Present {
+		id, err := parseID(a.Value)
+		r.refused(keyID, err)
+		r.facts.id = id
+	} else {
+		r.problem(a.err)
+	}
+	r.card.ID = r.facts.id
+}
+
+func (r *reading) readSubnets() {
+	v4, v6 := family4(), family6()
+	r.card.Subnets6 = list(r, keySubnets6, v6.subnet)
+	if r.facts.subnets4 != nil {
+		r.card.Subnets4 = Is(append([]netip.Prefix(nil), r.facts.subnets4...))
+		return
+	}
+	r.card.Subnets4 = list(r, keySubnets4, v4.subnet)
+	if r.card.Subnets4.Status == Present {
+		r.facts.subnets4 = append([]netip.Prefix(nil), r.card.Subnets4.Value...)
+	}
+}
+
+// list reads a key with any number of values. When none of them can be used the answer is
+// Unavailable: nothing that is there may be taken away for the sake of it.
+func list[T comparable](r *reading, name string, parse func(string) (T, error)) Answer[[]T] {
+	a := r.answer(name)
+	if a.Status != Present {
+		r.problem(a.err)
+		return Answer[[]T]{Status: a.Status}
+	}
+	values, refused := parseList(a.Value, parse)
+	for _, err := range refused {
+		r.refused(name, err)
+	}
+	if len(values) == 0 {
+		return Answer[[]T]{}
+	}
+	return Is(values)
+}
+
+func (r *reading) refused(name string, err error) {
+	if err != nil {
+		r.problem(fmt.Errorf("%s: %w", name, err))
+	}
+}
+
+func (r *reading) problem(err error) {
+	if err != nil {
+		r.card.Problems = append(r.card.Problems, err)
+	}
+}

@@ -1,0 +1,93 @@
+package metadata
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Settle says what may be acted on, given two readings of one card: everything that either of them
+// grants, in the order of now, so that one wrong reading takes nothing away. A key that could not be
+// asked now keeps what it had before. ID, number, Primary and Problems are now's.
+//
+// before is the reading before, not what Settle made of it, or nothing would ever go; where a key
+// was unavailable then, it must hold what was read last. Carry makes that of each reading in turn:
+//
+//	act := Settle(last, now)
+//	last = Carry(last, now)
+//
+// A reading of another card, or none (the zero Interface), as before leaves now as it is.
+func Settle(before, now Interface) Interface {
+	if before.MAC != now.MAC {
+		return now
+	}
+	now.Addrs4 = either(before.Addrs4, now.Addrs4)
+	now.Addrs6 = either(before.Addrs6, now.Addrs6)
+	now.Subnets4 = either(before.Subnets4, now.Subnets4)
+	now.Subnets6 = either(before.Subnets6, now.Subnets6)
+	now.Prefixes4 = either(before.Prefixes4, now.Prefixes4)
+	now.Prefixes6 = either(before.Prefixes6, now.Prefixes6)
+	now.Gateway4 = eitherAddr(before.Gateway4, now.Gateway4)
+	return now
+}
+
+// Carry is now, with each key that could not be asked taken from before: the latest word on every
+// key. An unavailable answer between two readings thus neither confirms nor interrupts them.
+func Carry(before, now Interface) Interface {
+	if before.MAC != now.MAC {
+		return now
+	}
+	now.Addrs4 = latest(before.Addrs4, now.Addrs4)
+	now.Addrs6 = latest(before.Addrs6, now.Addrs6)
+	now.Subnets4 = latest(before.Subnets4, now.Subnets4)
+	now.Subnets6 = latest(before.Subnets6, now.Subnets6)
+	now.Prefixes4 = latest(before.Prefixes4, now.Prefixes4)
+	now.Prefixes6 = latest(before.Prefixes6, now.Prefixes6)
+	return now
+}
+
+func latest[T any](before, now Answer[T]) Answer[T] {
+	if now.Status == Unavailable {
+		return before
+	}
+	return now
+}
+
+// either is the union of two answers, now's values first. Nothing known and nothing granted is not
+// the same as nothing granted: only a key that was asked can be Absent.
+func either[T comparable](before, now Answer[[]T]) Answer[[]T] {
+	now = latest(before, now)
+	if before.Status != Present {
+		return now
+	}
+	if now.Status != Present {
+		return before
+	}
+	all := slices.Clone(now.Value)
+	for _, v := range before.Value {
+		if !slices.Contains(all, v) {
+			all = append(all, v)
+		}
+	}
+	return Is(all)
+}
+
+func eitherAddr(before, now netip.Addr) netip.Addr {
+	if now.IsValid() {
+		return now
+	}
+	return before
+}
+
+// Same says that two readings are equal in everything but their Problems. The order counts: the
+// first address is the primary one.
+func Same(a, b Interface) bool {
+	return a.MAC == b.MAC && a.ID == b.ID && a.NetworkCard == b.NetworkCard &&
+		a.DeviceNumber == b.DeviceNumber && a.Primary == b.Primary && a.Gateway4 == b.Gateway4 &&
+		sameList(a.Addrs4, b.Addrs4) && sameList(a.Addrs6, b.Addrs6) &&
+		sameList(a.Subnets4, b.Subnets4) && sameList(a.Subnets6, b.Subnets6) &&
+		sameList(a.Prefixes4, b.Prefixes4) && sameList(a.Prefixes6, b.Prefixes6)
+}
+
+func sameList[T comparable](a, b Answer[[]T]) bool {
+	return a.Status == b.Status && (a.Status != Present || slices.Equal(a.Value, b.Value))
+}

@@ -1,0 +1,224 @@
+package metadata
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Bounds of what is accepted from a server.
+const (
+	maxBody    = 64 << 10      // the longest real answer, 1024 IPv6 prefixes, is 45 KiB
+	maxHeader  = 16 << 10      // all header lines of one answer together
+	maxErrBody = 4 << 10       // read of an error page, only so that its connection can be used again
+	maxToken   = 1 << 10       // a real token has 56 characters
+	maxTTL     = 6 * time.Hour // the longest life of a token, by EC2's documentation
+	idleTime   = 15 * time.Second
+	maxConns   = 4
+)
+
+// tokenHeader carries the secret and tokenTTL its life in seconds.
+const (
+	tokenHeader = "X-Aws-Ec2-Metadata-Token"
+	tokenTTL    = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds"
+)
+
+var (
+	errTooLarge = fmt.Errorf("the answer is longer than %d KiB", maxBody>>10)
+	errCut      = errors.New("the answer was cut short")
+	errNoHTTP   = errors.New("the connection broke or does not speak HTTP")
+	errStatus   = errors.New("an answer that is no success")
+	errNoToken  = errors.New("what was given as a token is none")
+	errEcho     = errors.New("the answer repeats the token")
+)
+
+// wire is the SDK's HTTP client: it sends one request and hands back one complete, bounded answer.
+// It calls the transport itself, without http.Client, so that no redirect is ever followed.
+type wire struct {
+	rt      *http.Transport
+	timeout time.Duration
+	slots   chan struct{} // taken before the clock of a request starts
+	sent    atomic.Int64
+}
+
+func newWire(card string, timeout time.Duration) *wire {
+	d := &net.Dialer{Timeout: min(time.Second, timeout/2)}
+	if card != "" {
+		d.Control = bindTo(card)
+	}
+	return &wire{
+		timeout: timeout,
+		slots:   make(chan struct{}, maxConns),
+		rt: &http.Transport{
+			Proxy:                  nil, // the SDK's own client would ask HTTP_PROXY for its token
+			DialContext:            d.DialContext,
+			DisableCompression:     true,
+			MaxConnsPerHost:        maxConns,
+			MaxIdleConnsPerHost:    maxConns,
+			IdleConnTimeout:        idleTime,
+			MaxResponseHeaderBytes: maxHeader,
+		},
+	}
+}
+
+// bindTo makes every socket leave by one card, whatever the routing table says.
+func bindTo(card string) func(string, string, syscall.RawConn) error {
+	return func(_, _ string, c syscall.RawConn) error {
+		var err error
+		if e := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), card) }); e != nil {
+			return e
+		}
+		if err != nil {
+			return fmt.Errorf("bind socket to %s: %w", card, err)
+		}
+		return nil
+	}
+}
+
+// Do sends req, and notes how it went in the context's exchange: the SDK's error types do not keep
+// the status of a failed token request, nor that of a 401.
+func (w *wire) Do(req *http.Request) (*http.Response, error) {
+	ex := exchangeOf(req.Context())
+	*ex = exchange{method: req.Method}
+	select {
+	case w.slots <- struct{}{}:
+		defer func() { <-w.slots }()
+	case <-req.Context().Done():
+		ex.err = req.Context().Err()
+		return nil, ex.err
+	}
+	resp, err := w.send(req, ex)
+	ex.err = err
+	return resp, err
+}
+
+func (w *wire) send(req *http.Request, ex *exchange) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(req.Context(), w.timeout)
+	defer cancel()
+	w.sent.Add(1)
+	resp, err := w.rt.RoundTrip(req.WithContext(ctx))
+	if err == nil {
+		ex.status = resp.StatusCode
+		ex.retryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+		err = complete(resp, req)
+	}
+	switch {
+	case err == nil:
+		return resp, nil
+	case req.Context().Err() != nil:
+		return nil, req.Context().Err()
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("no complete answer within %s", w.timeout)
+	}
+	return nil, plain(err)
+}
+
+// complete reads the body and puts it in resp's place: the server has no say any more.
+func complete(resp *http.Response, req *http.Request) error {
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		discard(resp)
+		if resp.StatusCode/100 == 2 || resp.StatusCode < 200 {
+			return errStatus // 204, 206 and the like are neither a value nor a refusal
+		}
+		resp.Body = http.NoBody
+		return nil
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return err
+	}
+	if len(body) > maxBody {
+		return errTooLarge
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	if req.Method == http.MethodPut {
+		return checkToken(resp, body)
+	}
+	return checkEcho(req, body)
+}
+
+// discard reads the page that comes with an error, so that the connection stays of use. Not after a
+// 101, whose body is the connection and does not end with the context.
+func discard(resp *http.Response) {
+	if resp.StatusCode >= 200 {
+		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxErrBody))
+	}
+}
+
+// checkToken refuses the page of a captive portal, and a life that would overflow in the SDK.
+func checkToken(resp *http.Response, body []byte) error {
+	ttl, err := strconv.ParseInt(resp.Header.Get(tokenTTL), 10, 64)
+	if err != nil || ttl <= 0 || len(body) == 0 || len(body) > maxToken {
+		return errNoToken
+	}
+	for _, c := range body {
+		if !isTokenChar(c) {
+			return errNoToken
+		}
+	}
+	resp.Header.Set(tokenTTL, strconv.FormatInt(min(ttl, int64(maxTTL/time.Second)), 10))
+	return nil
+}
+
+// isTokenChar knows base64 in both alphabets and the rest of RFC 9110's token68.
+func isTokenChar(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		strings.IndexByte("-._~+/=", c) >= 0
+}
+
+// checkEcho keeps a token that a server sends back out of every error that quotes a value. A token
+// shorter than 16 characters is a test's and no secret.
+func checkEcho(req *http.Request, body []byte) error {
+	token := req.Header.Get(tokenHeader)
+	if len(token) >= 16 && bytes.Contains(body, []byte(token)) {
+		return errEcho
+	}
+	return nil
+}
+
+// plain leaves of a transport's error only what holds no text of the server's.
+func plain(err error) error {
+	var op *net.OpError
+	switch {
+	case errors.As(err, &op):
+		return op
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errCut
+	case errors.Is(err, errTooLarge), errors.Is(err, errStatus), errors.Is(err, errNoToken), errors.Is(err, errEcho):
+		return err
+	}
+	return errNoHTTP
+}
+
+// exchange is what happened to the last request of one question.
+type exchange struct {
+	method     string
+	status     int
+	retryAfter time.Duration
+	err        error
+}
+
+type exchangeKey struct{}
+
+func withExchange(ctx context.Context, ex *exchange) context.Context {
+	return context.WithValue(ctx, exchangeKey{}, ex)
+}
+
+func exchangeOf(ctx context.Context) *exchange {
+	if ex, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
+		return ex
+	}
+	return new(exchange)
+}

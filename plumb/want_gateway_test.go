@@ -1,0 +1,135 @@
+package plumb
+
+import (
+	"net/netip"
+	"testing"
+
+	"ec2net/dhcp"
+	"ec2net/metadata"
+)
+
+// in4 is a card with one address and one subnet.
+func in4(addr, subnet string, l *dhcp.Lease, gateway string) Input {
+	in := ours(card(func(c *metadata.Interface) {
+		c.Addrs4, c.Subnets4 = addrs(addr), prefixes(subnet)
+		if gateway != "" {
+			c.Gateway4 = netip.MustParseAddr(gateway)
+		}
+	}))
+	in.Lease, in.MainTable = l, false
+	return in
+}
+
+func TestWantGateway4(t *testing.T) {
+	gw := only("default")
+	check(t, []golden{
+		{"the lease's router", in4("10.0.2.37", "10.0.2.0/24", lease("10.0.2.37/24", "10.0.2.254", 0), ""), gw,
+			"+ route default via 10.0.2.254 dev eth1 table 10001 src 10.0.2.37"},
+		{"the lease's router wins over the metadata's", in4("10.0.2.37", "10.0.2.0/24", lease("10.0.2.37/24", "10.0.2.254", 0), "10.0.2.9"), gw,
+			"+ route default via 10.0.2.254 dev eth1 table 10001 src 10.0.2.37"},
+		{"a router outside of the subnet is ignored", in4("10.0.2.37", "10.0.2.0/24", lease("10.0.2.37/24", "10.0.3.1", 0), ""), gw,
+			"+ route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37"},
+		{"a lease without router", in4("10.0.2.37", "10.0.2.0/24", lease("10.0.2.37/24", "", 0), ""), gw,
+			"+ route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37"},
+		{"the metadata's gateway", in4("10.0.2.37", "10.0.2.0/24", nil, "10.0.2.253"), gw,
+			"+ route default via 10.0.2.253 dev eth1 table 10001 src 10.0.2.37"},
+		{"the metadata's gateway outside of the subnet (GCE)", in4("10.128.0.7", "10.128.0.7/32", nil, "10.128.0.1"), gw,
+			"+ route default via 10.128.0.1 dev eth1 table 10001 src 10.128.0.7 onlink"},
+		{"no last octet plus one", in4("10.0.255.9", "10.0.254.0/23", nil, ""), gw,
+			"+ route default via 10.0.254.1 dev eth1 table 10001 src 10.0.255.9"},
+		{"10.0.255.0/24", in4("10.0.255.9", "10.0.255.0/24", nil, ""), gw,
+			"+ route default via 10.0.255.1 dev eth1 table 10001 src 10.0.255.9"},
+		{"10.0.0.0/15, far up", in4("10.1.255.9", "10.0.0.0/15", nil, ""), gw,
+			"+ route default via 10.0.0.1 dev eth1 table 10001 src 10.1.255.9"},
+		{"/30", in4("10.0.2.6", "10.0.2.4/30", nil, ""), gw,
+			"+ route default via 10.0.2.5 dev eth1 table 10001 src 10.0.2.6"},
+		{"a subnet of one address has none", in4("10.0.2.6", "10.0.2.6/32", nil, ""), gw,
+			"! no gateway is known for 10.0.2.6/32, so there is no default route"},
+		{"the card itself is no gateway", in4("10.0.2.1", "10.0.2.0/24", nil, ""), gw,
+			"! no gateway is known for 10.0.2.0/24, so there is no default route"},
+	})
+}
+
+// dual is eth1 of seed 002 with IPv6.
+func dual() metadata.Interface {
+	return card(func(c *metadata.Interface) {
+		c.Addrs6, c.Subnets6 = addrs("2001:db8:0:2::37", "2001:db8:0:2::4"), prefixes("2001:db8:0:2::/64")
+		c.Prefixes6 = prefixes("2001:db8:0:2:1::/80")
+	})
+}
+
+func TestWantIPv6(t *testing.T) {
+	six := only(":")
+	ra := ours(dual())
+	ra.Have.Routes = []Route{
+		foreign("fe80::/64", "", func(r *Route) { r.Metric = 256 }),
+		foreign("2001:db8:0:2::/64", "", func(r *Route) { r.Metric = 256 }),
+		foreign("::/0", "fe80::1", func(r *Route) { r.Metric = 1024 }),
+	}
+	ra.Gateway6 = netip.MustParseAddr("fe80:ec2::1")
+	ec2 := ours(dual())
+	ec2.Gateway6, ec2.MainTable = ra.Gateway6, false
+	off := ours(dual())
+	off.Have.NoIPv6 = true
+	check(t, []golden{
+		{"a router advertisement names the gateway", ra, six, `
++ addr 2001:db8:0:2::37/128 dev eth1 noprefixroute
++ addr 2001:db8:0:2::4/128 dev eth1 noprefixroute
++ route fe80::/64 dev eth1 table 10001 metric 256
++ route 2001:db8:0:2::/64 dev eth1 table 10001 src 2001:db8:0:2::37 metric 1024
++ route 2001:db8:0:2::/64 dev eth1 src 2001:db8:0:2::37 metric 10001
++ route default via fe80::1 dev eth1 table 10001 src 2001:db8:0:2::37 metric 1024
++ route default via fe80::1 dev eth1 src 2001:db8:0:2::37 metric 10001
++ rule from 2001:db8:0:2::/64 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
++ rule from 2001:db8:0:2::37 lookup 10001 pref 20001
++ rule from 2001:db8:0:2::4 lookup 10001 pref 20001
++ rule from 2001:db8:0:2:1::/80 lookup 10001 pref 20001`},
+		{"none came: EC2's own", ec2, only("default via fe80"),
+			"+ route default via fe80:ec2::1 dev eth1 table 10001 src 2001:db8:0:2::37 metric 1024"},
+		{"no gateway at all", ours(dual()), func(l string) bool { return six(l) && onlyRoutes(l) }, `
++ route 2001:db8:0:2::/64 dev eth1 table 10001 src 2001:db8:0:2::37 metric 1024
++ route 2001:db8:0:2::/64 dev eth1 src 2001:db8:0:2::37 metric 10001
+! no gateway is known for 2001:db8:0:2::/64, so there is no default route`},
+		{"IPv6 is off", off, six, ""},
+	})
+}
+
+// TestWantCopiesStaticRoutes: what the operator routes through the card holds for the card's own
+// addresses too (cloud-init #5249).
+func TestWantCopiesStaticRoutes(t *testing.T) {
+	in := ours(eth1())
+	in.Have.Routes = []Route{
+		foreign("0.0.0.0/0", "10.0.2.1", func(r *Route) { r.Metric = 101 }),
+		foreign("10.0.2.0/24", "", func(r *Route) { r.Src, r.Metric = netip.MustParseAddr("10.0.2.37"), 101 }),
+		foreign("172.16.0.0/12", "10.0.2.9", func(r *Route) { r.MTU = 1400 }),
+		foreign("198.18.0.0/15", ""),
+		foreign("192.168.5.0/24", "", func(r *Route) { r.Src = netip.MustParseAddr("192.168.5.1") }),
+		foreign("203.0.113.0/24", "192.0.2.1", func(r *Route) { r.OnLink = true }),
+		foreign("192.0.2.0/24", "10.0.2.9", func(r *Route) { r.Table = 100 }),
+		foreign("fe80::/64", "", func(r *Route) { r.Metric = 256 }),
+		foreign("10.77.0.0/16", "10.0.2.9", func(r *Route) { r.Ours = true }),
+	}
+	check(t, []golden{{"through the card, in main", in, onlyRoutes, `
++ route 198.18.0.0/15 dev eth1 table 10001 scope link
++ route 192.168.5.0/24 dev eth1 table 10001 scope link src 192.168.5.1
++ route 10.0.2.0/24 dev eth1 table 10001 scope link src 10.0.2.37
++ route 10.0.2.0/24 dev eth1 scope link src 10.0.2.37 metric 10001
++ route 172.16.0.0/12 via 10.0.2.9 dev eth1 table 10001 mtu 1400
++ route 203.0.113.0/24 via 192.0.2.1 dev eth1 table 10001 onlink
++ route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37
++ route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001
+- route 10.77.0.0/16 via 10.0.2.9 dev eth1`}})
+}
+
+// TestWantForeignRouteInTheWay: an identical one serves as well; one that leads elsewhere is told.
+func TestWantForeignRouteInTheWay(t *testing.T) {
+	in := ours(eth1())
+	in.Have.Routes = []Route{
+		foreign("0.0.0.0/0", "10.0.2.1", func(r *Route) { r.Table = 10001 }),
+		foreign("0.0.0.0/0", "10.0.2.254", func(r *Route) { r.Metric = 10001 }),
+	}
+	check(t, []golden{{"two defaults of rc.local", in, onlyRoutes, `
++ route 10.0.2.0/24 dev eth1 table 10001 scope link src 10.0.2.37
++ route 10.0.2.0/24 dev eth1 scope link src 10.0.2.37 metric 10001
+! route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001: another program has its own there: route default via 10.0.2.254 dev eth1 metric 10001`}})
+}

@@ -1,0 +1,65 @@
+package plumb
+
+import (
+	"slices"
+	"strings"
+)
+
+// Keep is the state of a card of which nothing is known yet: what is there stays, and the link is up.
+func Keep(have Snapshot) State {
+	out := have.State
+	out.Link.Up = true
+	return out
+}
+
+// Before is how a card was before ec2net.
+type Before struct {
+	Link     LinkState `json:"link"`
+	AltNames []string  `json:"altnames"`
+}
+
+// Without is the state of a card that ec2net has left. before is how the card was when ec2net first
+// touched it; nil when nobody wrote that down: then the link's attributes stay, but for the group.
+func Without(have Snapshot, before *Before) State {
+	out := State{Name: have.Name, Index: have.Index, Link: have.Link, AltNames: have.AltNames, Groups: slices.Clone(have.Groups)}
+	if out.Link.Group == Group {
+		out.Link.Group = 0
+	}
+	if before != nil {
+		out.Link = before.link(have)
+		out.AltNames = before.altNames(have.AltNames)
+	}
+	for i, g := range out.Groups {
+		if g.Group == Group && !have.OthersManaged {
+			out.Groups[i].Group = 0
+		}
+	}
+	return out
+}
+
+// link takes back what we set, and nothing that others set since: a card on which somebody's
+// address lies stays up, and a group that is no longer ours stays as it is.
+func (b Before) link(have Snapshot) LinkState {
+	l := b.Link
+	l.Up = have.Link.Up && (b.Link.Up || slices.ContainsFunc(have.Addrs, func(a Addr) bool {
+		return !a.Ours && !a.Prefix.Addr().IsLinkLocalUnicast()
+	}))
+	if have.Link.Group != Group {
+		l.Group = have.Link.Group
+	}
+	return l
+}
+
+// altNames are the card's names without those that we gave it; udev gives some too.
+func (b Before) altNames(have []string) (out []string) {
+	for _, n := range have {
+		if !ourAltName(n) || slices.Contains(b.AltNames, n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func ourAltName(n string) bool {
+	return strings.HasPrefix(n, "eni-") || strings.HasPrefix(n, altDevicePrefix)
+}

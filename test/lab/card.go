@@ -1,0 +1,309 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"ec2net/metadata"
+)
+
+// Attach plugs a card into the instance. It appears there down and bare, and the metadata and DHCP know it.
+func (c *Cloud) Attach(spec Card) error {
+	if err := c.plug(c.instance, spec, false); err != nil {
+		return fmt.Errorf("attach %s: %w", spec.Name, err)
+	}
+	return nil
+}
+
+// Detach unplugs a card: it disappears from the host at once. Its addresses are free again.
+func (c *Cloud) Detach(key string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k, err := c.find(key)
+	if err != nil {
+		return fmt.Errorf("detach: %w", err)
+	}
+	c.cards = slices.DeleteFunc(c.cards, func(o *card) bool { return o == k })
+	errs := []error{c.net.unplug(k.port)} // takes the routes with it
+	for private, public := range k.EIPs {
+		errs = append(errs, c.net.unmap(private, public))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("detach %s: %w", key, err)
+	}
+	return nil
+}
+
+// plug completes the description of a card, attaches it to a node and, for an installed card, configures it there.
+func (c *Cloud) plug(n *Node, spec Card, installed bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k, err := c.complete(n, spec)
+	if err != nil {
+		return err
+	}
+	if k.port, err = c.net.plug(k, c.made); err != nil {
+		return err
+	}
+	c.made++
+	c.cards = append(c.cards, k)
+	c.past[k.port.index] = c.label(k)
+	if err := c.connect(k); err != nil {
+		return err
+	}
+	if installed {
+		return configureInstalled(k)
+	}
+	return nil
+}
+
+// label is the shortest name that find knows a card by.
+func (c *Cloud) label(k *card) string {
+	if k.node == c.instance {
+		return k.Name
+	}
+	return k.node.Name + "/" + k.Name
+}
+
+// connect makes the fabric deliver everything that is the card's.
+func (c *Cloud) connect(k *card) error {
+	var errs []error
+	for _, a := range slices.Concat(k.Addrs4, k.Addrs6) {
+		errs = append(errs, c.net.grant(k.port, netip.PrefixFrom(a, a.BitLen())))
+	}
+	for _, p := range slices.Concat(k.Prefixes4, k.Prefixes6) {
+		errs = append(errs, c.net.grant(k.port, p))
+	}
+	for private, public := range k.EIPs {
+		errs = append(errs, c.net.mapEIP(private, public))
+	}
+	errs = append(errs, c.net.announce(k, c.neighbours(k)))
+	return errors.Join(errs...)
+}
+
+// neighbours are the other cards of the card's subnet.
+func (c *Cloud) neighbours(k *card) (out []*card) {
+	for _, o := range c.cards {
+		if o != k && o.subnet.ID == k.subnet.ID {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// complete fills in what a card's description leaves out, and refuses what cannot be.
+func (c *Cloud) complete(n *Node, spec Card) (*card, error) {
+	k := &card{Card: spec, node: n}
+	k.Card = k.clone()
+	if k.MTU == 0 {
+		k.MTU = 9001
+	}
+	if k.Name == "" {
+		k.Name = c.freeName(n)
+	}
+	if k.DeviceNumber == 0 {
+		k.DeviceNumber = c.freeDevice(n, k.NetworkCard)
+	}
+	if k.MAC == (metadata.MAC{}) {
+		k.MAC = metadata.MAC{0x02, 0xec, 0x20, byte(c.made >> 8), byte(c.made), byte(k.DeviceNumber)}
+	}
+	if k.ID == "" {
+		k.ID = fmt.Sprintf("eni-0ec2%013x", c.made+1)
+	}
+	if err := c.place(k); err != nil {
+		return nil, err
+	}
+	return k, c.refuse(k)
+}
+
+// place finds the subnet of a card.
+func (c *Cloud) place(k *card) error {
+	var known bool
+	if k.Subnet != "" {
+		k.subnet, known = c.cfg.subnet(k.Subnet)
+	} else if all := slices.Concat(k.Addrs4, k.Addrs6); len(all) > 0 {
+		k.subnet, known = c.cfg.subnetOf(all[0])
+	}
+	if !known {
+		return fmt.Errorf("card %s: no subnet %q, and none that holds its addresses %v %v", k.Name, k.Subnet, k.Addrs4, k.Addrs6)
+	}
+	k.Subnet = k.subnet.ID
+	return nil
+}
+
+func (c *Cloud) refuse(k *card) error {
+	var errs []error
+	if len(k.Name) > 15 {
+		errs = append(errs, fmt.Errorf("card name %q is longer than 15 bytes", k.Name))
+	}
+	for _, o := range c.cards {
+		switch {
+		case o.MAC == k.MAC:
+			errs = append(errs, fmt.Errorf("MAC %s is %s's", k.MAC, c.label(o)))
+		case o.ID == k.ID:
+			errs = append(errs, fmt.Errorf("%s is %s's", k.ID, c.label(o)))
+		case o.node == k.node && o.Name == k.Name:
+			errs = append(errs, fmt.Errorf("%s has a card %s", k.node.Name, k.Name))
+		case o.node == k.node && o.NetworkCard == k.NetworkCard && o.DeviceNumber == k.DeviceNumber:
+			errs = append(errs, fmt.Errorf("device number %d is %s's", k.DeviceNumber, c.label(o)))
+		}
+	}
+	for _, a := range slices.Concat(k.Addrs4, k.Addrs6) {
+		errs = append(errs, c.free(k.subnet, a))
+	}
+	for private, public := range k.EIPs {
+		if !slices.Contains(k.Addrs4, private) {
+			errs = append(errs, fmt.Errorf("elastic IP %s: %s is not an address of the card", public, private))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// free says why an address of a subnet cannot be given to a card.
+func (c *Cloud) free(s Subnet, a netip.Addr) error {
+	linkLocal := a.Is4() && a.IsLinkLocalUnicast() // what an IPv6-only subnet leases
+	switch {
+	case !s.contains(a) && !linkLocal:
+		return fmt.Errorf("%s is not in %s (%s %s)", a, s.ID, s.CIDR, s.IPv6)
+	case s.CIDR.IsValid() && a == s.Gateway4():
+		return fmt.Errorf("%s is the gateway of %s", a, s.ID)
+	}
+	for _, o := range c.cards {
+		if slices.Contains(o.Addrs4, a) || slices.Contains(o.Addrs6, a) {
+			return fmt.Errorf("%s is %s's", a, c.label(o))
+		}
+	}
+	return nil
+}
+
+func (c *Cloud) freeName(n *Node) string {
+	for i := 0; ; i++ {
+		name := fmt.Sprintf("eth%d", i)
+		if !slices.ContainsFunc(c.cards, func(k *card) bool { return k.node == n && k.Name == name }) {
+			return name
+		}
+	}
+}
+
+func (c *Cloud) freeDevice(n *Node, networkCard int) int {
+	taken := map[int]bool{}
+	for _, k := range c.cards {
+		if k.node == n && k.NetworkCard == networkCard {
+			taken[k.DeviceNumber] = true
+		}
+	}
+	d := 0
+	for taken[d] {
+		d++
+	}
+	return d
+}
+
+// change finds a card, changes what it has been granted, and tells the fabric.
+func (c *Cloud) change(key, what string, fn func(*card) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k, err := c.find(key)
+	if err == nil {
+		err = fn(k)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// Assign grants addresses to a card, after those that it has. The host is not touched.
+func (c *Cloud) Assign(key string, addrs ...netip.Addr) error {
+	return c.change(key, "assign to "+key, func(k *card) error {
+		for _, a := range addrs {
+			if err := c.free(k.subnet, a); err != nil {
+				return err
+			}
+			if err := c.net.grant(k.port, netip.PrefixFrom(a, a.BitLen())); err != nil {
+				return err
+			}
+			k.add(a)
+		}
+		return c.net.announce(k, c.neighbours(k))
+	})
+}
+
+func (k *card) add(a netip.Addr) {
+	if a.Is4() {
+		k.Addrs4 = append(k.Addrs4, a)
+	} else {
+		k.Addrs6 = append(k.Addrs6, a)
+	}
+}
+
+// Release takes secondary addresses from a card, and the elastic IPs that were theirs.
+func (c *Cloud) Release(key string, addrs ...netip.Addr) error {
+	return c.change(key, "release from "+key, func(k *card) error {
+		for _, a := range addrs {
+			if err := c.take(k, a); err != nil {
+				return err
+			}
+			if err := c.net.revoke(k.port, netip.PrefixFrom(a, a.BitLen())); err != nil {
+				return err
+			}
+			if public, ok := k.EIPs[a]; ok {
+				delete(k.EIPs, a)
+				if err := c.net.unmap(a, public); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// take removes a secondary address from a card's lists and from the neighbours' proxies.
+func (c *Cloud) take(k *card, a netip.Addr) error {
+	list := &k.Addrs4
+	if a.Is6() {
+		list = &k.Addrs6
+	}
+	i := slices.Index(*list, a)
+	switch {
+	case i < 0:
+		return fmt.Errorf("%s is not an address of the card", a)
+	case i == 0 && a.Is4():
+		return fmt.Errorf("%s is the primary address; detach the card instead", a)
+	}
+	*list = slices.Delete(slices.Clone(*list), i, i+1)
+	return c.net.withdraw(a, c.neighbours(k))
+}
+
+// Move takes a secondary address from one card of a subnet and grants it to another, in one step: an
+// elastic IP moves with it.
+func (c *Cloud) Move(a netip.Addr, from, to string) error {
+	return c.change(from, fmt.Sprintf("move %s", a), func(k *card) error {
+		target, err := c.find(to)
+		if err != nil {
+			return err
+		}
+		if target.subnet.ID != k.subnet.ID {
+			return fmt.Errorf("%s is in %s and %s in %s", from, k.Subnet, to, target.Subnet)
+		}
+		if err := c.take(k, a); err != nil {
+			return err
+		}
+		target.add(a)
+		if public, ok := k.EIPs[a]; ok {
+			delete(k.EIPs, a)
+			target.EIPs = maps.Clone(target.EIPs)
+			if target.EIPs == nil {
+				target.EIPs = map[netip.Addr]netip.Addr{}
+			}
+			target.EIPs[a] = public
+		}
+		if err := c.net.grant(target.port, netip.PrefixFrom(a, a.BitLen())); err != nil {
+			return err
+		}
+		return c.net.announce(target, c.neighbours(target))
+	})
+}

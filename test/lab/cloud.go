@@ -1,0 +1,233 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Cloud is a VPC with one instance, its peers, and a client on the internet. All methods may be called
+// at the same time.
+type Cloud struct {
+	cfg                      Config
+	fabric, instance, client *Node
+	net                      *fabric
+	imds                     *IMDS
+	dhcp                     *DHCP
+
+	mu     sync.RWMutex
+	peers  []*Node
+	cards  []*card // attached, in the order of attachment
+	past   map[int]string
+	made   int // cards ever made
+	closer sync.Once
+	errs   error
+}
+
+// card is an attached Card.
+type card struct {
+	Card
+	node   *Node
+	subnet Subnet
+	port   port
+}
+
+// New builds a cloud and starts its servers. The instance's first card is configured as an installed
+// host's is; the others are attached down and bare, as a hot plug leaves them.
+func New(cfg Config) (*Cloud, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
+	c := &Cloud{cfg: cfg, past: map[int]string{}}
+	if err := c.build(); err != nil {
+		return nil, errors.Join(fmt.Errorf("lab: %w", err), c.Close())
+	}
+	return c, nil
+}
+
+func (c *Cloud) build() error {
+	if err := c.makeNodes(); err != nil {
+		return err
+	}
+	var err error
+	if c.net, err = newFabric(c.fabric, c.client, c.cfg); err != nil {
+		return err
+	}
+	if c.imds, err = startIMDS(c); err != nil {
+		return err
+	}
+	if c.dhcp, err = startDHCP(c); err != nil {
+		return err
+	}
+	if err := prepareHost(c.instance, c.cfg.RPFilter, c.cfg.DAD); err != nil {
+		return err
+	}
+	for i, spec := range c.cfg.Cards {
+		if err := c.plug(c.instance, spec, i == 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeNodes makes the three hosts that every cloud has, at the same time.
+func (c *Cloud) makeNodes() error {
+	var wg sync.WaitGroup
+	errs := make([]error, 3)
+	for i, into := range []**Node{&c.fabric, &c.instance, &c.client} {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			*into, errs[i] = newNode(c, []string{"fabric", "instance", "client"}[i])
+		}()
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Close ends the servers, every process on the cloud's hosts, and the cloud. It may be called twice.
+func (c *Cloud) Close() error {
+	c.closer.Do(func() { c.errs = c.close() })
+	return c.errs
+}
+
+func (c *Cloud) close() error {
+	var errs []error
+	if c.imds != nil {
+		errs = append(errs, c.imds.close())
+	}
+	if c.dhcp != nil {
+		errs = append(errs, c.dhcp.close())
+	}
+	nodes := c.Nodes()
+	if len(nodes) > 0 {
+		errs = append(errs, killProcesses(nodes...))
+	}
+	if c.net != nil {
+		errs = append(errs, c.net.close())
+	}
+	for _, n := range nodes {
+		errs = append(errs, n.close())
+	}
+	return errors.Join(errs...)
+}
+
+// Instance is the host with the cards.
+func (c *Cloud) Instance() *Node { return c.instance }
+
+// Client is the host on the internet.
+func (c *Cloud) Client() *Node { return c.client }
+
+// Fabric is the network between them: the VPC's router and its servers.
+func (c *Cloud) Fabric() *Node { return c.fabric }
+
+// IMDS is the metadata server.
+func (c *Cloud) IMDS() *IMDS { return c.imds }
+
+// DHCP is the DHCP server.
+func (c *Cloud) DHCP() *DHCP { return c.dhcp }
+
+// Nodes lists the cloud's hosts.
+func (c *Cloud) Nodes() []*Node {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	all := append([]*Node{c.instance, c.client, c.fabric}, c.peers...)
+	return slices.DeleteFunc(all, func(n *Node) bool { return n == nil })
+}
+
+// Node finds a host by its name: instance, client, fabric, or a peer's.
+func (c *Cloud) Node(name string) (*Node, error) {
+	var names []string
+	for _, n := range c.Nodes() {
+		if n.Name == name {
+			return n, nil
+		}
+		names = append(names, n.Name)
+	}
+	return nil, fmt.Errorf("no host %q in the lab; there are %s", name, strings.Join(names, ", "))
+}
+
+// AddPeer adds another instance to the VPC, with one card that has the addresses and is configured.
+func (c *Cloud) AddPeer(name string, addrs ...netip.Addr) (*Node, error) {
+	if name == "" || strings.Contains(name, "/") {
+		return nil, fmt.Errorf("peer %q: a name is needed, without slash", name)
+	}
+	if _, err := c.Node(name); err == nil {
+		return nil, fmt.Errorf("peer %s: there is a host of that name", name)
+	}
+	n, err := newNode(c, name)
+	if err != nil {
+		return nil, err
+	}
+	spec := Card{Name: "eth0"}
+	for _, a := range addrs {
+		if a.Is4() {
+			spec.Addrs4 = append(spec.Addrs4, a)
+		} else {
+			spec.Addrs6 = append(spec.Addrs6, a)
+		}
+	}
+	err = prepareHost(n, 0, false)
+	if err == nil {
+		err = c.plug(n, spec, true)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("peer %s: %w", name, err), n.close())
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.peers = append(c.peers, n)
+	return n, nil
+}
+
+// Cards lists the cards of the instance, in the order of their attachment.
+func (c *Cloud) Cards() []Card { return c.CardsOf(c.instance) }
+
+// CardsOf lists the cards of a host.
+func (c *Cloud) CardsOf(n *Node) []Card {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var out []Card
+	for _, k := range c.cards {
+		if k.node == n {
+			out = append(out, k.clone())
+		}
+	}
+	return out
+}
+
+// Card finds an attached card by its name (of the instance), host/name, MAC or ENI ID.
+func (c *Cloud) Card(key string) (Card, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	k, err := c.find(key)
+	if err != nil {
+		return Card{}, err
+	}
+	return k.clone(), nil
+}
+
+// find is Card for callers that hold the lock.
+func (c *Cloud) find(key string) (*card, error) {
+	for _, k := range c.cards {
+		named := key == k.node.Name+"/"+k.Name || k.node == c.instance && key == k.Name
+		if named || key == k.ID || strings.EqualFold(key, k.MAC.String()) {
+			return k, nil
+		}
+	}
+	return nil, fmt.Errorf("no card %q is attached", key)
+}
+
+// clone copies the card so that the caller may keep and change it.
+func (k *card) clone() Card {
+	out := k.Card
+	out.Addrs4, out.Addrs6 = slices.Clone(k.Addrs4), slices.Clone(k.Addrs6)
+	out.Prefixes4, out.Prefixes6 = slices.Clone(k.Prefixes4), slices.Clone(k.Prefixes6)
+	out.EIPs = maps.Clone(k.EIPs)
+	return out
+}

@@ -1,0 +1,146 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"ec2net/metadata"
+)
+
+// The addresses of seed 002, with documentation addresses for the public ones.
+var (
+	EIP1     = netip.MustParseAddr("203.0.113.70")   // elastic IP of eth0's 10.0.0.29
+	EIP2     = netip.MustParseAddr("203.0.113.166")  // elastic IP of eth1's 10.0.2.37
+	ClientIP = netip.MustParseAddr("198.51.100.146") // the client on the internet
+
+	// ClientIP6 is the client's IPv6 address.
+	ClientIP6 = netip.MustParseAddr("2001:db8:ffff::146")
+)
+
+// Config describes a cloud. The zero value is seed 002.
+type Config struct {
+	VPC      []netip.Prefix // CIDR blocks of the VPC, both families; default 10.0.0.0/16 and 2001:db8:ec2::/56
+	Subnets  []Subnet       // default subnet-a 10.0.0.0/24 and subnet-c 10.0.2.0/24, and a /64 each
+	Cards    []Card         // of the instance, the first as installed; default Eth0() and Eth1(); at least one
+	RPFilter int            // net.ipv4.conf.{all,default}.rp_filter on the instance: 0, 1 strict, 2 loose
+	DAD      bool           // leave duplicate address detection for IPv6 on, on the instance (costs 1 to 2 s)
+	Instance Identity       // what the metadata says of the instance
+}
+
+// Subnet is a subnet of the VPC, in one availability zone.
+type Subnet struct {
+	ID   string       // "subnet-…"; made up when empty
+	CIDR netip.Prefix // IPv4; the first address is the gateway's. May be invalid in an IPv6-only subnet
+	IPv6 netip.Prefix // may be invalid
+}
+
+// Gateway4 is the address of the subnet's IPv4 router: the first one of the whole prefix.
+func (s Subnet) Gateway4() netip.Addr { return s.CIDR.Masked().Addr().Next() }
+
+// Gateway6 is the router of every subnet, as on EC2.
+var Gateway6 = netip.MustParseAddr("fe80:ec2::1")
+
+// Card is a network card (ENI). Name, MAC, ID, Subnet and DeviceNumber may be left out.
+type Card struct {
+	Name         string                    // interface name on the host; default the next free ethN
+	MAC          metadata.MAC              // default 02:ec:20:…
+	ID           string                    // "eni-…"
+	NetworkCard  int                       // index of the physical network card
+	DeviceNumber int                       // default the next free one of the network card
+	Subnet       string                    // Subnet.ID; default the subnet of the first address
+	Addrs4       []netip.Addr              // the first is the primary
+	Addrs6       []netip.Addr              // the first is the primary
+	Prefixes4    []netip.Prefix            // delegated to the card
+	Prefixes6    []netip.Prefix            // delegated to the card
+	EIPs         map[netip.Addr]netip.Addr // private address → elastic IP
+	MTU          int                       // bytes, given by DHCP and used in the fabric; default 9001
+}
+
+// Eth0 is the first card of seed 002.
+func Eth0() Card {
+	return Card{
+		Name: "eth0", Addrs4: []netip.Addr{netip.MustParseAddr("10.0.0.29")},
+		EIPs: map[netip.Addr]netip.Addr{netip.MustParseAddr("10.0.0.29"): EIP1},
+	}
+}
+
+// Eth1 is the second card of seed 002.
+func Eth1() Card {
+	return Card{
+		Name: "eth1", Addrs4: []netip.Addr{netip.MustParseAddr("10.0.2.37")},
+		EIPs: map[netip.Addr]netip.Addr{netip.MustParseAddr("10.0.2.37"): EIP2},
+	}
+}
+
+// withDefaults fills in what was left out.
+func (c Config) withDefaults() Config {
+	if c.VPC == nil {
+		c.VPC = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16"), netip.MustParsePrefix("2001:db8:ec2::/56")}
+	}
+	if c.Subnets == nil {
+		c.Subnets = []Subnet{
+			{"subnet-a", netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("2001:db8:ec2:0::/64")},
+			{"subnet-c", netip.MustParsePrefix("10.0.2.0/24"), netip.MustParsePrefix("2001:db8:ec2:2::/64")},
+		}
+	}
+	c.Subnets = slices.Clone(c.Subnets)
+	for i := range c.Subnets {
+		if c.Subnets[i].ID == "" {
+			c.Subnets[i].ID = fmt.Sprintf("subnet-%017x", i+1)
+		}
+	}
+	if c.Cards == nil {
+		c.Cards = []Card{Eth0(), Eth1()}
+	}
+	c.Instance = c.Instance.withDefaults()
+	return c
+}
+
+// check refuses a cloud that cannot be built.
+func (c Config) check() error {
+	var errs []error
+	if len(c.Cards) == 0 {
+		errs = append(errs, errors.New("the instance needs a card"))
+	}
+	if c.RPFilter < 0 || c.RPFilter > 2 {
+		errs = append(errs, fmt.Errorf("rp_filter %d: it is 0, 1 or 2", c.RPFilter))
+	}
+	for _, s := range c.Subnets {
+		for _, p := range []netip.Prefix{s.CIDR, s.IPv6} {
+			if p.IsValid() && !c.inVPC(p) {
+				errs = append(errs, fmt.Errorf("subnet %s: %s lies in no block of the VPC %v", s.ID, p, c.VPC))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) inVPC(p netip.Prefix) bool {
+	return slices.ContainsFunc(c.VPC, func(block netip.Prefix) bool {
+		return block.Bits() <= p.Bits() && block.Contains(p.Addr())
+	})
+}
+
+// subnetOf finds the subnet of an address.
+func (c Config) subnetOf(a netip.Addr) (Subnet, bool) {
+	i := slices.IndexFunc(c.Subnets, func(s Subnet) bool { return s.contains(a) })
+	if i < 0 {
+		return Subnet{}, false
+	}
+	return c.Subnets[i], true
+}
+
+func (s Subnet) contains(a netip.Addr) bool {
+	return s.CIDR.IsValid() && s.CIDR.Contains(a) || s.IPv6.IsValid() && s.IPv6.Contains(a)
+}
+
+// subnet finds a subnet by its ID.
+func (c Config) subnet(id string) (Subnet, bool) {
+	i := slices.IndexFunc(c.Subnets, func(s Subnet) bool { return s.ID == id })
+	if i < 0 {
+		return Subnet{}, false
+	}
+	return c.Subnets[i], true
+}

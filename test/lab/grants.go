@@ -1,0 +1,87 @@
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// AssignPrefix delegates a prefix (/28 or /80 on EC2) to a card.
+func (c *Cloud) AssignPrefix(key string, p netip.Prefix) error {
+	return c.change(key, "delegate to "+key, func(k *card) error {
+		if p != p.Masked() || !k.subnet.contains(p.Addr()) {
+			return fmt.Errorf("%s is no prefix of %s", p, k.Subnet)
+		}
+		list := k.prefixes(p.Addr())
+		if slices.Contains(*list, p) {
+			return fmt.Errorf("%s is delegated already", p)
+		}
+		*list = append(*list, p)
+		return c.net.grant(k.port, p)
+	})
+}
+
+// ReleasePrefix takes a delegated prefix from a card.
+func (c *Cloud) ReleasePrefix(key string, p netip.Prefix) error {
+	return c.change(key, "take back from "+key, func(k *card) error {
+		list := k.prefixes(p.Addr())
+		i := slices.Index(*list, p)
+		if i < 0 {
+			return fmt.Errorf("%s is not delegated to the card", p)
+		}
+		*list = slices.Delete(slices.Clone(*list), i, i+1)
+		return c.net.revoke(k.port, p)
+	})
+}
+
+func (k *card) prefixes(family netip.Addr) *[]netip.Prefix {
+	if family.Is4() {
+		return &k.Prefixes4
+	}
+	return &k.Prefixes6
+}
+
+// AssociateEIP maps an elastic IP to a private address of a card, in place of the one that it had.
+// An elastic IP that belongs to another address moves.
+func (c *Cloud) AssociateEIP(private, public netip.Addr) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	owner := slices.IndexFunc(c.cards, func(k *card) bool { return slices.Contains(k.Addrs4, private) })
+	if owner < 0 {
+		return fmt.Errorf("associate %s: no card has the address %s", public, private)
+	}
+	if err := c.release(public); err != nil {
+		return fmt.Errorf("associate %s: %w", public, err)
+	}
+	k := c.cards[owner]
+	if old, ok := k.EIPs[private]; ok {
+		if err := c.net.unmap(private, old); err != nil {
+			return fmt.Errorf("associate %s: %w", public, err)
+		}
+	}
+	if k.EIPs == nil {
+		k.EIPs = map[netip.Addr]netip.Addr{}
+	}
+	k.EIPs[private] = public
+	return c.net.mapEIP(private, public)
+}
+
+// DisassociateEIP takes an elastic IP away from whatever address it belongs to.
+func (c *Cloud) DisassociateEIP(public netip.Addr) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.release(public)
+}
+
+// release unmaps an elastic IP; one that is not mapped is released already.
+func (c *Cloud) release(public netip.Addr) error {
+	for _, k := range c.cards {
+		for private, p := range k.EIPs {
+			if p == public {
+				delete(k.EIPs, private)
+				return c.net.unmap(private, public)
+			}
+		}
+	}
+	return nil
+}

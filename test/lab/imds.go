@@ -1,0 +1,311 @@
+package lab
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// IMDS is the instance metadata service, version 2 only, as EC2's.
+type IMDS struct {
+	cloud  *Cloud
+	listen []net.Listener
+	server *http.Server
+	serve  sync.WaitGroup
+
+	mu        sync.Mutex
+	tokens    map[string]time.Time // when each ends
+	faults    []*injected
+	lastFault int
+	log       []Request
+	conns     int
+	changed   bell
+}
+
+// Request is a request that the metadata server was asked.
+type Request struct {
+	Time   time.Time
+	Method string
+	Path   string // as asked
+	Status int    // 0 when the connection was cut instead
+	Source netip.AddrPort
+	Card   string // the card that the request came by; empty when the source is no card's
+	Token  bool   // it carried a valid token
+}
+
+// maxLog bounds the requests that are remembered.
+const maxLog = 200_000
+
+func startIMDS(c *Cloud) (*IMDS, error) {
+	s := &IMDS{cloud: c, tokens: map[string]time.Time{}}
+	return s, s.Resume()
+}
+
+// Resume undoes Refuse and Silence.
+func (s *IMDS) Resume() error {
+	for _, a := range servers {
+		if err := addAddr(s.cloud.fabric.nl, linkIndex(1), netip.PrefixFrom(a, a.BitLen())); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.server != nil {
+		return nil
+	}
+	s.server = &http.Server{
+		Handler: http.HandlerFunc(s.answer), ConnState: s.countConn,
+		ErrorLog: log.New(io.Discard, "", 0), // broken clients are what the lab is for
+	}
+	for _, a := range servers {
+		l, err := s.cloud.fabric.Listen("tcp", netip.AddrPortFrom(a, 80))
+		if err != nil {
+			return fmt.Errorf("start the metadata server: %w", err)
+		}
+		s.listen = append(s.listen, l)
+		s.serve.Add(1)
+		go func(server *http.Server) {
+			defer s.serve.Done()
+			_ = server.Serve(l) // it ends when it is closed
+		}(s.server)
+	}
+	return nil
+}
+
+// Refuse stops listening: connections are refused until Resume, and open ones are cut.
+func (s *IMDS) Refuse() error {
+	s.mu.Lock()
+	server := s.server
+	s.server, s.listen = nil, nil
+	s.mu.Unlock()
+	if server == nil {
+		return nil
+	}
+	err := server.Close()
+	s.serve.Wait()
+	return err
+}
+
+// Silence takes the service's addresses off the network until Resume: packets to them vanish.
+func (s *IMDS) Silence() error {
+	for _, a := range servers {
+		err := delAddr(s.cloud.fabric.nl, linkIndex(1), netip.PrefixFrom(a, a.BitLen()))
+		if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+			return fmt.Errorf("silence the metadata server: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *IMDS) close() error {
+	err := s.Refuse()
+	s.serve.Wait()
+	return err
+}
+
+func (s *IMDS) countConn(_ net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		s.mu.Lock()
+		s.conns++
+		s.mu.Unlock()
+	}
+}
+
+// answer serves one request.
+func (s *IMDS) answer(w http.ResponseWriter, r *http.Request) {
+	req := Request{Time: time.Now(), Method: r.Method, Path: r.URL.Path}
+	req.Source, _ = netip.ParseAddrPort(r.RemoteAddr)
+	reply := s.decide(r, &req)
+	if f := reply.fault; f != nil && (f.Reset || f.Close) {
+		reply.status = 0
+	}
+	req.Status = reply.status
+	s.record(req)
+	reply.send(w, r)
+}
+
+func (s *IMDS) record(r Request) {
+	s.mu.Lock()
+	if len(s.log) >= maxLog {
+		s.log = slices.Delete(s.log, 0, maxLog/2)
+	}
+	s.log = append(s.log, r)
+	s.mu.Unlock()
+	s.changed.ring()
+}
+
+// decide finds the answer to a request: a fault's, or the right one.
+func (s *IMDS) decide(r *http.Request, req *Request) reply {
+	key, known := dataPath(r.URL.Path)
+	node, via, cards := s.cloud.asker(req.Source.Addr().Unmap())
+	if via != nil {
+		req.Card = s.cloud.label(via)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.right(r, req, key, known, node, via, cards)
+	if f, hit := pick(s.faults, r.Method, key, via, req.Time); hit {
+		out.spoil(f)
+	}
+	return out
+}
+
+// right is the answer of a server without faults other than in its tree.
+func (s *IMDS) right(r *http.Request, req *Request, key string, known bool, node *Node, via *card, cards []*card) reply {
+	switch {
+	case r.Method == http.MethodPut && key == "api/token":
+		return s.issue(r)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return failure(http.StatusMethodNotAllowed)
+	}
+	if end, ok := s.tokens[r.Header.Get(tokenHeader)]; !ok || req.Time.After(end) {
+		return failure(http.StatusUnauthorized)
+	}
+	req.Token = true
+	if !known {
+		return failure(http.StatusNotFound)
+	}
+	if key == "" {
+		return reply{status: http.StatusOK, body: "dynamic\nmeta-data\nuser-data"}
+	}
+	t := instanceTree(s.cloud.identity(node), s.cloud.cfg.VPC, cards)
+	shape(s.faults, t, r.Method, key, via, req.Time)
+	if strings.HasSuffix(r.URL.Path, "/") {
+		key += "/"
+	}
+	body, ok := t.at(key)
+	if !ok {
+		return failure(http.StatusNotFound)
+	}
+	return reply{status: http.StatusOK, body: body}
+}
+
+const (
+	tokenHeader = "X-Aws-Ec2-Metadata-Token"
+	ttlHeader   = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds"
+	maxTTL      = 21600 // seconds
+)
+
+// issue makes a session token.
+func (s *IMDS) issue(r *http.Request) reply {
+	ttl, err := strconv.Atoi(r.Header.Get(ttlHeader))
+	switch {
+	case r.Header.Get("X-Forwarded-For") != "":
+		return failure(http.StatusForbidden)
+	case err != nil || ttl < 1 || ttl > maxTTL:
+		return failure(http.StatusBadRequest)
+	}
+	now := time.Now()
+	for t, end := range s.tokens {
+		if now.After(end) {
+			delete(s.tokens, t)
+		}
+	}
+	token := "AQAEA" + rand.Text() + rand.Text() + "=="
+	s.tokens[token] = now.Add(time.Duration(ttl) * time.Second)
+	return reply{status: http.StatusOK, body: token, ttl: strconv.Itoa(ttl)}
+}
+
+// ExpireTokens makes every token that was given out invalid.
+func (s *IMDS) ExpireTokens() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.tokens)
+}
+
+// dataPath reduces a request's path to what lies below the version.
+func dataPath(p string) (key string, known bool) {
+	parts := strings.FieldsFunc(p, func(r rune) bool { return r == '/' })
+	if len(parts) == 0 || parts[0] != "latest" && !isVersion(parts[0]) {
+		return "", false
+	}
+	return strings.Join(parts[1:], "/"), true
+}
+
+// isVersion recognises the dated versions, such as 2021-07-15.
+func isVersion(s string) bool {
+	_, err := time.Parse(time.DateOnly, s)
+	return err == nil
+}
+
+// asker finds out whose request came from an address: the host, the card, and all cards of the host. From
+// an address that is no card's, the instance is taken to have asked.
+func (c *Cloud) asker(a netip.Addr) (node *Node, via *card, cards []*card) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	node = c.instance
+	for _, k := range c.cards {
+		if slices.Contains(k.Addrs4, a) || slices.Contains(k.Addrs6, a) {
+			node, via = k.node, k
+		}
+	}
+	for _, k := range c.cards {
+		if k.node == node {
+			frozen := *k
+			frozen.Card = k.clone()
+			cards = append(cards, &frozen)
+		}
+	}
+	return node, via, cards
+}
+
+// identity is what the metadata says of a host.
+func (c *Cloud) identity(n *Node) Identity {
+	if n == c.instance {
+		return c.cfg.Instance
+	}
+	return Identity{ID: "i-0ec2" + n.Name}.withDefaults()
+}
+
+// Requests returns what was asked since a time, oldest first.
+func (s *IMDS) Requests(since time.Time) []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(s.log, since, func(r Request, t time.Time) int { return r.Time.Compare(t) })
+	return slices.Clone(s.log[i:])
+}
+
+// Stats counts what the metadata server was asked since it was started.
+type Stats struct {
+	Requests    int            `json:"requests"`
+	Tokens      int            `json:"tokens"`      // given out
+	Connections int            `json:"connections"` // accepted
+	ByPath      map[string]int `json:"by_path"`
+	ByMinute    map[string]int `json:"by_minute"` // 2006-01-02T15:04
+	ByStatus    map[int]int    `json:"by_status"`
+}
+
+// Stats sums up the requests.
+func (s *IMDS) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := Stats{Connections: s.conns, ByPath: map[string]int{}, ByMinute: map[string]int{}, ByStatus: map[int]int{}}
+	for _, r := range s.log {
+		out.Requests++
+		out.ByPath[r.Path]++
+		out.ByMinute[r.Time.UTC().Format("2006-01-02T15:04")]++
+		out.ByStatus[r.Status]++
+		if r.Method == http.MethodPut && r.Status == http.StatusOK {
+			out.Tokens++
+		}
+	}
+	return out
+}
+
+// Wait returns when cond holds for the requests since a time, or with ctx's error.
+func (s *IMDS) Wait(ctx context.Context, since time.Time, cond func([]Request) bool) error {
+	return s.changed.wait(ctx, func() bool { return cond(s.Requests(since)) })
+}

@@ -1,0 +1,178 @@
+package lab
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// reply is an answer of the metadata server, and what is done to it.
+type reply struct {
+	status int
+	body   string
+	ttl    string // of a token
+	fault  *Fault
+}
+
+// failure is EC2's page for a status.
+func failure(status int) reply {
+	text := fmt.Sprintf("%d - %s", status, http.StatusText(status))
+	return reply{status: status, body: `<?xml version="1.0" encoding="iso-8859-1"?>
+<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN"
+	"http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">
+<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en">
+ <head>
+  <title>` + text + `</title>
+ </head>
+ <body>
+  <h1>` + text + `</h1>
+ </body>
+</html>
+`}
+}
+
+// spoil turns a right answer into the fault's.
+func (p *reply) spoil(f Fault) {
+	p.fault = &f
+	if f.Redirect != "" {
+		*p = failure(http.StatusFound)
+		p.fault = &f
+	}
+	if f.Status != 0 {
+		*p = failure(f.Status)
+		p.fault = &f
+	}
+	if f.Body != "" && f.Status == 0 {
+		p.status = http.StatusOK
+	}
+	switch f.Body {
+	case "", Short, Endless:
+	case HTML:
+		p.body = "<!doctype html><html><head><title>Sign in</title></head><body>10.9.9.9 Please sign in.</body></html>\n"
+	case Binary:
+		p.body = allBytes()
+	case Empty:
+		p.body = ""
+	case Huge:
+		p.body = strings.Repeat("10.0.2.99\n", 1<<20)
+	default:
+		p.body = string(f.Body)
+	}
+}
+
+func allBytes() string {
+	b := make([]byte, 256)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	return string(b)
+}
+
+// send writes the answer, or does not.
+func (p reply) send(w http.ResponseWriter, r *http.Request) {
+	if p.fault == nil {
+		p.header(w)
+		_, _ = io.WriteString(w, p.body) // a client that hangs up has its reasons
+		return
+	}
+	if !pause(r, p.fault.Delay) {
+		return
+	}
+	if p.fault.Reset || p.fault.Close {
+		cut(w, p.fault.Reset)
+		return
+	}
+	p.sendSpoilt(w, r)
+}
+
+func (p reply) header(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain")
+	h.Set("Server", "EC2ws")
+	h.Set("Content-Length", fmt.Sprint(len(p.body)))
+	if p.status != http.StatusOK {
+		h.Set("Content-Type", "text/html")
+	}
+	if p.ttl != "" {
+		h.Set(ttlHeader, p.ttl)
+	}
+	if f := p.fault; f != nil {
+		p.spoiltHeader(h)
+	}
+	w.WriteHeader(p.status)
+}
+
+func (p reply) spoiltHeader(h http.Header) {
+	if p.fault.RetryAfter != "" {
+		h.Set("Retry-After", p.fault.RetryAfter)
+	}
+	if p.fault.Redirect != "" {
+		h.Set("Location", p.fault.Redirect)
+	}
+	switch p.fault.Body {
+	case HTML:
+		h.Set("Content-Type", "text/html")
+	case Binary:
+		h.Set("Content-Type", "application/octet-stream")
+	case Short:
+		h.Set("Content-Length", fmt.Sprint(2*len(p.body)+1))
+	case Endless:
+		h.Del("Content-Length")
+	}
+}
+
+func (p reply) sendSpoilt(w http.ResponseWriter, r *http.Request) {
+	p.header(w)
+	flush := http.NewResponseController(w).Flush
+	if p.fault.Body == Endless {
+		chunk := strings.Repeat("10.0.2.99\n", 1000)
+		for r.Context().Err() == nil {
+			if _, err := io.WriteString(w, chunk); err != nil {
+				return
+			}
+		}
+		return
+	}
+	if p.fault.Drip == 0 {
+		_, _ = io.WriteString(w, p.body)
+		return
+	}
+	for i := range len(p.body) {
+		if flush() != nil || !pause(r, p.fault.Drip) {
+			return
+		}
+		if _, err := io.WriteString(w, p.body[i:i+1]); err != nil {
+			return
+		}
+	}
+}
+
+// pause waits, unless the client hangs up or the server is closed.
+func pause(r *http.Request, d time.Duration) bool {
+	if d == 0 {
+		return true
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-r.Context().Done():
+		return false
+	}
+}
+
+// cut ends the connection without an answer, with a reset if wanted.
+func cut(w http.ResponseWriter, reset bool) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok && reset {
+		_ = tcp.SetLinger(0) // close then sends a reset
+	}
+	_ = conn.Close()
+}
