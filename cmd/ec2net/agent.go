@@ -41,7 +41,6 @@ type agent struct {
 	store  store
 	log    logrus.FieldLogger
 	stays  bool // run: keep the card until it is gone
-	guest  bool // another process keeps the card: its record is not ours to write
 
 	begun    time.Time
 	snap     plumb.Snapshot
@@ -61,6 +60,7 @@ type agent struct {
 
 	converged bool
 	degraded  bool
+	unsaved   bool              // there is news for the record
 	partial   bool              // the last reading left keys open
 	said      map[string]string // what was last complained about, by source
 	repairs   repairs
@@ -189,11 +189,8 @@ func has(list []int, n int) bool {
 }
 
 func (a *agent) save() error {
-	if a.guest {
-		return nil
-	}
 	a.record.Card, a.record.Lease, a.record.DHCP, a.record.Peers = a.settled, a.lease, a.leasing, a.link.Peers
-	a.record.State, a.record.Ready = a.state(), a.converged
+	a.record.State, a.record.Ready, a.record.Set = a.state(), a.converged, a.set()
 	return a.store.save(a.record)
 }
 
@@ -212,7 +209,7 @@ func (a *agent) converge(ctx context.Context) error {
 	was := a.converged
 	a.converged = a.known() && !errors.Is(err, plumb.ErrNoAddress) && !errors.Is(err, plumb.ErrNotConverged)
 	a.complain(fromKernel, err)
-	if len(done) > 0 || was != a.converged {
+	if a.unsaved || len(done) > 0 || was != a.converged {
 		return a.saved()
 	}
 	return nil
@@ -220,6 +217,7 @@ func (a *agent) converge(ctx context.Context) error {
 
 // saved writes the record; a full disk is no reason to give the card up.
 func (a *agent) saved() error {
+	a.unsaved = false
 	if err := a.save(); err != nil {
 		a.complain(fromDisk, err)
 	}

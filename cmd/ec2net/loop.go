@@ -116,6 +116,7 @@ func (a *agent) mend(ctx context.Context, ev *events) error {
 		if text := a.repairs.made(time.Now()); text != "" {
 			a.log.Warn(text)
 		}
+		return errors.Join(err, a.saved())
 	}
 	return err
 }

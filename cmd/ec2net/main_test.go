@@ -1,8 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -51,3 +62,224 @@ func ec2net(t *testing.T, c *lab.Cloud, status int, args ...string) string {
 	return out
 }
 
+// ip runs ip(8) on the instance.
+func ip(t *testing.T, c *lab.Cloud, args string) string {
+	t.Helper()
+	out, status := on(t, c, "ip", strings.Fields(args)...)
+	if status != 0 {
+		t.Fatalf("ip %s: exit status %d\n%s", args, status, out)
+	}
+	return out
+}
+
+// answers wants an echo reply from an elastic IP, as a client on the internet sees it.
+func answers(t *testing.T, c *lab.Cloud, dst netip.Addr) {
+	t.Helper()
+	if _, err := c.Client().Ping(t.Context(), dst, lab.Ping{Tries: 3}); err != nil {
+		t.Errorf("%s does not answer: %v", dst, err)
+	}
+}
+
+func silent(t *testing.T, c *lab.Cloud, dst netip.Addr) {
+	t.Helper()
+	if _, err := c.Client().Ping(t.Context(), dst, lab.Ping{Timeout: 300 * time.Millisecond}); err == nil {
+		t.Errorf("%s answers, and should not", dst)
+	}
+}
+
+// world is everything that a stranger could compare on the instance: addresses, routes, rules, links.
+func world(t *testing.T, c *lab.Cloud) []string {
+	t.Helper()
+	var out []string
+	for _, args := range []string{"-o addr", "route show table all", "-6 route show table all", "rule", "-6 rule", "-o link"} {
+		for line := range strings.Lines(ip(t, c, args)) {
+			// A neighbour's lifetime is none of ours.
+			out = append(out, strings.Join(strings.Fields(line), " "))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// kept is an `ec2net run` on the instance.
+type kept struct {
+	*lab.Cmd
+	log    *syncBuffer
+	notify *notifySocket
+	ended  chan struct{}
+	err    error
+}
+
+// keep starts `ec2net run` and waits until it says READY.
+func keep(t *testing.T, c *lab.Cloud, card string, env ...string) *kept {
+	t.Helper()
+	k := start(t, c, card, env...)
+	k.notify.await(t, "READY=1")
+	return k
+}
+
+func start(t *testing.T, c *lab.Cloud, card string, env ...string) *kept {
+	t.Helper()
+	k := &kept{
+		Cmd: c.Instance().Command(t.Context(), "ec2net", "--cloud", "ec2", "run", card),
+		log: &syncBuffer{}, notify: newNotifySocket(t), ended: make(chan struct{}),
+	}
+	k.Stdout, k.Stderr = k.log, k.log
+	k.Env = append(append(os.Environ(), "NOTIFY_SOCKET="+k.notify.path), env...)
+	if err := k.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { k.err = k.Wait(); close(k.ended) }()
+	t.Cleanup(func() {
+		_ = k.Process.Kill()
+		<-k.ended
+		if t.Failed() {
+			t.Logf("ec2net run %s:\n%s\nto systemd:\n%s", card, k.log, k.notify.log)
+		}
+	})
+	return k
+}
+
+// stop ends the process with a signal and wants exit status 0.
+func (k *kept) stop(t *testing.T) {
+	t.Helper()
+	if err := k.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	k.end(t)
+}
+
+func (k *kept) end(t *testing.T) {
+	t.Helper()
+	select {
+	case <-k.ended:
+		if k.err != nil {
+			t.Errorf("ec2net run: %v", k.err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("ec2net run does not end")
+	}
+}
+
+// syncBuffer is a log that may be read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// notifySocket is systemd's end of sd_notify.
+type notifySocket struct {
+	path string
+	log  *syncBuffer
+	news chan struct{}
+}
+
+func newNotifySocket(t *testing.T) *notifySocket {
+	t.Helper()
+	// An abstract socket would belong to a network namespace.
+	n := &notifySocket{path: filepath.Join(t.TempDir(), "notify"), log: &syncBuffer{}, news: make(chan struct{}, 1)}
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: n.path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	go func() {
+		buf := make([]byte, 8192)
+		for {
+			size, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(n.log, "%s\n", bytes.TrimSpace(buf[:size]))
+			select {
+			case n.news <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return n
+}
+
+// await waits until systemd was told text.
+func (n *notifySocket) await(t *testing.T, text string) {
+	t.Helper()
+	limit := time.After(30 * time.Second)
+	for !strings.Contains(n.log.String(), text) {
+		select {
+		case <-n.news:
+		case <-limit:
+			t.Fatalf("systemd was never told %q, but:\n%s", text, n.log)
+		}
+	}
+}
+
+// eventually waits for what no event announces to this process: the kernel's state on another host.
+func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) time.Duration {
+	t.Helper()
+	begun := time.Now()
+	for !ok() {
+		if time.Since(begun) > limit {
+			t.Fatalf("%s: not within %s", what, limit)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return time.Since(begun)
+}
+
+const syscallHUP = syscall.SIGHUP
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func sorted(list []string) string {
+	slices.SortFunc(list, func(a, b string) int { return addr(a).Compare(addr(b)) })
+	return strings.Join(list, " ")
+}
+
+// silently watches every change of the instance's links, addresses, routes and rules. The function
+// that it returns ends the watch and wants to have seen none.
+func silently(t *testing.T, c *lab.Cloud) func(what string) {
+	t.Helper()
+	cmd := c.Instance().Command(t.Context(), "ip", "monitor", "link", "address", "route", "rule")
+	seen := &syncBuffer{}
+	cmd.Stdout = seen
+	must(t, cmd.Start())
+	// The monitor is listening once it reports a change that is made for it.
+	eventually(t, 5*time.Second, "ip monitor", func() bool {
+		ip(t, c, "route replace blackhole 192.0.2.255 table 4242")
+		return strings.Contains(seen.String(), "192.0.2.255")
+	})
+	ip(t, c, "route del blackhole 192.0.2.255 table 4242")
+	eventually(t, 5*time.Second, "ip monitor", func() bool { return strings.Contains(seen.String(), "Deleted blackhole") })
+	before := seen.String()
+	return func(what string) {
+		t.Helper()
+		ip(t, c, "route add blackhole 192.0.2.254 table 4242")
+		eventually(t, 5*time.Second, "ip monitor", func() bool { return strings.Contains(seen.String(), "192.0.2.254") })
+		ip(t, c, "route del blackhole 192.0.2.254 table 4242")
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		news, _, _ := strings.Cut(strings.TrimPrefix(seen.String(), before), "blackhole 192.0.2.254")
+		if strings.TrimSpace(news) != "" {
+			t.Errorf("%s wrote to the kernel:\n%s", what, news)
+		}
+	}
+}

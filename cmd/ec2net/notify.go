@@ -12,6 +12,7 @@ type notify struct {
 	ready bool
 	last  string
 	beat  time.Time // last sign of life for the watchdog
+	asked time.Time // for a longer start
 }
 
 // extension is asked for while the card is waiting; it has to reach systemd before the last one ends.
@@ -27,7 +28,8 @@ func (n *notify) tell(state string, set bool) {
 	if set && !n.ready {
 		msg, n.ready = msg+"READY=1\n", true
 	}
-	if !n.ready {
+	if !n.ready && time.Since(n.asked) > extension/10 {
+		n.asked = time.Now()
 		msg += fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d\n", extension.Microseconds())
 	}
 	if every := watchdogInterval(); time.Since(n.beat) >= every-every/10 {

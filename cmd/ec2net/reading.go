@@ -32,6 +32,7 @@ func (a *agent) ask(ctx context.Context, answers chan<- reading) {
 
 // take works an answer in and says when to ask again.
 func (a *agent) take(r reading) (next time.Duration) {
+	a.unsaved = true
 	if r.err != nil {
 		return a.failed(r.err)
 	}

@@ -158,5 +158,8 @@ func (p *program) config() (config.Config, error) {
 	if err != nil {
 		return c, fail(exitUsage, "%w", err)
 	}
+	if c.File == "" && p.configFile != config.Path {
+		return c, fail(exitUsage, "--config %s: there is no such file", p.configFile)
+	}
 	return c, nil
 }

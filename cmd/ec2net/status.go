@@ -102,7 +102,7 @@ func (p *program) show(c cardStatus) error {
 	row("prefixes", strings.Join(append(texts(c.Card.Prefixes4.Value), texts(c.Card.Prefixes6.Value)...), " "))
 	row("lease", leaseText(c.record))
 	row("metadata", age(c.ReadAt))
-	row("kept by", keeper(c))
+	row("kept by", keptBy(c))
 	row("drift", drift(c))
 	return w.Flush()
 }
@@ -121,7 +121,7 @@ func age(t time.Time) string {
 	return "read " + since(t) + " ago"
 }
 
-func keeper(c cardStatus) string {
+func keptBy(c cardStatus) string {
 	if c.Process == 0 {
 		return "nobody (set up once, by hand)"
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,6 +35,7 @@ type record struct {
 	DHCP    string             `json:"dhcp"`  // who has the lease
 	State   string             `json:"state"` // one line for a person
 	Ready   bool               `json:"ready"`
+	Set     bool               `json:"set"`     // and nothing more is expected soon
 	Repairs int                `json:"repairs"` // since the process began
 }
 
@@ -134,38 +134,4 @@ func (s store) holder(name string) int {
 		f.Close()
 	}
 	return held
-}
-
-// dismiss asks the process that keeps the card to stop, and waits until it has.
-func (s store) dismiss(ctx context.Context, name string) error {
-	pid := s.holder(name)
-	if pid <= 0 {
-		return nil
-	}
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("process %d, which keeps %s: %w", pid, name, err)
-	}
-	defer unix.Close(fd)
-	if s.holder(name) != pid { // it ended, and the number may be somebody else's now
-		return nil
-	}
-	if err := unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("stop process %d, which keeps %s: %w", pid, name, err)
-	}
-	return awaitExit(ctx, fd, pid)
-}
-
-// awaitExit waits on the process itself: a pidfd is readable once it has ended.
-func awaitExit(ctx context.Context, fd, pid int) error {
-	for ctx.Err() == nil {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 500)
-		if n > 0 || (err != nil && !errors.Is(err, unix.EINTR)) {
-			return nil
-		}
-	}
-	return fmt.Errorf("process %d does not end: %w", pid, ctx.Err())
 }

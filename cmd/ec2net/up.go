@@ -42,8 +42,8 @@ func (p *program) up(ctx context.Context, name string, wait time.Duration) error
 	if wait == 0 {
 		wait = a.card.Wait
 	}
-	if pid := p.store.holder(name); pid != 0 {
-		a.guest, a.leasing, a.lease = true, fmt.Sprintf("ec2net run (process %d)", pid), a.record.Lease
+	if pid := p.store.holder(name); pid > 0 {
+		return p.upByKeeper(ctx, a.snap.Name, pid, wait)
 	}
 	deadline := a.begun.Add(wait)
 	limited, cancel := context.WithDeadline(ctx, deadline)
