@@ -5,7 +5,7 @@ go 1.26.0
 require (
 	github.com/aws/aws-sdk-go-v2 v1.47.7
 	github.com/aws/aws-sdk-go-v2/feature/ec2/imds v1.20.7 // the EC2 metadata client (fixed choice)
-	github.com/aws/smithy-go v1.28.8
+	github.com/aws/smithy-go v1.28.8 // indirect
 	github.com/coreos/go-systemd/v22 v22.7.0 // sd_notify and the journal (fixed choice)
 	github.com/google/go-cmp v0.7.0 // readable differences in tests
 	github.com/google/nftables v0.3.0 // the lab's elastic IPs and source check, without the nft program
@@ -22,6 +22,7 @@ require (
 )
 
 require (
+	github.com/godbus/dbus/v5 v5.1.0 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/josharian/native v1.1.0 // indirect
 	github.com/mdlayher/netlink v1.7.3-0.20250113171957-fbb4dce95f42 // indirect

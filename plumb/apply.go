@@ -69,9 +69,8 @@ func (l *Link) applyAddr(v Verb, a Addr, have Snapshot) error {
 	msg.Index, msg.Prefixlen = uint32(have.Index), uint8(a.Prefix.Bits())
 	local := attrIP(unix.IFA_LOCAL, ip)
 	if v == Del {
-		return l.keepingSecondaries(a, have, func() error {
-			return settled(v, l.rt.do(unix.RTM_DELADDR, 0, msg, local))
-		})
+		del := func() error { return settled(v, l.rt.do(unix.RTM_DELADDR, 0, msg, local)) }
+		return l.keepingRoutes(a, have, func() error { return l.keepingSecondaries(a, have, del) })
 	}
 	// The cloud granted the address, so nobody else has it: no detection that would keep it unusable.
 	flags := uint32(unix.IFA_F_NOPREFIXROUTE)
@@ -88,45 +87,12 @@ func (l *Link) applyAddr(v Verb, a Addr, have Snapshot) error {
 	return settled(v, l.rt.do(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, data...))
 }
 
-// keepingSecondaries runs del with the card's promote_secondaries on, when somebody else's address
-// lies in the same subnet: without it, the kernel drops those too when a primary address goes. The
-// setting is made through rtnetlink, because /proc/sys is read-only in a hardened unit.
-func (l *Link) keepingSecondaries(a Addr, have Snapshot, del func() error) error {
-	if have.promote || !sharesSubnet(a, have.Addrs) {
-		return del()
-	}
-	if err := l.setPromote(have.Index, 1); err != nil {
-		return fmt.Errorf("keep the other addresses of %s: %w", a.Prefix.Masked(), err)
-	}
-	err := del()
-	if off := l.setPromote(have.Index, 0); off != nil {
-		return off // of the two, the one that leaves something behind
-	}
-	return err
-}
-
 // broadcast is the subnet's last address, which ip(8) and every DHCP client set too.
 func broadcast(p netip.Prefix) netip.Addr {
 	b := p.Addr().As4()
 	host := uint32(1)<<(32-p.Bits()) - 1
 	binary.BigEndian.PutUint32(b[:], binary.BigEndian.Uint32(b[:])|host)
 	return netip.AddrFrom4(b)
-}
-
-func sharesSubnet(a Addr, all []Addr) bool {
-	for _, b := range all {
-		if a.Prefix.Addr().Is4() && b.Prefix != a.Prefix && b.Prefix.Masked() == a.Prefix.Masked() {
-			return true
-		}
-	}
-	return false
-}
-
-func (l *Link) setPromote(index int, v uint32) error {
-	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
-	conf := spec.AddRtAttr(unix.AF_INET, nil).AddRtAttr(1, nil) // IFLA_INET_CONF
-	conf.AddRtAttr(devconfPromote, nl.Uint32Attr(v))
-	return l.setLink(index, spec)
 }
 
 func (l *Link) applyRoute(v Verb, r Route, index int) error {

@@ -100,21 +100,19 @@ func diffNames(have, want State) (p Plan) {
 }
 
 func diffAddrs(have, want State) (add, del Plan) {
-	there := map[netip.Addr]Addr{}
+	had, wanted, foreign := map[Addr]bool{}, map[Addr]bool{}, map[netip.Addr]bool{}
 	for _, a := range have.Addrs {
-		if old, ok := there[a.Prefix.Addr()]; !ok || old.Ours { // somebody else's is the one that counts
-			there[a.Prefix.Addr()] = a
-		}
+		had[a] = true
+		foreign[a.Prefix.Addr()] = foreign[a.Prefix.Addr()] || !a.Ours
 	}
-	wanted := map[netip.Addr]Addr{}
 	for _, a := range want.Addrs {
-		wanted[a.Prefix.Addr()] = a
-		if h, ok := there[a.Prefix.Addr()]; !ok || (h.Ours && !slices.Contains(have.Addrs, a)) {
+		wanted[a] = true
+		if a.Ours && !had[a] && !foreign[a.Prefix.Addr()] {
 			add = append(add, Op{Add, want.Name, a})
 		}
 	}
 	for _, a := range have.Addrs {
-		if w, ok := wanted[a.Prefix.Addr()]; a.Ours && !(ok && w == a) {
+		if a.Ours && !wanted[a] {
 			del = append(del, Op{Del, want.Name, a})
 		}
 	}
@@ -136,6 +134,9 @@ func diffRoutes(have, want State) (add, del Plan) {
 	}
 	wanted := map[routeKey]bool{}
 	for _, r := range want.Routes {
+		if !r.Ours {
+			continue
+		}
 		wanted[r.key()] = true
 		old, there := ours[r.key()]
 		switch {
@@ -183,6 +184,16 @@ func diffRules(have, want State) (add, del Plan) {
 			del = append(del, Op{Del, want.Name, r})
 		}
 	}
-	slices.Reverse(del) // a source rule without its guard would send local traffic to the gateway
+	// A source rule without its guard would send local traffic to the gateway.
+	guardsFirst := func(a, b Op) int { return cmp.Compare(sourceRank(a), sourceRank(b)) }
+	slices.SortStableFunc(add, guardsFirst)
+	slices.SortStableFunc(del, func(a, b Op) int { return guardsFirst(b, a) })
 	return add, del
+}
+
+func sourceRank(o Op) int {
+	if o.obj.(Rule).Guard {
+		return 0
+	}
+	return 1
 }

@@ -78,7 +78,8 @@ func merge(others, card Snapshot) Snapshot {
 
 func linkSnapshot(info *nl.IfInfomsg, a attrs) Snapshot {
 	s := Snapshot{
-		Carrier:  info.Flags&unix.IFF_RUNNING != 0,
+		// Not IFF_RUNNING: the kernel publishes that one up to a second late (net/core/link_watch.c).
+		Carrier:  info.Flags&unix.IFF_LOWER_UP != 0,
 		MaxMTU:   int(a.u32(unix.IFLA_MAX_MTU)),
 		Master:   int(a.u32(unix.IFLA_MASTER)),
 		Loopback: info.Flags&unix.IFF_LOOPBACK != 0,
@@ -172,11 +173,9 @@ func oursAddr(a attrs) bool {
 
 func (l *Link) readRoutes(s *Snapshot) error {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		msg := &nl.RtMsg{}
-		msg.Family = uint8(family)
-		msgs, err := l.rt.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, msg, attr32(unix.RTA_OIF, uint32(s.Index)))
+		msgs, err := l.dumpRoutes(family, s.Index)
 		if err != nil {
-			return fmt.Errorf("list routes: %w", err)
+			return err
 		}
 		for _, m := range msgs {
 			r, ok, err := parseRoute(m, s.Index)
@@ -189,6 +188,16 @@ func (l *Link) readRoutes(s *Snapshot) error {
 		}
 	}
 	return nil
+}
+
+func (l *Link) dumpRoutes(family, index int) ([][]byte, error) {
+	msg := &nl.RtMsg{}
+	msg.Family = uint8(family)
+	msgs, err := l.rt.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, msg, attr32(unix.RTA_OIF, uint32(index)))
+	if err != nil {
+		return nil, fmt.Errorf("list routes: %w", err)
+	}
+	return msgs, nil
 }
 
 // parseRoute takes what Want and Diff can use: unicast routes with a single next hop through the

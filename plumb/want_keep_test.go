@@ -120,7 +120,7 @@ func TestWantUnavailableOnThePrimaryCard(t *testing.T) {
 	}
 	check(t, []golden{{"nothing goes", in, all, ""}})
 	in.Card.Addrs4, in.Card.Addrs6 = addrs("10.0.0.29"), metadata.None[[]netip.Addr]()
-	check(t, []golden{{"absent goes", in, all, "- addr 10.0.0.30/32 dev eth1 noprefixroute\n- addr 2001:db8::a/128 dev eth1 noprefixroute"}})
+	check(t, []golden{{"absent goes", in, all, "- addr 2001:db8::a/128 dev eth1 noprefixroute\n- addr 10.0.0.30/32 dev eth1 noprefixroute"}})
 }
 
 // TestWantOwnerLosesTheAddress: another program's DHCP has a moment without an address; the

@@ -39,8 +39,11 @@ type agent struct {
 	card   config.Card
 	facts  config.Facts
 	store  store
-	log    logrus.FieldLogger
-	stays  bool // run: keep the card until it is gone
+	lock   *cardLock // run's
+	// formerly are names that the card is recorded under and has no more.
+	formerly []string
+	log      logrus.FieldLogger
+	stays    bool // run: keep the card until it is gone
 
 	begun    time.Time
 	snap     plumb.Snapshot
@@ -55,8 +58,7 @@ type agent struct {
 	leasing  string // who has the lease: "native", "off", "dhclient (…)"
 	leaseErr error
 	leaseAt  time.Time // since when the native client tries
-	carrier  chan bool
-	leases   chan dhcp.Event
+	leases   leases
 
 	converged bool
 	degraded  bool
@@ -81,9 +83,9 @@ func (p *program) newAgent(name string) (*agent, error) {
 	}
 	a := &agent{
 		link: link, snap: snap, config: conf, facts: facts(snap), store: p.store,
-		log:     p.log.WithField("card", snap.Name),
-		begun:   time.Now(),
-		carrier: make(chan bool, 1), leases: make(chan dhcp.Event, 8),
+		log:      p.log.WithField("card", snap.Name),
+		begun:    time.Now(),
+		leases:   leases{events: make(chan dhcp.Event, 8), carrier: make(chan bool, 1)},
 		progress: func(string) {}, said: map[string]string{},
 	}
 	a.card = conf.For(a.facts)
@@ -94,19 +96,27 @@ func (p *program) newAgent(name string) (*agent, error) {
 // remember takes over what an earlier process left: on disk what the kernel can not say, and from
 // the kernel the last known good of the metadata.
 func (a *agent) remember() {
-	old, ok := a.store.load(a.snap.Name)
-	if ok && old.MAC == a.snap.MAC {
-		a.record = old
-		a.lease = nil
-		a.link.Numbers = old.Numbers
-	} else {
-		if ok {
-			a.link.Numbers = old.Numbers // of the card that had the name before: its rules are left
-		}
-		a.record = record{Before: &plumb.Before{Link: a.snap.Link, AltNames: a.snap.AltNames}}
+	a.record = record{
+		Name: a.snap.Name, Index: a.snap.Index, MAC: a.snap.MAC,
+		Before: &plumb.Before{Link: a.snap.Link, AltNames: a.snap.AltNames},
 	}
-	a.record.Name, a.record.Index, a.record.MAC = a.snap.Name, a.snap.Index, a.snap.MAC
-	a.record.Ready, a.record.Repairs = false, 0
+	for _, old := range a.store.all() {
+		same := old.MAC == a.snap.MAC
+		if old.Name != a.snap.Name && !same {
+			continue
+		}
+		// Of this card, or of one that had its name before: its rules may be left.
+		a.link.Numbers = append(a.link.Numbers, old.Numbers...)
+		if same {
+			a.record.Numbers, a.record.Lease = old.Numbers, old.Lease
+		}
+		if same && old.Index == a.snap.Index {
+			a.record.Before, a.record.Card, a.record.ReadAt = old.Before, old.Card, old.ReadAt
+		}
+		if old.Name != a.snap.Name {
+			a.formerly = append(a.formerly, old.Name)
+		}
+	}
 	if fresh, err := a.link.Read(); err == nil {
 		a.snap = fresh
 		a.last = fresh.Granted()
@@ -152,13 +162,11 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 // seen takes note of what the kernel says, and passes the carrier on to the DHCP client.
 func (a *agent) seen(s plumb.Snapshot) {
 	if s.Carrier != a.snap.Carrier {
-		select {
-		case <-a.carrier: // only the newest counts
-		default:
-		}
-		a.carrier <- s.Carrier
+		a.leases.signal(s.Carrier)
 	}
-	a.snap = s
+	if a.snap = s; a.record.Name != s.Name {
+		a.renamed(s.Name)
+	}
 }
 
 // known: there is something to set up.
@@ -191,6 +199,12 @@ func has(list []int, n int) bool {
 func (a *agent) save() error {
 	a.record.Card, a.record.Lease, a.record.DHCP, a.record.Peers = a.settled, a.lease, a.leasing, a.link.Peers
 	a.record.State, a.record.Ready, a.record.Set = a.state(), a.converged, a.set()
+	for _, name := range a.formerly {
+		if err := a.store.remove(name); err != nil {
+			return err
+		}
+	}
+	a.formerly = nil
 	return a.store.save(a.record)
 }
 

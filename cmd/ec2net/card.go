@@ -34,13 +34,15 @@ func (p *program) open(name string) (*plumb.Link, plumb.Snapshot, error) {
 	return link, s, err
 }
 
+var errEnslaved = errors.New("is enslaved")
+
 // usable says why a link can not be set up.
 func usable(s plumb.Snapshot) error {
 	switch {
 	case s.Loopback:
 		return fail(exitUsage, "%s is the loopback device, not a network card", s.Name)
 	case s.Master != 0:
-		return fail(exitUsage, "%s is enslaved to %s: set that one up, or release it first", s.Name, nameOf(s.Master))
+		return fail(exitUsage, "%s %w to %s: set that one up, or release it first", s.Name, errEnslaved, nameOf(s.Master))
 	case s.Kind != "" && s.Kind != "veth": // veth: a card of a container or of the lab
 		return fail(exitUsage, "%s is a virtual device (%s), not a network card of the cloud", s.Name, s.Kind)
 	case s.MAC == (metadata.MAC{}):

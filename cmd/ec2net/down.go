@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,15 +12,33 @@ import (
 )
 
 func (p *program) downCommand() *cobra.Command {
-	return &cobra.Command{
+	var ifGone bool
+	c := &cobra.Command{
 		Use:   "down IF",
 		Short: "take everything of ours off a card, also when it is gone",
 		Long: `Take everything of ours off a card, and nothing else: rules, routes and addresses
 with our mark, the interface group, and the link as it was found. It works after
 the card is gone, too. A running "ec2net run" of the card is stopped first.`,
 		Args: oneCard,
-		RunE: func(c *cobra.Command, args []string) error { return p.down(c.Context(), args[0]) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if ifGone && p.present(args[0]) {
+				return nil
+			}
+			return p.down(c.Context(), args[0])
+		},
 	}
+	c.Flags().BoolVar(&ifGone, "if-gone", false, "do nothing while the card is there, under whatever name")
+	return c
+}
+
+// present: the card that was recorded under this name is there, or nothing was recorded.
+func (p *program) present(name string) bool {
+	r, known := p.store.load(name)
+	if !known {
+		return true
+	}
+	i, err := net.InterfaceByIndex(r.Index)
+	return err == nil && i.HardwareAddr.String() == r.MAC.String()
 }
 
 // dismissal is how long a running instance may take to stop.

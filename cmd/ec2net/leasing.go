@@ -23,6 +23,9 @@ const (
 // chooseDHCP decides who takes the lease, and starts our own client where nobody else does. It is
 // asked again while a manager has not made up its mind.
 func (a *agent) chooseDHCP(ctx context.Context) {
+	if a.leasing == native && !a.leases.started && a.snap.Carrier {
+		a.startDHCP(ctx)
+	}
 	if a.leasing != "" || a.card.Manage != config.Full || a.settled.Primary || a.config.NeedsMetadata(a.facts) {
 		return
 	}
@@ -30,13 +33,14 @@ func (a *agent) chooseDHCP(ctx context.Context) {
 	case a.card.DHCP == config.Off:
 		a.leasing = "off"
 	case a.card.DHCP == config.Native:
-		a.startDHCP(ctx)
+		a.leasing = native
 	default:
-		a.autoDHCP(ctx)
+		a.autoDHCP()
 	}
+	a.leaseAt = time.Now()
 }
 
-func (a *agent) autoDHCP(ctx context.Context) {
+func (a *agent) autoDHCP() {
 	owner, owned := dhcp.FindOwner(os.DirFS("/"), a.snap.Name, a.snap.Index)
 	switch {
 	case owned && owner.Pending && time.Since(a.begun) < undecided:
@@ -47,7 +51,7 @@ func (a *agent) autoDHCP(ctx context.Context) {
 		a.leasing = "another program"
 		a.log.Infof("%s was put on the card by another program: no DHCP", a.foreignAddress())
 	default:
-		a.startDHCP(ctx)
+		a.leasing = native
 	}
 }
 
@@ -71,19 +75,21 @@ func (a *agent) ownsAddress() bool {
 	return a.answered && time.Since(a.begun) > ownerPatience
 }
 
+// startDHCP begins once the link has a signal: what is sent earlier is lost, and the next try is
+// seconds away.
 func (a *agent) startDHCP(ctx context.Context) {
-	a.leasing, a.leaseAt = native, time.Now()
+	a.leases.started = true
 	client := dhcp.Client{Name: a.snap.Name, Index: a.snap.Index, MAC: a.snap.MAC[:], Own: ownMACs}
 	prior := a.record.Lease
 	go func() {
-		err := client.Run(ctx, prior, a.carrier, func(e dhcp.Event) {
+		report := func(e dhcp.Event) {
 			select {
-			case a.leases <- e:
+			case a.leases.events <- e:
 			case <-ctx.Done():
 			}
-		})
-		if err != nil && ctx.Err() == nil {
-			a.leases <- dhcp.Event{Err: fmt.Errorf("DHCP has stopped: %w", err), At: time.Now()}
+		}
+		if err := client.Run(ctx, prior, a.leases.carrier, report); err != nil {
+			report(dhcp.Event{Err: fmt.Errorf("DHCP has stopped: %w", err), At: time.Now()})
 		}
 	}()
 }
@@ -105,7 +111,32 @@ func (a *agent) onLease(e dhcp.Event) {
 
 // leased: there is nothing (more) to wait for from DHCP.
 func (a *agent) leased() bool {
-	return a.leasing != native || a.lease != nil || time.Since(a.leaseAt) >= leasePatience
+	switch {
+	case a.settled.Primary, a.lease != nil:
+		return true
+	case a.leasing == "":
+		return false
+	}
+	return a.leasing != native || time.Since(a.leaseAt) >= leasePatience
+}
+
+// leases is the connection with our DHCP client.
+type leases struct {
+	events  chan dhcp.Event
+	carrier chan bool
+	started bool
+}
+
+// signal tells the client of the link; only the newest state counts.
+func (l *leases) signal(up bool) {
+	if !l.started {
+		return
+	}
+	select {
+	case <-l.carrier:
+	default:
+	}
+	l.carrier <- up
 }
 
 // ownMACs are the MACs of this host's cards: each may answer ARP for the others.

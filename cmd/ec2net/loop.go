@@ -55,7 +55,7 @@ func (a *agent) next(ctx context.Context, ev *events) error {
 	case <-ctx.Done():
 		return nil
 	case <-ev.reread.C:
-		if !ev.reading {
+		if !ev.reading && a.asks() {
 			ev.reading = true
 			a.ask(ctx, ev.readings)
 		}
@@ -69,7 +69,7 @@ func (a *agent) next(ctx context.Context, ev *events) error {
 		if a.idle() {
 			return nil
 		}
-	case e := <-a.leases:
+	case e := <-a.leases.events:
 		a.onLease(e)
 	case c, ok := <-ev.changes:
 		return a.changed(c, ok, ev)
@@ -83,6 +83,9 @@ func (a *agent) next(ctx context.Context, ev *events) error {
 	}
 	return a.converge(ctx)
 }
+
+// asks: the metadata has something to say on this card.
+func (a *agent) asks() bool { return a.card.Manage == config.Full || a.config.NeedsMetadata(a.facts) }
 
 // pace slows the tick down once nothing is waited for.
 func (a *agent) pace(ev *events) {

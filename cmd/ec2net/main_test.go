@@ -93,7 +93,7 @@ func world(t *testing.T, c *lab.Cloud) []string {
 	var out []string
 	for _, args := range []string{"-o addr", "route show table all", "-6 route show table all", "rule", "-6 rule", "-o link"} {
 		for line := range strings.Lines(ip(t, c, args)) {
-			// A neighbour's lifetime is none of ours.
+			line = strings.ReplaceAll(line, " tentative", "") // passes by itself
 			out = append(out, strings.Join(strings.Fields(line), " "))
 		}
 	}
@@ -264,20 +264,20 @@ func silently(t *testing.T, c *lab.Cloud) func(what string) {
 	must(t, cmd.Start())
 	// The monitor is listening once it reports a change that is made for it.
 	eventually(t, 5*time.Second, "ip monitor", func() bool {
-		ip(t, c, "route replace blackhole 192.0.2.255 table 4242")
-		return strings.Contains(seen.String(), "192.0.2.255")
+		ip(t, c, "route add blackhole 192.0.2.255 table 4242")
+		ip(t, c, "route del blackhole 192.0.2.255 table 4242")
+		return strings.Contains(seen.String(), "Deleted blackhole")
 	})
-	ip(t, c, "route del blackhole 192.0.2.255 table 4242")
-	eventually(t, 5*time.Second, "ip monitor", func() bool { return strings.Contains(seen.String(), "Deleted blackhole") })
 	before := seen.String()
 	return func(what string) {
 		t.Helper()
 		ip(t, c, "route add blackhole 192.0.2.254 table 4242")
-		eventually(t, 5*time.Second, "ip monitor", func() bool { return strings.Contains(seen.String(), "192.0.2.254") })
 		ip(t, c, "route del blackhole 192.0.2.254 table 4242")
+		eventually(t, 5*time.Second, "ip monitor", func() bool { return strings.Contains(seen.String(), "192.0.2.254") })
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		news, _, _ := strings.Cut(strings.TrimPrefix(seen.String(), before), "blackhole 192.0.2.254")
+		news = strings.NewReplacer("Deleted blackhole 192.0.2.255 table 4242", "", "blackhole 192.0.2.255 table 4242", "").Replace(news)
 		if strings.TrimSpace(news) != "" {
 			t.Errorf("%s wrote to the kernel:\n%s", what, news)
 		}

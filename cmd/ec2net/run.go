@@ -9,6 +9,8 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
+
+	"ec2net/plumb"
 )
 
 func (p *program) runCommand() *cobra.Command {
@@ -26,29 +28,62 @@ goes, everything of its goes too.`,
 
 func (p *program) run(ctx context.Context, name string) error {
 	a, err := p.begin(name, "run")
+	if errors.Is(err, errEnslaved) {
+		// It may have been, between udev's event and now: its master is the card to set up.
+		p.log.Info(err)
+		a, err = nil, nil
+	}
 	if a == nil || err != nil {
 		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // nothing to do is done
 		return err
 	}
 	defer a.link.Close()
-	lock, held, err := p.store.lock(name)
-	if err != nil {
+	if err := a.own(name); err != nil {
 		return err
 	}
-	if lock == nil {
-		return fail(exitFailed, "process %d keeps %s already", held, name)
-	}
-	defer lock.Close()
+	defer func() { a.lock.close() }()
 	a.stays = true
 	told := &notify{}
 	a.progress = func(state string) { told.tell(state, a.set()) }
 	reload, stop := hangups()
 	defer stop()
 	err = a.loop(ctx, reload, func() (bool, error) { return a.idle(), nil })
+	if err == nil && a.vanished() {
+		err = errGone // systemd stops the unit at the moment that the card goes
+	}
 	if errors.Is(err, errGone) {
 		return a.leaveGone()
 	}
 	return err
+}
+
+// take makes this process the card's keeper.
+func (a *agent) own(name string) error {
+	lock, held, err := a.store.lock(name)
+	if err == nil && lock == nil {
+		err = fail(exitFailed, "process %d keeps %s already", held, name)
+	}
+	if err == nil {
+		a.lock.close()
+		a.lock = lock
+	}
+	return err
+}
+
+func (a *agent) vanished() bool {
+	_, err := a.link.Read()
+	return errors.Is(err, plumb.ErrGone)
+}
+
+// renamed follows a card that got another name: record and lock have to be found under that one.
+func (a *agent) renamed(to string) {
+	from := a.record.Name
+	a.log = a.log.WithField("card", to)
+	a.log.Infof("was %s, and is called %s now", from, to)
+	a.record.Name, a.unsaved, a.formerly = to, true, append(a.formerly, from)
+	if a.lock != nil {
+		a.complain(fromDisk, a.own(to))
+	}
 }
 
 // hangups makes a channel of SIGHUP, which is systemctl reload.

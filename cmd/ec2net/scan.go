@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/dbus"
+	"github.com/coreos/go-systemd/v22/unit"
 	"github.com/spf13/cobra"
 
 	"ec2net/metadata"
@@ -21,7 +23,7 @@ func (p *program) scanCommand() *cobra.Command {
 		Use:   "scan [IF...]",
 		Short: "find the cards that the cloud knows and nobody set up, and start them",
 		Long: `Find the cards that the cloud knows and nobody set up, and start them: where the
-package's unit is installed by asking udev for the card's event again, else in
+package's unit is installed by starting the card's unit, else in
 this process, like "ec2net up". Cards that are set up already are left alone.
 Exit status 4 when some could be started and others not.`,
 		Args: names,
@@ -108,17 +110,22 @@ func (p *program) startAll(ctx context.Context, cards []string) error {
 
 const unitFile = "ec2net-ifup@.service"
 
-// start asks udev for the card's event once more, which starts its unit, or sets the card up here
-// where no unit is installed.
+// start starts the card's unit, or sets the card up here where no unit is installed. A uevent would
+// not do: systemd starts what a device wants only when the device is new.
 func (p *program) start(ctx context.Context, name string) error {
 	if !underSystemd() {
 		return p.up(ctx, name, scanWait)
 	}
-	f := filepath.Join("/sys/class/net", name, "uevent")
-	if err := os.WriteFile(f, []byte("add"), 0); err != nil {
-		return fmt.Errorf("ask udev for %s: %w", name, err)
+	bus, err := dbus.NewSystemdConnectionContext(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to systemd: %w", err)
 	}
-	p.log.WithField("card", name).Info("started through udev")
+	defer bus.Close()
+	instance := "ec2net-ifup@" + unit.UnitNameEscape(name) + ".service"
+	if _, err := bus.StartUnitContext(ctx, instance, "replace", nil); err != nil {
+		return fmt.Errorf("start %s: %w", instance, err)
+	}
+	p.log.WithField("card", name).Infof("started %s", instance)
 	return nil
 }
 

@@ -31,7 +31,7 @@ func TestSeed002(t *testing.T) {
 	for rp := range 3 {
 		t.Run(fmt.Sprintf("rp_filter %d", rp), func(t *testing.T) {
 			c := cloud(t, lab.Config{RPFilter: rp})
-			eth0 := ip(t, c, "-o addr show dev eth0") + ip(t, c, "route show dev eth0")
+			eth0 := ip(t, c, "-4 -o addr show dev eth0") + ip(t, c, "route show dev eth0")
 			sysctls, _ := on(t, c, "sh", "-c", "cat /proc/sys/net/ipv4/conf/*/*")
 			answers(t, c, lab.EIP1)
 			silent(t, c, lab.EIP2)
@@ -46,7 +46,7 @@ func TestSeed002(t *testing.T) {
 			main := ip(t, c, "route show table main")
 			holds(t, main, "default via 10.0.2.1 dev eth1 metric 10001")
 			holds(t, main, "10.0.2.0/24 dev eth1 scope link src 10.0.2.37")
-			if d := cmp.Diff(eth0, ip(t, c, "-o addr show dev eth0")+ip(t, c, "route show dev eth0")); d != "" {
+			if d := cmp.Diff(eth0, ip(t, c, "-4 -o addr show dev eth0")+ip(t, c, "route show dev eth0")); d != "" {
 				t.Errorf("eth0 was touched:\n%s", d)
 			}
 			if now, _ := on(t, c, "sh", "-c", "cat /proc/sys/net/ipv4/conf/*/*"); now != sysctls {

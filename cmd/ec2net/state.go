@@ -24,6 +24,8 @@ func (a *agent) state() string {
 		return fmt.Sprintf("waiting for DHCP for %s; %s", since(a.leaseAt), a.holds())
 	case a.converged:
 		return a.holds() + "; " + a.whyNot()
+	case a.settledDown() && a.leasing == "":
+		return fmt.Sprintf("waiting for %s: its carrier, or a network manager's word whose it is, for %s", a.snap.Name, since(a.begun))
 	case a.settledDown() && a.leasing != native:
 		return fmt.Sprintf("waiting for %s to add %s for %s", a.leasing, first(a.settled), since(a.begun))
 	}

@@ -91,25 +91,49 @@ func (s store) all() (out []record) {
 	return out
 }
 
-// lock takes the card for a process that stays. The returned file must be kept; the lock goes with
-// the process, however it ends. held is the process that has the card, when it is not free.
-func (s store) lock(name string) (f *os.File, held int, err error) {
+// cardLock is held by the process that keeps a card, and goes with it however it ends.
+type cardLock struct{ f *os.File }
+
+// lock takes the card for a process that stays. held is the process that has the card, when it is
+// not free.
+func (s store) lock(name string) (l *cardLock, held int, err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, 0, fmt.Errorf("state folder: %w", err)
 	}
-	f, err = os.OpenFile(s.path(name, ".lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, 0, fmt.Errorf("lock of %s: %w", name, err)
+	for {
+		f, err := os.OpenFile(s.path(name, ".lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return nil, 0, fmt.Errorf("lock of %s: %w", name, err)
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			defer f.Close()
+			return nil, lockPID(f), nil
+		}
+		if !s.current(f) { // removed by the last holder while we waited for it
+			f.Close()
+			continue
+		}
+		if err := errors.Join(f.Truncate(0), writePID(f)); err != nil {
+			f.Close()
+			return nil, 0, fmt.Errorf("lock of %s: %w", name, err)
+		}
+		return &cardLock{f}, 0, nil
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		defer f.Close()
-		return nil, lockPID(f), nil
+}
+
+// current: the file is still the one that others open by its name.
+func (s store) current(f *os.File) bool {
+	mine, err := f.Stat()
+	now, err2 := os.Stat(f.Name())
+	return err == nil && err2 == nil && os.SameFile(mine, now)
+}
+
+// close gives the card free, and leaves no file behind.
+func (l *cardLock) close() {
+	if l != nil {
+		os.Remove(l.f.Name())
+		l.f.Close()
 	}
-	if err := errors.Join(f.Truncate(0), writePID(f)); err != nil {
-		f.Close()
-		return nil, 0, fmt.Errorf("lock of %s: %w", name, err)
-	}
-	return f, 0, nil
 }
 
 func writePID(f *os.File) error {
@@ -126,12 +150,13 @@ func lockPID(f *os.File) int {
 
 // holder is the process that keeps the card, or 0.
 func (s store) holder(name string) int {
-	f, held, err := s.lock(name)
+	f, err := os.Open(s.path(name, ".lock"))
 	if err != nil {
 		return 0
 	}
-	if f != nil {
-		f.Close()
+	defer f.Close()
+	if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil {
+		return 0
 	}
-	return held
+	return lockPID(f)
 }

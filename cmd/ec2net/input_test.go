@@ -1,0 +1,139 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ec2net/test/lab"
+)
+
+// What can not be set up is refused with a reason, the documented status, and the kernel as it was.
+func TestBadInput(t *testing.T) {
+	c := cloud(t, lab.Config{})
+	for _, cmd := range []string{
+		"link add br0 type bridge", "link add vx0 type vxlan id 7 dstport 4789 remote 192.0.2.1",
+		"link add vf0 type veth peer name vf1", "link set vf0 master br0",
+		"link add stranger address 02:00:00:00:99:99 type veth peer name stranger1",
+	} {
+		ip(t, c, cmd)
+	}
+	broken := filepath.Join(t.TempDir(), "ec2net.toml")
+	must(t, os.WriteFile(broken, []byte("[[card]]\nname = \"eth1\"\ndhcp = \"sometimes\"\n"), 0o600))
+	before := world(t, c)
+	for _, tt := range []struct {
+		args   string
+		status int
+		says   string
+	}{
+		{"up nosuch0", exitUsage, "there is no network card nosuch0 here; this host has eth0, eth1, br0, "},
+		{"run nosuch0", exitUsage, "there is no network card nosuch0 here"},
+		{"plan nosuch0", exitUsage, "there is no network card nosuch0 here"},
+		{"down nosuch0", exitUsage, "there is no network card nosuch0 here, and nothing of one is left"},
+		{"up lo", exitUsage, "lo is the loopback device, not a network card"},
+		{"up br0", exitUsage, "br0 is a virtual device (bridge), not a network card of the cloud"},
+		{"up vx0", exitUsage, "vx0 is a virtual device (vxlan)"},
+		{"up vf0", exitUsage, "vf0 is enslaved to br0: set that one up, or release it first"},
+		{"plan stranger", exitUnavailable, "02:00:00:00:99:99"},
+		{"--config " + broken + " up eth1", exitUsage, broken + `:3:8: dhcp cannot be "sometimes"`},
+		{"--config /nowhere/ec2net.toml up eth1", exitUsage, "/nowhere/ec2net.toml: there is no such file"},
+	} {
+		out := ec2net(t, c, tt.status, strings.Fields(tt.args)...)
+		if !strings.Contains(out, tt.says) {
+			t.Errorf("ec2net %s says\n%s\nwant %q", tt.args, out, tt.says)
+		}
+		if d := cmp.Diff(before, world(t, c)); d != "" {
+			t.Errorf("ec2net %s changed something:\n%s", tt.args, d)
+		}
+	}
+}
+
+// A MAC that the cloud does not list is waited for, and given up with status 3.
+func TestUnknownMAC(t *testing.T) {
+	c := cloud(t, lab.Config{})
+	ip(t, c, "link add stranger address 02:00:00:00:99:99 type veth peer name stranger1")
+	out := ec2net(t, c, exitUnavailable, "up", "stranger", "--wait", "2s")
+	for _, want := range []string{"gave up after 2s", "MAC unknown to the cloud"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("says %q, want %q", out, want)
+		}
+	}
+	if rules := ip(t, c, "rule"); strings.Contains(rules, "236") {
+		t.Errorf("rules were written:\n%s", rules)
+	}
+}
+
+// Without CAP_NET_ADMIN nothing is tried; plan and status still work.
+func TestNotRoot(t *testing.T) {
+	c := cloud(t, lab.Config{})
+	before := world(t, c)
+	for _, command := range []string{"up", "run", "down"} {
+		out, status := on(t, c, "setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "ec2net", "--cloud", "ec2", command, "eth1")
+		if status != exitFailed || !strings.Contains(out, "needs CAP_NET_ADMIN: run it as root") {
+			t.Errorf("%s: status %d, says %s", command, status, out)
+		}
+	}
+	if d := cmp.Diff(before, world(t, c)); d != "" {
+		t.Errorf("something changed:\n%s", d)
+	}
+	out, status := on(t, c, "setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "ec2net", "--cloud", "ec2", "plan", "eth1")
+	if status != exitDifferences || !strings.Contains(out, "+ rule from 10.0.2.37") {
+		t.Errorf("plan: status %d, says %s", status, out)
+	}
+}
+
+// Off the cloud there is nothing to do, and nobody is asked.
+func TestNoCloud(t *testing.T) {
+	c := cloud(t, lab.Config{})
+	for _, command := range []string{"up", "run", "plan"} {
+		out, status := on(t, c, "ec2net", command, "eth1")
+		if status != exitOK || !strings.Contains(out, "not on a known cloud: nothing to do") {
+			t.Errorf("%s: status %d, says %s", command, status, out)
+		}
+	}
+	if n := c.IMDS().Stats().Requests; n != 0 {
+		t.Errorf("%d requests were sent", n)
+	}
+}
+
+// The configuration decides before the cloud is asked, where it can.
+func TestManage(t *testing.T) {
+	for _, tt := range []struct {
+		name, toml string
+		up         bool // the link
+		rules      bool
+		asked      bool
+	}{
+		{"by name", "[[card]]\nname = \"eth1\"\nmanage = false\n", false, false, false},
+		{"by MAC", "[[card]]\nmac = \"02:ec:20:00:01:01\"\nmanage = false\n", false, false, false},
+		{"by device number", "[[card]]\ndevice_number = 1\nmanage = false\n", false, false, true},
+		{"link only", "[[card]]\nname = \"eth*\"\nmanage = \"link-up\"\n", true, false, false},
+		{"without main", "main_table = false\n", true, true, true},
+		{"without DHCP", "dhcp = \"off\"\n", true, true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := cloud(t, lab.Config{})
+			conf := filepath.Join(t.TempDir(), "ec2net.toml")
+			must(t, os.WriteFile(conf, []byte(tt.toml), 0o600))
+			ec2net(t, c, exitOK, "--config", conf, "up", "eth1")
+			if up := strings.Contains(ip(t, c, "link show dev eth1"), ",UP"); up != tt.up {
+				t.Errorf("link up: %v, want %v", up, tt.up)
+			}
+			if rules := strings.Contains(ip(t, c, "rule"), "lookup 10001"); rules != tt.rules {
+				t.Errorf("rules: %v, want %v", rules, tt.rules)
+			}
+			if asked := c.IMDS().Stats().Requests > 0; asked != tt.asked {
+				t.Errorf("the metadata was asked: %v, want %v", asked, tt.asked)
+			}
+			if main := ip(t, c, "route show table main"); tt.name == "without main" && strings.Contains(main, "eth1") {
+				t.Errorf("main_table = false:\n%s", main)
+			}
+			if tt.rules {
+				answers(t, c, lab.EIP2)
+			}
+		})
+	}
+}
