@@ -24,7 +24,7 @@ func (r *reader) syntax(offset int, message string) (resume int) {
 	default:
 		r.add(offset, "invalid TOML: %s", message)
 	}
-	r.broken(line, start)
+	r.broken(line)
 	return end
 }
 
@@ -63,7 +63,7 @@ func (r *reader) unquoted(offset int, name, word string) {
 
 // broken notes what a line that could not be read would have set, so that nothing is said about its
 // absence. Below a broken header nobody knows what the keys belong to.
-func (r *reader) broken(line []byte, start int) {
+func (r *reader) broken(line []byte) {
 	line = bytes.TrimLeft(line, " \t")
 	if bytes.HasPrefix(line, []byte("[")) {
 		r.endSection()

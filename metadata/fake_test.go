@@ -37,11 +37,11 @@ type fake struct {
 	ttl    string
 }
 
-func newFake(t *testing.T, fixture string) *fake {
+func newFake(t testing.TB, fixture string) *fake {
 	return newFakeOn(t, fixture, "127.0.0.1:0")
 }
 
-func newFakeOn(t *testing.T, fixture, addr string) *fake {
+func newFakeOn(t testing.TB, fixture, addr string) *fake {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -50,7 +50,7 @@ func newFakeOn(t *testing.T, fixture, addr string) *fake {
 	return serveFake(t, fixture, l)
 }
 
-func serveFake(t *testing.T, fixture string, l net.Listener) *fake {
+func serveFake(t testing.TB, fixture string, l net.Listener) *fake {
 	t.Helper()
 	f := &fake{values: load(t, fixture), faults: map[string]http.HandlerFunc{}, hits: map[string]int{}, conns: map[string]bool{}, token: fakeToken, ttl: "300"}
 	f.Server = httptest.NewUnstartedServer(f)
@@ -62,7 +62,7 @@ func serveFake(t *testing.T, fixture string, l net.Listener) *fake {
 }
 
 // load reads a fixture. A MAC's folder has dashes for colons, which no module may have in a path.
-func load(t *testing.T, fixture string) map[string]string {
+func load(t testing.TB, fixture string) map[string]string {
 	t.Helper()
 	root, values := filepath.Join("testdata", fixture), map[string]string{}
 	err := fs.WalkDir(os.DirFS(root), ".", func(path string, d fs.DirEntry, err error) error {
@@ -164,12 +164,12 @@ func (f *fake) asked(key string) int {
 }
 
 // client is an EC2 that asks f.
-func (f *fake) client(t *testing.T, timeout time.Duration) *EC2 {
+func (f *fake) client(t testing.TB, timeout time.Duration) *EC2 {
 	t.Helper()
 	return newClientAt(t, EC2Options{Endpoint: f.URL, Timeout: timeout})
 }
 
-func newClientAt(t *testing.T, o EC2Options) *EC2 {
+func newClientAt(t testing.TB, o EC2Options) *EC2 {
 	t.Helper()
 	s, err := NewEC2(o)
 	if err != nil {

@@ -64,6 +64,22 @@ func setUp(t *testing.T, name string, addrs ...string) {
 	}
 }
 
+// reach returns once a fresh address can be connected to: the kernel makes it ready in its own time,
+// and a SYN lost until then is sent again only after a second.
+func reach(t *testing.T, addr string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		c, err := net.DialTimeout("tcp", addr, 100*time.Millisecond)
+		if err == nil {
+			c.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
 // routeToMetadata sends the IPv4 metadata address out of a card.
 func routeToMetadata(t *testing.T, card string, metric int) {
 	t.Helper()
@@ -116,8 +132,13 @@ func TestIPv6WhereIPv4HasNoRoute(t *testing.T) {
 	if !errors.Is(err, ErrUnavailable) || !errors.Is(err, syscall.ENETUNREACH) {
 		t.Errorf("neither family: %v", err)
 	}
+	_, err = newClientAt(t, EC2Options{Endpoint: "http://192.0.2.1"}).Read(t.Context(), secondMAC)
+	if !errors.Is(err, ErrUnavailable) || !errors.Is(err, syscall.ENETUNREACH) {
+		t.Errorf("a configured address: %v", err)
+	}
 	setUp(t, "lo", "fd00:ec2::254/128")
 	f6 := newFakeOn(t, "full", "[fd00:ec2::254]:80")
+	reach(t, "[fd00:ec2::254]:80")
 	expect := func(requests int) {
 		t.Helper()
 		before := s.Requests()
@@ -129,6 +150,7 @@ func TestIPv6WhereIPv4HasNoRoute(t *testing.T) {
 	expect(1 + 12) // one token asked for in vain by IPv4
 	expect(6)      // and never again
 	f6.Close()
+	s.Close() // or a request might go out on a connection whose end is not noticed yet
 	must(t, netlink.AddrDel(link(t, "lo"), &netlink.Addr{IPNet: ipNet("fd00:ec2::254/128")}))
 	setUp(t, "lo", "169.254.169.254/32")
 	newFakeOn(t, "full", "169.254.169.254:80")
@@ -146,6 +168,7 @@ func TestIPv6WhereNobodyAnswersOnIPv4(t *testing.T) {
 	setUp(t, "dead0", "192.0.2.1/24")
 	routeToMetadata(t, "dead0", 1)
 	newFakeOn(t, "plain", "[fd00:ec2::254]:80")
+	reach(t, "[fd00:ec2::254]:80")
 	s := newClientAt(t, EC2Options{Timeout: 400 * time.Millisecond})
 	if got, err := s.Read(t.Context(), secondMAC); err != nil || got.N() != 1 {
 		t.Errorf("%v, %v", got, err)

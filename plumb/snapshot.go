@@ -50,6 +50,21 @@ func (s Snapshot) routed() []int {
 	return out
 }
 
+// Held is what Granted is on a card without rules, a primary one: the addresses that ec2net put there.
+// They say nothing of the card's number, so it is good for metadata.Settle and not for Want.
+func (s Snapshot) Held() metadata.Interface {
+	g := metadata.Interface{MAC: s.MAC}
+	for _, a := range s.Addrs {
+		switch {
+		case a.Ours && a.Prefix.Addr().Is4():
+			grant(&g.Addrs4, a.Prefix.Addr())
+		case a.Ours:
+			grant(&g.Addrs6, a.Prefix.Addr())
+		}
+	}
+	return g
+}
+
 // Granted is what the kernel still holds of an earlier reading of the metadata: the last known good
 // after a restart. It is meant as the first argument of metadata.Settle. What a lease alone set up
 // was no reading.

@@ -119,11 +119,10 @@ func (a *agent) remember() {
 	}
 	if fresh, err := a.link.Read(); err == nil {
 		a.snap = fresh
-		a.last = fresh.Granted()
-		a.settled = a.last
-	}
-	if a.settled.N() >= 9000 { // of a lease alone: nothing that the metadata granted
-		a.settled, a.last = metadata.Interface{}, metadata.Interface{}
+		a.settled = fresh.Granted()
+		if a.last = a.settled; a.last.MAC == (metadata.MAC{}) {
+			a.last = fresh.Held()
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	stdlog "log"
 	"os"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 
 // newLogger writes to the journal with fields when stderr is the journal, else plain lines to err.
 func newLogger(err io.Writer, level logrus.Level) *logrus.Logger {
+	stdlog.SetOutput(io.Discard) // net/http writes what a strange server sends to it
 	l := logrus.New()
 	l.SetLevel(level)
 	l.SetOutput(err)
