@@ -49,6 +49,11 @@ func parseReply(b []byte, id identity) (reply, bool) {
 	if err != nil {
 		return reply{bad: fmt.Errorf("unreadable message: %w", err)}, true
 	}
+	// A server that repeats the client identifier must repeat ours (RFC 6842 section 3).
+	cid := dhcpv4.OptionClientIdentifier
+	if m.Options.Has(cid) && string(m.Options.Get(cid)) != string(clientID(id.mac)) {
+		return reply{}, false
+	}
 	return readMessage(m), true
 }
 

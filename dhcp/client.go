@@ -14,7 +14,8 @@ type Client struct {
 	Index int              // interface index
 	MAC   net.HardwareAddr // 6 bytes
 	// Own lists the MACs of this host's other cards, or is nil. An ARP answer from one of them is
-	// no conflict: two cards in one subnet answer for each other's addresses.
+	// no conflict: two cards in one subnet answer for each other's addresses. It is asked whenever
+	// somebody claims the address, at any time and on any goroutine.
 	Own   func() []net.HardwareAddr
 	NoMTU bool // do not ask for option 26: Azure makes no offer to a client that does
 

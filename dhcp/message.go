@@ -18,11 +18,13 @@ func message(kind dhcpv4.MessageType, id identity, secs uint16) *dhcpv4.DHCPv4 {
 		TransactionID: id.xid, NumSeconds: secs, Options: dhcpv4.Options{},
 	}
 	m.UpdateOption(dhcpv4.OptMessageType(kind))
-	// The type and the MAC, as dhclient and NetworkManager send it (RFC 2132 section 9.14), so
-	// that the server gives them the same address.
-	m.UpdateOption(dhcpv4.OptClientIdentifier(append([]byte{byte(iana.HWTypeEthernet)}, mac...)))
+	m.UpdateOption(dhcpv4.OptClientIdentifier(clientID(id.mac)))
 	return m
 }
+
+// clientID is the hardware type and the MAC, as dhclient and NetworkManager send it (RFC 2132
+// section 9.14), so that the server gives them the same address.
+func clientID(mac [6]byte) []byte { return append([]byte{byte(iana.HWTypeEthernet)}, mac[:]...) }
 
 // wanted is the parameter request list. Azure makes no offer to who asks for the MTU.
 func wanted(noMTU bool) dhcpv4.Option {

@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // process is one that is no kernel thread, and is not this one.
@@ -64,8 +65,25 @@ func (h host) sameNet(pid string) bool {
 	if err != nil {
 		return true
 	}
-	theirs, err := fs.ReadLink(h.root, "proc/"+pid+"/ns/net")
-	return err != nil || theirs == ours
+	if theirs, err := fs.ReadLink(h.root, "proc/"+pid+"/ns/net"); err == nil {
+		return theirs == ours
+	}
+	// A hardened unit has not CAP_SYS_PTRACE, without which the namespace of a process with more
+	// rights is not told. Its files below net/ are, and their inodes belong to the namespace.
+	mine, theirs := h.inode("proc/thread-self/net/dev"), h.inode("proc/"+pid+"/net/dev")
+	return mine == theirs || mine == 0 || theirs == 0
+}
+
+// inode is a file's number, or 0 when it is not told.
+func (h host) inode(name string) uint64 {
+	info, err := fs.Stat(h.root, name)
+	if err != nil {
+		return 0
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return s.Ino
+	}
+	return 0
 }
 
 // alive says whether a daemon runs; without /proc nobody can tell, and its files are believed.

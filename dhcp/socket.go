@@ -78,7 +78,7 @@ func (s *socket) receive(ctx context.Context, deadline time.Time) ([]byte, error
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, os.ErrDeadlineExceeded
 	}
-	return s.buf[:n], s.card.fault("receive "+s.what, err)
+	return s.buf[:max(n, 0)], s.card.fault("receive "+s.what, err)
 }
 
 // interrupt makes receive return when ctx ends; the function returned undoes that.
@@ -86,7 +86,9 @@ func (s *socket) interrupt(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { s.conn.SetReadDeadline(time.Unix(1, 0)) })
 }
 
-func (s *socket) close() { s.conn.Close() }
+// close does not wait: the kernel lets a packet socket go only after an RCU grace period, 10 ms and
+// more, and there are two such sockets on the way to a first lease.
+func (s *socket) close() { go s.conn.Close() }
 
 // fault says what was tried, and maps the kernel's ways to say that a card is gone or down.
 func (c *Client) fault(what string, err error) error {

@@ -94,8 +94,7 @@ func (s *socket) hearClaim(ctx context.Context, addr netip.Addr, deadline time.T
 type watch struct {
 	addr  netip.Addr
 	sock  *socket
-	found chan clash
-	done  chan struct{}
+	found chan clash // holds one, so that the watch ends unread too
 }
 
 // clash is a conflict that was found after binding.
@@ -116,7 +115,7 @@ func (c *Client) watch(t timing, addr netip.Addr, fresh bool) (*watch, error) {
 		s.close()
 		return nil, err
 	}
-	w := &watch{addr: addr, sock: s, found: make(chan clash, 1), done: make(chan struct{})}
+	w := &watch{addr: addr, sock: s, found: make(chan clash, 1)}
 	early := t.early
 	if !fresh {
 		early = 0
@@ -136,7 +135,6 @@ func beats(t timing, fresh bool) (plan []beat) {
 }
 
 func (w *watch) run(plan []beat, early time.Duration) {
-	defer close(w.done)
 	start := time.Now()
 	err := w.sock.patrol(context.Background(), w.addr, plan, 0)
 	if !errors.Is(err, ErrConflict) {
@@ -150,10 +148,10 @@ func (w *watch) run(plan []beat, early time.Duration) {
 	w.found <- c
 }
 
-// stop may be called on nil.
+// stop may be called on nil. It does not wait for the socket either; what is found from now on,
+// nobody reads.
 func (w *watch) stop() {
 	if w != nil {
 		w.sock.close()
-		<-w.done
 	}
 }
