@@ -3,14 +3,16 @@ package plumb
 import (
 	"context"
 	"errors"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
 	"ec2net/metadata"
 )
 
-// strangers is what looks like ours and is not. addr and route are each taken for ours by a tool that
-// goes by the text alone.
+// strangers is what looks like ours and is not: a tool that goes by the text alone would take each
+// for its own.
 const strangers = `
 link set eth1 up
 rule add from 10.0.2.37 lookup 10001 pref 20001 protocol 99
@@ -45,7 +47,7 @@ func TestStrangersStay(t *testing.T) {
 			reconcile(t, l, c)
 			inside := world(t)
 			for _, line := range before {
-				if !strings.Contains(line, " eth1@") && !strings.Contains(line, " eth0@") && !contains(inside, line) {
+				if !strings.Contains(line, " eth1@") && !strings.Contains(line, " eth0@") && !slices.Contains(inside, line) {
 					t.Errorf("gone or changed while ec2net holds the card:\n%s", line)
 				}
 			}
@@ -56,15 +58,6 @@ func TestStrangersStay(t *testing.T) {
 			same(t, "after leave", before)
 		})
 	}
-}
-
-func contains(lines []string, line string) bool {
-	for _, l := range lines {
-		if l == line {
-			return true
-		}
-	}
-	return false
 }
 
 // TestStrangerTakesOver: an address of ours that somebody else adds with the subnet's length, and
@@ -150,5 +143,26 @@ func TestReconcileEnds(t *testing.T) {
 	}
 	if l := open(t, "eth1"); read(t, l).Index == 0 {
 		t.Error("no index")
+	}
+}
+
+// TestStrangerBesideOurs: the kernel can hold two routes of one key, when somebody puts his before
+// ours. A change in place would then hit his.
+func TestStrangerBesideOurs(t *testing.T) {
+	host(t)
+	l := open(t, "eth1")
+	reconcile(t, l, eth1())
+	ip(t, "route prepend default via 10.0.2.9 dev eth1 table 10001 proto 99")
+	moved := card(func(c *metadata.Interface) { c.Gateway4 = netip.MustParseAddr("10.0.2.254") })
+	if _, err := l.Reconcile(t.Context(), wanting(moved)); err == nil || !strings.Contains(err.Error(), "route default via 10.0.2.9 dev eth1 table 10001") {
+		t.Errorf("the other's route is not told: %v", err)
+	}
+	if out := ip(t, "-N route show table 10001 default"); strings.TrimSpace(out) != "default via 10.0.2.9 dev eth1 proto 99" {
+		t.Errorf("want his alone, have:\n%s", out)
+	}
+	ip(t, "route del default via 10.0.2.9 dev eth1 table 10001")
+	reconcile(t, l, moved)
+	if out := ip(t, "route show table 10001 default"); !strings.Contains(out, "via 10.0.2.254") {
+		t.Errorf("ours was not put back:\n%s", out)
 	}
 }

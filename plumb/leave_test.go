@@ -101,7 +101,6 @@ func TestLeaveKeepsTheOthers(t *testing.T) {
 			was1 := found(t, l1)
 			reconcile(t, l1, eth1())
 			one := world(t)
-			was2 := found(t, l2)
 			reconcile(t, l2, eth2("10.0.2.99", "10.0.2.98"))
 
 			if _, err := l2.Leave(t.Context(), &Before{Link: LinkState{Up: true, MTU: 1500}}); err != nil {
@@ -113,7 +112,6 @@ func TestLeaveKeepsTheOthers(t *testing.T) {
 			if len(peers) == 1 {
 				same(t, "after eth2 left", one)
 			}
-			_ = was2
 			if _, err := l1.Leave(t.Context(), was1); err != nil {
 				t.Fatal(err)
 			}
@@ -135,7 +133,7 @@ func strip(lines []string, dev string) (out []string) {
 func TestLeaveOfACardThatIsGone(t *testing.T) {
 	for _, fresh := range []bool{false, true} {
 		host(t)
-		batch(t, "link set eth0 group 0\nrule add from 10.0.2.37 lookup 100012 pref 20001\n")
+		ip(t, "rule add from 10.0.2.37 lookup 100012 pref 20001")
 		l := open(t, "eth1")
 		was := found(t, l)
 		reconcile(t, l, full())
@@ -189,5 +187,30 @@ func TestOrphans(t *testing.T) {
 	}
 	if out := ip(t, "rule"); !strings.Contains(out, "from 10.0.2.99 lookup 10002") || strings.Count(out, "lookup 10001") != 1 {
 		t.Errorf("rules:\n%s", out)
+	}
+}
+
+// TestLeaveKeepsWhatCameLater: somebody's addresses that the kernel holds as secondary to ours, which
+// it drops with ours while promote_secondaries is off.
+func TestLeaveKeepsWhatCameLater(t *testing.T) {
+	for _, promote := range []string{"0", "1"} {
+		host(t)
+		ip(t, "link set eth1 up")
+		sysctl(t, "ipv4/conf/eth1/promote_secondaries", promote)
+		l := open(t, "eth1")
+		was := found(t, l)
+		reconcile(t, l, full())
+		batch(t, "addr add 10.0.2.98/24 dev eth1\naddr add 10.0.2.97/24 dev eth1\nroute add 172.16.0.0/12 via 10.0.2.9 dev eth1\n")
+		reconcile(t, l, full())
+		leave(t, "eth1", was, 1)
+		if out := ip(t, "addr show dev eth1"); !strings.Contains(out, "10.0.2.98/24") || !strings.Contains(out, "10.0.2.97/24") || strings.Contains(out, "10.0.2.37") {
+			t.Errorf("promote_secondaries=%s: keepalived's addresses went with ours:\n%s", promote, out)
+		}
+		if out := ip(t, "-N route"); !strings.Contains(out, "172.16.0.0/12 via 10.0.2.9 dev eth1") || strings.Contains(out, "proto 236") {
+			t.Errorf("promote_secondaries=%s: routes:\n%s", promote, out)
+		}
+		if read(t, l).promote != (promote == "1") {
+			t.Errorf("promote_secondaries was %s and was not set back", promote)
+		}
 	}
 }

@@ -1,0 +1,105 @@
+package plumb
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+func (l *Link) readLinks() (Snapshot, error) {
+	var s Snapshot
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	// RTEXT_FILTER_SKIP_STATS: counters are half of an answer, and not asked for.
+	msgs, err := l.rt.dump(unix.RTM_GETLINK, unix.RTM_NEWLINK, msg, attr32(unix.IFLA_EXT_MASK, 1<<3))
+	if err != nil {
+		return s, fmt.Errorf("list the network cards: %w", err)
+	}
+	found := false
+	for _, m := range msgs {
+		a, err := parseAttrs(m, unix.SizeofIfInfomsg)
+		if err != nil {
+			return s, err
+		}
+		info := nl.DeserializeIfInfomsg(m)
+		one := linkSnapshot(info, a)
+		switch {
+		case l.is(one):
+			s, found = merge(s, one), true
+		case slices.Contains(l.Peers, one.MAC) && one.Master == 0:
+			s.Groups = append(s.Groups, IfGroup{one.Name, one.Index, one.Link.Group})
+		case one.Link.Group == Group:
+			s.OthersManaged = true
+		}
+	}
+	if !found {
+		return s, fmt.Errorf("%s: %w", l.Name, ErrGone)
+	}
+	return s, nil
+}
+
+// is tells the card from the others: by index once it is known, so that a rename does not confuse.
+func (l *Link) is(s Snapshot) bool {
+	if l.Index != 0 {
+		return s.Index == l.Index
+	}
+	return s.Name == l.Name || slices.Contains(s.AltNames, l.Name)
+}
+
+// merge puts the card's own facts beside what was learned of the others so far.
+func merge(others, card Snapshot) Snapshot {
+	card.Groups, card.OthersManaged = others.Groups, others.OthersManaged
+	return card
+}
+
+func linkSnapshot(info *nl.IfInfomsg, a attrs) Snapshot {
+	s := Snapshot{
+		// Not IFF_RUNNING: the kernel publishes that one up to a second late (net/core/link_watch.c).
+		Carrier:  info.Flags&unix.IFF_LOWER_UP != 0,
+		MaxMTU:   int(a.u32(unix.IFLA_MAX_MTU)),
+		Master:   int(a.u32(unix.IFLA_MASTER)),
+		Loopback: info.Flags&unix.IFF_LOOPBACK != 0,
+		Kind:     text(a.nested(unix.IFLA_LINKINFO)[unix.IFLA_INFO_KIND]),
+	}
+	s.Name, s.Index = text(a[unix.IFLA_IFNAME]), int(info.Index)
+	s.Link = LinkState{
+		Up:    info.Flags&unix.IFF_UP != 0,
+		MTU:   int(a.u32(unix.IFLA_MTU)),
+		Group: a.u32(unix.IFLA_GROUP),
+	}
+	copy(s.MAC[:], a[unix.IFLA_ADDRESS])
+	_ = eachAttr(a[unix.IFLA_PROP_LIST], func(t uint16, name []byte) {
+		if t == unix.IFLA_ALT_IFNAME {
+			s.AltNames = append(s.AltNames, text(name))
+		}
+	})
+	family := a.nested(unix.IFLA_AF_SPEC)
+	s.promote = devconf(family.nested(unix.AF_INET)[inetConf], devconfPromote-1) != 0
+	conf6 := family.nested(unix.AF_INET6)[inet6Conf] // missing where the card can do no IPv6
+	s.NoIPv6 = len(conf6) == 0 || devconf(conf6, devconfNoIPv6) != 0
+	return s
+}
+
+// A card's own sysctls come with the card (IFLA_AF_SPEC), so that they need no file, whose name a
+// rename could change under us.
+const (
+	inetConf, inet6Conf = 1, 2 // IFLA_INET_CONF, IFLA_INET6_CONF
+	// devconfPromote is promote_secondaries (IPV4_DEVCONF_PROMOTE_SECONDARIES of linux/ip.h, which
+	// counts from 1).
+	devconfPromote = 20
+	// devconfNoIPv6 is disable_ipv6 (DEVCONF_DISABLE_IPV6 of linux/ipv6.h, which counts from 0).
+	devconfNoIPv6 = 26
+)
+
+// devconf is the sysctl at place i of the list, 0 when the kernel has none.
+func devconf(list []byte, i int) uint32 {
+	if len(list) < 4*(i+1) {
+		return 0
+	}
+	return binary.NativeEndian.Uint32(list[4*i:])
+}
+
+func text(b []byte) string { return strings.TrimRight(string(b), "\x00") }
