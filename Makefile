@@ -6,7 +6,7 @@ BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$
 PREFIX  ?= /usr
 SECONDS ?= 10
 
-.PHONY: build demo test bench lint fuzz install setup setup-demo clean
+.PHONY: build demo test packages test-packages bench lint fuzz install setup setup-demo clean
 
 build:
 	$(BUILD) -o bin/ec2net ./cmd/ec2net
@@ -25,6 +25,16 @@ demo: setup-demo build
 test: setup build
 	$(GO) vet ./...
 	$(GO) test -race -count=1 -timeout 20m ./...
+
+# deb and rpm for amd64 and arm64, in dist/.
+packages:
+	rm -rf dist
+	VERSION=$(VERSION) $(GO) run ./packaging/build -out dist -arch amd64,arm64
+
+# The packages, installed, upgraded, removed and purged in a clean Debian.
+test-packages: setup
+	$(GO) vet -tags packages ./packaging/...
+	$(GO) test -count=1 -timeout 20m -tags packages ./packaging
 
 bench: setup build
 	$(GO) run ./test/bench
@@ -46,9 +56,14 @@ install: build
 	install -Dm755 bin/ec2net $(DESTDIR)$(PREFIX)/sbin/ec2net
 	for n in ec2ifup ec2ifdown ec2ifscan; do ln -sf ec2net $(DESTDIR)$(PREFIX)/sbin/$$n; done
 	install -Dm644 systemd/ec2net-ifup@.service $(DESTDIR)$(PREFIX)/lib/systemd/system/ec2net-ifup@.service
+	install -Dm644 systemd/ec2net-scan.service $(DESTDIR)$(PREFIX)/lib/systemd/system/ec2net-scan.service
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants
+	ln -sf ../ec2net-scan.service $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants/ec2net-scan.service
+	install -Dm644 systemd/networkd-ec2net.conf $(DESTDIR)$(PREFIX)/lib/systemd/networkd.conf.d/ec2net.conf
 	install -Dm644 udev/99-ec2net.rules $(DESTDIR)$(PREFIX)/lib/udev/rules.d/99-ec2net.rules
 	install -Dm644 packaging/rt_protos.conf $(DESTDIR)/etc/iproute2/rt_protos.d/ec2net.conf
-	install -Dm644 packaging/ec2net.toml $(DESTDIR)$(PREFIX)/share/doc/ec2net/ec2net.toml
+	install -Dm644 packaging/ec2net.toml $(DESTDIR)$(PREFIX)/share/doc/ec2net/examples/ec2net.toml
+	for m in packaging/man/*.[58]; do install -Dm644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
 
 clean:
-	rm -rf bin
+	rm -rf bin dist .cache
