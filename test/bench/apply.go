@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netns"
+
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+const manyCards, manyAddrs = 15, 50
+
+// apply measures the kernel's side alone: many cards with many addresses, nothing asked of anybody.
+func (o options) apply(ctx context.Context) (p Part, err error) {
+	p = Part{
+		Title: fmt.Sprintf("%d cards × %d addresses", manyCards, manyAddrs),
+		Floor: "ip -batch with the same addresses, routes and rules",
+	}
+	errs := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends, and its network with it
+		errs <- o.applyHere(ctx, &p)
+	}()
+	return p, <-errs
+}
+
+func (o options) applyHere(ctx context.Context, p *Part) error {
+	ns, err := netns.New()
+	if err != nil {
+		return fmt.Errorf("make a network namespace: %w", err)
+	}
+	defer ns.Close()
+	var applied, whole, again, floor series
+	batch := ""
+	steps := []struct {
+		runs *series
+		do   func() (time.Duration, error)
+	}{
+		{&applied, func() (took time.Duration, err error) { took, batch, err = applyOnly(); return took, err }},
+		{&floor, func() (time.Duration, error) { return ipBatch(ctx, batch) }},
+		{&whole, func() (time.Duration, error) { return reconcileAll(ctx) }},
+	}
+	for range o.runs {
+		for _, s := range steps {
+			if err := plugMany(ctx); err != nil {
+				return err
+			}
+			took, err := s.do()
+			if err != nil {
+				return err
+			}
+			s.runs.time(took)
+		}
+		took, err := reconcileAll(ctx)
+		if err != nil {
+			return err
+		}
+		again.time(took)
+	}
+	p.Rows = []Row{
+		row(fmt.Sprintf("%d objects applied", strings.Count(batch, "\n")), "ms", applied).beside(floor).mostTimes(1.5),
+		row("read, decided, applied and read again", "ms", whole).beside(floor),
+		row("the same once more, nothing to do", "ms", again),
+	}
+	return nil
+}
+
+// plugMany makes the cards anew, bare and down.
+func plugMany(ctx context.Context) error {
+	var b strings.Builder
+	b.WriteString("link set dev lo up\nrule flush protocol 236\n")
+	for n := 1; n <= manyCards; n++ {
+		m := many(n)
+		fmt.Fprintf(&b, "link add %s address %s type veth peer name gw%d\nlink set dev gw%d up\n", nameOf(n), m.MAC, n, n)
+	}
+	_, err := ipBatch(ctx, unplugMany()+b.String())
+	return err
+}
+
+func unplugMany() string {
+	if _, err := plumbRead(nameOf(1)); err != nil {
+		return ""
+	}
+	var b strings.Builder
+	for n := 1; n <= manyCards; n++ {
+		fmt.Fprintf(&b, "link del dev %s\n", nameOf(n))
+	}
+	return b.String()
+}
+
+func plumbRead(name string) (plumb.Snapshot, error) {
+	l, err := plumb.Open(name)
+	if err != nil {
+		return plumb.Snapshot{}, err
+	}
+	defer l.Close()
+	return l.Read()
+}
+
+func nameOf(n int) string { return fmt.Sprintf("eth%d", n) }
+
+// many is the card with number n, in a subnet of its own.
+func many(n int) metadata.Interface {
+	c := metadata.Interface{
+		MAC: metadata.MAC{0x02, 0, 0, 0, 1, byte(n)}, ID: fmt.Sprintf("eni-0ec2%013x", n), DeviceNumber: n,
+		Subnets4: metadata.Is([]netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 1, byte(n), 0}), 24)}),
+	}
+	var addrs []netip.Addr
+	for i := range manyAddrs {
+		addrs = append(addrs, netip.AddrFrom4([4]byte{10, 1, byte(n), byte(10 + i)}))
+	}
+	c.Addrs4 = metadata.Is(addrs)
+	return c
+}
+
+func want(n int, s plumb.Snapshot) (plumb.State, error) {
+	return plumb.Want(plumb.Input{Card: many(n), Have: s, OwnAddress: true, MainTable: true})
+}
+
+// applyOnly times the writing alone, and returns what was written.
+func applyOnly() (took time.Duration, batch string, err error) {
+	var text strings.Builder
+	for n := 1; n <= manyCards; n++ {
+		one, plan, err := applyOne(n)
+		if err != nil {
+			return 0, "", fmt.Errorf("apply %s: %w", nameOf(n), err)
+		}
+		took += one
+		text.WriteString(plan.String())
+	}
+	batch, err = batchOf(text.String())
+	return took, batch, err
+}
+
+func applyOne(n int) (time.Duration, plumb.Plan, error) {
+	l, err := plumb.Open(nameOf(n))
+	if err != nil {
+		return 0, nil, err
+	}
+	defer l.Close()
+	have, err := l.Read()
+	if err != nil {
+		return 0, nil, err
+	}
+	state, err := want(n, have)
+	if err != nil {
+		return 0, nil, err
+	}
+	plan := plumb.Diff(have.State, state)
+	begun := time.Now()
+	done, err := l.Apply(plan, have)
+	took := time.Since(begun)
+	if err == nil && len(done) != len(plan) {
+		err = errors.New("some of it was there already")
+	}
+	return took, plan, err
+}
+
+// reconcileAll sets every card up as ec2net does, one after the other.
+func reconcileAll(ctx context.Context) (time.Duration, error) {
+	begun := time.Now()
+	for n := 1; n <= manyCards; n++ {
+		l, err := plumb.Open(nameOf(n))
+		if err != nil {
+			return 0, err
+		}
+		_, err = l.Reconcile(ctx, func(s plumb.Snapshot) (plumb.State, error) { return want(n, s) })
+		l.Close()
+		if err != nil {
+			return 0, fmt.Errorf("reconcile %s: %w", nameOf(n), err)
+		}
+	}
+	return time.Since(begun), nil
+}
+
+// ipBatch runs ip(8) in the calling thread's network namespace.
+func ipBatch(ctx context.Context, commands string) (time.Duration, error) {
+	cmd := exec.CommandContext(ctx, "ip", "-batch", "-")
+	cmd.Stdin = strings.NewReader(commands)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	begun := time.Now()
+	if err := cmd.Run(); err != nil {
+		return 0, fmt.Errorf("ip -batch: %w\n%s", err, out.String())
+	}
+	return time.Since(begun), nil
+}
