@@ -19,13 +19,15 @@ type Cloud struct {
 	imds                     *IMDS
 	dhcp                     *DHCP
 
-	mu     sync.RWMutex
-	peers  []*Node
-	cards  []*card // attached, in the order of attachment
-	past   map[int]string
-	made   int // cards ever made
-	closer sync.Once
-	errs   error
+	mu      sync.RWMutex
+	peers   []*Node
+	cards   []*card // attached, in the order of attachment
+	past    map[int]string
+	made    int            // cards ever made
+	changes uint64         // counts what was done to cards, so that the metadata knows when to look again
+	owned   []func() error // what tests started and may have left
+	closer  sync.Once
+	errs    error
 }
 
 // card is an attached Card.
@@ -64,7 +66,7 @@ func (c *Cloud) build() error {
 	if c.dhcp, err = startDHCP(c); err != nil {
 		return err
 	}
-	if err := prepareHost(c.instance, c.cfg.RPFilter, c.cfg.DAD); err != nil {
+	if err := c.makeHost(c.instance, c.cfg.RPFilter, c.cfg.DAD); err != nil {
 		return err
 	}
 	for i, spec := range c.cfg.Cards {
@@ -73,6 +75,14 @@ func (c *Cloud) build() error {
 		}
 	}
 	return nil
+}
+
+// makeHost prepares a node that cards are going to be plugged into.
+func (c *Cloud) makeHost(n *Node, rpFilter int, dad bool) error {
+	if err := prepareHost(n, rpFilter, dad); err != nil {
+		return err
+	}
+	return c.watchCarriers(n)
 }
 
 // makeNodes makes the three hosts that every cloud has, at the same time.
@@ -104,6 +114,12 @@ func (c *Cloud) close() error {
 	if c.dhcp != nil {
 		errs = append(errs, c.dhcp.close())
 	}
+	c.mu.Lock()
+	owned := c.owned
+	c.mu.Unlock()
+	for _, stop := range slices.Backward(owned) {
+		errs = append(errs, stop())
+	}
 	nodes := c.Nodes()
 	if len(nodes) > 0 {
 		errs = append(errs, killProcesses(nodes...))
@@ -115,6 +131,13 @@ func (c *Cloud) close() error {
 		errs = append(errs, n.close())
 	}
 	return errors.Join(errs...)
+}
+
+// own stops something when the cloud is closed, the last first. Stopping twice must do no harm.
+func (c *Cloud) own(stop func() error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.owned = append(c.owned, stop)
 }
 
 // Instance is the host with the cards.
@@ -172,7 +195,7 @@ func (c *Cloud) AddPeer(name string, addrs ...netip.Addr) (*Node, error) {
 			spec.Addrs6 = append(spec.Addrs6, a)
 		}
 	}
-	err = prepareHost(n, 0, false)
+	err = c.makeHost(n, 0, false)
 	if err == nil {
 		err = c.plug(n, spec, true)
 	}

@@ -76,10 +76,15 @@ func (d *DHCP) open() (err error) {
 		return err
 	}
 	return d.cloud.fabric.Do(func() error {
-		d.raw, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-		return err
+		if d.raw, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
+			return err
+		}
+		return unix.SetsockoptInt(d.raw, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1) // see settle
 	})
 }
+
+// Stop ends the server for good, so that another one can be started in the fabric.
+func (d *DHCP) Stop() error { return d.close() }
 
 func (d *DHCP) close() error {
 	d.stop()
@@ -91,6 +96,7 @@ func (d *DHCP) close() error {
 	if d.raw >= 0 {
 		err = errors.Join(err, unix.Close(d.raw))
 	}
+	d.udp, d.raw = nil, -1
 	return err
 }
 

@@ -86,6 +86,9 @@ func (f DHCPFault) check() error {
 			errs = append(errs, fmt.Errorf("time %v is not in 0 to %v", d, InfiniteLease))
 		}
 	}
+	if !f.does() {
+		errs = append(errs, errors.New("it says nothing of what goes wrong"))
+	}
 	if f.Skip < 0 || f.Times < 0 || f.MTU < 0 || f.MTU > 65535 {
 		errs = append(errs, errors.New("numbers cannot be negative, nor an MTU above 65535"))
 	}
@@ -95,6 +98,12 @@ func (f DHCPFault) check() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// does says whether the fault changes anything.
+func (f DHCPFault) does() bool {
+	return f.Silent || f.NAK || f.NoRouter || f.Delay > 0 || f.Offer.IsValid() || f.Mask != nil || f.Router.IsValid() ||
+		f.Server.IsValid() || f.MTU != 0 || f.Lease > 0 || f.T1 > 0 || f.T2 > 0 || f.Mangle != "" || len(f.Options) > 0
 }
 
 // Inject makes the server do something wrong until the fault's own end or until Clear. The number names

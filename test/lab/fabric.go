@@ -58,6 +58,7 @@ var (
 		{"net/ipv6/conf/default/forwarding", "1"},
 		{"net/ipv6/conf/default/accept_dad", "0"},
 		{"net/ipv4/icmp_ratelimit", "0"},
+		pingRange,
 	}
 )
 
@@ -149,6 +150,7 @@ func (f *fabric) connectClient(client *Node) error {
 	}
 	near := linkIndex(internetIndex)
 	return errors.Join(
+		settle(f.node, internetIndex), settle(client, far.Attrs().Index),
 		addAddr(f.node.nl, near, igw4), addAddr(f.node.nl, near, igw6),
 		addAddr(client.nl, far, netip.PrefixFrom(ClientIP, igw4.Bits())),
 		addAddr(client.nl, far, netip.PrefixFrom(ClientIP6, igw6.Bits())),

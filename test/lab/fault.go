@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -177,16 +178,18 @@ func pick(faults []*injected, method, path string, via *card, now time.Time) (Fa
 	return Fault{}, false
 }
 
-// shape changes the tree by the faults that a look at path would notice. The caller holds the lock.
-func shape(faults []*injected, t tree, method, path string, via *card, now time.Time) {
+// shape returns the tree as changed by the faults that a look at path would notice; the tree itself is kept
+// as it is. The caller holds the lock.
+func shape(faults []*injected, t tree, method, path string, via *card, now time.Time) tree {
 	for _, in := range faults {
 		if !in.shapesTree() || in.over(now) || !in.concerns(method, via) {
 			continue
 		}
 		if keys := in.noticed(t, path); len(keys) > 0 && in.strikes() {
-			in.apply(t, keys)
+			t = in.apply(t, keys)
 		}
 	}
+	return t
 }
 
 // noticed lists the leaves that the fault changes and that path shows: the leaf itself, or, for a leaf that
@@ -205,7 +208,8 @@ func (in *injected) noticed(t tree, path string) (keys []string) {
 	return keys
 }
 
-func (in *injected) apply(t tree, keys []string) {
+func (in *injected) apply(t tree, keys []string) tree {
+	t = maps.Clone(t)
 	for _, key := range keys {
 		if in.Absent {
 			delete(t, key)
@@ -213,4 +217,5 @@ func (in *injected) apply(t tree, keys []string) {
 		}
 		t[key] = *in.Value
 	}
+	return t
 }

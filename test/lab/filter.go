@@ -58,7 +58,8 @@ func (f *filter) addSets() error {
 	f.spoofed4, f.spoofed6, f.noPublic = counted("spoofed4", key4), counted("spoofed6", key6), counted("nopublic", key4)
 	f.inward, f.outward = mapped("inward"), mapped("outward")
 	var errs []error
-	for _, s := range []*nftables.Set{f.spoofed4, f.spoofed6, f.noPublic, f.inward, f.outward} {
+	for i, s := range []*nftables.Set{f.spoofed4, f.spoofed6, f.noPublic, f.inward, f.outward} {
+		s.ID = uint32(i + 1) // else the library counts in a variable of its own, for all clouds at once
 		errs = append(errs, f.conn.AddSet(s, nil))
 	}
 	return errors.Join(errs...)
@@ -79,7 +80,7 @@ func (f *filter) addChains() error {
 	}
 	in := chain("arrive", nftables.ChainHookPrerouting, *nftables.ChainPriorityRaw)
 	rule(in, fromCard(), isIPv4(), noRouteBack(), countAndDrop(f.spoofed4, source4(regSource)))
-	rule(in, fromCard(), isIPv6(), noRouteBack(), countAndDrop(f.spoofed6, source6(regSource)))
+	rule(in, fromCard(), isIPv6(), notLinkLocal(), noRouteBack(), countAndDrop(f.spoofed6, source6(regSource)))
 	// To an elastic IP from inside: the internet gateway turns it round, and the source becomes public.
 	rule(in, fromCard(), isIPv4(), found(f.inward, dest4(regFound)), replace(f.outward, source4(regFib), 12))
 	rule(in, isIPv4(), replace(f.inward, dest4(regFib), 16))
@@ -174,6 +175,15 @@ func noRouteBack() []expr.Any {
 	return []expr.Any{
 		&expr.Fib{Register: regFib, FlagSADDR: true, FlagIIF: true, ResultOIF: true},
 		equals(regFib, native(0)),
+	}
+}
+
+// notLinkLocal matches an IPv6 source outside fe80::/10, which every card may use on its own link.
+func notLinkLocal() []expr.Any {
+	return []expr.Any{
+		header(regFib, 8, 2),
+		&expr.Bitwise{SourceRegister: regFib, DestRegister: regFib, Len: 2, Mask: []byte{0xff, 0xc0}, Xor: []byte{0, 0}},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: regFib, Data: []byte{0xfe, 0x80}},
 	}
 }
 

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"encoding/binary"
-	"net"
 	"net/netip"
 
 	"ec2net/metadata"
@@ -81,6 +80,3 @@ func arpReply(asker, owner metadata.MAC, askerIP, ownerIP netip.Addr) []byte {
 	b = append(append(b, asker[:]...), askerIP.AsSlice()...)
 	return ethernet(asker, owner, unix.ETH_P_ARP, b)
 }
-
-// hardware converts for the libraries that want a slice.
-func hardware(m metadata.MAC) net.HardwareAddr { return m[:] }

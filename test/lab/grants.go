@@ -41,11 +41,34 @@ func (k *card) prefixes(family netip.Addr) *[]netip.Prefix {
 	return &k.Prefixes6
 }
 
+// FreeAddr finds an IPv4 address of a subnet that no card has. EC2 keeps the first four and the last for
+// itself, and delegated prefixes are taken as a whole.
+func (c *Cloud) FreeAddr(subnet string) (netip.Addr, error) {
+	s, ok := c.cfg.subnet(subnet)
+	if !ok || !s.CIDR.IsValid() {
+		return netip.Addr{}, fmt.Errorf("no subnet %q with IPv4", subnet)
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	a := s.CIDR.Masked().Addr()
+	for range 4 {
+		a = a.Next()
+	}
+	for ; s.CIDR.Contains(a.Next()); a = a.Next() {
+		delegated := slices.ContainsFunc(c.cards, func(k *card) bool {
+			return slices.ContainsFunc(k.Prefixes4, func(p netip.Prefix) bool { return p.Contains(a) })
+		})
+		if !delegated && c.free(s, a) == nil {
+			return a, nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("no free address in %s", s.CIDR)
+}
+
 // AssociateEIP maps an elastic IP to a private address of a card, in place of the one that it had.
 // An elastic IP that belongs to another address moves.
 func (c *Cloud) AssociateEIP(private, public netip.Addr) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.altering()()
 	owner := slices.IndexFunc(c.cards, func(k *card) bool { return slices.Contains(k.Addrs4, private) })
 	if owner < 0 {
 		return fmt.Errorf("associate %s: no card has the address %s", public, private)
@@ -68,8 +91,7 @@ func (c *Cloud) AssociateEIP(private, public netip.Addr) error {
 
 // DisassociateEIP takes an elastic IP away from whatever address it belongs to.
 func (c *Cloud) DisassociateEIP(public netip.Addr) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.altering()()
 	return c.release(public)
 }
 

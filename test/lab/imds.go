@@ -1,12 +1,11 @@
 package lab
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -32,6 +31,8 @@ type IMDS struct {
 	lastFault int
 	log       []Request
 	conns     int
+	trees     map[*Node]tree
+	treesAt   uint64 // Cloud.changes that the trees are of
 	changed   bell
 }
 
@@ -50,7 +51,7 @@ type Request struct {
 const maxLog = 200_000
 
 func startIMDS(c *Cloud) (*IMDS, error) {
-	s := &IMDS{cloud: c, tokens: map[string]time.Time{}}
+	s := &IMDS{cloud: c, tokens: map[string]time.Time{}, trees: map[*Node]tree{}}
 	return s, s.Resume()
 }
 
@@ -150,13 +151,13 @@ func (s *IMDS) record(r Request) {
 // decide finds the answer to a request: a fault's, or the right one.
 func (s *IMDS) decide(r *http.Request, req *Request) reply {
 	key, known := dataPath(r.URL.Path)
-	node, via, cards := s.cloud.asker(req.Source.Addr().Unmap())
+	node, via := s.cloud.asker(req.Source.Addr().Unmap())
 	if via != nil {
 		req.Card = s.cloud.label(via)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := s.right(r, req, key, known, node, via, cards)
+	out := s.right(r, req, key, known, node, via)
 	if f, hit := pick(s.faults, r.Method, key, via, req.Time); hit {
 		out.spoil(f)
 	}
@@ -164,7 +165,7 @@ func (s *IMDS) decide(r *http.Request, req *Request) reply {
 }
 
 // right is the answer of a server without faults other than in its tree.
-func (s *IMDS) right(r *http.Request, req *Request, key string, known bool, node *Node, via *card, cards []*card) reply {
+func (s *IMDS) right(r *http.Request, req *Request, key string, known bool, node *Node, via *card) reply {
 	switch {
 	case r.Method == http.MethodPut && key == "api/token":
 		return s.issue(r)
@@ -181,8 +182,7 @@ func (s *IMDS) right(r *http.Request, req *Request, key string, known bool, node
 	if key == "" {
 		return reply{status: http.StatusOK, body: "dynamic\nmeta-data\nuser-data"}
 	}
-	t := instanceTree(s.cloud.identity(node), s.cloud.cfg.VPC, cards)
-	shape(s.faults, t, r.Method, key, via, req.Time)
+	t := shape(s.faults, s.treeOf(node), r.Method, key, via, req.Time)
 	if strings.HasSuffix(r.URL.Path, "/") {
 		key += "/"
 	}
@@ -241,25 +241,39 @@ func isVersion(s string) bool {
 	return err == nil
 }
 
-// asker finds out whose request came from an address: the host, the card, and all cards of the host. From
-// an address that is no card's, the instance is taken to have asked.
-func (c *Cloud) asker(a netip.Addr) (node *Node, via *card, cards []*card) {
+// asker finds out whose request came from an address: the host and the card. From an address that is no
+// card's, the instance is taken to have asked.
+func (c *Cloud) asker(a netip.Addr) (node *Node, via *card) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	node = c.instance
 	for _, k := range c.cards {
 		if slices.Contains(k.Addrs4, a) || slices.Contains(k.Addrs6, a) {
-			node, via = k.node, k
+			return k.node, &card{Card: Card{Name: k.Name, MAC: k.MAC}, node: k.node}
 		}
 	}
+	return c.instance, nil
+}
+
+// treeOf is what a host sees. It is made again when something was done to a card. The caller holds the lock.
+func (s *IMDS) treeOf(n *Node) tree {
+	c := s.cloud
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if s.treesAt != c.changes {
+		clear(s.trees)
+		s.treesAt = c.changes
+	}
+	if t, ok := s.trees[n]; ok {
+		return t
+	}
+	var cards []*card
 	for _, k := range c.cards {
-		if k.node == node {
-			frozen := *k
-			frozen.Card = k.clone()
-			cards = append(cards, &frozen)
+		if k.node == n {
+			cards = append(cards, k)
 		}
 	}
-	return node, via, cards
+	s.trees[n] = instanceTree(c.identity(n), c.cfg.VPC, cards)
+	return s.trees[n]
 }
 
 // identity is what the metadata says of a host.
@@ -268,44 +282,4 @@ func (c *Cloud) identity(n *Node) Identity {
 		return c.cfg.Instance
 	}
 	return Identity{ID: "i-0ec2" + n.Name}.withDefaults()
-}
-
-// Requests returns what was asked since a time, oldest first.
-func (s *IMDS) Requests(since time.Time) []Request {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i, _ := slices.BinarySearchFunc(s.log, since, func(r Request, t time.Time) int { return r.Time.Compare(t) })
-	return slices.Clone(s.log[i:])
-}
-
-// Stats counts what the metadata server was asked since it was started.
-type Stats struct {
-	Requests    int            `json:"requests"`
-	Tokens      int            `json:"tokens"`      // given out
-	Connections int            `json:"connections"` // accepted
-	ByPath      map[string]int `json:"by_path"`
-	ByMinute    map[string]int `json:"by_minute"` // 2006-01-02T15:04
-	ByStatus    map[int]int    `json:"by_status"`
-}
-
-// Stats sums up the requests.
-func (s *IMDS) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := Stats{Connections: s.conns, ByPath: map[string]int{}, ByMinute: map[string]int{}, ByStatus: map[int]int{}}
-	for _, r := range s.log {
-		out.Requests++
-		out.ByPath[r.Path]++
-		out.ByMinute[r.Time.UTC().Format("2006-01-02T15:04")]++
-		out.ByStatus[r.Status]++
-		if r.Method == http.MethodPut && r.Status == http.StatusOK {
-			out.Tokens++
-		}
-	}
-	return out
-}
-
-// Wait returns when cond holds for the requests since a time, or with ctx's error.
-func (s *IMDS) Wait(ctx context.Context, since time.Time, cond func([]Request) bool) error {
-	return s.changed.wait(ctx, func() bool { return cond(s.Requests(since)) })
 }

@@ -81,6 +81,7 @@ func configureInstalled(k *card) error {
 	if err := errors.Join(h.LinkSetMTU(l, k.MTU), h.LinkSetUp(l)); err != nil {
 		return fmt.Errorf("set %s up: %w", k.Name, err)
 	}
+	err = settle(k.node, l.Attrs().Index)
 	if len(k.Addrs4) > 0 && k.subnet.CIDR.IsValid() {
 		err = errors.Join(err, configure4(k, l))
 	}

@@ -87,6 +87,12 @@ func (n *Node) Netlink() *netlink.Handle { return n.nl }
 // NetNS is the node's network namespace, for NewHandleAt and subscriptions. It is closed with the cloud.
 func (n *Node) NetNS() netns.NsHandle { return netns.NsHandle(n.net.Fd()) }
 
+// Namespaces names files of the node's network and mount namespace, for nsenter(1) and other processes. They
+// are there as long as the cloud.
+func (n *Node) Namespaces() (net, mnt string) {
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.net.Fd()), fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.mnt.Fd())
+}
+
 // Do runs fn on a thread in the node's namespaces and returns its error. Sockets, files and processes
 // that fn opens belong to the node; goroutines that fn starts do not run there. A panic or
 // runtime.Goexit (t.Fatal) of fn becomes the caller's. fn must not change the thread's namespaces.

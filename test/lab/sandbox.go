@@ -30,14 +30,13 @@ func Main(m Runner) int { return Sandbox{Tests: m}.Run() }
 
 // Run is Main.
 func (s Sandbox) Run() int {
-	inside := os.Getenv(sandboxEnv) != ""
-	err := Isolate()
-	if inside && err == nil {
+	_, err := Isolate()
+	if err == nil && os.Getenv(sandboxEnv) != "" {
 		return s.Tests.Run()
 	}
 	code := 1
 	if err == nil {
-		code, err = runSandboxed()
+		code, err = RunIsolated(append(os.Environ(), sandboxEnv+"=1"))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "lab:", err)
@@ -49,10 +48,12 @@ func (s Sandbox) Run() int {
 // stageEnv tells the second execution that it still has to arrange its namespaces.
 const stageEnv = "EC2NET_LAB_STAGE"
 
-func runSandboxed() (int, error) {
+// RunIsolated runs this very program again, with the same arguments and an environment, in namespaces of
+// its own (StartIsolated), and returns its exit status.
+func RunIsolated(env []string) (int, error) {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), sandboxEnv+"=1")
+	cmd.Env = env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return runIsolated(cmd)
 }
@@ -97,7 +98,7 @@ func StartIsolated(cmd *exec.Cmd, death syscall.Signal) error {
 	}
 	attr.Pdeathsig = death
 	attr.Cloneflags |= unix.CLONE_NEWNET | unix.CLONE_NEWNS
-	if !mayUnshare() {
+	if NeedsUserNamespace() {
 		attr.Cloneflags |= unix.CLONE_NEWUSER
 		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
 		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
@@ -115,35 +116,35 @@ func StartIsolated(cmd *exec.Cmd, death syscall.Signal) error {
 	return nil
 }
 
-// mayUnshare says whether this process may make namespaces without a user namespace.
-func mayUnshare() bool {
+// NeedsUserNamespace says whether this process must go through a user namespace to make the others.
+func NeedsUserNamespace() bool {
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&hdr, &data[0]); err != nil {
-		return os.Geteuid() == 0
+		return os.Geteuid() != 0
 	}
 	const want = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW
-	return data[0].Effective&want == want
+	return data[0].Effective&want != want
 }
 
 // Isolate finishes, inside a process that StartIsolated started, what can only be done from inside:
-// private mounts and the loopback. In any other process it does nothing.
-func Isolate() error {
+// private mounts and the loopback. It says whether this is such a process; in any other it does nothing.
+func Isolate() (bool, error) {
 	if os.Getenv(stageEnv) == "" {
-		return nil
+		return false, nil
 	}
 	if err := os.Unsetenv(stageEnv); err != nil {
-		return err
+		return true, err
 	}
 	if err := isolateMounts(); err != nil {
-		return err
+		return true, err
 	}
 	lo, err := netlink.LinkByName("lo")
 	if err == nil {
 		err = netlink.LinkSetUp(lo)
 	}
 	if err != nil {
-		return fmt.Errorf("set lo up: %w", err)
+		return true, fmt.Errorf("set lo up: %w", err)
 	}
-	return nil
+	return true, nil
 }

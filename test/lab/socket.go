@@ -2,9 +2,13 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Listen opens a listener on the node.
@@ -32,16 +36,32 @@ func (n *Node) ListenPacket(network string, at netip.AddrPort) (p net.PacketConn
 }
 
 // Dial connects from the node. It fits http.Transport.DialContext. The address must be numeric.
-func (n *Node) Dial(ctx context.Context, network, address string) (c net.Conn, err error) {
+func (n *Node) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return n.dialBy(ctx, &net.Dialer{}, network, address)
+}
+
+func (n *Node) dialBy(ctx context.Context, d *net.Dialer, network, address string) (c net.Conn, err error) {
 	if _, err := netip.ParseAddrPort(address); err != nil {
 		return nil, fmt.Errorf("dial from %s: %w", n.Name, err)
 	}
 	err = n.Do(func() error {
-		c, err = (&net.Dialer{}).DialContext(ctx, network, address)
+		c, err = d.DialContext(ctx, network, address)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("from %s: %w", n.Name, err)
 	}
 	return c, nil
+}
+
+// DialVia is Dial through one of the node's interfaces (SO_BINDTODEVICE).
+func (n *Node) DialVia(device string) func(ctx context.Context, network, address string) (net.Conn, error) {
+	d := &net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		var bound error
+		err := c.Control(func(fd uintptr) { bound = unix.BindToDevice(int(fd), device) })
+		return errors.Join(err, bound)
+	}}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		return n.dialBy(ctx, d, network, address)
+	}
 }

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"ec2net/test/lab"
+
+	"github.com/spf13/cobra"
+)
+
+// labReport is what "status" shows.
+type labReport struct {
+	PID         int        `json:"pid"`
+	Since       time.Time  `json:"since"`
+	Hosts       []hostInfo `json:"hosts"`
+	SourceCheck []lab.Drop `json:"source_check"`
+	NoPublic    []lab.Drop `json:"no_public_address"`
+	Metadata    lab.Stats  `json:"metadata"`
+	Faults      faultList  `json:"faults"`
+}
+
+type hostInfo struct {
+	Name  string     `json:"name"`
+	Cards []cardInfo `json:"cards"`
+}
+
+type cardInfo struct {
+	lab.Card
+	Traffic lab.Traffic
+}
+
+func (s *server) report() (r labReport, err error) {
+	r = labReport{PID: os.Getpid(), Since: s.started, Metadata: s.cloud.IMDS().Stats(), Faults: s.faults()}
+	for _, n := range s.cloud.Nodes() {
+		h := hostInfo{Name: n.Name}
+		for _, k := range s.cloud.CardsOf(n) {
+			t, err := s.cloud.Traffic(k.ID)
+			if err != nil {
+				return r, err
+			}
+			h.Cards = append(h.Cards, cardInfo{k, t})
+		}
+		r.Hosts = append(r.Hosts, h)
+	}
+	if r.SourceCheck, err = s.cloud.SourceCheck(); err != nil {
+		return r, err
+	}
+	r.NoPublic, err = s.cloud.NoPublicAddress()
+	return r, err
+}
+
+func statusCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the lab: hosts, cards, what was dropped, faults at work",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var r labReport
+			if err := askLab(cmd, "status", struct{}{}, &r); err != nil {
+				return fmt.Errorf("status: %w", err)
+			}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), r)
+			}
+			return r.write(cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "for machines")
+	return cmd
+}
+
+// writeLine writes JSON in one line.
+func writeLine(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func (r labReport) write(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "up since %s, process %d\n\n", r.Since.Format(time.DateTime), r.PID)
+	fmt.Fprintln(w, "HOST\tCARD\tMAC\tENI\tDEVICE\tSUBNET\tADDRESSES\tOUT\tIN")
+	for _, h := range r.Hosts {
+		if len(h.Cards) == 0 {
+			fmt.Fprintf(w, "%s\n", h.Name)
+		}
+		for _, k := range h.Cards {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%d\t%d\n", h.Name, k.Name, k.MAC, k.ID, k.DeviceNumber, k.Subnet,
+				strings.Join(addressesOf(k.Card), " "), k.Traffic.FromCard, k.Traffic.ToCard)
+		}
+	}
+	m := r.Metadata
+	fmt.Fprintf(w, "\nmetadata: %d requests on %d connections, %d tokens\n", m.Requests, m.Connections, m.Tokens)
+	for _, d := range r.SourceCheck {
+		fmt.Fprintln(w, tellDrop(d))
+	}
+	for _, d := range r.NoPublic {
+		fmt.Fprintf(w, "%d packets from %s by %s did not reach the internet: the address has no elastic IP\n", d.Packets, d.Source, d.Card)
+	}
+	r.Faults.write(w)
+	return w.Flush()
+}
+
+// addressesOf lists a card's addresses and prefixes, with the elastic IPs.
+func addressesOf(k lab.Card) (out []string) {
+	for _, a := range slices.Concat(k.Addrs4, k.Addrs6) {
+		text := a.String()
+		if public, ok := k.EIPs[a]; ok {
+			text += "=" + public.String()
+		}
+		out = append(out, text)
+	}
+	for _, p := range slices.Concat(k.Prefixes4, k.Prefixes6) {
+		out = append(out, p.String())
+	}
+	return out
+}
+
+// logLine is something that a client asked the metadata or the DHCP server.
+type logLine struct {
+	Time time.Time
+	Text string
+}
+
+func (s *server) log(since time.Time) (out []logLine) {
+	for _, r := range s.cloud.IMDS().Requests(since) {
+		code := fmt.Sprint(r.Status)
+		if r.Status == 0 {
+			code = "cut off"
+		}
+		out = append(out, logLine{r.Time, fmt.Sprintf("metadata  %-8s %s %s: %s", by(r.Card), r.Method, r.Path, code)})
+	}
+	for _, m := range s.cloud.DHCP().Messages(since) {
+		reply := m.Reply
+		if reply == "" {
+			reply = "nothing"
+		}
+		kind := strings.TrimSpace(m.Type + " " + strings.ToLower(m.State))
+		out = append(out, logLine{m.Time, fmt.Sprintf("dhcp      %-8s %s: %s", by(m.Card), kind, reply)})
+	}
+	slices.SortStableFunc(out, func(a, b logLine) int { return a.Time.Compare(b.Time) })
+	return out
+}
+
+func by(card string) string {
+	if card == "" {
+		return "?"
+	}
+	return card
+}
+
+func logCommand() *cobra.Command {
+	var since time.Duration
+	cmd := &cobra.Command{
+		Use:   "log",
+		Short: "Show what was asked of the metadata and the DHCP server",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var lines []logLine
+			if err := askLab(cmd, "log", time.Now().Add(-since), &lines); err != nil {
+				return fmt.Errorf("log: %w", err)
+			}
+			for _, l := range lines {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s  %s\n", l.Time.Format("15:04:05.000"), l.Text)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().DurationVar(&since, "since", time.Hour, "how far back")
+	return cmd
+}

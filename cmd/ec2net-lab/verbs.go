@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"ec2net/test/lab"
+)
+
+// verb answers one kind of call.
+type verb func(ctx context.Context, s *server, raw json.RawMessage) (any, error)
+
+// with adapts a function with decoded arguments.
+func with[A any](fn func(ctx context.Context, s *server, args A) (any, error)) verb {
+	return func(ctx context.Context, s *server, raw json.RawMessage) (any, error) {
+		var args A
+		if err := json.Unmarshal(raw, &args); err != nil {
+			return nil, fmt.Errorf("arguments: %w", err)
+		}
+		return fn(ctx, s, args)
+	}
+}
+
+func verbs() map[string]verb {
+	return map[string]verb{
+		"attach":  with(attach),
+		"detach":  with(func(_ context.Context, s *server, key string) (any, error) { return nil, s.cloud.Detach(key) }),
+		"assign":  with(assign),
+		"release": with(release),
+		"move":    with(move),
+		"peer":    with(peer),
+		"enter":   with(enter),
+		"ping":    with(ping),
+		"status":  with(func(_ context.Context, s *server, _ struct{}) (any, error) { return s.report() }),
+		"log":     with(func(_ context.Context, s *server, since time.Time) (any, error) { return s.log(since), nil }),
+		"down":    with(func(_ context.Context, _ *server, _ struct{}) (any, error) { return os.Getpid(), nil }),
+		"imds":    with(func(_ context.Context, s *server, f lab.Fault) (any, error) { return s.cloud.IMDS().Inject(f) }),
+		"dhcp":    with(func(_ context.Context, s *server, f lab.DHCPFault) (any, error) { return s.cloud.DHCP().Inject(f) }),
+		"squat":   with(squat),
+		"reach":   with(reach),
+		"faults":  with(func(_ context.Context, s *server, _ struct{}) (any, error) { return s.faults(), nil }),
+		"clear":   with(clearFaults),
+	}
+}
+
+// attachArgs are a card, which may lack everything.
+type attachArgs struct{ Card lab.Card }
+
+func attach(_ context.Context, s *server, a attachArgs) (any, error) {
+	k := a.Card
+	if len(k.Addrs4) == 0 && len(k.Addrs6) == 0 {
+		if err := s.choose(&k); err != nil {
+			return nil, err
+		}
+	}
+	before := s.cloud.Cards()
+	if err := s.cloud.Attach(k); err != nil {
+		return nil, err
+	}
+	for _, now := range s.cloud.Cards() {
+		if !slices.ContainsFunc(before, func(o lab.Card) bool { return o.ID == now.ID }) {
+			return now, nil
+		}
+	}
+	return nil, errors.New("the card was detached again at once")
+}
+
+// choose gives a card an address: seed 002's to the first eth1, else a free one.
+func (s *server) choose(k *lab.Card) error {
+	eth1 := lab.Eth1()
+	taken := slices.ContainsFunc(s.cloud.Cards(), func(o lab.Card) bool { return slices.Contains(o.Addrs4, eth1.Addrs4[0]) })
+	if (k.Name == "" || k.Name == eth1.Name) && k.Subnet == "" && !taken {
+		k.Name, k.Addrs4 = eth1.Name, eth1.Addrs4
+		if len(k.EIPs) == 0 {
+			k.EIPs = eth1.EIPs
+		}
+		return nil
+	}
+	if k.Subnet == "" {
+		k.Subnet = "subnet-c"
+	}
+	free, err := s.cloud.FreeAddr(k.Subnet)
+	k.Addrs4 = []netip.Addr{free}
+	return err
+}
+
+// grantArgs name what is assigned to a card or released from it.
+type grantArgs struct {
+	Card     string
+	Addrs    []netip.Addr
+	Prefixes []netip.Prefix
+	EIP      netip.Addr // for the first address
+}
+
+func assign(_ context.Context, s *server, a grantArgs) (any, error) {
+	if len(a.Addrs) == 0 && len(a.Prefixes) == 0 {
+		k, err := s.cloud.Card(a.Card)
+		if err != nil {
+			return nil, err
+		}
+		free, err := s.cloud.FreeAddr(k.Subnet)
+		if err != nil {
+			return nil, err
+		}
+		a.Addrs = []netip.Addr{free}
+	}
+	if err := s.cloud.Assign(a.Card, a.Addrs...); err != nil {
+		return nil, err
+	}
+	for _, p := range a.Prefixes {
+		if err := s.cloud.AssignPrefix(a.Card, p); err != nil {
+			return nil, err
+		}
+	}
+	if a.EIP.IsValid() {
+		if len(a.Addrs) == 0 {
+			return nil, errors.New("an elastic IP belongs to an address, not to a prefix")
+		}
+		if err := s.cloud.AssociateEIP(a.Addrs[0], a.EIP); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+func release(_ context.Context, s *server, a grantArgs) (any, error) {
+	for _, p := range a.Prefixes {
+		if err := s.cloud.ReleasePrefix(a.Card, p); err != nil {
+			return nil, err
+		}
+	}
+	return a, s.cloud.Release(a.Card, a.Addrs...)
+}
+
+type moveArgs struct {
+	Addr     netip.Addr
+	From, To string
+}
+
+func move(_ context.Context, s *server, a moveArgs) (any, error) {
+	return nil, s.cloud.Move(a.Addr, a.From, a.To)
+}
+
+type peerArgs struct {
+	Name  string
+	Addrs []netip.Addr
+}
+
+func peer(_ context.Context, s *server, a peerArgs) (any, error) {
+	_, err := s.cloud.AddPeer(a.Name, a.Addrs...)
+	return nil, err
+}
+
+// entrance is how another process enters a host.
+type entrance struct {
+	Net, Mount string
+	User       string // empty when the lab has no user namespace of its own
+}
+
+func enter(_ context.Context, s *server, name string) (any, error) {
+	n, err := s.cloud.Node(name)
+	if err != nil {
+		return nil, err
+	}
+	var e entrance
+	e.Net, e.Mount = n.Namespaces()
+	if os.Getenv(userEnv) != "" {
+		e.User = fmt.Sprintf("/proc/%d/ns/user", os.Getpid())
+	}
+	return e, nil
+}
+
+type pingArgs struct {
+	From    string
+	To      netip.Addr
+	Source  netip.Addr
+	Count   int
+	Timeout time.Duration
+}
+
+// pong is what came of a ping, and what the fabric dropped meanwhile.
+type pong struct {
+	RTT     []time.Duration // of those answered
+	Problem string          // of the last that was not
+	Dropped []lab.Drop
+}
+
+func ping(ctx context.Context, s *server, a pingArgs) (any, error) {
+	from, err := s.cloud.Node(a.From)
+	if err != nil {
+		return nil, err
+	}
+	before, err := s.cloud.SourceCheck()
+	if err != nil {
+		return nil, err
+	}
+	var out pong
+	for range a.Count {
+		rtt, err := from.Ping(ctx, a.To, lab.Ping{Source: a.Source, Timeout: a.Timeout})
+		if err != nil {
+			out.Problem = err.Error()
+			continue
+		}
+		out.RTT = append(out.RTT, rtt)
+	}
+	after, err := s.cloud.SourceCheck()
+	out.Dropped = newDrops(before, after)
+	return out, err
+}
+
+// newDrops is what was dropped between two readings.
+func newDrops(before, after []lab.Drop) (out []lab.Drop) {
+	for _, d := range after {
+		for _, o := range before {
+			if o.Card == d.Card && o.Source == d.Source {
+				d.Packets -= o.Packets
+			}
+		}
+		if d.Packets > 0 {
+			out = append(out, d)
+		}
+	}
+	return out
+}

@@ -1,0 +1,383 @@
+package lab
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// addOn adds addresses to an interface of a node.
+func addOn(t testing.TB, n *Node, name string, ps ...netip.Prefix) {
+	t.Helper()
+	l, err := n.Netlink().LinkByName(name)
+	must(t, err)
+	for _, p := range ps {
+		must(t, addAddr(n.Netlink(), l, p))
+	}
+}
+
+// eth1Ready is a cloud in which eth1 works.
+func eth1Ready(t testing.TB, cfg Config) *Cloud {
+	t.Helper()
+	c := newCloud(t, cfg)
+	gw := netip.MustParseAddr("10.0.2.1")
+	l := naive(t, c, "eth1", netip.PrefixFrom(ip10_0_2_37, 24), gw)
+	policy(t, c.Instance(), l, ip10_0_2_37, gw)
+	return c
+}
+
+// A card appears bare and down, and disappears with everything that hung on it.
+func TestAttachDetach(t *testing.T) {
+	c := newCloud(t, Config{Cards: []Card{Eth0()}})
+	h := c.Instance().Netlink()
+	for range 3 {
+		must(t, c.Attach(Eth1()))
+		l, err := h.LinkByName("eth1")
+		must(t, err)
+		addrs, err := h.AddrList(l, netlink.FAMILY_ALL)
+		must(t, err)
+		if l.Attrs().RawFlags&unix.IFF_UP != 0 || len(addrs) != 0 || l.Attrs().MTU != 1500 {
+			t.Errorf("attached: %+v %v", l.Attrs(), addrs)
+		}
+		k, err := c.Card("eth1")
+		must(t, err)
+		if l.Attrs().HardwareAddr.String() != k.MAC.String() || k.DeviceNumber != 1 || !strings.HasPrefix(k.ID, "eni-") {
+			t.Errorf("card: %+v", k)
+		}
+		must(t, h.LinkSetUp(l))
+		must(t, c.Detach("eth1"))
+		if _, err := h.LinkByName("eth1"); err == nil {
+			t.Error("detached, but there")
+		}
+		if err := c.Detach("eth1"); err == nil {
+			t.Error("detached twice")
+		}
+	}
+	dead(t, c.Client(), EIP2)
+	alive(t, c.Client(), EIP1)
+}
+
+func TestAttachRefuses(t *testing.T) {
+	c := newCloud(t, Config{})
+	addr := func(s string) []netip.Addr { return []netip.Addr{netip.MustParseAddr(s)} }
+	for want, k := range map[string]Card{
+		"no subnet":                       {Addrs4: addr("192.168.1.1")},
+		`no subnet "x"`:                   {Subnet: "x", Addrs4: addr("10.0.0.5")},
+		"10.0.0.29 is eth0's":             {Addrs4: addr("10.0.0.29")},
+		"10.0.0.1 is the gateway":         {Addrs4: addr("10.0.0.1")},
+		"10.0.2.5 is not in subnet-a":     {Subnet: "subnet-a", Addrs4: addr("10.0.2.5")},
+		"instance has a card eth1":        {Name: "eth1", Addrs4: addr("10.0.0.5")},
+		"longer than 15":                  {Name: "enp0s31f6interface", Addrs4: addr("10.0.0.5")},
+		"MAC 02:ec:20:00:00:00 is eth0's": {MAC: [6]byte{2, 0xec, 0x20}, Addrs4: addr("10.0.0.5")},
+		"device number 1 is eth1's":       {DeviceNumber: 1, Addrs4: addr("10.0.0.5")},
+		"not an address of the card":      {Addrs4: addr("10.0.0.5"), EIPs: map[netip.Addr]netip.Addr{ip10_0_0_29: EIP1}},
+	} {
+		if err := c.Attach(k); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", k, err, want)
+		}
+	}
+	if n := len(c.Cards()); n != 2 {
+		t.Errorf("%d cards", n)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for want, cfg := range map[string]Config{
+		"needs a card": {Cards: []Card{}},
+		"rp_filter 3":  {RPFilter: 3},
+		"lies in no block of the VPC": {
+			Subnets: []Subnet{{ID: "s", CIDR: netip.MustParsePrefix("192.168.0.0/24")}},
+		},
+		"no subnet": {Cards: []Card{{Name: "eth0", Addrs4: []netip.Addr{netip.MustParseAddr("172.16.0.1")}}}},
+	} {
+		c, err := New(cfg)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+		if c != nil {
+			t.Errorf("%q: a cloud came with the error", want)
+		}
+	}
+}
+
+// A secondary address is delivered to the card from Assign to Release, and only it may be used as a source.
+func TestAssignRelease(t *testing.T) {
+	c := eth1Ready(t, Config{})
+	second, eip := netip.MustParseAddr("10.0.2.40"), netip.MustParseAddr("203.0.113.40")
+	must(t, c.Assign("eth1", second))
+	must(t, c.AssociateEIP(second, eip))
+	dead(t, c.Client(), eip) // the host does not have it yet
+	addOn(t, c.Instance(), "eth1", netip.PrefixFrom(second, 32))
+	rule := netlink.NewRule()
+	rule.Family, rule.Priority, rule.Table, rule.Src = netlink.FAMILY_V4, 20001, 10001, ipNet(netip.PrefixFrom(second, 32))
+	must(t, c.Instance().Netlink().RuleAdd(rule))
+	alive(t, c.Client(), eip)
+	alive(t, c.Client(), EIP2)
+
+	must(t, c.Release("eth1", second))
+	dead(t, c.Client(), eip)
+	before, err := c.Spoofed("eth1")
+	must(t, err)
+	_, _ = c.Instance().Ping(within(t), ClientIP, Ping{Source: second, Timeout: 50 * time.Millisecond})
+	if after, _ := c.Spoofed("eth1"); after != before+1 {
+		t.Errorf("a released source was let through: %d, then %d dropped", before, after)
+	}
+	for name, err := range map[string]error{
+		"release again":   c.Release("eth1", second),
+		"release primary": c.Release("eth1", ip10_0_2_37),
+		"assign taken":    c.Assign("eth1", ip10_0_2_37),
+		"assign foreign":  c.Assign("eth1", netip.MustParseAddr("10.0.0.99")),
+		"assign to none":  c.Assign("eth9", second),
+		"EIP of nobody":   c.AssociateEIP(second, eip),
+	} {
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// Move: the address, its elastic IP and the right to use it go to the other card at once.
+func TestMove(t *testing.T) {
+	second, eip := netip.MustParseAddr("10.0.2.40"), netip.MustParseAddr("203.0.113.40")
+	eth1, eth2 := Eth1(), Card{Name: "eth2", Addrs4: []netip.Addr{netip.MustParseAddr("10.0.2.60")}}
+	eth1.Addrs4 = append(eth1.Addrs4, second)
+	eth1.EIPs[second] = eip
+	c := newCloud(t, Config{Cards: []Card{Eth0(), eth1, eth2}})
+	up(t, c, "eth1")
+	up(t, c, "eth2")
+	toCard := func(name string) *Capture {
+		capture, err := c.Capture(name)
+		must(t, err)
+		return capture
+	}
+	one, two := toCard("eth1"), toCard("eth2")
+	dead(t, c.Client(), eip)
+	if _, err := one.Wait(within(t), ToCard, To(second)); err != nil {
+		t.Errorf("before: not sent to eth1: %v", err)
+	}
+	must(t, c.Move(second, "eth1", "eth2"))
+	dead(t, c.Client(), eip)
+	if _, err := two.Wait(within(t), ToCard, To(second)); err != nil {
+		t.Errorf("after: not sent to eth2: %v", err)
+	}
+	if n := len(one.Packets(ToCard, To(second))); n != 1 {
+		t.Errorf("eth1 got %d packets, want 1", n)
+	}
+	from, err := c.Card("eth1")
+	must(t, err)
+	to, err := c.Card("eth2")
+	must(t, err)
+	if slices.Contains(from.Addrs4, second) || !slices.Contains(to.Addrs4, second) || to.EIPs[second] != eip || len(from.EIPs) != 1 {
+		t.Errorf("after: %+v %+v", from, to)
+	}
+	if err := c.Move(second, "eth2", "eth0"); err == nil {
+		t.Error("moved to another subnet")
+	}
+}
+
+// A delegated prefix is delivered and may be used as a source.
+func TestPrefix(t *testing.T) {
+	c := eth1Ready(t, Config{})
+	p, in := netip.MustParsePrefix("10.0.2.128/28"), netip.MustParseAddr("10.0.2.130")
+	must(t, c.AssignPrefix("eth1", p))
+	addOn(t, c.Instance(), "eth1", netip.PrefixFrom(in, 32))
+	rule := netlink.NewRule()
+	rule.Family, rule.Priority, rule.Table, rule.Src = netlink.FAMILY_V4, 20001, 10001, ipNet(p)
+	must(t, c.Instance().Netlink().RuleAdd(rule))
+	alive(t, c.Fabric(), in)
+	must(t, c.ReleasePrefix("eth1", p))
+	if _, err := c.Fabric().Ping(within(t), in, Ping{Timeout: 50 * time.Millisecond}); err == nil {
+		t.Error("released, but delivered")
+	}
+	for name, err := range map[string]error{
+		"twice":     c.ReleasePrefix("eth1", p),
+		"host bits": c.AssignPrefix("eth1", netip.MustParsePrefix("10.0.2.129/28")),
+		"foreign":   c.AssignPrefix("eth1", netip.MustParsePrefix("10.0.0.128/28")),
+	} {
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestFreeAddr(t *testing.T) {
+	small := Subnet{ID: "small", CIDR: netip.MustParsePrefix("10.0.9.0/28")}
+	c := newCloud(t, Config{Subnets: append(Config{}.withDefaults().Subnets, small)})
+	k := Card{Name: "eth2", Addrs4: []netip.Addr{netip.MustParseAddr("10.0.9.4")}, Prefixes4: []netip.Prefix{netip.MustParsePrefix("10.0.9.8/29")}}
+	must(t, c.Attach(k))
+	for _, want := range []string{"10.0.9.5", "10.0.9.6", "10.0.9.7"} {
+		a, err := c.FreeAddr("small")
+		if err != nil || a.String() != want {
+			t.Fatalf("%s %v, want %s", a, err, want)
+		}
+		must(t, c.Assign("eth2", a))
+	}
+	for _, subnet := range []string{"small", "none"} {
+		if a, err := c.FreeAddr(subnet); err == nil {
+			t.Errorf("%s in %s", a, subnet)
+		}
+	}
+}
+
+// Elastic IPs change hands, and one of one's own can be reached from inside.
+func TestEIP(t *testing.T) {
+	c := eth1Ready(t, Config{})
+	alive(t, c.Instance(), EIP2)
+	capture, err := c.Capture("eth1")
+	must(t, err)
+	must(t, c.AssociateEIP(ip10_0_2_37, EIP1)) // takes it from eth0, and EIP2's place
+	alive(t, c.Client(), EIP1)
+	if _, err := capture.Wait(within(t), FromCard, From(ip10_0_2_37)); err != nil {
+		t.Errorf("EIP1 is not eth1's: %v", err)
+	}
+	dead(t, c.Client(), EIP2)
+	must(t, c.DisassociateEIP(EIP1))
+	must(t, c.DisassociateEIP(EIP1))
+	dead(t, c.Client(), EIP1)
+	_, _ = c.Instance().Ping(within(t), ClientIP, Ping{Timeout: 30 * time.Millisecond})
+	drops, err := c.NoPublicAddress()
+	must(t, err)
+	if !slices.ContainsFunc(drops, func(d Drop) bool { return d.Card == "eth0" && d.Source == ip10_0_0_29 && d.Packets > 0 }) {
+		t.Errorf("without an elastic IP: %v", drops)
+	}
+	if err := c.AssociateEIP(ip10_0_0_29, netip.MustParseAddr("2001:db8::1")); err == nil {
+		t.Error("an IPv6 elastic IP")
+	}
+}
+
+// TCP and UDP keep right checksums through the elastic IP, and ICMP errors find their way.
+func TestEIPTransport(t *testing.T) {
+	c := newCloud(t, Config{})
+	echo, err := c.Instance().Echo(netip.MustParseAddrPort("0.0.0.0:22"))
+	must(t, err)
+	s, err := c.Client().Stream(within(t), netip.AddrPortFrom(EIP1, echo.Addr.Port()))
+	must(t, err)
+	must(t, s.Alive(within(t)))
+	must(t, s.Close())
+
+	udp, err := c.Instance().ListenPacket("udp4", netip.MustParseAddrPort("10.0.0.29:5353"))
+	must(t, err)
+	defer udp.Close()
+	for port, want := range map[string]string{"5353": "", "9": "connection refused"} {
+		conn, err := c.Client().Dial(within(t), "udp", EIP1.String()+":"+port)
+		must(t, err)
+		must(t, conn.SetDeadline(time.Now().Add(5*time.Second)))
+		_, err = conn.Write([]byte("hello"))
+		must(t, err)
+		buf := make([]byte, 16)
+		if want == "" {
+			n, from, err := udp.ReadFrom(buf)
+			must(t, err)
+			_, err = udp.WriteTo(buf[:n], from)
+			must(t, err)
+		}
+		_, err = conn.Read(buf)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("port %s: %v, want %q", port, err, want)
+		}
+		conn.Close()
+	}
+}
+
+// Peers in the same subnet answer ARP and each other, in both families, and so do those of another subnet.
+func TestPeers(t *testing.T) {
+	six := func(s string) netip.Addr { return netip.MustParseAddr("2001:db8:ec2:" + s) }
+	eth0 := Eth0()
+	eth0.Addrs6 = []netip.Addr{six(":29")}
+	c := newCloud(t, Config{Cards: []Card{eth0}})
+	near, err := c.AddPeer("near", netip.MustParseAddr("10.0.0.80"), six(":80"))
+	must(t, err)
+	far, err := c.AddPeer("far", netip.MustParseAddr("10.0.2.80"), six("2::80"))
+	must(t, err)
+	for _, dst := range []netip.Addr{netip.MustParseAddr("10.0.0.80"), netip.MustParseAddr("10.0.2.80"), six(":80"), six("2::80"), ClientIP6} {
+		alive(t, c.Instance(), dst)
+	}
+	for _, n := range []*Node{near, far} {
+		alive(t, n, ip10_0_0_29)
+		alive(t, n, six(":29"))
+	}
+	alive(t, c.Client(), six(":29"))
+	// Nobody answers for an address that no card has.
+	if _, err := c.Instance().Ping(within(t), netip.MustParseAddr("10.0.0.81"), Ping{Timeout: 30 * time.Millisecond}); err == nil {
+		t.Error("somebody answers for 10.0.0.81")
+	}
+	if _, err := c.AddPeer("near", netip.MustParseAddr("10.0.0.82")); err == nil {
+		t.Error("two peers of one name")
+	}
+	if _, err := c.AddPeer("odd", netip.MustParseAddr("10.0.0.80")); err == nil {
+		t.Error("two peers of one address")
+	}
+	if _, err := c.Node("odd"); err == nil {
+		t.Error("a refused peer is there")
+	}
+	if k, err := c.Card("far/eth0"); err != nil || k.Subnet != "subnet-c" || k.DeviceNumber != 0 {
+		t.Errorf("far/eth0: %+v %v", k, err)
+	}
+	if k, err := c.Card("eth0"); err != nil || k.Addrs4[0] != ip10_0_0_29 {
+		t.Errorf("eth0: %+v %v", k, err)
+	}
+}
+
+// Two cards in one subnet: the wire shows which one answered.
+func TestSameSubnet(t *testing.T) {
+	second := Card{Name: "eth1", Addrs4: []netip.Addr{netip.MustParseAddr("10.0.0.30")}}
+	c := newCloud(t, Config{Cards: []Card{Eth0(), second}})
+	peer, err := c.AddPeer("peer", netip.MustParseAddr("10.0.0.80"))
+	must(t, err)
+	l, err := c.Instance().Netlink().LinkByName("eth1")
+	must(t, err)
+	must(t, c.Instance().Netlink().LinkSetUp(l))
+	must(t, c.Settle("eth1"))
+	addOn(t, c.Instance(), "eth1", netip.MustParsePrefix("10.0.0.30/32"))
+	// Without policy routing the answer leaves by eth0, and dies there.
+	dead(t, peer, second.Addrs4[0])
+	if n, err := c.Spoofed("eth0"); err != nil || n != 1 {
+		t.Errorf("%d packets failed eth0's source check (%v), want 1", n, err)
+	}
+	h := c.Instance().Netlink()
+	must(t, h.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: ipNet(netip.MustParsePrefix("10.0.0.0/24")), Scope: netlink.SCOPE_LINK, Table: 10001}))
+	rule := netlink.NewRule()
+	rule.Family, rule.Priority, rule.Table, rule.Src = netlink.FAMILY_V4, 100, 10001, ipNet(netip.MustParsePrefix("10.0.0.30/32"))
+	must(t, h.RuleAdd(rule))
+	alive(t, peer, second.Addrs4[0])
+}
+
+// IPv6: the gateway, the source check and two cards in one subnet.
+func TestIPv6(t *testing.T) {
+	a := netip.MustParseAddr("2001:db8:ec2::29")
+	b := netip.MustParseAddr("2001:db8:ec2:2::37")
+	eth0, eth1 := Eth0(), Eth1()
+	eth0.Addrs6, eth1.Addrs6 = []netip.Addr{a}, []netip.Addr{b}
+	c := newCloud(t, Config{Cards: []Card{eth0, eth1}})
+	alive(t, c.Client(), a)
+	up(t, c, "eth1")
+	addOn(t, c.Instance(), "eth1", netip.PrefixFrom(b, 128))
+	var drops []Drop
+	for range 20 { // an IPv6 address is in use a moment after it was added
+		dead(t, c.Client(), b)
+		var err error
+		drops, err = c.SourceCheck()
+		must(t, err)
+		if len(drops) > 0 {
+			break
+		}
+	}
+	if want := []Drop{{"eth0", b, 1}}; !slices.Equal(drops, want) {
+		t.Errorf("dropped %v, want %v", drops, want)
+	}
+	l, err := c.Instance().Netlink().LinkByName("eth1")
+	must(t, err)
+	h := c.Instance().Netlink()
+	must(t, h.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: ipNet(world6), Gw: Gateway6.AsSlice(), Table: 10001}))
+	rule := netlink.NewRule()
+	rule.Family, rule.Priority, rule.Table, rule.Src = netlink.FAMILY_V6, 100, 10001, ipNet(netip.PrefixFrom(b, 128))
+	must(t, h.RuleAdd(rule))
+	alive(t, c.Client(), b)
+	must(t, c.Assign("eth1", netip.MustParseAddr("2001:db8:ec2:2::38")))
+	must(t, c.Release("eth1", netip.MustParseAddr("2001:db8:ec2:2::38")))
+}

@@ -1,0 +1,118 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"ec2net/metadata"
+)
+
+// complete fills in what a card's description leaves out, and refuses what cannot be.
+func (c *Cloud) complete(n *Node, spec Card) (*card, error) {
+	k := &card{Card: spec, node: n}
+	k.Card = k.clone()
+	if k.MTU == 0 {
+		k.MTU = 9001
+	}
+	if k.Name == "" {
+		k.Name = c.freeName(n)
+	}
+	if k.DeviceNumber == 0 {
+		k.DeviceNumber = c.freeDevice(n, k.NetworkCard)
+	}
+	if k.MAC == (metadata.MAC{}) {
+		k.MAC = metadata.MAC{0x02, 0xec, 0x20, byte(c.made >> 8), byte(c.made), byte(k.DeviceNumber)}
+	}
+	if k.ID == "" {
+		k.ID = fmt.Sprintf("eni-0ec2%013x", c.made+1)
+	}
+	if err := c.place(k); err != nil {
+		return nil, err
+	}
+	return k, c.refuse(k)
+}
+
+// place finds the subnet of a card.
+func (c *Cloud) place(k *card) error {
+	var known bool
+	if k.Subnet != "" {
+		k.subnet, known = c.cfg.subnet(k.Subnet)
+	} else if all := slices.Concat(k.Addrs4, k.Addrs6); len(all) > 0 {
+		k.subnet, known = c.cfg.subnetOf(all[0])
+	}
+	if !known {
+		return fmt.Errorf("card %s: no subnet %q, and none that holds its addresses %v %v", k.Name, k.Subnet, k.Addrs4, k.Addrs6)
+	}
+	k.Subnet = k.subnet.ID
+	return nil
+}
+
+func (c *Cloud) refuse(k *card) error {
+	var errs []error
+	if len(k.Name) > 15 {
+		errs = append(errs, fmt.Errorf("card name %q is longer than 15 bytes", k.Name))
+	}
+	for _, o := range c.cards {
+		switch {
+		case o.MAC == k.MAC:
+			errs = append(errs, fmt.Errorf("MAC %s is %s's", k.MAC, c.label(o)))
+		case o.ID == k.ID:
+			errs = append(errs, fmt.Errorf("%s is %s's", k.ID, c.label(o)))
+		case o.node == k.node && o.Name == k.Name:
+			errs = append(errs, fmt.Errorf("%s has a card %s", k.node.Name, k.Name))
+		case o.node == k.node && o.NetworkCard == k.NetworkCard && o.DeviceNumber == k.DeviceNumber:
+			errs = append(errs, fmt.Errorf("device number %d is %s's", k.DeviceNumber, c.label(o)))
+		}
+	}
+	for _, a := range slices.Concat(k.Addrs4, k.Addrs6) {
+		errs = append(errs, c.free(k.subnet, a))
+	}
+	for private, public := range k.EIPs {
+		if !slices.Contains(k.Addrs4, private) {
+			errs = append(errs, fmt.Errorf("elastic IP %s: %s is not an address of the card", public, private))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// free says why an address of a subnet cannot be given to a card.
+func (c *Cloud) free(s Subnet, a netip.Addr) error {
+	linkLocal := a.Is4() && a.IsLinkLocalUnicast() // what an IPv6-only subnet leases
+	switch {
+	case !s.contains(a) && !linkLocal:
+		return fmt.Errorf("%s is not in %s (%s %s)", a, s.ID, s.CIDR, s.IPv6)
+	case s.CIDR.IsValid() && a == s.Gateway4():
+		return fmt.Errorf("%s is the gateway of %s", a, s.ID)
+	}
+	for _, o := range c.cards {
+		if slices.Contains(o.Addrs4, a) || slices.Contains(o.Addrs6, a) {
+			return fmt.Errorf("%s is %s's", a, c.label(o))
+		}
+	}
+	return nil
+}
+
+func (c *Cloud) freeName(n *Node) string {
+	for i := 0; ; i++ {
+		name := fmt.Sprintf("eth%d", i)
+		if !slices.ContainsFunc(c.cards, func(k *card) bool { return k.node == n && k.Name == name }) {
+			return name
+		}
+	}
+}
+
+func (c *Cloud) freeDevice(n *Node, networkCard int) int {
+	taken := map[int]bool{}
+	for _, k := range c.cards {
+		if k.node == n && k.NetworkCard == networkCard {
+			taken[k.DeviceNumber] = true
+		}
+	}
+	d := 0
+	for taken[d] {
+		d++
+	}
+	return d
+}

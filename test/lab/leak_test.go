@@ -1,0 +1,153 @@
+package lab
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// held counts what a process can hold on to a namespace with: descriptors and threads, by namespace, and
+// the goroutines.
+type held struct {
+	fds, goroutines, foreign int
+}
+
+func holding(t testing.TB) held {
+	t.Helper()
+	var h held
+	fds, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	h.fds, h.goroutines = len(fds), runtime.NumGoroutine()
+	here, err := os.Readlink("/proc/thread-self/ns/net")
+	must(t, err)
+	tasks, err := filepath.Glob("/proc/self/task/*/ns/net")
+	must(t, err)
+	for _, task := range tasks {
+		if ns, err := os.Readlink(task); err == nil && ns != here {
+			h.foreign++
+		}
+	}
+	return h
+}
+
+// Fifty clouds, used and closed, leave nothing: no descriptor, no goroutine, no thread in a namespace, no mount.
+// Without those no namespace can live on.
+func TestNoLeak(t *testing.T) {
+	use := func() {
+		c, err := New(Config{})
+		must(t, err)
+		echo, err := c.Instance().Echo(netip.MustParseAddrPort("10.0.0.29:22"))
+		must(t, err)
+		_, err = c.Client().Stream(within(t), netip.AddrPortFrom(EIP1, echo.Addr.Port()))
+		must(t, err)
+		_, err = c.Capture("eth0")
+		must(t, err)
+		_, err = c.Squat("eth1", netip.MustParseAddr("10.0.2.9"))
+		must(t, err)
+		_, err = c.AddPeer("db", netip.MustParseAddr("10.0.2.80"))
+		must(t, err)
+		alive(t, c.Client(), EIP1)
+		a := ask(t, c.Instance()).session()
+		a.get(200, "mac")
+		must(t, c.Detach("eth1"))
+		must(t, c.Close())
+		a.http.CloseIdleConnections()
+	}
+	use() // what the runtime keeps from the first time is no leak
+	runtime.GC()
+	before := holding(t)
+	start := time.Now()
+	for range 50 {
+		use()
+	}
+	t.Logf("%v for each cloud with its use", time.Since(start)/50)
+	// Threads end a moment after their goroutines.
+	var after held
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		runtime.GC()
+		if after = holding(t); after.foreign == 0 && after.goroutines <= before.goroutines && after.fds <= before.fds {
+			break
+		}
+	}
+	if after.foreign != 0 || after.goroutines > before.goroutines || after.fds > before.fds {
+		buf := make([]byte, 1<<20)
+		t.Errorf("before %+v, after %+v\n%s", before, after, buf[:runtime.Stack(buf, true)])
+	}
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	must(t, err)
+	if strings.Contains(string(mounts), "overlay /etc") {
+		t.Error("a mount of a host is left")
+	}
+}
+
+// A cloud that cannot be built leaves nothing either.
+func TestNoLeakOnError(t *testing.T) {
+	fail := func() {
+		if _, err := New(Config{Cards: []Card{Eth0(), Eth0()}}); err == nil {
+			t.Fatal("two cards of one name")
+		}
+	}
+	fail()
+	before := holding(t)
+	for range 10 {
+		fail()
+	}
+	var after held
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if after = holding(t); after.foreign == 0 && after.fds <= before.fds && after.goroutines <= before.goroutines {
+			return
+		}
+	}
+	t.Errorf("before %+v, after %+v", before, after)
+}
+
+// Clouds do not see each other.
+func TestManyAtOnce(t *testing.T) {
+	var clouds []*Cloud
+	for range 8 {
+		clouds = append(clouds, newCloud(t, Config{}))
+	}
+	for _, c := range clouds {
+		alive(t, c.Client(), EIP1)
+		if n := c.IMDS().Stats().Requests; n != 0 {
+			t.Errorf("%d requests", n)
+		}
+	}
+}
+
+// How long a cloud takes. The aim is below 50 ms.
+func BenchmarkCloud(b *testing.B) {
+	for b.Loop() {
+		c, err := New(Config{})
+		must(b, err)
+		must(b, c.Close())
+	}
+}
+
+// Clouds are made and closed at the same time; the race detector watches what they share.
+func TestManyAtTheSameTime(t *testing.T) {
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for range 3 {
+				c, err := New(Config{})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				alive(t, c.Client(), EIP1)
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+}
