@@ -40,11 +40,25 @@ const (
 // String writes the value as in the file, without quotes.
 func (d DHCP) String() string { return [...]string{"auto", "native", "off"}[d] }
 
+// Prefixes says what becomes of the blocks of addresses that are delegated to a card.
+type Prefixes uint8
+
+// The values of the key prefixes.
+const (
+	PrefixRules Prefixes = iota // "rules": what has its source in the block leaves by the card
+	PrefixLocal                 // "local": and the host answers for every address of the block
+	PrefixOff                   // "off": nothing is done for them
+)
+
+// String writes the value as in the file, without quotes.
+func (p Prefixes) String() string { return [...]string{"rules", "local", "off"}[p] }
+
 // Card is the settings of one card.
 type Card struct {
 	Manage    Manage
 	DHCP      DHCP
-	MainTable bool          // the card's subnet and default route are in table main too
+	MainTable bool // the card's subnet and default route are in table main too
+	Prefixes  Prefixes
 	Refresh   time.Duration // between two readings of the metadata, 1s to 1h
 	Wait      time.Duration // for the card to be known to the cloud and set up, 1s to 1h
 }
@@ -74,6 +88,7 @@ func Default() Config {
 		Manage:    Full,
 		DHCP:      Auto,
 		MainTable: true,
+		Prefixes:  PrefixRules,
 		Refresh:   30 * time.Second,
 		Wait:      2 * time.Minute,
 	}}

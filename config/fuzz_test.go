@@ -64,6 +64,7 @@ type file struct {
 	Manage    any
 	DHCP      string `toml:"dhcp"`
 	MainTable *bool  `toml:"main_table"`
+	Prefixes  string
 	Refresh   string
 	Wait      string
 	Card      []fileCard
@@ -119,6 +120,11 @@ func (f file) over(card Card) Card {
 	}
 	if f.MainTable != nil {
 		card.MainTable = *f.MainTable
+	}
+	for p := range PrefixOff + 1 {
+		if f.Prefixes == p.String() {
+			card.Prefixes = p
+		}
 	}
 	if d, err := time.ParseDuration(f.Refresh); err == nil {
 		card.Refresh = d

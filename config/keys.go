@@ -30,6 +30,8 @@ func settings() []entry[func(*Card)] {
 			func(c *Card, d DHCP) { c.DHCP = d })},
 		{"main_table", "true or false", setter(choice(map[string]bool{"true": true, "false": false}),
 			func(c *Card, on bool) { c.MainTable = on })},
+		{"prefixes", `"rules", "local" or "off"`, setter(choice(map[string]Prefixes{`"rules"`: PrefixRules, `"local"`: PrefixLocal, `"off"`: PrefixOff}),
+			func(c *Card, p Prefixes) { c.Prefixes = p })},
 		{"refresh", `a time from "1s" to "1h", such as "30s"`, setter(duration(time.Second, time.Hour),
 			func(c *Card, d time.Duration) { c.Refresh = d })},
 		{"wait", `a time from "1s" to "1h", such as "2m"`, setter(duration(time.Second, time.Hour),
@@ -186,7 +188,7 @@ func pattern(v value) (string, error) {
 		return "", err
 	}
 	if strings.Contains(v.text, "[!") { // path.Match would take the ! for itself
-		return "", errors.New("write [^ for [!")
+		return "", errors.New("[! is written [^ here")
 	}
 	if _, err := path.Match(v.text, ""); err != nil {
 		return "", errors.New("malformed pattern")

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	known     = `known here: manage, dhcp, main_table, refresh and wait`
-	knownCard = `known here: manage, dhcp, main_table, refresh, wait, name, mac, eni, device_number, network_card and driver`
+	known     = `known here: manage, dhcp, main_table, prefixes, refresh and wait`
+	knownCard = `known here: manage, dhcp, main_table, prefixes, refresh, wait, name, mac, eni, device_number, network_card and driver`
 	noMatch   = `this section does not say which cards it is for; add name, mac, eni, device_number, network_card or driver`
 )
 
@@ -24,7 +24,7 @@ var badFiles = []struct {
 	{"dash for underscore", "\n main-table = true", []string{`2:2: unknown key "main-table"; did you mean main_table?`}},
 	{"capitals", "DHCP = \"off\"", []string{`1:1: unknown key "DHCP"; did you mean dhcp?`}},
 	{"swapped letters", "dchp = \"off\"", []string{`1:1: unknown key "dchp"; did you mean dhcp?`}},
-	{"key of nowhere", "prefixes = \"local\"", []string{`1:1: unknown key "prefixes"; ` + known}},
+	{"key of nowhere", "replicas = \"local\"", []string{`1:1: unknown key "replicas"; ` + known}},
 	{"empty key", "'' = 1", []string{`1:1: unknown key ""; ` + known}},
 	{"hostile key", `"a\u001b[31m\nb" = 1`, []string{`1:1: unknown key "a\x1b[31m\nb"; ` + known}},
 	{"dotted key", "manage . full = true", []string{`1:1: unknown key "manage.full"; ` + known}},
@@ -55,6 +55,8 @@ var badFiles = []struct {
 	{"dhcp: empty", `dhcp = ""`, []string{`1:8: dhcp cannot be "": unknown value; allowed: "auto", "native" or "off"`}},
 	{"dhcp: date", `dhcp = 2026-11-21`, []string{`1:8: dhcp cannot be 2026-11-21: a date or a time of day; allowed: "auto", "native" or "off"`}},
 	{"main_table: text", `main_table = "false"`, []string{`1:14: main_table cannot be "false": write false without quotes; allowed: true or false`}},
+	{"prefixes: unknown", `prefixes = "all"`, []string{`1:12: prefixes cannot be "all": unknown value; allowed: "rules", "local" or "off"`}},
+	{"prefixes: switch", `prefixes = false`, []string{`1:12: prefixes cannot be false: a boolean; allowed: "rules", "local" or "off"`}},
 	{"main_table: other text", `main_table = "no"`, []string{`1:14: main_table cannot be "no": unknown value; allowed: true or false`}},
 	{"refresh: number", `refresh = 30`, []string{`1:11: refresh cannot be 30: a number; allowed: a time from "1s" to "1h", such as "30s"`}},
 	{"refresh: float", `refresh = -1.5`, []string{`1:11: refresh cannot be -1.5: a number with a fraction; allowed: a time from "1s" to "1h", such as "30s"`}},
@@ -74,7 +76,7 @@ var badFiles = []struct {
 	{"name: slash", "[[card]]\nname = \"eth/*\"", []string{`2:8: name cannot be "eth/*": contains '/'; allowed: an interface name or a pattern, such as "eth1" or "eth*"`}},
 	{"name: list of two", "[[card]]\nname = \"eth1 eth2\"", []string{`2:8: name cannot be "eth1 eth2": contains white space (U+0020); allowed: an interface name or a pattern, such as "eth1" or "eth*"`}},
 	{"name: open class", "[[card]]\nname = \"eth[0-\"", []string{`2:8: name cannot be "eth[0-": malformed pattern; allowed: an interface name or a pattern, such as "eth1" or "eth*"`}},
-	{"name: shell's not", "[[card]]\nname = \"eth[!0]\"", []string{`2:8: name cannot be "eth[!0]": write [^ for [!; allowed: an interface name or a pattern, such as "eth1" or "eth*"`}},
+	{"name: shell's not", "[[card]]\nname = \"eth[!0]\"", []string{`2:8: name cannot be "eth[!0]": [! is written [^ here; allowed: an interface name or a pattern, such as "eth1" or "eth*"`}},
 	{"name: endless pattern", "[[card]]\nname = \"" + strings.Repeat("*", 65) + "\"", []string{`2:8: name cannot be "` + strings.Repeat("*", 60) + `": longer than 64 bytes; allowed: an interface name or a pattern, such as "eth1" or "eth*"`}},
 	{"mac: short", "[[card]]\nmac = \"02:00:00:00:00\"", []string{`2:7: mac cannot be "02:00:00:00:00": malformed; allowed: a MAC address, such as "02:00:00:00:00:0a"`}},
 	{"mac: zero", "[[card]]\nmac = \"00:00:00:00:00:00\"", []string{`2:7: mac cannot be "00:00:00:00:00:00": no card has it; allowed: a MAC address, such as "02:00:00:00:00:0a"`}},

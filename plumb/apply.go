@@ -99,6 +99,9 @@ func (l *Link) applyRoute(v Verb, r Route, index int) error {
 	msg := &nl.RtMsg{}
 	msg.Family, msg.Dst_len = uint8(familyOf(r.Dst.Addr())), uint8(r.Dst.Bits())
 	msg.Protocol, msg.Type, msg.Scope = Protocol, unix.RTN_UNICAST, r.Scope
+	if r.Local {
+		msg.Type = unix.RTN_LOCAL
+	}
 	if r.OnLink {
 		msg.Flags |= unix.RTNH_F_ONLINK
 	}

@@ -1,6 +1,7 @@
 package plumb
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -212,5 +213,25 @@ func TestLeaveKeepsWhatCameLater(t *testing.T) {
 		if read(t, l).promote != (promote == "1") {
 			t.Errorf("promote_secondaries was %s and was not set back", promote)
 		}
+	}
+}
+
+// A guard in the form of another version has our mark, so that it goes, and is replaced on the way.
+func TestRuleOfAnotherVersion(t *testing.T) {
+	host(t)
+	before := ip(t, "rule")
+	ip(t, "rule add from 10.0.2.0/24 lookup main suppress_prefixlength 0 pref 10001 proto 236")
+	l := open(t, "eth1")
+	l.Numbers = []int{1}
+	reconcile(t, l, eth1())
+	if out := ip(t, "rule"); strings.Count(out, "10001:") != 1 || !strings.Contains(out, "suppress_ifgroup 236") {
+		t.Errorf("after up:\n%s", out)
+	}
+	ip(t, "rule add from 10.0.2.0/24 lookup main pref 10001 proto 236")
+	if _, err := l.Leave(context.Background(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if after := ip(t, "rule"); after != before {
+		t.Errorf("after leave:\n%s", after)
 	}
 }

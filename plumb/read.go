@@ -1,6 +1,7 @@
 package plumb
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -19,7 +20,7 @@ func (l *Link) Read() (Snapshot, error) {
 	if err != nil {
 		return s, err
 	}
-	steps := []func(*Snapshot) error{l.readAddrs, l.readRoutes, l.readRules}
+	steps := []func(*Snapshot) error{l.readAddrs, l.readPeers, l.readRoutes, l.readRules}
 	for _, step := range steps {
 		if err := step(&s); err != nil {
 			return s, fmt.Errorf("read the state of %s: %w", l.Name, err)
@@ -28,23 +29,44 @@ func (l *Link) Read() (Snapshot, error) {
 	return s, nil
 }
 
-func (l *Link) readAddrs(s *Snapshot) error {
-	msg := nl.NewIfAddrmsg(unix.AF_UNSPEC)
-	msg.Index = uint32(s.Index)
-	msgs, err := l.rt.dump(unix.RTM_GETADDR, unix.RTM_NEWADDR, msg)
-	if err != nil {
-		return fmt.Errorf("list addresses: %w", err)
-	}
-	for _, m := range msgs {
-		a, ok, err := parseAddr(m, s.Index)
+func (l *Link) readAddrs(s *Snapshot) (err error) {
+	s.Addrs, err = l.addrs(s.Index)
+	return err
+}
+
+// readPeers learns the addresses of the host's other cloud cards that have no rules which tell them.
+func (l *Link) readPeers(s *Snapshot) error {
+	for _, g := range s.Groups {
+		list, err := l.addrs(g.Index)
 		if err != nil {
 			return err
 		}
-		if ok {
-			s.Addrs = append(s.Addrs, a)
+		for _, a := range list {
+			if ip := a.Prefix.Addr(); !ip.IsLinkLocalUnicast() {
+				s.Taken = append(s.Taken, netip.PrefixFrom(ip, ip.BitLen()))
+			}
 		}
 	}
 	return nil
+}
+
+func (l *Link) addrs(index int) (out []Addr, err error) {
+	msg := nl.NewIfAddrmsg(unix.AF_UNSPEC)
+	msg.Index = uint32(index)
+	msgs, err := l.rt.dump(unix.RTM_GETADDR, unix.RTM_NEWADDR, msg)
+	if err != nil {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	for _, m := range msgs {
+		a, ok, err := parseAddr(m, index)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out = append(out, a)
+		}
+	}
+	return out, nil
 }
 
 // parseAddr takes the addresses of the card index, for kernels that do not filter.
@@ -104,7 +126,7 @@ func (l *Link) dumpRoutes(family, index int) ([][]byte, error) {
 }
 
 // parseRoute takes what Want and Diff can use: unicast routes with a single next hop through the
-// card, in any table but local.
+// card, in any table but local, and of the table local what is ours.
 func parseRoute(m []byte, index int) (r Route, ok bool, err error) {
 	a, err := parseAttrs(m, unix.SizeofRtMsg)
 	if err != nil {
@@ -112,8 +134,9 @@ func parseRoute(m []byte, index int) (r Route, ok bool, err error) {
 	}
 	h := nl.DeserializeRtMsg(m)
 	table := a.u32or(unix.RTA_TABLE, uint32(h.Table))
-	if h.Type != unix.RTN_UNICAST || h.Flags&unix.RTM_F_CLONED != 0 || h.Tos != 0 ||
-		int(a.u32(unix.RTA_OIF)) != index || table == unix.RT_TABLE_LOCAL {
+	local := h.Type == unix.RTN_LOCAL && table == tableLocal && h.Protocol == Protocol
+	if h.Flags&unix.RTM_F_CLONED != 0 || h.Tos != 0 || int(a.u32(unix.RTA_OIF)) != index ||
+		!local && (h.Type != unix.RTN_UNICAST || table == tableLocal) {
 		return r, false, nil
 	}
 	zero := netip.IPv4Unspecified()
@@ -138,7 +161,16 @@ func parseRoute(m []byte, index int) (r Route, ok bool, err error) {
 		OnLink: h.Flags&unix.RTNH_F_ONLINK != 0,
 		Scope:  h.Scope,
 		Ours:   h.Protocol == Protocol,
+		Local:  local,
+		// Of a prefix that was advertised the kernel says protocol kernel, and when it expires.
+		Advertised: h.Protocol == unix.RTPROT_RA || h.Protocol == unix.RTPROT_KERNEL && expires(a),
 	}, true, nil
+}
+
+// expires: the route goes by itself (struct rta_cacheinfo, third word).
+func expires(a attrs) bool {
+	b := a[unix.RTA_CACHEINFO]
+	return len(b) >= 12 && binary.NativeEndian.Uint32(b[8:]) != 0
 }
 
 func (l *Link) readRules(s *Snapshot) error {
@@ -155,7 +187,9 @@ func (l *Link) readRules(s *Snapshot) error {
 		case ok && mine[n]:
 			s.Rules = append(s.Rules, r)
 		case ok && r.Guard:
-			s.OthersManaged = true // another card's guard asks for the group
+			s.OthersManaged = s.OthersManaged || n != 0 // another card's guard asks for the group; the primary's is there because of others
+		case ok:
+			s.Taken = append(s.Taken, r.From)
 		}
 	}
 	return nil

@@ -17,8 +17,9 @@ type Snapshot struct {
 	Kind          string // rtnetlink kind ("bridge", "vlan", …); empty for hardware
 	Master        int    // ifindex of the card that this one is enslaved to; 0: none
 	Loopback      bool
-	NoIPv6        bool // IPv6 is switched off on the card (disable_ipv6)
-	OthersManaged bool // another card of this host needs our interface group: it is in it, or has a guard rule
+	NoIPv6        bool           // IPv6 is switched off on the card (disable_ipv6)
+	OthersManaged bool           // another card of this host needs our interface group: it is in it, or has a guard rule
+	Taken         []netip.Prefix // what other cards of this host answer for: sources of their rules, addresses of Peers
 
 	promote bool // the card's promote_secondaries
 }
@@ -72,10 +73,10 @@ func (s Snapshot) Granted() metadata.Interface {
 	var g metadata.Interface
 	for _, r := range s.Rules {
 		n, ok := r.n()
-		if !ok || r.Guard || n >= degradedN {
+		if !ok || r.Guard || r.Table != Table(n) || n >= degradedN {
 			continue
 		}
-		g.MAC, g.NetworkCard, g.DeviceNumber = s.MAC, n/100, n%100
+		g.MAC, g.NetworkCard, g.DeviceNumber, g.Primary = s.MAC, n/100, n%100, n == 0
 		four := r.From.Addr().Is4()
 		switch {
 		case r.From.IsSingleIP() && four:

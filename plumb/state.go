@@ -22,6 +22,7 @@ const (
 	Group = 236
 
 	tableMain  = 254
+	tableLocal = 255
 	baseTable  = 10000 // table and guard preference: baseTable + N
 	baseSource = 20000 // source rule preference: baseSource + N
 	maxN       = 9999
@@ -74,7 +75,7 @@ type Addr struct {
 	Ours          bool         // carries our mark
 }
 
-// Route is a unicast route through the card.
+// Route is a unicast route through the card, or one that makes a block of addresses the host's own.
 type Route struct {
 	Table  uint32
 	Dst    netip.Prefix
@@ -85,6 +86,9 @@ type Route struct {
 	OnLink bool       // Via need not lie in a subnet of the card
 	Scope  uint8      // RT_SCOPE_*; always 0 in IPv6
 	Ours   bool
+	Local  bool // the host answers for all of Dst (type local, which ip-route(8) calls AnyIP)
+	// Advertised: the kernel made it of a router advertisement.
+	Advertised bool
 }
 
 // Rule is a policy rule of ours: a guard (lookup main without its default route and without the
@@ -107,14 +111,14 @@ type routeKey struct {
 
 func (r Route) isDefault() bool { return r.Dst.Bits() == 0 }
 
-// n is the number of the card that the rule belongs to, and whether it has the shape of ours.
+// n is the number of the card that the rule belongs to by its preference, if it is one of ours. What
+// another version wrote there has our mark too, whatever its form.
 func (r Rule) n() (int, bool) {
-	base := uint32(baseSource)
-	if r.Guard {
-		base = baseTable
+	n := int(r.Pref) - baseTable
+	if n > maxN {
+		n = int(r.Pref) - baseSource
 	}
-	n := int(r.Pref) - int(base)
-	return n, n >= 0 && n <= maxN && (r.Guard || r.Table == Table(n))
+	return n, n >= 0 && n <= maxN
 }
 
 // Numbers are the card numbers that the state's rules belong to.
@@ -141,12 +145,19 @@ func (a Addr) text(dev string) string {
 func (r Route) text(dev string) string {
 	var b strings.Builder
 	b.WriteString("route ")
+	if r.Local {
+		b.WriteString("local ")
+	}
 	b.WriteString(dstText(r.Dst))
 	if r.Via.IsValid() {
 		b.WriteString(" via " + r.Via.String())
 	}
 	b.WriteString(" dev " + dev)
-	if r.Table != tableMain {
+	switch r.Table {
+	case tableMain:
+	case tableLocal:
+		b.WriteString(" table local")
+	default:
 		b.WriteString(" table " + u(r.Table))
 	}
 	if r.Scope == scopeLink {

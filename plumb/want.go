@@ -22,6 +22,8 @@ type Input struct {
 	MainTable bool
 	// Gateway6 is where IPv6 leaves when no router advertisement named a router (EC2: fe80:ec2::1).
 	Gateway6 netip.Addr
+	// Prefixes says what becomes of the blocks that are delegated to the card.
+	Prefixes Delegation
 }
 
 // ErrNoAddress says that nothing can be set up yet: neither the metadata nor a lease has named an
@@ -37,7 +39,7 @@ func Want(in Input) (State, error) {
 	w := want{in: in, out: State{Name: in.Have.Name, Index: in.Have.Index, AltNames: in.Have.AltNames}}
 	w.link()
 	if in.Card.Primary {
-		w.secondaries()
+		w.primary()
 		return w.out, errors.Join(w.errs...)
 	}
 	w.family(false, w.addrs4(), w.subnets4(), w.delegated(false, in.Card.Prefixes4), w.gateway4)
@@ -94,24 +96,12 @@ func (w *want) mtu(leased int) int {
 	return leased
 }
 
-// secondaries is all that a primary card gets: whoever set up the host's first address keeps it.
-func (w *want) secondaries() {
-	for six, list := range []metadata.Answer[[]netip.Addr]{w.in.Card.Addrs4, w.in.Card.Addrs6} {
-		if list.Status == metadata.Unavailable {
-			w.keepAddrs(six == 1)
-		}
-		for i, a := range list.Value {
-			if i > 0 || !a.Is4() {
-				w.addr(netip.PrefixFrom(a, a.BitLen()))
-			}
-		}
-	}
-}
-
 // addrs4 is the lease's address while the metadata has never answered.
 func (w *want) addrs4() metadata.Answer[[]netip.Addr] {
 	if w.in.Card.MAC == (metadata.MAC{}) && w.in.Lease != nil {
-		return metadata.Is([]netip.Addr{w.in.Lease.Addr.Addr()})
+		if a := w.in.Lease.Addr.Addr(); !a.IsLinkLocalUnicast() { // that is all that an IPv6-only subnet leases
+			return metadata.Is([]netip.Addr{a})
+		}
 	}
 	return w.in.Card.Addrs4
 }
@@ -121,20 +111,6 @@ func (w *want) subnets4() metadata.Answer[[]netip.Prefix] {
 		return metadata.Is([]netip.Prefix{w.in.Lease.Addr.Masked()})
 	}
 	return w.in.Card.Subnets4
-}
-
-// delegated are the prefixes of one family; the kernel's rules tell them while the cloud does not.
-func (w *want) delegated(six bool, p metadata.Answer[[]netip.Prefix]) []netip.Prefix {
-	if p.Status != metadata.Unavailable {
-		return p.Value
-	}
-	var out []netip.Prefix
-	for _, r := range w.in.Have.Rules {
-		if !r.Guard && !r.From.IsSingleIP() && r.From.Addr().Is6() == six && r.Table == Table(w.n()) {
-			out = append(out, r.From)
-		}
-	}
-	return out
 }
 
 // family writes everything of one address family. The first of addrs is the primary address.
@@ -147,23 +123,35 @@ func (w *want) family(six bool, addrs metadata.Answer[[]netip.Addr], subnets met
 		w.unknown(six)
 		return
 	}
-	if len(addrs.Value) == 0 {
+	anchor, ok := anchor(addrs.Value, delegated)
+	if !ok {
 		return
 	}
-	primary := addrs.Value[0]
-	subnet, ok := containing(subnets.Value, primary)
+	subnet, ok := containing(subnets.Value, anchor)
 	switch {
 	case !ok && subnets.Status == metadata.Unavailable:
 		w.keep(six)
-		w.refuse("the subnet of %s could not be asked, its set-up stays as it is", primary)
+		w.refuse("the subnet of %s could not be asked, its set-up stays as it is", anchor)
 	case !ok:
-		w.refuse("%s lies in no subnet of the card, left out", primary)
-	case !w.in.OwnAddress && !six && !w.in.Have.hasAddr(primary):
+		w.refuse("%s lies in no subnet of the card, left out", anchor)
+	case !w.in.OwnAddress && !six && len(addrs.Value) > 0 && !w.in.Have.hasAddr(anchor):
 		w.keep(six)
-		w.refuse("%w: waiting for %s", ErrNoAddress, primary)
+		w.refuse("%w: waiting for %s", ErrNoAddress, anchor)
 	default:
 		w.set(addrs.Value, subnet, subnets.Value, delegated, gateway(subnet))
 	}
+}
+
+// anchor is the address that tells the subnet: the primary, or one of a block where a card has only
+// blocks, as a card for containers may.
+func anchor(addrs []netip.Addr, delegated []netip.Prefix) (netip.Addr, bool) {
+	switch {
+	case len(addrs) > 0:
+		return addrs[0], true
+	case len(delegated) > 0:
+		return delegated[0].Addr(), true
+	}
+	return netip.Addr{}, false
 }
 
 // unknown is a family whose addresses could not be asked. A card without any IPv4 that is known has
@@ -178,6 +166,10 @@ func (w *want) unknown(six bool) {
 // keep leaves one family as the kernel has it.
 func (w *want) keep(six bool) {
 	w.keepAddrs(six)
+	w.keepRouting(six)
+}
+
+func (w *want) keepRouting(six bool) {
 	for _, r := range w.in.Have.Routes {
 		if r.Ours && r.Dst.Addr().Is6() == six {
 			w.out.Routes = append(w.out.Routes, r)
@@ -199,7 +191,10 @@ func (w *want) keepAddrs(six bool) {
 }
 
 func (w *want) set(addrs []netip.Addr, subnet netip.Prefix, subnets, delegated []netip.Prefix, gw netip.Addr) {
-	primary := addrs[0]
+	var primary netip.Addr
+	if len(addrs) > 0 {
+		primary = addrs[0]
+	}
 	for i, a := range addrs {
 		p := netip.PrefixFrom(a, a.BitLen())
 		if i == 0 && a.Is4() {
@@ -209,6 +204,7 @@ func (w *want) set(addrs []netip.Addr, subnet netip.Prefix, subnets, delegated [
 	}
 	w.routes(primary, subnet, gw)
 	w.rules(addrs, subnets, delegated)
+	w.local(delegated)
 }
 
 func (w *want) addr(p netip.Prefix) {

@@ -3,18 +3,26 @@ package plumb
 import (
 	"net/netip"
 	"slices"
+
+	"ec2net/metadata"
 )
 
+// routes writes the card's subnet and default route. Without a primary address they are in the
+// card's own table only: main is for what the host itself sends.
 func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
-	t := Table(w.n())
+	t, six := Table(w.n()), subnet.Addr().Is6()
 	link := Route{Table: t, Dst: subnet, Src: primary, Scope: scopeLink, Ours: true}
-	def := Route{Table: t, Dst: netip.PrefixFrom(unspecified(primary), 0), Via: gw, Src: primary, Ours: true}
+	def := Route{Table: t, Dst: netip.PrefixFrom(unspecified(subnet.Addr()), 0), Via: gw, Src: primary, Ours: true}
 	def.OnLink = !subnet.Contains(gw)
-	if primary.Is6() {
+	if six {
 		link.Scope, link.Metric, def.Metric, def.OnLink = 0, metric6, metric6, false
 	}
 	for _, r := range w.in.Have.Routes {
-		if c, ok := copied(r, t, subnet, primary.Is6()); ok {
+		c, ok := copied(r, t, subnet, six)
+		switch {
+		case ok && w.astray(r):
+			w.refuse("a router advertisement on %s says that %s is on its link, which is no subnet of the card: not followed", w.out.Name, r.Dst)
+		case ok:
 			w.route(c)
 		}
 	}
@@ -25,7 +33,7 @@ func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
 	}
 	for _, r := range ours {
 		w.route(r)
-		if w.in.MainTable {
+		if w.in.MainTable && primary.IsValid() && !w.in.Card.Primary {
 			r.Table, r.Metric = tableMain, t
 			w.route(r)
 		}
@@ -58,8 +66,19 @@ func copied(r Route, t uint32, subnet netip.Prefix, six bool) (Route, bool) {
 	if r.Dst == subnet && !r.Via.IsValid() {
 		return r, false
 	}
-	r.Table, r.Ours = t, true
+	r.Table, r.Ours, r.Advertised = t, true, false
 	return r, true
+}
+
+// astray: a router advertisement put a block on the card's link that the cloud does not have there,
+// as one does that belongs on another card's link. The card's own table does without it.
+func (w *want) astray(r Route) bool {
+	if !r.Advertised || r.Via.IsValid() || w.in.Card.Subnets6.Status != metadata.Present {
+		return false
+	}
+	return !slices.ContainsFunc(w.in.Card.Subnets6.Value, func(p netip.Prefix) bool {
+		return p.Bits() <= r.Dst.Bits() && p.Contains(r.Dst.Addr())
+	})
 }
 
 func (w *want) rules(addrs []netip.Addr, subnets, delegated []netip.Prefix) {
@@ -104,12 +123,33 @@ func (w *want) gateway4(subnet netip.Prefix) netip.Addr {
 
 // gateway6 is the router that the kernel learned from a router advertisement.
 func (w *want) gateway6(netip.Prefix) netip.Addr {
-	for _, r := range w.in.Have.Routes {
-		if !r.Ours && r.Table == tableMain && r.isDefault() && r.Dst.Addr().Is6() && r.Via.IsValid() {
-			return r.Via
-		}
+	if r := w.router(true); r.IsValid() {
+		return r
 	}
 	return w.in.Gateway6
+}
+
+// router is where main leaves through the card by somebody else's default route. Of several, the one
+// that main prefers; of equals, the one that is in use, so that two routers which advertise in turn
+// change nothing.
+func (w *want) router(six bool) netip.Addr {
+	var best Route
+	for _, r := range w.in.Have.Routes {
+		if r.Ours || r.Table != tableMain || !r.isDefault() || r.Dst.Addr().Is6() != six || !r.Via.IsValid() {
+			continue
+		}
+		if !best.Via.IsValid() || r.Metric < best.Metric || r.Metric == best.Metric && w.uses(r.Via) {
+			best = r
+		}
+	}
+	return best.Via
+}
+
+// uses: the card's table leaves by this router now.
+func (w *want) uses(via netip.Addr) bool {
+	return slices.ContainsFunc(w.in.Have.Routes, func(r Route) bool {
+		return r.Ours && r.Table == Table(w.n()) && r.isDefault() && r.Via == via
+	})
 }
 
 func containing(list []netip.Prefix, a netip.Addr) (netip.Prefix, bool) {

@@ -1,0 +1,75 @@
+package plumb
+
+import (
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"ec2net/metadata"
+)
+
+// Delegation says what becomes of the blocks of addresses that are delegated to a card.
+type Delegation uint8
+
+// The choices.
+const (
+	DelegateRules Delegation = iota // what has its source in the block leaves by the card
+	DelegateLocal                   // and the host itself answers for every address of the block
+	DelegateOff                     // nothing: somebody else takes care of them
+)
+
+// delegated are the prefixes of one family; the kernel tells them while the cloud does not.
+func (w *want) delegated(six bool, p metadata.Answer[[]netip.Prefix]) []netip.Prefix {
+	if w.in.Prefixes == DelegateOff {
+		return nil
+	}
+	if p.Status != metadata.Unavailable {
+		return w.free(p.Value)
+	}
+	return w.stillDelegated(six)
+}
+
+// stillDelegated are the blocks that the card's rules and local routes are for.
+func (w *want) stillDelegated(six bool) (out []netip.Prefix) {
+	for _, r := range w.in.Have.Rules {
+		if !r.Guard && !r.From.IsSingleIP() && r.From.Addr().Is6() == six && r.Table == Table(w.n()) {
+			out = append(out, r.From)
+		}
+	}
+	for _, r := range w.in.Have.Routes {
+		if r.Local && r.Ours && r.Dst.Addr().Is6() == six && !slices.Contains(out, r.Dst) {
+			out = append(out, r.Dst)
+		}
+	}
+	return out
+}
+
+// free leaves out blocks in which another card has its addresses: a rule for the block would send
+// that card's answers out of this one.
+func (w *want) free(list []netip.Prefix) (out []netip.Prefix) {
+	for _, p := range list {
+		if i := slices.IndexFunc(w.in.Have.Taken, p.Overlaps); i >= 0 {
+			w.refuse("the delegated prefix %s overlaps %s of another card, left out", p, fromText(w.in.Have.Taken[i]))
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// local has the host answer for whole blocks. The routes lead through the card, not lo: so they go
+// with it, and are found by it. The metric keeps them apart from a route that somebody else has for
+// the same block.
+func (w *want) local(delegated []netip.Prefix) {
+	if w.in.Prefixes != DelegateLocal {
+		return
+	}
+	for _, p := range delegated {
+		r := Route{Table: tableLocal, Dst: p, Metric: Table(w.n()), Ours: true, Local: true}
+		if p.Addr().Is4() {
+			r.Scope = unix.RT_SCOPE_HOST
+		}
+		w.out.Routes = append(w.out.Routes, r)
+	}
+}

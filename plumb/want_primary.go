@@ -1,0 +1,58 @@
+package plumb
+
+import (
+	"net/netip"
+
+	"ec2net/metadata"
+)
+
+// primary is the state of the card that the host was started with. Whoever set up its first address
+// keeps it, and main's routes: ec2net adds the secondary addresses, and, only beside other cloud
+// cards, what keeps its answers on it.
+func (w *want) primary() {
+	four, six := w.delegated(false, w.in.Card.Prefixes4), w.delegated(true, w.in.Card.Prefixes6)
+	w.secondaries()
+	w.local(four)
+	w.local(six)
+	if w.in.Have.OthersManaged {
+		w.beside(false, w.in.Card.Addrs4, w.in.Card.Subnets4, four)
+		w.beside(true, w.in.Card.Addrs6, w.in.Card.Subnets6, six)
+	}
+}
+
+func (w *want) secondaries() {
+	for six, list := range []metadata.Answer[[]netip.Addr]{w.in.Card.Addrs4, w.in.Card.Addrs6} {
+		if list.Status == metadata.Unavailable {
+			w.keepAddrs(six == 1)
+		}
+		for i, a := range list.Value {
+			if i > 0 || !a.Is4() {
+				w.addr(netip.PrefixFrom(a, a.BitLen()))
+			}
+		}
+	}
+}
+
+// beside gives the primary card a table and rules of its own, as the others have. Main leads to the
+// subnet of another card by that card, which is right for its own address and wrong for the primary's:
+// the cloud drops such an answer (source check), and strict rp_filter the question before it.
+func (w *want) beside(six bool, addrs metadata.Answer[[]netip.Addr], subnets metadata.Answer[[]netip.Prefix], delegated []netip.Prefix) {
+	if six && w.in.Have.NoIPv6 || addrs.Status == metadata.Absent || len(addrs.Value) == 0 && addrs.Status == metadata.Present {
+		return
+	}
+	if addrs.Status == metadata.Unavailable || subnets.Status == metadata.Unavailable {
+		w.keepRouting(six)
+		return
+	}
+	primary := addrs.Value[0]
+	subnet, ok := containing(subnets.Value, primary)
+	gw := w.router(six)
+	if six && !gw.IsValid() {
+		gw = w.in.Gateway6
+	}
+	if !ok || !gw.IsValid() || !six && !w.in.Have.hasAddr(primary) {
+		return // the host does without: nothing is known to be better than main
+	}
+	w.routes(primary, subnet, gw)
+	w.rules(addrs.Value, subnets.Value, delegated)
+}
