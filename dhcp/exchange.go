@@ -20,6 +20,7 @@ type exchange struct {
 	id    identity
 	raw   *socket
 	udp   *net.UDPConn // on the leased address; nil when the card does not have it
+	sink  *net.UDPConn // nobody reads it; nil when the port is not to be had
 	begun time.Time    // for secs
 
 	// When the first copy of the last question went out: what a lease counts from, since nobody
@@ -36,14 +37,22 @@ func (c *Client) exchange() (*exchange, error) {
 	if err != nil {
 		return nil, err
 	}
-	x.raw, err = c.listen("DHCP", unix.ETH_P_IP, filter)
-	return x, err
+	if x.raw, err = c.listen("DHCP", unix.ETH_P_IP, filter); err != nil {
+		return x, err
+	}
+	// The address may be on the card before the answer is, since the metadata knows it too. With nobody
+	// on the port the kernel would then tell the server that it is unreachable, and as long as the
+	// card's rules are not complete, by another card.
+	x.sink, _ = c.leasedSocket(context.Background(), netip.IPv4Unspecified())
+	return x, nil
 }
 
 func (x *exchange) close() {
 	x.raw.close()
-	if x.udp != nil {
-		x.udp.Close()
+	for _, u := range []*net.UDPConn{x.udp, x.sink} {
+		if u != nil {
+			u.Close()
+		}
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -46,26 +45,35 @@ type agent struct {
 	stays    bool // run: keep the card until it is gone
 
 	begun    time.Time
+	waits    time.Time // since when the card is not converged
 	snap     plumb.Snapshot
 	record   record
 	settled  metadata.Interface // what the last two readings together grant
 	last     metadata.Interface // the last reading
 	answered bool               // the metadata has answered in this process
 	readErr  error              // of the last reading
-	attempt  int                // failed readings in a row
+	attempt  int                // readings in a row that failed or left keys open
+	unsure   int                // readings in a row that dropped something
+	lacking  time.Time          // since when readings fail or leave keys open; zero: they do not
+	outage   error              // the kind of failure that was said last; nil: none
 
-	lease    *dhcp.Lease
-	leasing  string // who has the lease: "native", "off", "dhclient (…)"
-	leaseErr error
-	leaseAt  time.Time // since when the native client tries
-	leases   leases
+	lease     *dhcp.Lease // the last one, also when it has ended: its router stays what it was
+	held      bool        // the lease is valid
+	disowned  bool        // another host has the leased address, and the metadata does not know better
+	leasing   string      // who has the lease: "native", "off", "dhclient (…)"
+	leaseAt   time.Time   // since when the native client tries
+	leaseSaid map[error]bool
+	leases    leases
 
 	converged bool
+	setUp     bool  // it has been converged in this process
+	refused   error // what Want had to leave out
 	degraded  bool
-	unsaved   bool              // there is news for the record
-	partial   bool              // the last reading left keys open
-	said      map[string]string // what was last complained about, by source
+	unsaved   bool // there is news for the record
+	partial   bool // the last reading left keys open
+	said      said
 	repairs   repairs
+	mending   bool // in a fight with another program: that is said once, not each repair
 	progress  func(string)
 }
 
@@ -83,47 +91,14 @@ func (p *program) newAgent(name string) (*agent, error) {
 	}
 	a := &agent{
 		link: link, snap: snap, config: conf, facts: facts(snap), store: p.store,
-		log:      p.log.WithField("card", snap.Name),
-		begun:    time.Now(),
+		log:   p.log.WithField("card", snap.Name),
+		begun: time.Now(), waits: time.Now(),
 		leases:   leases{events: make(chan dhcp.Event, 8), carrier: make(chan bool, 1)},
-		progress: func(string) {}, said: map[string]string{},
+		progress: func(string) {}, said: newSaid(), leaseSaid: map[error]bool{},
 	}
 	a.card = conf.For(a.facts)
 	a.remember()
 	return a, nil
-}
-
-// remember takes over what an earlier process left: on disk what the kernel can not say, and from
-// the kernel the last known good of the metadata.
-func (a *agent) remember() {
-	a.record = record{
-		Name: a.snap.Name, Index: a.snap.Index, MAC: a.snap.MAC,
-		Before: &plumb.Before{Link: a.snap.Link, AltNames: a.snap.AltNames},
-	}
-	for _, old := range a.store.all() {
-		same := old.MAC == a.snap.MAC
-		if old.Name != a.snap.Name && !same {
-			continue
-		}
-		// Of this card, or of one that had its name before: its rules may be left.
-		a.link.Numbers = append(a.link.Numbers, old.Numbers...)
-		if same {
-			a.record.Numbers, a.record.Lease = old.Numbers, old.Lease
-		}
-		if same && old.Index == a.snap.Index {
-			a.record.Before, a.record.Card, a.record.ReadAt = old.Before, old.Card, old.ReadAt
-		}
-		if old.Name != a.snap.Name {
-			a.formerly = append(a.formerly, old.Name)
-		}
-	}
-	if fresh, err := a.link.Read(); err == nil {
-		a.snap = fresh
-		a.settled = fresh.Granted()
-		if a.last = a.settled; a.last.MAC == (metadata.MAC{}) {
-			a.last = fresh.Held()
-		}
-	}
 }
 
 // connect prepares the metadata client.
@@ -141,6 +116,9 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	if a.config.NeedsMetadata(a.facts) {
 		return s.State, nil // whether the card is ours at all hangs on what the metadata will say
 	}
+	if a.disowned && !a.known() {
+		return disown(s), nil
+	}
 	if a.card.Manage == config.LinkUp || !a.known() {
 		return plumb.Keep(s), nil
 	}
@@ -149,13 +127,19 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 		card = metadata.Interface{}
 	}
 	w, err := plumb.Want(plumb.Input{
-		Card: card, Lease: a.lease, Have: s,
-		OwnAddress: a.ownsAddress(), MainTable: a.card.MainTable, Gateway6: gatewayEC2,
+		Card: card, Lease: a.trusted(), Have: s,
+		OwnAddress: a.ownsAddress(), MainTable: a.card.MainTable, Gateway6: gatewayEC2, Prefixes: delegation(a.card),
 	})
-	if werr := a.writeAhead(w); werr != nil {
-		return plumb.Keep(s), werr
-	}
+	a.refused = err
+	a.writeAhead(w)
 	return w, err
+}
+
+// disown takes an address off that another host turned out to have.
+func disown(s plumb.Snapshot) plumb.State {
+	w := plumb.Without(s, nil)
+	w.Link.Up = true
+	return w
 }
 
 // seen takes note of what the kernel says, and passes the carrier on to the DHCP client.
@@ -171,42 +155,6 @@ func (a *agent) seen(s plumb.Snapshot) {
 // known: there is something to set up.
 func (a *agent) known() bool { return a.degraded || a.settled.MAC != (metadata.MAC{}) }
 
-// writeAhead puts on disk which rules are about to be this card's, before the kernel gets them: a
-// rule outlives the card, and only the record says whose it was.
-func (a *agent) writeAhead(w plumb.State) error {
-	added := false
-	for _, n := range w.Numbers() {
-		if !has(a.record.Numbers, n) {
-			a.record.Numbers, added = append(a.record.Numbers, n), true
-		}
-	}
-	if !added {
-		return nil
-	}
-	return a.save()
-}
-
-func has(list []int, n int) bool {
-	for _, x := range list {
-		if x == n {
-			return true
-		}
-	}
-	return false
-}
-
-func (a *agent) save() error {
-	a.record.Card, a.record.Lease, a.record.DHCP, a.record.Peers = a.settled, a.lease, a.leasing, a.link.Peers
-	a.record.State, a.record.Ready, a.record.Set = a.state(), a.converged, a.set()
-	for _, name := range a.formerly {
-		if err := a.store.remove(name); err != nil {
-			return err
-		}
-	}
-	a.formerly = nil
-	return a.store.save(a.record)
-}
-
 // converge reconciles the kernel and says what changed. Only a card that is gone, or the end of
 // ctx, is an error.
 func (a *agent) converge(ctx context.Context) error {
@@ -220,85 +168,53 @@ func (a *agent) converge(ctx context.Context) error {
 	}
 	a.announce(done)
 	was := a.converged
-	a.converged = a.known() && !errors.Is(err, plumb.ErrNoAddress) && !errors.Is(err, plumb.ErrNotConverged)
+	a.converged = a.outcome(err)
+	if was && !a.converged {
+		a.waits = time.Now()
+	}
+	a.setUp = a.setUp || a.converged
 	a.complain(fromKernel, err)
+	a.complain(fromDHCP, a.disagreement())
 	if a.unsaved || len(done) > 0 || was != a.converged {
-		return a.saved()
+		a.saved()
 	}
 	return nil
 }
 
-// saved writes the record; a full disk is no reason to give the card up.
-func (a *agent) saved() error {
-	a.unsaved = false
-	if err := a.save(); err != nil {
-		a.complain(fromDisk, err)
+// outcome says whether the card is converged after Reconcile returned err. What Want refused is no
+// hindrance: the rest holds. When the kernel could not be asked, nothing new is known.
+func (a *agent) outcome(err error) bool {
+	switch {
+	case errors.Is(err, plumb.ErrNotConverged), errors.Is(err, plumb.ErrNoAddress):
+		return false
+	case err == nil, err == a.refused: //nolint:errorlint // the very same
+		return a.known()
 	}
-	return nil
+	return a.converged
 }
 
-// lone: there is a lease, and the metadata has never said anything of the card.
+// lone: there is a lease, and the metadata has never said anything of the card. A lease that ends
+// meanwhile takes nothing away: the cloud leases a card its own address, and no other.
 func (a *agent) lone() bool {
-	return a.lease != nil && a.settled.MAC == (metadata.MAC{}) && a.card.Manage == config.Full
+	return a.lease != nil && !a.lease.Addr.Addr().IsLinkLocalUnicast() && (a.held || a.degraded) && a.settled.MAC == (metadata.MAC{}) && a.card.Manage == config.Full
 }
 
-// degrade decides whether the card has to run on its lease alone.
-func (a *agent) degrade() {
+// deserted: the card has to run on its lease alone.
+func (a *agent) deserted() bool {
 	off := errors.Is(a.readErr, metadata.ErrDisabled)
-	degraded := a.lone() && (off || time.Since(a.begun) >= silence)
-	if degraded && !a.degraded {
-		a.log.Warnf("degraded: running on the lease of %s alone, because the metadata says nothing: %v", a.lease.Addr, a.readErr)
-	}
-	if !degraded && a.degraded {
-		a.log.Info("the metadata answers again: no longer degraded")
-	}
-	a.degraded = degraded
+	return a.lone() && (off || a.degraded || time.Since(a.begun) >= silence)
 }
 
-const announced = 12 // operations on one log line
-
-// announce is one log line for one change.
-func (a *agent) announce(done plumb.Plan) {
-	if len(done) == 0 {
+// degrade says when the card begins or ends to run on its lease alone.
+func (a *agent) degrade() {
+	degraded := a.deserted()
+	switch {
+	case degraded == a.degraded:
 		return
+	case degraded:
+		a.log.Warnf("degraded: running on the lease of %s alone, because the metadata says nothing of the card: %s", a.lease.Addr, oneLine(a.lastErr()))
+	case a.settled.MAC != (metadata.MAC{}):
+		a.log.Info("the metadata knows the card now: no longer degraded")
 	}
-	if !a.stays {
-		for _, o := range done {
-			a.log.Info(o)
-		}
-		return
-	}
-	text := ""
-	for i, o := range done[:min(len(done), announced)] {
-		if i > 0 {
-			text += "; "
-		}
-		text += o.String()
-	}
-	if more := len(done) - announced; more > 0 {
-		text += fmt.Sprintf("; and %d more", more)
-	}
-	a.log.Info(text)
+	a.degraded, a.unsaved = degraded, true
 }
-
-// complain logs what is wrong with a source, when that is new.
-func (a *agent) complain(source string, err error) {
-	text := ""
-	if err != nil && !errors.Is(err, plumb.ErrNoAddress) {
-		text = err.Error()
-	}
-	if text != "" && text != a.said[source] {
-		a.log.Warnf("%s: %s", source, text)
-	}
-	a.said[source] = text
-}
-
-// troubled: something of the card could not be set up.
-func (a *agent) troubled() bool { return a.said[fromKernel] != "" || a.said[fromCloud] != "" }
-
-// The sources of complaints.
-const (
-	fromKernel = "set-up"
-	fromCloud  = "metadata"
-	fromDisk   = "state file"
-)

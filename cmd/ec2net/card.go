@@ -29,7 +29,7 @@ func (p *program) open(name string) (*plumb.Link, plumb.Snapshot, error) {
 		link.Close()
 	}
 	if errors.Is(err, plumb.ErrGone) {
-		return nil, s, fail(exitUsage, "there is no network card %s here; this host has %s", name, strings.Join(cardNames(), ", "))
+		return nil, s, fail(exitUsage, "%w %s here; this host has %s", plumb.ErrGone, name, strings.Join(cardNames(), ", "))
 	}
 	return link, s, err
 }

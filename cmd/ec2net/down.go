@@ -70,7 +70,7 @@ func (p *program) down(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return p.store.remove(name)
+	return errors.Join(p.store.remove(name), p.store.unlock(name))
 }
 
 func (p *program) exists(l *plumb.Link) bool {

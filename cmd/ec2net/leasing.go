@@ -1,14 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"ec2net/config"
 	"ec2net/dhcp"
+	"ec2net/metadata"
 )
 
 const (
@@ -17,15 +21,30 @@ const (
 	// ownerPatience is how long the program that owns the card may take for its address, before
 	// ec2net adds the one that the metadata names.
 	ownerPatience = 30 * time.Second
-	native        = "native"
+	// restartDHCP is the pause before a client that could not work is started again.
+	restartDHCP = 30 * time.Second
+	native      = "native"
 )
 
 // chooseDHCP decides who takes the lease, and starts our own client where nobody else does. It is
 // asked again while a manager has not made up its mind.
 func (a *agent) chooseDHCP(ctx context.Context) {
-	if a.leasing == native && !a.leases.started && a.snap.Carrier {
+	if a.noIPv4() {
+		return
+	}
+	a.decideDHCP()
+	if a.leasing == native && !a.leases.started && a.snap.Carrier && !a.spared() {
 		a.startDHCP(ctx)
 	}
+}
+
+// spared: a process that does not stay has nothing to ask of a server while an earlier lease is young,
+// and the sockets for it would cost more time than all the rest.
+func (a *agent) spared() bool {
+	return !a.stays && a.held && time.Since(a.lease.Start) < a.lease.Renew
+}
+
+func (a *agent) decideDHCP() {
 	if a.leasing != "" || a.card.Manage != config.Full || a.settled.Primary || a.config.NeedsMetadata(a.facts) {
 		return
 	}
@@ -36,6 +55,9 @@ func (a *agent) chooseDHCP(ctx context.Context) {
 		a.leasing = native
 	default:
 		a.autoDHCP()
+	}
+	if a.leasing != "" && a.leasing != native {
+		a.lease, a.held = nil, false // of an earlier process
 	}
 	a.leaseAt = time.Now()
 }
@@ -78,41 +100,126 @@ func (a *agent) ownsAddress() bool {
 // startDHCP begins once the link has a signal: what is sent earlier is lost, and the next try is
 // seconds away.
 func (a *agent) startDHCP(ctx context.Context) {
+	ctx, a.leases.quit = context.WithCancel(ctx)
 	a.leases.started = true
-	client := dhcp.Client{Name: a.snap.Name, Index: a.snap.Index, MAC: a.snap.MAC[:], Own: ownMACs}
-	prior := a.record.Lease
-	go func() {
-		report := func(e dhcp.Event) {
-			select {
-			case a.leases.events <- e:
-			case <-ctx.Done():
-			}
+	mac := a.snap.MAC // a copy: the snapshot changes while the client runs
+	client := dhcp.Client{Name: a.snap.Name, Index: a.snap.Index, MAC: mac[:], Own: ownMACs}
+	go a.leases.run(ctx, &client, a.lease)
+}
+
+// run keeps the client running: one that fails for want of a file or of memory is started again.
+func (l *leases) run(ctx context.Context, client *dhcp.Client, prior *dhcp.Lease) {
+	report := func(e dhcp.Event) {
+		prior = e.Lease
+		select {
+		case l.events <- e:
+		case <-ctx.Done():
 		}
-		if err := client.Run(ctx, prior, a.leases.carrier, report); err != nil {
-			report(dhcp.Event{Err: fmt.Errorf("DHCP has stopped: %w", err), At: time.Now()})
+	}
+	for {
+		err := client.Run(ctx, prior, l.carrier, report)
+		if err == nil || errors.Is(err, dhcp.ErrNoCard) {
+			return // the end, or the card's, of which the kernel tells
 		}
-	}()
+		report(dhcp.Event{Lease: prior, Err: fmt.Errorf("DHCP has stopped, and begins again in %s: %w", restartDHCP, err), At: time.Now()})
+		select {
+		case <-time.After(restartDHCP):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // onLease works an event of our client in.
 func (a *agent) onLease(e dhcp.Event) {
-	if e.Err != nil && (a.leaseErr == nil || a.leaseErr.Error() != e.Err.Error()) && a.stays {
-		a.log.Warnf("DHCP: %v", e.Err)
+	if e.Err != nil && a.noIPv4() {
+		a.leases.stop()
+		return
 	}
-	a.leaseErr = e.Err
-	if e.Lease != nil && a.lease == nil {
+	if e.Lease != nil || !a.held {
+		a.complainDHCP(e)
+	}
+	switch {
+	case e.Lease == nil:
+		a.lost(e.Err)
+	case a.lease == nil || !a.held || a.lease.Addr != e.Lease.Addr:
 		a.log.Infof("lease of %s from %s", e.Lease.Addr, e.Lease.Server)
+		fallthrough
+	default:
+		a.unsaved = a.unsaved || a.lease == nil || !a.lease.Start.Equal(e.Lease.Start)
+		a.lease, a.held, a.disowned = e.Lease, true, false
 	}
-	if e.Lease == nil && a.lease != nil && a.stays {
-		a.log.Warnf("the lease of %s is lost; what the metadata grants stays", a.lease.Addr)
+}
+
+// lost: the lease is not valid any more. The cloud's word on the address, or the lack of one, is not
+// touched by it; only another host that has the address is.
+func (a *agent) lost(why error) {
+	if a.held {
+		a.unsaved = true
+		why = cmp.Or(why, dhcp.ErrExpired)
+		a.leaseSaid[trouble(why)] = true
+		if a.stays {
+			a.log.Warnf("the lease of %s is lost: %s; what is set up stays", a.lease.Addr, oneLine(why))
+		}
 	}
-	a.lease = e.Lease
+	a.held = false
+	if errors.Is(why, dhcp.ErrConflict) && a.settled.MAC == (metadata.MAC{}) {
+		a.lease, a.disowned = nil, true
+	}
+}
+
+// complainDHCP logs each kind of trouble once, until the lease is bound again.
+func (a *agent) complainDHCP(e dhcp.Event) {
+	if e.Err == nil {
+		if e.State == dhcp.Bound {
+			clear(a.leaseSaid)
+		}
+		return
+	}
+	if k := trouble(e.Err); a.stays && !a.leaseSaid[k] {
+		a.leaseSaid[k] = true
+		a.log.Warnf("DHCP: %s", oneLine(e.Err))
+	}
+}
+
+// trouble is the sentinel behind an error of the DHCP client.
+func trouble(err error) error {
+	for _, k := range []error{dhcp.ErrConflict, dhcp.ErrNak, dhcp.ErrExpired, dhcp.ErrLinkDown, dhcp.ErrSilent} {
+		if errors.Is(err, k) {
+			return k
+		}
+	}
+	return errOther
+}
+
+// errOther stands for the troubles of DHCP that have no name.
+var errOther = errors.New("DHCP failed")
+
+// trusted is the lease, unless the metadata says that its address is not the card's: then the server
+// is somebody else's, and nothing of what it says is used.
+func (a *agent) trusted() *dhcp.Lease {
+	if a.disagreement() != nil {
+		return nil
+	}
+	return a.lease
+}
+
+// disagreement: metadata and lease name different addresses. The metadata wins.
+func (a *agent) disagreement() error {
+	if a.lease == nil || a.settled.MAC == (metadata.MAC{}) || a.settled.Addrs4.Status == metadata.Unavailable {
+		return nil
+	}
+	// An IPv6-only subnet of EC2 leases a link-local address, of which the metadata says nothing.
+	if addr := a.lease.Addr.Addr(); !addr.IsLinkLocalUnicast() && !slices.Contains(a.settled.Addrs4.Value, addr) {
+		return fmt.Errorf("%s leases %s, which the metadata does not list for this card: the metadata is believed", a.lease.Server, addr)
+	}
+	return nil
 }
 
 // leased: there is nothing (more) to wait for from DHCP.
 func (a *agent) leased() bool {
 	switch {
-	case a.settled.Primary, a.lease != nil:
+	case a.settled.Primary, a.held, a.noIPv4():
 		return true
 	case a.leasing == "":
 		return false
@@ -125,6 +232,7 @@ type leases struct {
 	events  chan dhcp.Event
 	carrier chan bool
 	started bool
+	quit    context.CancelFunc // of the client that was started
 }
 
 // signal tells the client of the link; only the newest state counts.

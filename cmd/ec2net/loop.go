@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ec2net/config"
+	"ec2net/metadata"
 	"ec2net/plumb"
 )
 
@@ -18,6 +19,8 @@ type events struct {
 	repair   *time.Timer
 	tick     *time.Ticker
 	reading  bool // a reading is under way
+	again    bool // and was asked for when it had begun already
+	armed    bool // the repair timer runs
 }
 
 // second is how often a waiting card reports and looks at its deadlines. A card that holds ticks
@@ -35,7 +38,13 @@ func (a *agent) loop(ctx context.Context, reload <-chan struct{}, done func() (b
 	}
 	ev := events{
 		readings: make(chan reading, 1), changes: changes, reload: reload,
-		reread: time.NewTimer(0), repair: time.NewTimer(0), tick: time.NewTicker(second),
+		reread: time.NewTimer(0), repair: time.NewTimer(0), tick: time.NewTicker(second), armed: true,
+	}
+	defer ev.tick.Stop()
+	if a.asks() { // before all else: everybody else is faster
+		ev.reread.Stop()
+		ev.reading = true
+		a.ask(ctx, ev.readings)
 	}
 	for {
 		a.chooseDHCP(ctx)
@@ -61,24 +70,39 @@ func (a *agent) next(ctx context.Context, ev *events) error {
 		}
 		return nil
 	case <-ev.reload:
+		ev.again = ev.reading
 		ev.reread.Reset(0)
 		return nil
 	case r := <-ev.readings:
-		ev.reading = false
-		ev.reread.Reset(a.take(r))
-		if a.idle() {
+		was := a.settled
+		wait := a.take(r)
+		if ev.again {
+			wait = 0
+		}
+		ev.reading, ev.again = false, false
+		ev.reread.Reset(wait)
+		switch {
+		case a.idle():
 			return nil
+		case a.setUp && metadata.Same(was, a.settled):
+			return a.mend(ctx, ev) // what there is to do now is a repair
 		}
 	case e := <-a.leases.events:
 		a.onLease(e)
 	case c, ok := <-ev.changes:
+		if ctx.Err() != nil {
+			return nil
+		}
 		return a.changed(c, ok, ev)
 	case <-ev.repair.C:
 		return a.mend(ctx, ev)
 	case <-ev.tick.C:
 		a.pace(ev)
-		if a.converged && !a.lone() {
-			return nil
+		if a.setUp && a.degraded == a.deserted() {
+			if a.converged {
+				return nil
+			}
+			return a.mend(ctx, ev)
 		}
 	}
 	return a.converge(ctx)
@@ -97,29 +121,36 @@ func (a *agent) pace(ev *events) {
 }
 
 // changed takes a hint from the kernel. The repair comes a moment later, when the burst that a
-// single command makes is over, or much later when somebody keeps undoing our work.
+// single command makes is over, and later yet when somebody keeps undoing our work. What comes
+// meanwhile does not put it off.
 func (a *agent) changed(c plumb.Change, ok bool, ev *events) error {
 	if !ok {
 		return errors.New("the kernel's notifications have ended")
 	}
 	a.repairs.hint(c)
-	ev.repair.Reset(a.repairs.delay(time.Now()))
+	if !ev.armed {
+		ev.armed = true
+		ev.repair.Reset(a.repairs.delay(time.Now()))
+	}
 	return nil
 }
 
 func (a *agent) mend(ctx context.Context, ev *events) error {
+	ev.armed = false
 	for len(ev.changes) > 0 {
 		a.repairs.hint(<-ev.changes)
 	}
-	held := a.converged
-	before := a.link.Written()
+	held, before, begun := a.setUp, a.link.Written(), time.Now()
+	a.mending = a.repairs.fighting(begun)
 	err := a.converge(ctx)
+	a.mending = false
+	a.repairs.took(begun, time.Now())
 	if n := a.link.Written() - before; held && n > 0 {
 		a.record.Repairs++
 		if text := a.repairs.made(time.Now()); text != "" {
 			a.log.Warn(text)
 		}
-		return errors.Join(err, a.saved())
+		a.saved()
 	}
 	return err
 }
@@ -132,6 +163,8 @@ func (a *agent) waiting() bool {
 // set: the card is as it should be, and nothing more is expected soon.
 func (a *agent) set() bool {
 	switch {
+	case a.idle():
+		return true
 	case a.card.Manage == config.LinkUp:
 		return a.snap.Link.Up
 	case a.degraded:

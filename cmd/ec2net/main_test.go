@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"net/netip"
@@ -22,7 +23,10 @@ import (
 
 // TestMain moves the tests into namespaces of their own, and makes this binary answer to the
 // program's names, so that the tests run the real command line in processes of its own.
+//
+// Most of a test's time is waiting, so that more of them run at the same time than there are processors.
 func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "12") // a -parallel of the command line still wins
 	testscript.Main(lab.Sandbox{Tests: m}, map[string]func(){"ec2net": main, "ec2ifup": main, "ec2ifdown": main, "ec2ifscan": main})
 }
 
@@ -37,6 +41,10 @@ func cloud(t *testing.T, cfg lab.Config) *lab.Cloud {
 		if err := c.Close(); err != nil {
 			t.Errorf("close the lab: %v", err)
 		}
+	})
+	// The kernel gives the card that is up an address of its own, in its own time.
+	eventually(t, 10*time.Second, "the first card's own IPv6 address", func() bool {
+		return strings.Contains(ip(t, c, "-6 route show table local"), "local fe80::")
 	})
 	return c
 }
@@ -122,8 +130,14 @@ func keep(t *testing.T, c *lab.Cloud, card string, env ...string) *kept {
 
 func start(t *testing.T, c *lab.Cloud, card string, env ...string) *kept {
 	t.Helper()
+	return startWith(t, c, card, nil, env...)
+}
+
+// startWith is start with global flags.
+func startWith(t *testing.T, c *lab.Cloud, card string, flags []string, env ...string) *kept {
+	t.Helper()
 	k := &kept{
-		Cmd: c.Instance().Command(t.Context(), "ec2net", "--cloud", "ec2", "run", card),
+		Cmd: c.Instance().Command(t.Context(), "ec2net", append(flags, "--cloud", "ec2", "run", card)...),
 		log: &syncBuffer{}, notify: newNotifySocket(t), ended: make(chan struct{}),
 	}
 	k.Stdout, k.Stderr = k.log, k.log

@@ -32,7 +32,7 @@ func (n *notify) tell(state string, set bool) {
 		n.asked = time.Now()
 		msg += fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d\n", extension.Microseconds())
 	}
-	if every := watchdogInterval(); time.Since(n.beat) >= every-every/10 {
+	if every := watchdogInterval(); time.Since(n.beat) >= every/2 { // each tick, see pace
 		msg, n.beat = msg+"WATCHDOG=1\n", time.Now()
 	}
 	if msg != "" {

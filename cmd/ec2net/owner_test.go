@@ -23,6 +23,7 @@ case $reason in BOUND|RENEW|REBIND|REBOOT)
 // Where another program owns the lease, ec2net adds its layer only: no DHCP of its own, and the
 // address stays that program's.
 func TestOwner(t *testing.T) {
+	t.Parallel()
 	c := cloud(t, lab.Config{})
 	dir := t.TempDir()
 	script := filepath.Join(dir, "script")

@@ -22,13 +22,13 @@ func (p *program) peers(s plumb.Snapshot) (out []metadata.MAC) {
 	return out
 }
 
-// mainTable is the card's setting, as far as it can be looked up.
-func (p *program) mainTable(r record) bool {
+// settings are the card's, as far as they can be looked up.
+func (p *program) settings(r record) config.Card {
 	conf, err := config.Load(p.configFile)
 	if err != nil {
-		return config.Default().Defaults.MainTable
+		return config.Default().Defaults
 	}
-	return conf.For(config.Local(r.Name, r.MAC, driver(r.Name)).Learn(r.Card)).MainTable
+	return conf.For(config.Local(r.Name, r.MAC, driver(r.Name)).Learn(r.Card))
 }
 
 // owns: the card's primary address is ours to add.

@@ -87,7 +87,7 @@ func (a *agent) planned() (plumb.State, error) {
 	a.lease = a.record.Lease
 	return plumb.Want(plumb.Input{
 		Card: a.settled, Lease: a.lease, Have: a.snap, OwnAddress: a.wouldOwn(),
-		MainTable: a.card.MainTable, Gateway6: gatewayEC2,
+		MainTable: a.card.MainTable, Gateway6: gatewayEC2, Prefixes: delegation(a.card),
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 // One card and one address: policy routing would be pure risk, so nothing is written. A secondary
 // address is added and goes again; rules and routes there are none.
 func TestPrimaryCard(t *testing.T) {
+	t.Parallel()
 	c := cloud(t, lab.Config{Cards: []lab.Card{lab.Eth0()}})
 	before := world(t, c)
 	quiet := silently(t, c)
@@ -47,6 +48,7 @@ func TestPrimaryCard(t *testing.T) {
 
 // A second card beside a kept primary, and away again: the primary's unit does not get in its way.
 func TestPrimaryKeptBesideASecond(t *testing.T) {
+	t.Parallel()
 	c := cloud(t, lab.Config{Cards: []lab.Card{lab.Eth0()}})
 	before := world(t, c)
 	primary := keep(t, c, "eth0")

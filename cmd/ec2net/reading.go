@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"ec2net/config"
@@ -26,6 +27,9 @@ func (a *agent) ask(ctx context.Context, answers chan<- reading) {
 	go func() {
 		defer cancel()
 		card, err := a.cloud.Read(ctx, mac)
+		if err != nil {
+			a.cloud.Close() // an open connection may have a source address that no longer gets anywhere
+		}
 		answers <- reading{card, err}
 	}()
 }
@@ -36,30 +40,66 @@ func (a *agent) take(r reading) (next time.Duration) {
 	if r.err != nil {
 		return a.failed(r.err)
 	}
-	if a.readErr != nil && a.stays && a.answered {
+	if a.outage != nil && a.stays && !a.degraded { // the end of that is said too
 		a.log.Info("the metadata answers again")
 	}
 	first := !a.answered
-	a.readErr, a.answered = nil, true
-	if !r.card.Partial() {
-		a.attempt = 0
-	}
+	a.readErr, a.outage, a.answered, a.disowned = nil, nil, true, false
 	a.learn(r.card)
+	r.card = plausible(r.card)
 	a.settled = metadata.Settle(a.last, r.card)
 	a.last = metadata.Carry(a.last, r.card)
 	a.partial = r.card.Partial()
 	a.record.ReadAt = time.Now()
-	a.complain(fromCloud, errors.Join(r.card.Problems...))
+	return a.pause(first, errors.Join(r.card.Problems...))
+}
+
+var errNoAddrs4 = errors.New("it names an IPv4 subnet and no IPv4 address, which is not believed")
+
+// plausible does not believe that a card in an IPv4 subnet has no IPv4 address: every one has at least
+// one (docs.aws.amazon.com, VPC, "Network interface basics"), so that the key is late, or spoilt.
+func plausible(c metadata.Interface) metadata.Interface {
+	if c.Addrs4.Status == metadata.Absent && c.Subnets4.Status == metadata.Present {
+		c.Addrs4.Status = metadata.Unavailable
+		c.Problems = append(slices.Clone(c.Problems), errNoAddrs4)
+	}
+	return c
+}
+
+// pause is the time until the next reading, after one that was answered.
+func (a *agent) pause(first bool, problems error) time.Duration {
+	if a.partial {
+		return a.incomplete(problems)
+	}
+	a.attempt, a.lacking = 0, time.Time{}
+	a.complain(fromCloud, problems)
 	switch {
-	case a.partial:
-		a.attempt++
-		return metadata.Backoff(a.attempt, errors.Join(r.card.Problems...), rand.Float64())
 	case !metadata.Same(a.settled, a.last):
-		return confirmAfter
+		a.unsure++ // a list that keeps changing is not asked for every second
+		return min(confirmAfter<<min(a.unsure-1, 10), max(confirmAfter, a.card.Refresh))
 	case first || time.Since(a.begun) < youth:
+		a.unsure = 0
 		return min(youthRefresh, a.card.Refresh)
 	}
+	a.unsure = 0
 	return a.card.Refresh
+}
+
+// incomplete is a reading that left keys open. Said is only what lasts.
+func (a *agent) incomplete(problems error) time.Duration {
+	a.attempt++
+	if a.lacks() {
+		a.complain(fromCloud, problems)
+	}
+	return metadata.Backoff(a.attempt, problems, rand.Float64())
+}
+
+// lacks notes that a reading was none or not complete, and says whether that lasts.
+func (a *agent) lacks() bool {
+	if a.lacking.IsZero() {
+		a.lacking = time.Now()
+	}
+	return time.Since(a.lacking) >= silence
 }
 
 // learn looks the card's settings up again, now that its ENI and device number are known.
@@ -71,16 +111,22 @@ func (a *agent) learn(card metadata.Interface) {
 	}
 }
 
-// failed keeps everything as it is. It is said once, however long it lasts.
+// failed keeps everything as it is. It is said when it lasts or is definite, once each.
 func (a *agent) failed(err error) time.Duration {
-	if a.stays && kind2(a.readErr) != kind(err) {
-		a.log.Warnf("metadata: %v; everything stays as it is", err)
+	k := kind(err)
+	off := k == metadata.ErrDisabled
+	if lasts := a.lacks(); a.stays && (off && a.outage != k || lasts && a.outage == nil) {
+		a.log.Warnf("metadata: %s; everything stays as it is", oneLine(err))
+		a.outage = k
 	}
 	a.readErr = err
 	a.attempt++
 	wait := metadata.Backoff(a.attempt, err, rand.Float64())
-	if kind(err) == metadata.ErrDisabled {
-		wait = max(wait, a.card.Refresh) // it may be switched on again
+	switch {
+	case off:
+		return max(wait, a.card.Refresh) // it may be switched on again
+	case k != metadata.ErrUnavailable && time.Since(a.begun) > youth:
+		return max(wait, youthRefresh) // a card that is this late may be none of the cloud's
 	}
 	return wait
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -12,56 +13,85 @@ import (
 const (
 	burst        = 5 * time.Millisecond // a single `ip rule flush` is many notifications
 	repairWindow = 10 * time.Second
-	repairsMax   = 10 // in a window; more is a fight with another program
+	repairsMax   = 10          // in a window; more is a fight with another program
+	repairPause  = time.Second // between two repairs in a fight
+	// idleShare is how much longer than a look at the kernel the pause after it is, so that a storm
+	// of notifications costs a twentieth of a core at most; and no pause is longer than repairPause.
+	idleShare = 20
 )
 
 // repairs is the memory of what somebody else undid. Its zero value has none.
 type repairs struct {
 	recent  []time.Time
+	rest    time.Time // no look at the kernel before
 	removed string
-	by      uint32
+	by      string
 	fight   bool
 }
 
-// hint keeps what a notification says of the culprit, for the log.
+// hint keeps what a notification says of the culprit, for the log. A short-lived one can only be
+// named now.
 func (r *repairs) hint(c plumb.Change) {
-	if c.Removed != "" {
-		r.removed, r.by = c.Removed, c.By
+	if c.Removed == "" || r.fight {
+		return
+	}
+	r.removed = c.Removed
+	name, ok := culprit(c.By)
+	if ok || len(r.recent) == 0 { // else who was seen doing it a moment ago
+		r.by = name
 	}
 }
 
-// delay is how long to wait before the kernel is looked at again: a moment, or in a fight until the
-// window has room again, so that it costs neither CPU nor log.
-func (r *repairs) delay(now time.Time) time.Duration {
+// took notes what a look at the kernel has cost.
+func (r *repairs) took(begun, end time.Time) {
+	r.rest = end.Add(min(idleShare*end.Sub(begun), repairPause))
+}
+
+// forget drops what is older than the window. When nothing is left, a fight is over.
+func (r *repairs) forget(now time.Time) {
 	for len(r.recent) > 0 && now.Sub(r.recent[0]) >= repairWindow {
 		r.recent = r.recent[1:]
 	}
-	if len(r.recent) < repairsMax {
-		return burst
+	if len(r.recent) == 0 {
+		r.fight = false
 	}
-	return max(burst, repairWindow-now.Sub(r.recent[0]))
+}
+
+// fighting: somebody keeps undoing our work, and it was said.
+func (r *repairs) fighting(now time.Time) bool {
+	r.forget(now)
+	return r.fight
+}
+
+// delay is how long to wait before the kernel is looked at again: a moment, or in a fight a second,
+// so that it costs neither CPU nor log.
+func (r *repairs) delay(now time.Time) time.Duration {
+	r.forget(now)
+	wait := max(burst, r.rest.Sub(now))
+	if n := len(r.recent); n >= repairsMax {
+		wait = max(wait, r.recent[n-1].Add(repairPause).Sub(now))
+	}
+	return wait
 }
 
 // made counts a repair. It returns what to say when a fight begins, and nothing else.
 func (r *repairs) made(now time.Time) string {
-	r.delay(now) // forgets what is old
-	if len(r.recent) == 0 {
-		r.fight = false
-	}
+	removed, by := cmp.Or(r.removed, "an attribute of a link"), cmp.Or(r.by, "another program")
+	r.forget(now)
 	r.recent = append(r.recent, now)
 	if len(r.recent) < repairsMax || r.fight {
 		return ""
 	}
 	r.fight = true
-	return fmt.Sprintf("%s keeps undoing this card's set-up (last: %s): from now on put back at most %d times in %s",
-		culprit(r.by), r.removed, repairsMax, repairWindow)
+	return fmt.Sprintf("%s keeps undoing this card's set-up (last: %s): from now on it is put back once in %s, and not said again",
+		by, removed, repairPause)
 }
 
 // culprit names the program behind a netlink port, when the port is its process id.
-func culprit(port uint32) string {
+func culprit(port uint32) (name string, ok bool) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", port))
 	if port == 0 || err != nil {
-		return "another program"
+		return "another program", false
 	}
-	return fmt.Sprintf("%s (process %d)", strings.TrimSpace(string(b)), port)
+	return fmt.Sprintf("%s (process %d)", strings.TrimSpace(string(b)), port), true
 }

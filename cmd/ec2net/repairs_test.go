@@ -31,8 +31,11 @@ func TestRepairsAreFastUntilTheyAreAFight(t *testing.T) {
 	if said != 1 {
 		t.Errorf("a fight was announced %d times, want once", said)
 	}
-	if d := r.delay(now); d < 8*time.Second || d > repairWindow {
-		t.Errorf("in a fight the next repair waits %s, want almost %s", d, repairWindow)
+	if d := r.delay(now); d != repairPause-100*time.Millisecond {
+		t.Errorf("in a fight the next repair waits %s, want what is left of %s", d, repairPause)
+	}
+	if !r.fighting(now) {
+		t.Error("that is no fight")
 	}
 	for range 1000 { // an hour of fight: one repair whenever it is allowed
 		now = now.Add(r.delay(now))
@@ -41,6 +44,9 @@ func TestRepairsAreFastUntilTheyAreAFight(t *testing.T) {
 		}
 	}
 	now = now.Add(time.Hour)
+	if r.fighting(now) {
+		t.Error("after an hour of peace it is still a fight")
+	}
 	if d := r.delay(now); d != burst {
 		t.Errorf("after an hour of peace a repair waits %s, want %s", d, burst)
 	}
@@ -48,8 +54,49 @@ func TestRepairsAreFastUntilTheyAreAFight(t *testing.T) {
 
 func TestCulpritWithoutAProcess(t *testing.T) {
 	for _, port := range []uint32{0, 1 << 31} {
-		if got := culprit(port); got != "another program" {
-			t.Errorf("culprit(%d) = %q", port, got)
+		if got, ok := culprit(port); ok || got != "another program" {
+			t.Errorf("culprit(%d) = %q, %v", port, got, ok)
 		}
+	}
+}
+
+// Looking at the kernel costs a twentieth of a core at most, however many notifications come.
+func TestALookIsFollowedByAPause(t *testing.T) {
+	for cost, pause := range map[time.Duration]time.Duration{
+		0:                      burst,
+		time.Millisecond:       20 * time.Millisecond,
+		30 * time.Millisecond:  600 * time.Millisecond,
+		400 * time.Millisecond: repairPause,
+	} {
+		var r repairs
+		begun := time.Unix(1_000_000, 0)
+		r.took(begun, begun.Add(cost))
+		if d := r.delay(begun.Add(cost)); d != pause {
+			t.Errorf("after a look of %s the next one waits %s, want %s", cost, d, pause)
+		}
+	}
+}
+
+// A complaint that comes and goes is made once in an hour.
+func TestSaid(t *testing.T) {
+	s, now := newSaid(), time.Unix(1_000_000, 0)
+	for _, step := range []struct {
+		after time.Duration
+		text  string
+		news  bool
+	}{
+		{0, "", false}, {0, "broken", true}, {0, "broken", false}, {0, "", false}, {time.Minute, "broken", false},
+		{0, "worse", true}, {0, "broken", false}, {0, "", false}, {time.Hour, "broken", true},
+	} {
+		now = now.Add(step.after)
+		if got := s.news("x", step.text, now); got != step.news {
+			t.Errorf("%q: news %v, want %v", step.text, got, step.news)
+		}
+	}
+	for i := range 10 * complaints {
+		s.news("x", strings.Repeat("y", i), now)
+	}
+	if len(s.told) > complaints {
+		t.Errorf("%d complaints are remembered", len(s.told))
 	}
 }

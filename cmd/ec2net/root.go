@@ -92,6 +92,7 @@ func (p *program) root() *cobra.Command {
 	f.StringVar(&p.logLevel, "log-level", "info", "error, warning, info or debug")
 	root.AddCommand(p.upCommand(), p.runCommand(), p.downCommand(), p.planCommand(), p.statusCommand(), p.scanCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
+	p.completions(root)
 	return root
 }
 

@@ -48,7 +48,7 @@ func TestUsage(t *testing.T) {
 		{"frobnicate", exitUsage, "frobnicate"},
 		{"status eth1 eth2", exitUsage, "one card at most"},
 		{"--cloud ec2 --config " + broken + " plan lo", exitUsage, broken + ":2:1"},
-		{"--cloud ec2 up nosuch0", exitUsage, "there is no network card nosuch0 here"},
+		{"--cloud ec2 up nosuch0", exitUsage, "no such network card nosuch0 here"},
 		{"--cloud ec2 up lo", exitUsage, "loopback"},
 		{"--version", exitOK, ""},
 		{"--help", exitOK, ""},

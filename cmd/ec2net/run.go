@@ -22,14 +22,20 @@ again, the lease is renewed, and what somebody deletes is put back. SIGHUP reads
 the metadata now. When it is stopped, everything stays as it is; when the card
 goes, everything of its goes too.`,
 		Args: oneCard,
-		RunE: func(c *cobra.Command, args []string) error { return p.run(c.Context(), args[0]) },
+		RunE: func(c *cobra.Command, args []string) error {
+			err := p.run(c.Context(), args[0])
+			if err != nil { // what systemctl status shows of a failed unit
+				_, _ = daemon.SdNotify(false, "STATUS="+oneLine(err))
+			}
+			return err
+		},
 	}
 }
 
 func (p *program) run(ctx context.Context, name string) error {
 	a, err := p.begin(name, "run")
-	if errors.Is(err, errEnslaved) {
-		// It may have been, between udev's event and now: its master is the card to set up.
+	if errors.Is(err, errEnslaved) || errors.Is(err, plumb.ErrGone) {
+		// Between udev's event and now it was enslaved, or unplugged: nothing to do any more.
 		p.log.Info(err)
 		a, err = nil, nil
 	}

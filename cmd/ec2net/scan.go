@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -108,6 +109,8 @@ func (p *program) startAll(ctx context.Context, cards []string) error {
 	return fail(statusOf(errors.Join(errs...)), "none of %s could be started", plural(len(cards), "card", "cards"))
 }
 
+const sysfsDevices = "/sys/subsystem/net/devices/"
+
 const unitFile = "ec2net-ifup@.service"
 
 // start starts the card's unit, or sets the card up here where no unit is installed. A uevent would
@@ -121,7 +124,9 @@ func (p *program) start(ctx context.Context, name string) error {
 		return fmt.Errorf("connect to systemd: %w", err)
 	}
 	defer bus.Close()
-	instance := "ec2net-ifup@" + unit.UnitNameEscape(name) + ".service"
+	// As in the name of the card's device unit, to which the instance is bound.
+	device := unit.UnitNamePathEscape(sysfsDevices + name)
+	instance := "ec2net-ifup@" + strings.TrimPrefix(device, unit.UnitNamePathEscape(sysfsDevices)+"-") + ".service"
 	if _, err := bus.StartUnitContext(ctx, instance, "replace", nil); err != nil {
 		return fmt.Errorf("start %s: %w", instance, err)
 	}

@@ -28,6 +28,7 @@ func holds(t *testing.T, output, seed string) {
 // Seed 002, to the letter: two elastic IPs, the second one dead however rp_filter stands; with
 // ec2net both answer, and no sysctl was changed.
 func TestSeed002(t *testing.T) {
+	t.Parallel()
 	for rp := range 3 {
 		t.Run(fmt.Sprintf("rp_filter %d", rp), func(t *testing.T) {
 			c := cloud(t, lab.Config{RPFilter: rp})
@@ -72,6 +73,7 @@ func seed000() lab.Config {
 }
 
 func TestSeed000(t *testing.T) {
+	t.Parallel()
 	c := cloud(t, seed000())
 	silent(t, c, lab.EIP2)
 	ec2net(t, c, exitOK, "up", "eth1")

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"ec2net/config"
@@ -14,28 +13,35 @@ import (
 // state is one line for a person: what the card holds, or what it waits for and since when.
 func (a *agent) state() string {
 	switch {
+	case a.idle():
+		return "left alone, as configured"
 	case a.card.Manage == config.LinkUp:
 		return "link up only, as configured"
 	case a.converged && a.degraded:
-		return fmt.Sprintf("degraded: %s by its lease alone, %s", a.lease.Addr, a.whyNot())
+		return fmt.Sprintf("degraded: %s by its lease alone; waiting for %s since %s", a.lease.Addr, a.whyNot(), clock(a.begun))
 	case a.converged && a.set():
 		return a.holds()
 	case a.converged && !a.leased():
-		return fmt.Sprintf("waiting for DHCP for %s; %s", since(a.leaseAt), a.holds())
+		return fmt.Sprintf("%s; waiting for DHCP since %s", a.holds(), clock(a.leaseAt))
+	case a.converged && a.lacking.IsZero():
+		return fmt.Sprintf("%s; waiting for %s", a.holds(), a.whyNot())
 	case a.converged:
-		return a.holds() + "; " + a.whyNot()
+		return fmt.Sprintf("%s; waiting for %s since %s", a.holds(), a.whyNot(), clock(a.lacking))
 	case a.settledDown() && a.leasing == "":
-		return fmt.Sprintf("waiting for %s: its carrier, or a network manager's word whose it is, for %s", a.snap.Name, since(a.begun))
+		return fmt.Sprintf("waiting for %s: its carrier, or a network manager's word whose it is, since %s", a.snap.Name, clock(a.begun))
 	case a.settledDown() && a.leasing != native:
-		return fmt.Sprintf("waiting for %s to add %s for %s", a.leasing, first(a.settled), since(a.begun))
+		return fmt.Sprintf("waiting for %s to add %s since %s", a.leasing, first(a.settled), clock(a.begun))
 	}
-	return fmt.Sprintf("waiting for %s for %s", a.whyNot(), since(a.begun))
+	return fmt.Sprintf("waiting for %s since %s", a.whyNot(), clock(a.waits))
 }
 
 func (a *agent) holds() string {
 	c := a.settled
 	if c.Primary {
 		return fmt.Sprintf("primary card, %s", plural(extra(c), "secondary address", "secondary addresses"))
+	}
+	if len(c.Addrs4.Value)+len(c.Addrs6.Value)+len(c.Prefixes4.Value)+len(c.Prefixes6.Value) == 0 {
+		return "link up; the cloud gives this card no address"
 	}
 	s := fmt.Sprintf("%s, table %d", first(c), 10000+c.N())
 	if n := extra(c); n > 0 {
@@ -70,7 +76,11 @@ func until(l *dhcp.Lease) string {
 	if l.Expires == dhcp.Infinite {
 		return "without end"
 	}
-	return "until " + l.Start.Add(l.Expires).Format("15:04:05")
+	word := "until "
+	if !l.Live(time.Now()) {
+		word = "ended "
+	}
+	return word + clock(l.Start.Add(l.Expires))
 }
 
 func plural(n int, one, many string) string {
@@ -82,6 +92,9 @@ func plural(n int, one, many string) string {
 
 func since(t time.Time) string { return time.Since(t).Truncate(time.Second).String() }
 
+// clock is a point of time for a line that is only told again when it changes.
+func clock(t time.Time) string { return t.Format(time.TimeOnly) }
+
 // whyNot says what is missing from the metadata.
 func (a *agent) whyNot() string {
 	switch err := a.readErr; {
@@ -89,16 +102,24 @@ func (a *agent) whyNot() string {
 		return "the metadata's first answer"
 	case err == nil && !metadata.Same(a.settled, a.last):
 		return "a second reading, because the metadata dropped something"
+	case err == nil && a.partial:
+		return "keys that the metadata could not be asked for"
 	case err == nil:
-		return "the kernel"
+		return "the kernel to keep what it is given"
 	case errors.Is(err, metadata.ErrUnknownMAC):
 		return fmt.Sprintf("the metadata to know %s", a.snap.MAC)
 	case errors.Is(err, metadata.ErrNotReady):
-		return fmt.Sprintf("the metadata to publish %s (%v)", a.snap.MAC, err)
+		return fmt.Sprintf("the metadata to publish %s (%s)", a.snap.MAC, oneLine(err))
 	default:
-		return fmt.Sprintf("the metadata (%s)", strings.ReplaceAll(err.Error(), "\n", "; "))
+		return fmt.Sprintf("the metadata (%s)", oneLine(err))
 	}
 }
 
-// report tells systemd or the terminal, when there is something new to tell.
-func (a *agent) report() { a.progress(a.state()) }
+// report tells systemd or the terminal, when there is something new to tell. Others read the record,
+// which has to follow what only the time has changed.
+func (a *agent) report() {
+	if a.setUp && a.record.Set != a.set() {
+		a.saved()
+	}
+	a.progress(a.state())
+}

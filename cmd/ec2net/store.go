@@ -136,6 +136,13 @@ func (l *cardLock) close() {
 	}
 }
 
+// unlock removes the lock file of a process that was killed.
+func (s store) unlock(name string) error {
+	l, _, err := s.lock(name)
+	l.close()
+	return err
+}
+
 func writePID(f *os.File) error {
 	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	return err

@@ -97,17 +97,43 @@ func (a *agent) verdict(err error, wait time.Duration) error {
 		return err
 	case a.idle():
 		return nil
-	case a.set() && a.troubled():
+	case a.set() && (a.troubled() || a.degraded):
 		return fail(exitPartial, "%s: set up in part: %s", a.snap.Name, a.state())
 	case a.set():
 		a.log.Infof("ready: %s", a.state())
+		a.hint()
 		return nil
 	case !a.answered && !a.known():
-		return fail(exitUnavailable, "%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.begun), a.lastErr())
+		return errors.Join(fail(exitUnavailable, "%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.begun), a.lastErr()), a.undo())
 	case a.readErr != nil:
 		return fail(exitUnavailable, "%s: gave up after %s: %w; what was set up stays", a.snap.Name, shorter(wait, a.begun), a.readErr)
 	}
+	a.complain(fromCloud, errors.Join(a.settled.Problems...)) // what lasts no longer than this process is news all the same
 	return fail(exitPartial, "%s: gave up after %s: %s", a.snap.Name, shorter(wait, a.begun), a.state())
+}
+
+// undo leaves a card of which nothing became known as it was found: not even its link stays up.
+func (a *agent) undo() error {
+	if a.link.Written() == 0 || a.leasing != native && a.leasing != "off" {
+		return nil
+	}
+	if _, err := a.link.Leave(context.Background(), a.record.Before); err != nil {
+		return err
+	}
+	return a.store.remove(a.record.Name)
+}
+
+// hint: the primary card's answers to hosts in this card's subnet would leave by this card. Its own
+// unit sees to that; where nobody set it up, the operator has to know.
+func (a *agent) hint() {
+	if a.settled.Primary {
+		return
+	}
+	for _, g := range a.snap.Groups {
+		if r, ok := a.store.load(g.Name); a.store.holder(g.Name) == 0 && !(ok && r.Ready) {
+			a.log.Infof("hosts in this card's subnet reach %s only after \"ec2net up %s\"", g.Name, g.Name)
+		}
+	}
 }
 
 func (a *agent) lastErr() error {

@@ -76,7 +76,8 @@ func (c *Cloud) settleMAC(m metadata.MAC) error {
 	defer c.mu.RUnlock()
 	for _, k := range c.cards {
 		if k.MAC == m {
-			return k.settle(c.fabric)
+			// When a port loses its carrier the kernel forgets what it answers for others, and does so late.
+			return errors.Join(k.settle(c.fabric), c.net.listen(k, c.neighbours(k)))
 		}
 	}
 	return errors.New("no such card")

@@ -239,6 +239,13 @@ func (f *fabric) announce(k *card, neighbours []*card) error {
 				return err
 			}
 		}
+	}
+	return f.listen(k, neighbours)
+}
+
+// listen makes the router answer for the neighbours on the card's link.
+func (f *fabric) listen(k *card, neighbours []*card) error {
+	for _, o := range neighbours {
 		for _, a := range o.Addrs6 {
 			if err := f.proxy(k.port, a); err != nil {
 				return err

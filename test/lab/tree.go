@@ -135,10 +135,10 @@ func (k *card) blocks(set func(string, ...string), vpc []netip.Prefix) {
 		set("vpc-ipv4-cidr-block", v4[0].String())
 	}
 	set("vpc-ipv4-cidr-blocks", texts(v4)...)
-	if len(k.Addrs4) > 0 && k.subnet.CIDR.IsValid() {
+	if len(k.Addrs4)+len(k.Prefixes4) > 0 && k.subnet.CIDR.IsValid() {
 		set("subnet-ipv4-cidr-block", k.subnet.CIDR.String())
 	}
-	if len(k.Addrs6) > 0 && k.subnet.IPv6.IsValid() {
+	if len(k.Addrs6)+len(k.Prefixes6) > 0 && k.subnet.IPv6.IsValid() {
 		set("subnet-ipv6-cidr-blocks", k.subnet.IPv6.String())
 		set("vpc-ipv6-cidr-blocks", texts(v6)...)
 	}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"ec2net/metadata"
+)
+
+// completions says what the shell may offer for arguments and flags.
+func (p *program) completions(root *cobra.Command) {
+	for _, c := range root.Commands() {
+		c.ValidArgsFunction = cardArgs
+	}
+	fixed := map[string][]string{
+		"cloud":     {"auto", string(metadata.CloudEC2)},
+		"log-level": {"error", "warning", "info", "debug"},
+	}
+	for flag, values := range fixed {
+		// An error would mean that the flag does not exist, which the tests would notice.
+		_ = root.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
+}
+
+// cardArgs offers the host's network cards.
+func cardArgs(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 && c.Name() != "scan" {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var out []string
+	list, _ := net.Interfaces()
+	for _, i := range list {
+		if len(i.HardwareAddr) == 6 && i.Flags&net.FlagLoopback == 0 {
+			out = append(out, i.Name)
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}

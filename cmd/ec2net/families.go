@@ -1,0 +1,32 @@
+package main
+
+import (
+	"ec2net/config"
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+// noIPv4: the cloud says that the card has no IPv4 address: one of an IPv6-only subnet, or one for
+// EFA alone. There is nothing to wait for from DHCP then. A lease that names a real address
+// contradicts that: the metadata is late.
+func (a *agent) noIPv4() bool {
+	real := a.held && !a.lease.Addr.Addr().IsLinkLocalUnicast()
+	return a.answered && a.settled.Addrs4.Status == metadata.Absent && !real
+}
+
+// stop ends a client that was started; one may be started again.
+func (l *leases) stop() {
+	if l.started {
+		l.quit()
+		l.started = false
+	}
+}
+
+// delegation is the setting in plumb's terms.
+func delegation(c config.Card) plumb.Delegation {
+	return map[config.Prefixes]plumb.Delegation{
+		config.PrefixRules: plumb.DelegateRules,
+		config.PrefixLocal: plumb.DelegateLocal,
+		config.PrefixOff:   plumb.DelegateOff,
+	}[c.Prefixes]
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ec2net/test/lab"
+)
+
+// leaseTable is the table of a card that runs on its lease alone.
+func leaseTable(t *testing.T, c *lab.Cloud, card string) string {
+	t.Helper()
+	var index int
+	if _, err := fmt.Sscanf(ip(t, c, "-o link show dev "+card), "%d:", &index); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(19000 + index%1000)
+}
+
+// The metadata is off or silent from the start, and a lease is there: the card answers, says that it is
+// degraded, and moves to its own table when the metadata speaks, without a packet lost.
+func TestDegraded(t *testing.T) {
+	t.Parallel()
+	forbidden := func(c *lab.Cloud) error { _, err := c.IMDS().Inject(lab.Fault{Status: 403}); return err }
+	clear := func(c *lab.Cloud) error { c.IMDS().Clear(); return nil }
+	for _, tt := range []struct {
+		name      string
+		off, on   func(*lab.Cloud) error
+		from, to  time.Duration // until it answers
+		recovered time.Duration
+	}{
+		{"403", forbidden, clear, 0, 3 * time.Second, 33 * time.Second},
+		{"refused", func(c *lab.Cloud) error { return c.IMDS().Refuse() }, func(c *lab.Cloud) error { return c.IMDS().Resume() }, silence, silence + 4*time.Second, 20 * time.Second},
+		{"silent", func(c *lab.Cloud) error { return c.IMDS().Silence() }, func(c *lab.Cloud) error { return c.IMDS().Resume() }, silence, silence + 4*time.Second, 20 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := hostile(t, lab.Config{})
+			must(t, c.Assign("eth1", addr("10.0.2.40")))
+			must(t, c.AssociateEIP(addr("10.0.2.40"), addr("203.0.113.40")))
+			must(t, tt.off(c))
+			begun := time.Now()
+			k := keep(t, c, "eth1")
+			took := time.Since(begun)
+			answers(t, c, lab.EIP2)
+			if took < tt.from || took > tt.to {
+				t.Errorf("ready after %s, want %s to %s", took, tt.from, tt.to)
+			}
+			table := leaseTable(t, c, "eth1")
+			holds(t, ip(t, c, "rule"), "from 10.0.2.37 lookup "+table)
+			k.notify.await(t, "STATUS=degraded: 10.0.2.37/24 by its lease alone; waiting for the metadata")
+			says(t, statusOf1(t, c, "eth1"), "eth1: degraded: 10.0.2.37/24 by its lease alone")
+			says(t, ec2net(t, c, exitOK, "status", "--json"), `"ready": true`)
+			session(t, c, "10.0.2.37", lab.EIP2)
+			ip(t, c, "rule del lookup "+table) // it is looked after like any other
+			answersWithin(t, c, time.Second, lab.EIP2)
+
+			must(t, tt.on(c))
+			answersWithin(t, c, tt.recovered, addr("203.0.113.40"))
+			k.notify.await(t, "STATUS=10.0.2.37 and 1 more, table 10001, lease until")
+			for _, what := range []string{"rule", "route show table all"} {
+				if out := ip(t, c, what); strings.Contains(out, table) {
+					t.Errorf("something of table %s is left:\n%s", table, out)
+				}
+			}
+			if n := strings.Count(k.log.String(), "degraded"); n != 2 {
+				t.Errorf("degraded is said %d times, want when it begins and when it ends:\n%s", n, k.log)
+			}
+		})
+	}
+}
+
+// `up` with the metadata off: the card answers, and the status says that it is not all.
+func TestUpDegraded(t *testing.T) {
+	t.Parallel()
+	c := hostile(t, lab.Config{})
+	heal := spoil(t, c, lab.Fault{Status: 403})
+	says(t, ec2net(t, c, exitPartial, "up", "eth1"), "set up in part: degraded: 10.0.2.37/24 by its lease alone")
+	answers(t, c, lab.EIP2)
+	end := session(t, c, "10.0.2.37", lab.EIP2)
+	held := world(t, c)
+	ec2net(t, c, exitPartial, "up", "eth1") // new, with what the first one left
+	unchanged(t, c, held, "a second up")
+	heal()
+	says(t, ec2net(t, c, exitOK, "up", "eth1"), "ready: 10.0.2.37, table 10001")
+	before := world(t, c)
+	spoil(t, c, lab.Fault{Status: 403})
+	says(t, ec2net(t, c, exitUnavailable, "up", "eth1"), "switched off", "what was set up stays")
+	unchanged(t, c, before, "up with the metadata off")
+
+	end()
+	conf := filepath.Join(t.TempDir(), "ec2net.toml")
+	must(t, os.WriteFile(conf, []byte("dhcp = \"off\"\n"), 0o600))
+	ec2net(t, c, exitOK, "down", "eth1")
+	before = world(t, c)
+	says(t, ec2net(t, c, exitUnavailable, "--config", conf, "up", "eth1"), "nothing was changed")
+	unchanged(t, c, before, "up without metadata and DHCP")
+}
+
+// A lease that ends and a DHCP server that is dead take nothing away that the metadata grants.
+func TestLeaseLost(t *testing.T) {
+	t.Parallel()
+	c := hostile(t, lab.Config{})
+	if out, status := runOn(c.Fabric(), "ip addr add 10.0.2.254/32 dev lo"); status != 0 {
+		t.Fatal(out)
+	}
+	spoilDHCP(t, c, lab.DHCPFault{Lease: 10 * time.Second, Router: addr("10.0.2.254")})
+	k := keep(t, c, "eth1")
+	k.notify.await(t, "lease until")
+	session(t, c, "10.0.2.37", lab.EIP2)
+	held := world(t, c)
+	spoilDHCP(t, c, lab.DHCPFault{Silent: true})
+	eventually(t, 16*time.Second, "the lease ends", func() bool { return strings.Contains(k.log.String(), "the lease of 10.0.2.37/24 is lost") })
+	unchanged(t, c, held, "the end of the lease")
+	answers(t, c, lab.EIP2)
+	says(t, statusOf1(t, c, "eth1"), "lease ended", "drift      none")
+	c.DHCP().Clear()
+	eventually(t, 20*time.Second, "the lease comes back", func() bool { return strings.Count(k.log.String(), "lease of 10.0.2.37/24 from 10.0.2.1") == 2 })
+	if n := k.lineCount(); n > 11 {
+		t.Errorf("%d log lines:\n%s", n, k.log)
+	}
+}
+
+// Metadata and lease that disagree: the metadata wins, nothing of the lease is used, and it is said once.
+func TestDisagreement(t *testing.T) {
+	t.Parallel()
+	c := hostile(t, lab.Config{})
+	spoilDHCP(t, c, lab.DHCPFault{Card: "eth1", Offer: addr("10.0.2.99"), Router: addr("10.0.2.66"), MTU: 576, Lease: 10 * time.Second})
+	k := keep(t, c, "eth1")
+	said := func() int { return strings.Count(k.log.String(), "which the metadata does not list for this card") }
+	eventually(t, 5*time.Second, "it is said", func() bool { return said() > 0 })
+	answers(t, c, lab.EIP2)
+	if got := addresses(t, c, "eth1"); got != "10.0.2.37" {
+		t.Errorf("eth1 has %s", got)
+	}
+	if out := ip(t, c, "link show eth1") + ip(t, c, "route show table 10001"); strings.Contains(out, "mtu 576") || strings.Contains(out, "10.0.2.66") {
+		t.Errorf("the stranger's MTU or router is used:\n%s", out)
+	}
+	since := time.Now()
+	eventually(t, 15*time.Second, "it is renewed", func() bool { return len(c.DHCP().Messages(since)) > 1 })
+	if said() != 1 {
+		t.Errorf("said %d times:\n%s", said(), k.log)
+	}
+}
+
+// A process that is killed, and started again while the metadata is down, keeps what the kernel holds, on
+// the primary card too, and goes on looking after it.
+func TestRestartWithoutMetadata(t *testing.T) {
+	t.Parallel()
+	for _, off := range []string{"403", "silent"} {
+		t.Run(off, func(t *testing.T) {
+			t.Parallel()
+			c := hostile(t, lab.Config{})
+			must(t, c.Assign("eth0", addr("10.0.0.40")))
+			must(t, c.Assign("eth1", addr("10.0.2.4")))
+			for _, card := range []string{"eth1", "eth0"} { // beside a second card the primary has rules too
+				k := keep(t, c, card)
+				if card == "eth1" {
+					k.notify.await(t, "lease until")
+				}
+				must(t, k.Process.Signal(syscall.SIGKILL))
+				<-k.ended
+			}
+			session(t, c, "10.0.2.37", lab.EIP2)
+			held, messages := world(t, c), time.Now()
+			if off == "403" {
+				spoil(t, c, lab.Fault{Status: 403})
+			} else {
+				must(t, c.IMDS().Silence())
+			}
+			k0, k1 := start(t, c, "eth0"), start(t, c, "eth1")
+			k0.notify.await(t, "; waiting for the metadata")
+			k1.notify.await(t, "; waiting for the metadata")
+			time.Sleep(silence/2 + 6*time.Second) // longer than the silence after which a card without a past is degraded
+			unchanged(t, c, held, "a restart without metadata")
+			for _, m := range c.DHCP().Messages(messages) {
+				if m.Card == "eth1" && m.Type == "DISCOVER" {
+					t.Error("the lease was forgotten: the client began with a DISCOVER")
+				}
+				if m.Card == "eth0" {
+					t.Errorf("DHCP on the primary card: %+v", m)
+				}
+			}
+			for _, damage := range []string{"addr del 10.0.2.4/32 dev eth1", "addr del 10.0.0.40/32 dev eth0", "rule flush protocol 236", "route flush table 10001"} {
+				ip(t, c, damage)
+				eventually(t, time.Second, damage, func() bool { return same(held, world(t, c)) })
+			}
+			c.IMDS().Clear()
+			must(t, c.IMDS().Resume())
+			k0.reload(t, c)
+			k1.reload(t, c)
+			k0.notify.await(t, "READY=1")
+			k1.notify.await(t, "READY=1")
+			unchanged(t, c, held, "the metadata's return")
+		})
+	}
+}
+
+func same(a, b []string) bool { return strings.Join(a, "\n") == strings.Join(b, "\n") }

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ec2net/test/lab"
+)
+
+// server is a DHCP server that nobody here wrote, on the fabric's end of eth1's cable.
+type server struct {
+	*lab.Cmd
+	log  *syncBuffer
+	done chan struct{}
+}
+
+// withoutLabDHCP is a cloud whose own DHCP server is gone, and the name of the fabric's port of eth1, with an
+// address that another server can be started on.
+func withoutLabDHCP(t *testing.T) (c *lab.Cloud, port string) {
+	t.Helper()
+	c = hostile(t, lab.Config{})
+	must(t, c.DHCP().Stop())
+	port = "p1"
+	if out, status := runOn(c.Fabric(), "ip addr add 10.0.2.1/24 dev p1 noprefixroute"); status != 0 {
+		t.Fatal(out)
+	}
+	return c, port
+}
+
+func serve(t *testing.T, c *lab.Cloud, name string, args ...string) *server {
+	t.Helper()
+	s := &server{Cmd: c.Fabric().Command(t.Context(), name, args...), log: &syncBuffer{}, done: make(chan struct{})}
+	s.Stdout, s.Stderr = s.log, s.log
+	must(t, s.Start())
+	go func() { _ = s.Wait(); close(s.done) }()
+	t.Cleanup(func() {
+		s.kill()
+		if t.Failed() {
+			t.Logf("%s:\n%s", name, s.log)
+		}
+	})
+	return s
+}
+
+func (s *server) kill() {
+	_ = s.Process.Signal(syscall.SIGKILL)
+	<-s.done
+}
+
+const eth1MAC = "02:ec:20:00:01:01"
+
+// dnsmasq leases one address to eth1, for two minutes, which is the least that it can.
+func dnsmasq(t *testing.T, c *lab.Cloud, port, leases string, give string, more ...string) *server {
+	t.Helper()
+	return serve(t, c, "dnsmasq", append([]string{
+		"--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts", "--no-resolv", "--port=0", "--user=root", "--log-facility=-", "--log-dhcp",
+		"--interface=" + port, "--bind-interfaces", "--no-ping", "--dhcp-authoritative", "--dhcp-range=10.0.2.0,static,255.255.255.0",
+		"--dhcp-host=" + eth1MAC + "," + give + ",2m", "--dhcp-option=3,10.0.2.1", "--dhcp-option-force=26,8000",
+		"--dhcp-leasefile=" + leases, "--pid-file=" + leases + ".pid",
+	}, more...)...)
+}
+
+// dhcpd is ISC's server.
+func dhcpd(t *testing.T, c *lab.Cloud, port, give string, lease int) *server {
+	t.Helper()
+	dir := t.TempDir()
+	conf := fmt.Sprintf(`authoritative; default-lease-time %d; max-lease-time %d; min-lease-time %d;
+subnet 10.0.2.0 netmask 255.255.255.0 { option routers 10.0.2.1; option interface-mtu 7000; }
+host eth1 { hardware ethernet %s; fixed-address %s; }
+`, lease, lease, lease, eth1MAC, give)
+	must(t, os.WriteFile(filepath.Join(dir, "conf"), []byte(conf), 0o644))
+	must(t, os.WriteFile(filepath.Join(dir, "leases"), nil, 0o644))
+	return serve(t, c, "dhcpd", "-4", "-f", "-d", "--no-pid", "-cf", filepath.Join(dir, "conf"), "-lf", filepath.Join(dir, "leases"), port)
+}
+
+func mtu(t *testing.T, c *lab.Cloud) string {
+	t.Helper()
+	_, after, _ := strings.Cut(ip(t, c, "-o link show eth1"), " mtu ")
+	n, _, _ := strings.Cut(after, " ")
+	return n
+}
+
+// dnsmasq gives a lease, renews it, and dies; ISC's dhcpd takes over when the client rebinds, and then
+// changes its mind and refuses. The card answers through all of it, and its session does not notice.
+func TestRealServers(t *testing.T) {
+	t.Parallel()
+	c, port := withoutLabDHCP(t)
+	first := dnsmasq(t, c, port, filepath.Join(t.TempDir(), "leases"), "10.0.2.37", "--dhcp-option-force=58,3", "--dhcp-option-force=59,12")
+	eventually(t, 5*time.Second, "dnsmasq is up", func() bool { return strings.Contains(first.log.String(), "DHCP") })
+	k := keep(t, c, "eth1")
+	k.notify.await(t, "lease until")
+	eventually(t, 3*time.Second, "the lease's MTU", func() bool { return mtu(t, c) == "8000" })
+	answers(t, c, lab.EIP2)
+	session(t, c, "10.0.2.37", lab.EIP2)
+	eventually(t, 8*time.Second, "renewed", func() bool { return strings.Count(first.log.String(), "DHCPACK") > 1 })
+	before := k.lineCount()
+	first.kill()
+
+	second := dhcpd(t, c, port, "10.0.2.37", 12)
+	eventually(t, 25*time.Second, "dhcpd takes over", func() bool { return strings.Contains(second.log.String(), "DHCPACK") })
+	eventually(t, 3*time.Second, "its MTU", func() bool { return mtu(t, c) == "7000" })
+	acks := strings.Count(second.log.String(), "DHCPACK")
+	eventually(t, 12*time.Second, "a short lease is renewed", func() bool { return strings.Count(second.log.String(), "DHCPACK") > acks })
+	if n := k.lineCount() - before; n > 3 {
+		t.Errorf("%d log lines for one server that died:\n%s", n, k.log)
+	}
+	second.kill()
+
+	third := dhcpd(t, c, port, "10.0.2.99", 12)
+	eventually(t, 25*time.Second, "refused", func() bool { return strings.Contains(third.log.String(), "DHCPNAK") })
+	eventually(t, 15*time.Second, "the other address is leased", func() bool { return strings.Contains(third.log.String(), "DHCPACK on 10.0.2.99") })
+	eventually(t, 3*time.Second, "and not believed", func() bool {
+		return strings.Contains(k.log.String(), "leases 10.0.2.99, which the metadata does not list for this card")
+	})
+	if got := addresses(t, c, "eth1"); got != "10.0.2.37" {
+		t.Errorf("eth1 has %s", got)
+	}
+	answers(t, c, lab.EIP2)
+}
+
+// Without metadata, a real server's lease is enough.
+func TestDegradedByDhcpd(t *testing.T) {
+	t.Parallel()
+	c, port := withoutLabDHCP(t)
+	spoil(t, c, lab.Fault{Status: 403})
+	s := dhcpd(t, c, port, "10.0.2.37", 12)
+	eventually(t, 10*time.Second, "dhcpd is up", func() bool { return strings.Contains(s.log.String(), "Sending on") })
+	k := keep(t, c, "eth1")
+	k.notify.await(t, "STATUS=degraded: 10.0.2.37/24")
+	answers(t, c, lab.EIP2)
+	session(t, c, "10.0.2.37", lab.EIP2)
+	s.kill()
+	eventually(t, 20*time.Second, "the lease ends", func() bool { return strings.Contains(k.log.String(), "is lost") })
+	answers(t, c, lab.EIP2)
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ec2net/test/lab"
+)
+
+// hostile is a cloud to be made to misbehave. Through all of it the operator's own TCP session over the
+// primary card goes on: not a byte may be lost.
+func hostile(t *testing.T, cfg lab.Config) *lab.Cloud {
+	t.Helper()
+	c := cloud(t, cfg)
+	session(t, c, "10.0.0.29", lab.EIP1)
+	return c
+}
+
+// session keeps a stream of bytes from the client through an elastic IP until its end, which is the test's
+// at the latest.
+func session(t *testing.T, c *lab.Cloud, private string, public netip.Addr) (end func()) {
+	t.Helper()
+	sshd, err := c.Instance().Echo(netip.AddrPortFrom(addr(private), 22))
+	must(t, err)
+	s, err := c.Client().Stream(t.Context(), netip.AddrPortFrom(public, sshd.Addr.Port()))
+	must(t, err)
+	must(t, s.Alive(t.Context()))
+	end = sync.OnceFunc(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("the session through %s: %v (%+v)", public, err, s.Stats())
+		}
+	})
+	t.Cleanup(end)
+	return end
+}
+
+// spoil injects a fault of the metadata and returns what ends it.
+func spoil(t *testing.T, c *lab.Cloud, f lab.Fault) (heal func()) {
+	t.Helper()
+	id, err := c.IMDS().Inject(f)
+	must(t, err)
+	return func() { c.IMDS().Clear(id) }
+}
+
+// spoilDHCP injects a fault of the DHCP server and returns what ends it.
+func spoilDHCP(t *testing.T, c *lab.Cloud, f lab.DHCPFault) (heal func()) {
+	t.Helper()
+	id, err := c.DHCP().Inject(f)
+	must(t, err)
+	return func() { c.DHCP().Clear(id) }
+}
+
+func value(s string) *string { return &s }
+
+// reload makes a running process read the metadata now, and waits until it has asked for each of the keys
+// that end so, or for any.
+func (k *kept) reload(t *testing.T, c *lab.Cloud, keys ...string) {
+	t.Helper()
+	since := time.Now()
+	must(t, k.Process.Signal(syscallHUP))
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	err := c.IMDS().Wait(ctx, since, func(list []lab.Request) bool {
+		for _, key := range keys {
+			if !slices.ContainsFunc(list, func(r lab.Request) bool { return strings.HasSuffix(r.Path, key) }) {
+				return false
+			}
+		}
+		return len(list) > 0
+	})
+	if err != nil {
+		t.Fatalf("after a reload %q was not asked: %v", keys, err)
+	}
+}
+
+// answersWithin wants an echo reply from an elastic IP before the time is over.
+func answersWithin(t *testing.T, c *lab.Cloud, limit time.Duration, dst netip.Addr) time.Duration {
+	t.Helper()
+	return eventually(t, limit, dst.String()+" answers", func() bool { return echoes(t, c, dst) })
+}
+
+func echoes(t *testing.T, c *lab.Cloud, dst netip.Addr) bool {
+	t.Helper()
+	_, err := c.Client().Ping(t.Context(), dst, lab.Ping{Timeout: 200 * time.Millisecond})
+	return err == nil
+}
+
+// unchanged wants the instance to be as it was, object by object.
+func unchanged(t *testing.T, c *lab.Cloud, before []string, what string) {
+	t.Helper()
+	if d := cmp.Diff(lasting(before), lasting(world(t, c))); d != "" {
+		t.Errorf("%s changed something (-before +after):\n%s", what, d)
+	}
+}
+
+// lasting leaves out of a world what the kernel keeps of a link that was up once.
+func lasting(world []string) (out []string) {
+	for _, line := range world {
+		out = append(out, strings.NewReplacer("qdisc noop ", "", "qdisc noqueue ", "").Replace(line))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// says wants a text to hold every one of the words.
+func says(t *testing.T, text string, words ...string) {
+	t.Helper()
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			t.Errorf("no %q in:\n%s", w, text)
+		}
+	}
+}
+
+// statusOf1 is what `ec2net status` says of a card.
+func statusOf1(t *testing.T, c *lab.Cloud, card string) string {
+	t.Helper()
+	return ec2net(t, c, exitOK, "status", card)
+}
+
+// lineCount is the number of lines that a process has logged.
+func (k *kept) lineCount() int { return strings.Count(k.log.String(), "\n") }
+
+// runOn runs a shell command on a host and returns what it printed and its exit status.
+func runOn(n *lab.Node, command string) (string, int) {
+	cmd := n.Command(context.Background(), "sh", "-c", command)
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		return err.Error(), -1
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"slices"
+	"time"
+
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+// remember takes over what an earlier process left: on disk what the kernel can not say, and from
+// the kernel the last known good of the metadata.
+func (a *agent) remember() {
+	a.record = record{
+		Name: a.snap.Name, Index: a.snap.Index, MAC: a.snap.MAC,
+		Before: &plumb.Before{Link: a.snap.Link, AltNames: a.snap.AltNames},
+	}
+	for _, old := range a.store.all() {
+		a.inherit(old)
+	}
+	if fresh, err := a.link.Read(); err == nil {
+		a.snap = fresh
+		a.last = a.lastGood(fresh)
+		a.settled = a.last
+	}
+	if l := a.record.Lease; l != nil {
+		a.lease, a.held = l, l.Live(time.Now())
+	}
+}
+
+// inherit takes what is of use from one record: of this card, or of one that had its name before,
+// whose rules may be left.
+func (a *agent) inherit(old record) {
+	same := old.MAC == a.snap.MAC
+	if old.Name != a.snap.Name && !same {
+		return
+	}
+	a.link.Numbers = append(a.link.Numbers, old.Numbers...)
+	if same {
+		a.record.Numbers, a.record.Lease = old.Numbers, old.Lease
+		a.record.Peers, a.link.Peers = old.Peers, old.Peers
+	}
+	if same && old.Index == a.snap.Index {
+		a.record.Before, a.record.Card, a.record.ReadAt = old.Before, old.Card, old.ReadAt
+	}
+	if old.Name != a.snap.Name {
+		a.formerly = append(a.formerly, old.Name)
+	}
+}
+
+// lastGood is what the metadata granted last, as far as it is still to be seen: by the kernel's
+// rules, and where those say nothing, by the record. A primary card has no rules.
+func (a *agent) lastGood(s plumb.Snapshot) metadata.Interface {
+	good, said := s.Granted(), a.record.Card
+	switch {
+	case said.MAC != s.MAC:
+		return good
+	case said.Primary, good.MAC == metadata.MAC{}:
+		return said
+	case good.N() == said.N():
+		good.ID = said.ID
+	}
+	return good
+}
+
+// writeAhead puts on disk which rules are about to be this card's, before the kernel gets them: a
+// rule outlives the card, and only the record says whose it was. A full disk is no reason to leave
+// the card dead; while the card is there, its routes tell as much.
+func (a *agent) writeAhead(w plumb.State) {
+	added := false
+	for _, n := range w.Numbers() {
+		if !slices.Contains(a.record.Numbers, n) {
+			a.record.Numbers, added = append(a.record.Numbers, n), true
+		}
+	}
+	if added {
+		a.saved()
+	}
+}
+
+// saved writes the record. What fails is said, and tried again with the next news.
+func (a *agent) saved() {
+	err := a.save()
+	a.unsaved = err != nil
+	a.complain(fromDisk, err)
+}
+
+func (a *agent) save() error {
+	a.record.Card, a.record.Lease, a.record.DHCP, a.record.Peers = a.settled, a.trusted(), a.leasing, a.link.Peers
+	a.record.Card.Problems = nil // of one reading, and no JSON
+	a.record.State, a.record.Ready, a.record.Set = a.state(), a.converged, a.set()
+	for _, name := range a.formerly {
+		if err := a.store.remove(name); err != nil {
+			return err
+		}
+	}
+	a.formerly = nil
+	return a.store.save(a.record)
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"ec2net/plumb"
+)
+
+// The sources of complaints.
+const (
+	fromKernel = "set-up"
+	fromCloud  = "metadata"
+	fromDHCP   = "DHCP"
+	fromDisk   = "state file"
+)
+
+const (
+	announced  = 12        // operations on one log line
+	sayAgain   = time.Hour // after which a complaint is made again, should it come and go
+	complaints = 100       // remembered
+	lineLength = 400       // bytes of a complaint
+)
+
+// said is the memory of what was complained about.
+type said struct {
+	now  map[string]string    // by source; empty: all is well
+	told map[string]time.Time // when a text was logged
+}
+
+func newSaid() said { return said{now: map[string]string{}, told: map[string]time.Time{}} }
+
+// news notes what is wrong with a source, and says whether it is worth a log line.
+func (s *said) news(source, text string, at time.Time) bool {
+	same := s.now[source] == text
+	s.now[source] = text
+	key := source + text
+	if last, told := s.told[key]; text == "" || same || (told && at.Sub(last) < sayAgain) {
+		return false
+	}
+	if len(s.told) >= complaints {
+		clear(s.told)
+	}
+	s.told[key] = at
+	return true
+}
+
+// complain logs what is wrong with a source, when that is new.
+func (a *agent) complain(source string, err error) {
+	text := ""
+	if err != nil && !errors.Is(err, plumb.ErrNoAddress) {
+		text = oneLine(err)
+	}
+	quiet := a.mending && errors.Is(err, plumb.ErrNotConverged)
+	if !quiet && a.said.news(source, text, time.Now()) {
+		a.log.Warnf("%s: %s", source, text)
+	}
+}
+
+// troubled: something of the card could not be set up.
+func (a *agent) troubled() bool { return a.said.now[fromKernel] != "" || a.said.now[fromCloud] != "" }
+
+// oneLine is an error of any size for a log or a status line.
+func oneLine(err error) string {
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	if len(text) > lineLength {
+		return strings.ToValidUTF8(text[:lineLength], "") + " …"
+	}
+	return text
+}
+
+// announce is one log line for one change.
+func (a *agent) announce(done plumb.Plan) {
+	if len(done) == 0 || a.mending {
+		return
+	}
+	if !a.stays {
+		for _, o := range done {
+			a.log.Info(o)
+		}
+		return
+	}
+	var parts []string
+	for _, o := range done[:min(len(done), announced)] {
+		parts = append(parts, o.String())
+	}
+	if more := len(done) - announced; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	a.log.Info(strings.Join(parts, "; "))
+}
