@@ -17,7 +17,7 @@ import (
 )
 
 // dayCards are the cards besides the primary.
-const dayCards = 5
+const dayCards = 7
 
 // day is an accelerated one: leases of 10 s, a reading every second, and always something wrong somewhere.
 type day struct {
