@@ -6,7 +6,7 @@ BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$
 PREFIX  ?= /usr
 SECONDS ?= 10
 
-.PHONY: build demo test packages test-packages bench lint fuzz install setup setup-demo clean
+.PHONY: build demo test test-go packages test-packages test-system test-vm bench lint fuzz install setup setup-demo clean
 
 build:
 	$(BUILD) -o bin/ec2net ./cmd/ec2net
@@ -22,7 +22,10 @@ setup:
 demo: setup-demo build
 	bin/ec2net-lab demo
 
-test: setup build
+# All of them: in namespaces, the packages, booted containers, booted virtual machines.
+test: test-go test-packages test-system test-vm
+
+test-go: setup build
 	$(GO) vet ./...
 	$(GO) test -race -count=1 -timeout 20m ./...
 
@@ -36,6 +39,16 @@ test-packages: setup
 	$(GO) vet -tags packages ./packaging/...
 	$(GO) test -count=1 -timeout 20m -tags packages ./packaging
 
+# The deb on booted Debians with their udev, systemd and network managers.
+test-system: setup packages
+	$(GO) vet -tags system ./test/system/...
+	$(GO) test -count=1 -timeout 20m -tags system ./test/system
+
+# The deb on virtual machines, with cards that are plugged into the PCI bus. Never /dev/kvm.
+test-vm: setup packages
+	$(GO) vet -tags vm ./test/vm/...
+	$(GO) test -count=1 -timeout 20m -tags vm ./test/vm
+
 bench: setup build
 	$(GO) run ./test/bench
 
@@ -43,6 +56,7 @@ lint:
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 	$(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 -tags packages,system,vm ./packaging ./test/...
 
 # Each fuzz target for $(SECONDS) seconds.
 fuzz:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,14 +23,30 @@ with our mark, the interface group, and the link as it was found. It works after
 the card is gone, too. A running "ec2net run" of the card is stopped first.`,
 		Args: oneCard,
 		RunE: func(c *cobra.Command, args []string) error {
-			if ifGone && p.present(args[0]) {
-				return nil
+			if ifGone {
+				return p.downIfGone(c.Context(), args[0])
 			}
 			return p.down(c.Context(), args[0])
 		},
 	}
 	c.Flags().BoolVar(&ifGone, "if-gone", false, "do nothing while the card is there, under whatever name")
 	return c
+}
+
+// downIfGone is what the unit does last. When another card has taken the name meanwhile, it starts the
+// unit again: systemd drops the start that a device wants while its unit is still stopping.
+func (p *program) downIfGone(ctx context.Context, name string) error {
+	gone := os.Getenv("EXIT_STATUS") == strconv.Itoa(exitGone) // of run, see systemd.exec(5)
+	if !p.present(name) {
+		gone = true
+		if err := p.down(ctx, name); err != nil {
+			return err
+		}
+	}
+	if _, err := net.InterfaceByName(name); !gone || err != nil || !underSystemd() {
+		return nil
+	}
+	return p.start(ctx, name)
 }
 
 // present: the card that was recorded under this name is there, or nothing was recorded.

@@ -13,6 +13,8 @@ const (
 	exitUnavailable = 3 // metadata unavailable, nothing changed
 	exitPartial     = 4 // some is set up, the rest is not
 	exitDifferences = 5 // plan: there is something to do
+	// exitGone is between run and its unit alone: the card was taken away.
+	exitGone = 10
 )
 
 // statusError is an error with the exit status that it ends the program with.

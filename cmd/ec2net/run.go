@@ -37,7 +37,12 @@ func (p *program) run(ctx context.Context, name string) error {
 	if errors.Is(err, errEnslaved) || errors.Is(err, plumb.ErrGone) {
 		// Between udev's event and now it was enslaved, or unplugged: nothing to do any more.
 		p.log.Info(err)
-		a, err = nil, nil
+		a = nil
+		if errors.Is(err, plumb.ErrGone) {
+			err = gone()
+		} else {
+			err = nil
+		}
 	}
 	if a == nil || err != nil {
 		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // nothing to do is done
@@ -58,12 +63,21 @@ func (p *program) run(ctx context.Context, name string) error {
 		err = errGone // systemd stops the unit at the moment that the card goes
 	}
 	if errors.Is(err, errGone) {
-		return a.leaveGone()
+		told.tell("the card is gone", true) // to systemd, an end without READY is a failure
+		return errors.Join(a.leaveGone(), gone())
 	}
 	return err
 }
 
-// take makes this process the card's keeper.
+// gone tells the unit that the card was taken away: see downIfGone.
+func gone() error {
+	if os.Getenv("INVOCATION_ID") == "" { // systemd.exec(5); nobody else wants to know
+		return nil
+	}
+	return quiet(exitGone)
+}
+
+// own makes this process the card's keeper.
 func (a *agent) own(name string) error {
 	lock, held, err := a.store.lock(name)
 	if err == nil && lock == nil {

@@ -1,0 +1,40 @@
+//go:build system
+
+package system
+
+import (
+	"strings"
+	"testing"
+
+	"ec2net/test/system/debian"
+)
+
+// One card with one address: ec2net looks, and writes nothing.
+func TestBootOneCard(t *testing.T) {
+	for _, suite := range []string{debian.Bookworm, debian.Trixie} {
+		t.Run(suite, func(t *testing.T) {
+			m := start(t, options{suite: suite})
+			t.Logf("boot %s", m.boot)
+			m.active("eth0")
+			m.healthy()
+			if got := m.ours(); got != "" {
+				t.Errorf("written although there is nothing to do:\n%s", got)
+			}
+		})
+	}
+}
+
+// active waits until a card's unit has set it up.
+func (m *machine) active(card string) {
+	m.t.Helper()
+	m.until(20e9, said("ec2net-ifup@"+card+" is active"), func() bool {
+		return strings.TrimSpace(m.try("systemctl", "is-active", "ec2net-ifup@"+card+".service")) == "active"
+	})
+}
+
+// ours is what the kernel holds with our mark, or in our group.
+func (m *machine) ours() string {
+	return m.run("sh", "-c", `ip rule show | grep -E '^[12]0[0-9]{3}:'; ip -6 rule show | grep -E '^[12]0[0-9]{3}:'
+		ip route show table all proto 236; ip -6 route show table all proto 236; ip -br link show group 236
+		ip link | grep altname; true`)
+}

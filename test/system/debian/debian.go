@@ -1,0 +1,132 @@
+// Package debian makes the Debian root file systems that the system and the VM tests boot.
+//
+// A root is made once by mmdebstrap and kept below the repository's .cache, in a folder named by a
+// hash of its recipe. It is never booted nor written to: tests put an overlay on it.
+package debian
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// The releases that the tests boot.
+const (
+	Bookworm = "bookworm" // systemd 252
+	Trixie   = "trixie"   // systemd 257
+)
+
+const mirror = "http://deb.debian.org/debian"
+
+// packages are what the tests boot, and the network managers that they set beside us.
+var packages = [...]string{
+	"systemd", "systemd-sysv", "udev", "dbus", "iproute2", "kmod", "procps",
+	"network-manager", "ifupdown", "isc-dhcp-client", "dhcpcd-base",
+}
+
+// managers must not start by themselves: a test starts the one that it is about.
+var managers = [...]string{
+	"NetworkManager.service", "NetworkManager-dispatcher.service", "NetworkManager-wait-online.service",
+	"networking.service", "systemd-networkd.service", "systemd-networkd.socket", "systemd-networkd-wait-online.service",
+	"dhcpcd.service",
+}
+
+// options make a root small and quick to build; the tests read no manuals.
+var options = [...]string{
+	"--variant=minbase", "--format=directory", "--quiet",
+	`--aptopt=Acquire::Languages "none"`, `--aptopt=APT::Install-Recommends "false"`,
+	"--dpkgopt=force-unsafe-io", "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
+	"--dpkgopt=path-include=/usr/share/doc/ec2net/*",
+}
+
+// Cache is the folder for what takes long to make, below the repository, and git ignores it.
+func Cache() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			cache := filepath.Join(dir, ".cache")
+			return cache, os.MkdirAll(cache, 0o755)
+		}
+	}
+	return "", errors.New("find the repository: no go.mod above the working directory")
+}
+
+// Root returns the folder with a release's root file system and makes it when it is not there. It
+// needs root and, the first time, the network: 30 s or so.
+func Root(suite string) (string, error) {
+	recipe := strings.Join(append(append(options[:], packages[:]...), managers[:]...), "\n")
+	return Once("root-"+suite, recipe, func(dir string) error { return bootstrap(suite, dir) })
+}
+
+// Once returns the folder for something that recipe describes, and has it made when it is not there.
+// Processes that want the same wait for each other. What an interrupted one left is removed.
+func Once(name, recipe string, make func(dir string) error) (string, error) {
+	cache, err := Cache()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, fmt.Sprintf("%s-%.6x", name, sha256.Sum256([]byte(recipe))))
+	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return "", fmt.Errorf("lock %s: %w", dir, err)
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return "", fmt.Errorf("lock %s: %w", dir, err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return dir, err
+	}
+	return dir, build(dir, make)
+}
+
+// build makes the folder under another name first, so that a half-made one is never taken for whole.
+func build(dir string, make func(string) error) error {
+	part := dir + ".part"
+	if err := os.RemoveAll(part); err != nil {
+		return fmt.Errorf("remove what was left of %s: %w", part, err)
+	}
+	if err := make(part); err != nil {
+		return errors.Join(fmt.Errorf("make %s: %w", dir, err), os.RemoveAll(part))
+	}
+	return os.Rename(part, dir)
+}
+
+func bootstrap(suite, dir string) error {
+	args := append(options[:], "--include="+strings.Join(packages[:], ","), suite, dir, mirror)
+	if err := Run("mmdebstrap", args...); err != nil {
+		return err
+	}
+	for _, unit := range managers {
+		if err := Run("systemctl", "--root="+dir, "disable", "--quiet", unit); err != nil && !strings.Contains(err.Error(), "does not exist") {
+			return err
+		}
+	}
+	return nil
+}
+
+// Run runs a program and, when it fails, returns what it said.
+func Run(name string, args ...string) error {
+	runtime.LockOSThread() // Pdeathsig follows the thread
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command(name, args...)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGTERM}
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(said.String()))
+	}
+	return nil
+}

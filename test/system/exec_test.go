@@ -1,0 +1,132 @@
+//go:build system
+
+package system
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"ec2net/test/lab"
+)
+
+// command prepares a program in the machine.
+func (m *machine) command(name string, args ...string) *exec.Cmd {
+	enter := []string{"-t", strconv.Itoa(m.leader), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--", name}
+	cmd := exec.Command("nsenter", append(enter, args...)...)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TERM=dumb", "HOME=/root"}
+	return cmd
+}
+
+// try runs a program in the machine and returns what it printed, whatever its exit status.
+func (m *machine) try(name string, args ...string) string {
+	out, _ := m.command(name, args...).CombinedOutput()
+	return string(out)
+}
+
+// run is try for what must succeed.
+func (m *machine) run(name string, args ...string) string {
+	m.t.Helper()
+	out, err := m.command(name, args...).CombinedOutput()
+	if err != nil {
+		m.t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// until looks again and again until cond holds, and fails the test when it does not in time.
+func (m *machine) until(limit time.Duration, what func() string, cond func() bool) time.Duration {
+	m.t.Helper()
+	began := time.Now()
+	for !cond() {
+		if time.Since(began) > limit {
+			m.t.Fatalf("after %s still not: %s", limit, what())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return time.Since(began)
+}
+
+// said is a description that does not change.
+func said(what string) func() string { return func() string { return what } }
+
+// plug attaches a card and returns the time until its elastic IP answered the client on the internet.
+func (m *machine) plug(c lab.Card) time.Duration {
+	m.t.Helper()
+	began := time.Now()
+	if err := m.cloud.Attach(c); err != nil {
+		m.t.Fatal(err)
+	}
+	for _, eip := range c.EIPs {
+		m.answers(eip, 20*time.Second)
+	}
+	return time.Since(began)
+}
+
+// unplug detaches a card and waits until nothing of it is left: no unit, no rule, no file.
+func (m *machine) unplug(card, name string) time.Duration {
+	m.t.Helper()
+	began := time.Now()
+	if err := m.cloud.Detach(card); err != nil {
+		m.t.Fatal(err)
+	}
+	m.gone(name)
+	return time.Since(began)
+}
+
+func (m *machine) gone(name string) {
+	m.t.Helper()
+	m.until(10*time.Second, func() string { return "nothing is left of " + name + ", but " + m.leftovers(name) },
+		func() bool { return m.leftovers(name) == "" })
+}
+
+// leftovers is what there still is of a card that was unplugged. What is cheap to see is looked at first.
+func (m *machine) leftovers(name string) string {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/root/run/ec2net/*%s*", m.leader, name))
+	if len(files) > 0 {
+		return strings.Join(files, " ")
+	}
+	return m.try("sh", "-c", `
+		ip rule show | grep -E '^[12]0[0-9]{3}:' | grep -vE "$2"; ip route show table all | grep -F "dev $1 "
+		systemctl list-units --all --plain --no-legend "ec2net-ifup@$1.service" | grep -v inactive
+		pgrep -a -f "ec2net.* run $1"; true`, "sh", name, m.others())
+}
+
+// others matches the rules of the cards that are still there.
+func (m *machine) others() string {
+	pattern := "^$"
+	for _, c := range m.cloud.Cards() {
+		pattern += fmt.Sprintf("|^[12]0%03d:", c.DeviceNumber+100*c.NetworkCard)
+	}
+	return pattern
+}
+
+// answers waits until an address answers the client on the internet.
+func (m *machine) answers(a netip.Addr, limit time.Duration) time.Duration {
+	m.t.Helper()
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	if _, err := m.cloud.Client().Ping(ctx, a, lab.Ping{Tries: 100000, Timeout: 10 * time.Millisecond}); err != nil {
+		m.t.Fatalf("after %s: %v", limit, err)
+	}
+	return time.Since(began)
+}
+
+// unit is a property of a unit.
+func (m *machine) unit(name, property string) string {
+	return strings.TrimSpace(m.try("systemctl", "show", "--value", "--property="+property, name))
+}
+
+// healthy wants a machine on which nothing has failed.
+func (m *machine) healthy() {
+	m.t.Helper()
+	m.until(10*time.Second, said("is-system-running says running"), func() bool {
+		return strings.TrimSpace(m.try("systemctl", "is-system-running")) == "running"
+	})
+}

@@ -1,0 +1,276 @@
+//go:build system
+
+package system
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ec2net/test/lab"
+	"ec2net/test/system/debian"
+)
+
+// machine is a booted container. Its network is that of the lab's instance.
+type machine struct {
+	t      *testing.T
+	cloud  *lab.Cloud
+	dir    string // on the tmpfs
+	root   string // its mounted file system
+	nspawn *exec.Cmd
+	ended  chan struct{}
+	leader int // PID 1's number outside
+	boot   time.Duration
+}
+
+// options of a machine. The zero value is bookworm with the package, booted, and seed 002's first card.
+type options struct {
+	suite     string
+	bare      bool // without the package
+	cloud     lab.Config
+	files     map[string]string // put into the root before it boots
+	unmanaged bool              // the first card is not configured by the installer: a manager will
+}
+
+var machines atomic.Int32
+
+// start boots a machine, and ends it with the test.
+func start(t *testing.T, o options) *machine {
+	t.Helper()
+	if o.suite == "" {
+		o.suite = debian.Bookworm
+	}
+	if o.cloud.Cards == nil {
+		o.cloud.Cards = []lab.Card{lab.Eth0()}
+	}
+	below, err := base(o.suite, !o.bare)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &machine{t: t, dir: filepath.Join(disk, fmt.Sprintf("m%d", machines.Add(1)))}
+	if m.cloud, err = lab.New(o.cloud); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.discard)
+	if _, m.root, err = below.mount(m.dir); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range o.files {
+		if err := debian.Write(m.root+path, text, 0o600|fileMode(path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o.unmanaged {
+		m.strip("eth0")
+	}
+	m.power()
+	return m
+}
+
+// fileMode: NetworkManager refuses connections that others may read.
+func fileMode(path string) os.FileMode {
+	if strings.HasSuffix(path, ".nmconnection") {
+		return 0
+	}
+	return 0o044
+}
+
+// strip takes from a card what the lab's installer configured.
+func (m *machine) strip(card string) {
+	m.t.Helper()
+	for _, args := range []string{"addr flush dev " + card, "link set " + card + " down"} {
+		if out, err := m.cloud.Instance().Command(context.Background(), "ip", strings.Fields(args)...).CombinedOutput(); err != nil {
+			m.t.Fatalf("ip %s: %v %s", args, err, out)
+		}
+	}
+}
+
+// pid1 prepares what systemd-nspawn does not: a /sys that shows the container's network, since nspawn mounts
+// it in ours, and a sign of udevd, since PID 1 listens to udev's events only where /run/udev/control is there
+// or /dev is a devtmpfs, which it is not.
+const pid1 = `set -e
+mount --make-rprivate /
+mount -t sysfs sysfs /mnt
+mount --bind /sys/fs/cgroup /mnt/fs/cgroup
+mount --rbind /mnt /sys
+umount -R -l /mnt
+mkdir -p /run/udev
+: >/run/udev/control
+exec /lib/systemd/systemd`
+
+// power boots the machine and waits until its start-up has finished.
+func (m *machine) power() {
+	m.t.Helper()
+	began := time.Now()
+	socket := filepath.Join(m.dir, "notify")
+	_ = os.Remove(socket) // of the last boot
+	ready, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer ready.Close()
+	console, err := os.Create(filepath.Join(m.dir, "console"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer console.Close()
+	network, err := m.network()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer unix.Unmount(network, unix.MNT_DETACH)
+	// In a PID namespace of its own: the kernel ends all that is in it as soon as its first process is gone, and
+	// that goes with us. nspawn's own death, if it is sudden, would leave the container running.
+	m.nspawn = exec.Command("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
+		"systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--directory="+m.root,
+		"--network-namespace-path="+network, "--capability=all", "--console=pipe", "--notify-ready=yes",
+		"--machine="+filepath.Base(m.dir), "--kill-signal=SIGRTMIN+4", "/bin/sh", "-c", pid1)
+	m.nspawn.Env = append(os.Environ(), "SYSTEMD_NSPAWN_API_VFS_WRITABLE=1", "NOTIFY_SOCKET="+ready.LocalAddr().String())
+	m.nspawn.Stdout, m.nspawn.Stderr = console, console
+	if err := m.spawn(); err != nil {
+		m.t.Fatal(err)
+	}
+	if err = m.awaitReady(ready); err == nil {
+		m.leader, err = child(m.nspawn.Process.Pid, 2)
+	}
+	if err != nil {
+		b, _ := os.ReadFile(console.Name())
+		m.t.Fatalf("boot: %v\n%s", err, b)
+	}
+	m.until(30*time.Second, said("is-system-running"), func() bool {
+		state := strings.TrimSpace(m.try("systemctl", "is-system-running"))
+		return state == "running" || state == "degraded"
+	})
+	m.boot = time.Since(began)
+}
+
+// spawn starts nspawn in our cgroup, on a thread that lives as long as it does: the container dies with us.
+func (m *machine) spawn() error {
+	cgroup, err := os.Open(ours())
+	if err != nil {
+		return err
+	}
+	defer cgroup.Close()
+	m.nspawn.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL, UseCgroupFD: true, CgroupFD: int(cgroup.Fd())}
+	started := make(chan error)
+	m.ended = make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		err := m.nspawn.Start()
+		started <- err
+		if err == nil {
+			_ = m.nspawn.Wait()
+		}
+		close(m.ended)
+	}()
+	return <-started
+}
+
+// network makes a file of the instance's network namespace.
+func (m *machine) network() (string, error) {
+	file := filepath.Join(m.dir, "network")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		return "", err
+	}
+	ns := fmt.Sprintf("/proc/self/fd/%d", int(m.cloud.Instance().NetNS()))
+	if err := unix.Mount(ns, file, "", unix.MS_BIND, ""); err != nil {
+		return "", fmt.Errorf("bind the network namespace: %w", err)
+	}
+	return file, nil
+}
+
+// child is the only child of a process, or the child of that, as many steps down as depth says.
+func child(pid, depth int) (int, error) {
+	for range depth {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+		if err != nil {
+			return 0, err
+		}
+		if pid, err = strconv.Atoi(strings.TrimSpace(string(b))); err != nil {
+			return 0, fmt.Errorf("the child of process %d: %w", pid, err)
+		}
+	}
+	return pid, nil
+}
+
+// awaitReady listens to nspawn until it passes on that PID 1 is ready.
+func (m *machine) awaitReady(c *net.UnixConn) error {
+	buf := make([]byte, 4096)
+	for end := time.Now().Add(60 * time.Second); ; {
+		_ = c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		n, err := c.Read(buf)
+		select {
+		case <-m.ended:
+			return fmt.Errorf("the container has ended")
+		default:
+		}
+		switch {
+		case err != nil && time.Now().After(end):
+			return fmt.Errorf("it does not become ready: %w", err)
+		case err == nil && slices.Contains(lines(string(buf[:n])), "READY=1"):
+			return nil
+		}
+	}
+}
+
+// poweroff is SIGRTMIN+4 as PID 1 counts, by the C library's SIGRTMIN.
+const poweroff = unix.Signal(34 + 4)
+
+// reboot shuts the machine down in good order and boots it in a cloud with these cards, the first as
+// installed. A new network namespace is what a new boot of the kernel is.
+func (m *machine) reboot(cards ...lab.Card) {
+	m.t.Helper()
+	if err := unix.Kill(m.leader, poweroff); err != nil {
+		m.t.Fatal(err)
+	}
+	select {
+	case <-m.ended:
+	case <-time.After(20 * time.Second):
+		m.t.Fatal("the machine does not shut down")
+	}
+	if err := m.cloud.Close(); err != nil {
+		m.t.Fatal(err)
+	}
+	var err error
+	if m.cloud, err = lab.New(lab.Config{Cards: cards}); err != nil {
+		m.t.Fatal(err)
+	}
+	m.power()
+}
+
+// discard ends the machine and the cloud. A test that failed says first what the machine looks like.
+func (m *machine) discard() {
+	if m.t.Failed() {
+		m.dump()
+	}
+	if m.nspawn != nil && m.nspawn.Process != nil {
+		_ = m.nspawn.Process.Kill()
+		<-m.ended
+	}
+	if err := m.cloud.Close(); err != nil {
+		m.t.Errorf("close the lab: %v", err)
+	}
+	if err := unix.Unmount(m.root, unix.MNT_DETACH); err != nil {
+		m.t.Errorf("unmount %s: %v", m.root, err)
+	}
+	if err := os.RemoveAll(m.dir); err != nil {
+		m.t.Errorf("remove %s: %v", m.dir, err)
+	}
+}
+
+func (m *machine) dump() {
+	m.t.Logf("%s", m.try("sh", "-c", `systemctl --failed --no-legend; systemctl status 'ec2net*' --no-pager -n0; ip -br addr; ip rule; ip route show table all
+		journalctl -b -o short-monotonic --no-pager | tail -80`))
+}

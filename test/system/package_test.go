@@ -1,0 +1,102 @@
+//go:build system
+
+package system
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"ec2net/test/lab"
+	"ec2net/test/system/debian"
+)
+
+// pocket puts the built package into the machine.
+func (m *machine) pocket() string {
+	m.t.Helper()
+	deb, err := debian.Package()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if err := debian.Copy(deb, fmt.Sprintf("/proc/%d/root/root/ec2net.deb", m.leader)); err != nil {
+		m.t.Fatal(err)
+	}
+	return "/root/ec2net.deb"
+}
+
+// everything is what of the machine the package could change: the kernel's network and the files.
+func (m *machine) everything() string {
+	return m.run("sh", "-c", `ip -o link | grep -o '^[0-9]*: [^:@]*\|group.*\|mtu [0-9]*\|altname.*'; ip rule; ip -6 rule; ip route show table all; ip -o addr | sed 's/valid_lft.*//'
+		sysctl -a 2>/dev/null | grep -E 'rp_filter|accept_ra |forwarding|arp_'
+		find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var -o -path /root \) -prune -o -newer /root/began -type f -print | sort
+		find / /run -xdev -name '*ec2net*' -not -path '/proc/*' -not -path '/sys/*' -not -path '/root/*' -not -path '/etc/systemd/system/ec2net*' -not -path '*/systemd-private-*' -not -path '/run/systemd/*' | sort
+		systemctl list-units --all --plain --no-legend 'ec2net*'`)
+}
+
+// Installed on a running machine the present cards are picked up, and the first one's connections never notice; an
+// upgrade is not felt either; removed, the machine is as before, and purged nothing is left.
+func TestPackageOnRunningMachine(t *testing.T) {
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			m := start(t, options{suite: suite, bare: true, files: renamed(second())})
+			m.run("touch", "/root/began")
+			if err := m.cloud.Attach(second()); err != nil {
+				t.Fatal(err)
+			}
+			m.until(5*time.Second, said("ens6 is there"), func() bool { return strings.Contains(m.try("ip", "link"), "ens6") })
+			m.run("udevadm", "settle")
+			before, deb := m.everything(), m.pocket()
+			primary := m.talk(lab.EIP1, 7001)
+			defer primary.end()
+
+			m.run("dpkg", "--install", deb)
+			m.answers(onlyEIP(second()), 15*time.Second)
+			m.active("ens6")
+			m.calm("install", primary)
+
+			secondary := m.talk(onlyEIP(second()), 7002)
+			defer secondary.end()
+			first := m.unit("ec2net-ifup@ens6", "MainPID")
+			m.run("dpkg", "--install", deb)
+			m.until(10*time.Second, said("the upgrade starts the unit anew"), func() bool { return m.unit("ec2net-ifup@ens6", "MainPID") != first })
+			m.active("ens6")
+			m.calm("upgrade", primary, secondary)
+			m.healthy()
+
+			m.run("dpkg", "--remove", "ec2net")
+			m.calm("removal", primary)
+			m.run("dpkg", "--purge", "ec2net")
+			if after := m.everything(); after != before {
+				t.Errorf("after the removal:\n%s", difference(before, after))
+			}
+			m.healthy()
+		})
+	}
+}
+
+// calm wants no connection to have waited for longer than a moment.
+func (m *machine) calm(what string, connections ...*traffic) {
+	m.t.Helper()
+	for i, tr := range connections {
+		if gap, err := tr.gaps(); err != nil || gap > 150*time.Millisecond {
+			m.t.Errorf("%s: connection %d waited %s, error %v", what, i, gap, err)
+		}
+	}
+}
+
+// difference lists the lines that only one of the texts has.
+func difference(before, after string) string {
+	var out []string
+	for _, l := range lines(before) {
+		if !strings.Contains(after, l) {
+			out = append(out, "- "+l)
+		}
+	}
+	for _, l := range lines(after) {
+		if !strings.Contains(before, l) {
+			out = append(out, "+ "+l)
+		}
+	}
+	return strings.Join(out, "\n")
+}

@@ -1,0 +1,209 @@
+//go:build system
+
+package system
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ec2net/metadata"
+	"ec2net/test/lab"
+	"ec2net/test/system/debian"
+)
+
+// extra is the nth card beyond the first, with a MAC that a .link file can name, an address and an elastic IP.
+func extra(n byte) lab.Card {
+	a, eip := netip.AddrFrom4([4]byte{10, 0, 2, 36 + n}), netip.AddrFrom4([4]byte{203, 0, 113, 165 + n})
+	return lab.Card{
+		Name: fmt.Sprintf("eth%d", n), MAC: metadata.MAC{0x02, 0xec, 0x20, 0, 1, n},
+		Addrs4: []netip.Addr{a}, EIPs: map[netip.Addr]netip.Addr{a: eip},
+	}
+}
+
+// second is seed 002's second card.
+func second() lab.Card { return extra(1) }
+
+// renamed are .link files that rename the cards to ens6, ens7 and so on, as predictable naming does.
+func renamed(cards ...lab.Card) map[string]string {
+	files := map[string]string{}
+	for i, c := range cards {
+		name := slot(i)
+		files["/etc/systemd/network/10-"+name+".link"] = "[Match]\nMACAddress=" + c.MAC.String() + "\n[Link]\nName=" + name + "\n"
+	}
+	return files
+}
+
+func slot(i int) string { return fmt.Sprintf("ens%d", 6+i) }
+
+// with adds files to those of another set.
+func with(files map[string]string, more map[string]string) map[string]string {
+	out := maps.Clone(files)
+	maps.Copy(out, more)
+	return out
+}
+
+var suites = []string{debian.Bookworm, debian.Trixie}
+
+// A card that udev renames, as it does nearly always, starts the unit under its new name alone.
+func TestPlug(t *testing.T) {
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			m := start(t, options{suite: suite, files: renamed(second())})
+			t.Logf("plug to answer %s", m.plug(second()))
+			m.active("ens6")
+			if units := m.units(); !strings.Contains(units, "@ens6.") || strings.Contains(units, "@eth1.") {
+				t.Errorf("units after a rename from eth1 to ens6: %s", units)
+			}
+			t.Logf("unplug to clean %s", m.unplug("eth1", "ens6"))
+			m.healthy()
+		})
+	}
+}
+
+// units are the cards' units that systemd has loaded.
+func (m *machine) units() string {
+	return m.try("systemctl", "list-units", "--all", "--plain", "--no-legend", "ec2net-ifup@*")
+}
+
+// Nothing wears out: the start limit, the names, the files, the rules.
+func TestPlugHundredTimes(t *testing.T) {
+	one, other := second(), second()
+	other.MAC[3] = 0xff
+	files := map[string]string{"/etc/systemd/network/10-x.link": fmt.Sprintf("[Match]\nMACAddress=%s %s\n[Link]\nName=ens6\n", one.MAC, other.MAC)}
+	m := start(t, options{files: files})
+	m.active("eth0")
+	var plugs, unplugs time.Duration
+	for i := range 100 {
+		card := one
+		if i%2 == 1 {
+			card = other
+		}
+		plugs += m.plug(card)
+		unplugs += m.unplug("eth1", "ens6")
+	}
+	t.Logf("mean of 100: plug to answer %s, unplug to clean %s", plugs/100, unplugs/100)
+	m.healthy()
+	m.alone()
+}
+
+// alone waits until the first card, now that it is the only one, has nothing of ours: its own unit takes that off.
+func (m *machine) alone() {
+	m.t.Helper()
+	m.until(10*time.Second, func() string { return "nothing of ours is left, but\n" + m.ours() }, func() bool { return m.ours() == "" })
+}
+
+// Three cards at once, and boot with all of them in place: each ends right, each alone.
+func TestThreeAtOnceThenBootWithFour(t *testing.T) {
+	three := []lab.Card{extra(1), extra(2), extra(3)}
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			m := start(t, options{suite: suite, files: renamed(three...)})
+			var wg sync.WaitGroup
+			for _, c := range three {
+				wg.Go(func() {
+					if err := m.cloud.Attach(c); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			m.allAnswer(three)
+			m.reboot(append([]lab.Card{lab.Eth0()}, three...)...)
+			m.allAnswer(three)
+			m.healthy()
+			m.onlyTransient()
+		})
+	}
+}
+
+func (m *machine) allAnswer(cards []lab.Card) {
+	m.t.Helper()
+	m.answers(lab.EIP1, 5*time.Second)
+	for i, c := range cards {
+		for _, eip := range c.EIPs {
+			m.answers(eip, 20*time.Second)
+		}
+		m.active(slot(i))
+	}
+}
+
+// onlyTransient wants no file of ours that outlives the boot, but for the package's own.
+func (m *machine) onlyTransient() {
+	m.t.Helper()
+	out := m.run("sh", "-c", `find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /usr \) -prune -o -name 'systemd-private-*' -prune -o -name '*ec2net*' -print`)
+	for _, f := range lines(out) {
+		if !strings.HasPrefix(f, "/etc/") && !strings.HasPrefix(f, "/var/lib/dpkg/") && !strings.HasPrefix(f, "/var/lib/systemd/deb-systemd-helper-enabled") {
+			m.t.Errorf("a file of ours outside /usr, /etc and /run: %s", f)
+		}
+	}
+}
+
+// Unplugged while the metadata is silent, and at any other moment of the set-up.
+func TestUnplugDuringSetUp(t *testing.T) {
+	m := start(t, options{files: renamed(second())})
+	m.active("eth0")
+	if err := m.cloud.IMDS().Silence(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.cloud.Attach(second()); err != nil {
+		t.Fatal(err)
+	}
+	m.until(5*time.Second, said("the unit waits for the metadata"), func() bool { return m.unit("ec2net-ifup@ens6", "ActiveState") == "activating" })
+	m.unplug("eth1", "ens6")
+	if err := m.cloud.IMDS().Resume(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 12 {
+		if err := m.cloud.Attach(second()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(i*i) * time.Millisecond) // the moments that are wanted: 0 to 121 ms
+		m.unplug("eth1", "ens6")
+	}
+	m.healthy()
+	m.alone()
+	m.plug(second())
+}
+
+// Taken out and put back at once, before the old unit has ended: systemd drops a start that comes while it
+// stops the same unit.
+func TestReplugAtOnce(t *testing.T) {
+	m := start(t, options{files: renamed(second())})
+	m.plug(second())
+	m.active("ens6")
+	for i := range 10 {
+		if err := m.cloud.Detach("eth1"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(i*10) * time.Millisecond) // the moments that are wanted: 0 to 90 ms
+		m.plug(second())
+		m.active("ens6")
+	}
+	m.unplug("eth1", "ens6")
+	m.healthy()
+}
+
+// A card that went while nobody kept it is cleared up after by the unit that was stopped or killed.
+func TestUnplugAfterKill(t *testing.T) {
+	m := start(t, options{files: renamed(second())})
+	m.plug(second())
+	m.active("ens6")
+	for range 10 {
+		m.run("systemctl", "kill", "--signal=KILL", "ec2net-ifup@ens6.service")
+		m.unplug("eth1", "ens6")
+		m.plug(second())
+		m.active("ens6")
+	}
+	m.healthy()
+}
+
+func onlyEIP(c lab.Card) (a netip.Addr) {
+	for _, a = range c.EIPs {
+	}
+	return a
+}

@@ -1,0 +1,73 @@
+//go:build system
+
+package system
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// What happens to the unit is not felt by the traffic on its card: not one packet waits for a repair.
+func TestTrafficSurvivesTheUnit(t *testing.T) {
+	const unit = "ec2net-ifup@ens6.service"
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			m := start(t, options{suite: suite, files: renamed(second())})
+			m.plug(second())
+			m.active("ens6")
+			tr := m.talk(onlyEIP(second()), 7001)
+			defer tr.end()
+			before := m.ours()
+			for _, act := range []struct {
+				name    string
+				command []string
+				then    string // the unit's state afterwards
+			}{
+				{"reload", []string{"systemctl", "reload", unit}, "active"},
+				{"kill -9", []string{"systemctl", "kill", "--signal=KILL", unit}, "active"},
+				{"restart", []string{"systemctl", "restart", unit}, "active"},
+				{"stop", []string{"systemctl", "stop", unit}, "inactive"},
+				{"start", []string{"systemctl", "start", unit}, "active"},
+				{"daemon-reexec", []string{"systemctl", "daemon-reexec"}, "active"},
+				{"udev trigger", []string{"udevadm", "trigger", "--settle", "--subsystem-match=net", "--action=change"}, "active"},
+				{"udev coldplug", []string{"udevadm", "trigger", "--settle", "--subsystem-match=net", "--action=add"}, "active"},
+			} {
+				m.run(act.command[0], act.command[1:]...)
+				m.until(10*time.Second, said(unit+" is "+act.then+" after "+act.name), func() bool { return m.unit(unit, "ActiveState") == act.then })
+				if act.name == "kill -9" {
+					m.until(10*time.Second, said("it is started again"), func() bool { return m.unit(unit, "NRestarts") == "1" && m.unit(unit, "SubState") == "running" })
+				}
+				gap, err := tr.gaps()
+				if err != nil || gap > 150*time.Millisecond {
+					t.Errorf("%s: the connection waited %s for an answer, error %v", act.name, gap, err)
+				}
+				if now := m.ours(); now != before {
+					t.Errorf("%s changed what the kernel holds:\n%s\nbefore:\n%s", act.name, now, before)
+				}
+			}
+			m.healthy()
+		})
+	}
+}
+
+// A card that gets another name while it works keeps working: the old unit ends, a new one begins.
+func TestRenameAtRunTime(t *testing.T) {
+	m := start(t, options{files: renamed(second())})
+	m.plug(second())
+	m.active("ens6")
+	tr := m.talk(onlyEIP(second()), 7001)
+	defer tr.end()
+	for _, to := range []string{"blue0", "ens6", "green0"} {
+		from := strings.TrimSpace(m.run("sh", "-c", "ip -o link | grep -o 'blue0\\|ens6\\|green0' | head -1"))
+		m.run("ip", "link", "set", from, "name", to)
+		m.active(to)
+		m.until(10*time.Second, said("the unit of "+from+" has ended"), func() bool { return !strings.Contains(m.units(), "@"+from+".service loaded") })
+		if gap, err := tr.gaps(); err != nil || gap > 1500*time.Millisecond {
+			t.Errorf("from %s to %s: the connection waited %s, error %v", from, to, gap, err)
+		}
+	}
+	m.healthy()
+	m.unplug("eth1", "green0")
+	m.gone("ens6")
+}

@@ -1,0 +1,104 @@
+//go:build system
+
+package system
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// traffic is an open TCP connection from the internet to a server on the machine, over which a byte goes to
+// and fro all the time.
+type traffic struct {
+	conn   net.Conn
+	listen net.Listener
+	wg     sync.WaitGroup
+	stop   chan struct{}
+
+	mu    sync.Mutex
+	gap   time.Duration // the longest between two bytes
+	bytes int
+	err   error
+}
+
+// talk opens a connection to an elastic IP. The server listens on all addresses of the machine.
+func (m *machine) talk(eip netip.Addr, port uint16) *traffic {
+	m.t.Helper()
+	l, err := m.cloud.Instance().Listen("tcp4", netip.AddrPortFrom(netip.IPv4Unspecified(), port))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := m.cloud.Client().Dial(ctx, "tcp", netip.AddrPortFrom(eip, port).String())
+	if err != nil {
+		l.Close()
+		m.t.Fatal(err)
+	}
+	tr := &traffic{conn: conn, listen: l, stop: make(chan struct{})}
+	tr.wg.Go(tr.serve)
+	tr.wg.Go(tr.ask)
+	return tr
+}
+
+// serve sends back what comes.
+func (tr *traffic) serve() {
+	c, err := tr.listen.Accept()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	go func() { // its end may not come through
+		<-tr.stop
+		c.Close()
+	}()
+	_, _ = io.Copy(c, c)
+}
+
+func (tr *traffic) ask() {
+	buf := make([]byte, 1)
+	for {
+		select {
+		case <-tr.stop:
+			return
+		case <-time.After(time.Millisecond):
+		}
+		began := time.Now()
+		_ = tr.conn.SetDeadline(began.Add(30 * time.Second))
+		_, err := tr.conn.Write(buf)
+		if err == nil {
+			_, err = io.ReadFull(tr.conn, buf)
+		}
+		tr.mu.Lock()
+		tr.bytes, tr.gap, tr.err = tr.bytes+1, max(tr.gap, time.Since(began)), err
+		tr.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// gaps returns the longest wait for an answer since the last call.
+func (tr *traffic) gaps() (time.Duration, error) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	gap := tr.gap
+	tr.gap = 0
+	if tr.err != nil {
+		return gap, fmt.Errorf("after %d bytes: %w", tr.bytes, tr.err)
+	}
+	return gap, nil
+}
+
+// end closes the connection.
+func (tr *traffic) end() {
+	close(tr.stop)
+	tr.conn.Close()
+	tr.listen.Close()
+	tr.wg.Wait()
+}

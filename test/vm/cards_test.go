@@ -1,0 +1,86 @@
+//go:build vm
+
+package vm
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"ec2net/metadata"
+	"ec2net/test/lab"
+)
+
+// nic is the nth card, in PCI slot 5+n: ens5, ens6 and so on.
+func nic(n byte) lab.Card {
+	if n == 0 {
+		c := lab.Eth0()
+		c.MAC = mac(0)
+		return c
+	}
+	a, eip := netip.AddrFrom4([4]byte{10, 0, 2, 36 + n}), netip.AddrFrom4([4]byte{203, 0, 113, 165 + n})
+	return lab.Card{Name: fmt.Sprintf("eth%d", n), MAC: mac(n), Addrs4: []netip.Addr{a}, EIPs: map[netip.Addr]netip.Addr{a: eip}}
+}
+
+func mac(n byte) metadata.MAC { return metadata.MAC{0x02, 0xec, 0x20, 0, 5, n} }
+
+func eip(c lab.Card) (a netip.Addr) {
+	for _, a = range c.EIPs {
+	}
+	return a
+}
+
+// ip changes the network outside of the VM: the lab's instance, in which qemu runs.
+func (m *machine) ip(args string) {
+	m.t.Helper()
+	if out, err := m.cloud.Instance().Command(context.Background(), "ip", strings.Fields(args)...).CombinedOutput(); err != nil {
+		m.t.Fatalf("ip %s: %v: %s", args, err, out)
+	}
+}
+
+// tap joins a card's cable with the VM's slot. The VM has the card's MAC, so that the cable's end here, which had it,
+// gets another.
+func (m *machine) tap(c lab.Card, n int) {
+	m.t.Helper()
+	m.ip("link set " + c.Name + " down")
+	m.ip(fmt.Sprintf("link set %s address 02:ff:00:00:00:%02x", c.Name, n))
+	m.ip(fmt.Sprintf("link add br%d type bridge", n))
+	m.ip(fmt.Sprintf("tuntap add dev tap%d mode tap", n))
+	for _, dev := range []string{c.Name, fmt.Sprintf("tap%d", n)} {
+		m.ip(fmt.Sprintf("link set %s master br%d", dev, n))
+		m.ip("link set " + dev + " up")
+	}
+	m.ip(fmt.Sprintf("link set br%d up", n))
+}
+
+// plug attaches a card in the slot of its number and returns the time until its elastic IP answered.
+func (m *machine) plug(c lab.Card, n int) time.Duration {
+	m.t.Helper()
+	if err := m.cloud.Attach(c); err != nil {
+		m.t.Fatal(err)
+	}
+	m.tap(c, n)
+	began := time.Now()
+	m.do("netdev_add", map[string]any{"type": "tap", "id": fmt.Sprintf("n%d", n), "ifname": fmt.Sprintf("tap%d", n), "script": "no", "downscript": "no"})
+	m.do("device_add", map[string]any{"driver": "virtio-net-pci", "netdev": fmt.Sprintf("n%d", n), "id": fmt.Sprintf("nic%d", n),
+		"mac": c.MAC.String(), "romfile": "", "addr": fmt.Sprintf("0x%x", 5+n)})
+	m.answers(eip(c), 60*time.Second)
+	return time.Since(began)
+}
+
+// unplug takes a card out of its slot.
+func (m *machine) unplug(c lab.Card, n int) {
+	m.t.Helper()
+	m.do("device_del", map[string]any{"id": fmt.Sprintf("nic%d", n)})
+	if err := m.qmp.event("DEVICE_DELETED", 30*time.Second); err != nil {
+		m.t.Fatal(err)
+	}
+	m.do("netdev_del", map[string]any{"id": fmt.Sprintf("n%d", n)})
+	m.ip(fmt.Sprintf("link del tap%d", n))
+	m.ip(fmt.Sprintf("link del br%d", n))
+	if err := m.cloud.Detach(c.Name); err != nil {
+		m.t.Fatal(err)
+	}
+}
