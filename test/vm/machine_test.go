@@ -66,7 +66,7 @@ func (m *machine) arguments() []string {
 	image := os.Getenv(imageEnv + m.suite)
 	return []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "Nehalem",
-		"-smp", "2", "-m", "512", "-kernel", image + "/vmlinuz", "-initrd", image + "/initrd",
+		"-smp", "1", "-m", "512", "-kernel", image + "/vmlinuz", "-initrd", image + "/initrd",
 		"-append", "console=ttyS0 panic=-1 mitigations=off quiet systemd.condition_needs_update=no",
 		"-smbios", "type=1,manufacturer=Amazon EC2,product=t3.test",
 		"-drive", "file=" + image + "/root.ext4,format=raw,if=none,id=d0,readonly=on,cache=unsafe", "-device", "virtio-blk-pci,drive=d0,addr=0x3",
