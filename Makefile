@@ -47,7 +47,7 @@ test-system: setup packages
 # The deb on virtual machines, with cards that are plugged into the PCI bus. Never /dev/kvm.
 test-vm: setup packages
 	$(GO) vet -tags vm ./test/vm/...
-	$(GO) test -count=1 -timeout 20m -tags vm ./test/vm
+	GO=$(GO) test/vm/run
 
 bench: setup build
 	$(GO) run ./test/bench

@@ -60,12 +60,15 @@ func power(t *testing.T, suite, snapshot string, cards ...lab.Card) *machine {
 	return m
 }
 
+// One processor without cmpxchg16b: qemu 7.2's TCG now and then leaves garbage in EFLAGS after that
+// instruction, and 6.12 dies of it in its memory allocator (seen twice; the bytes at RIP say so).
+//
 // arguments are the same for the VM that is saved and for those that go on from there. KVM is never asked for:
 // where this machine is itself a guest it may be there and hang.
 func (m *machine) arguments() []string {
 	image := os.Getenv(imageEnv + m.suite)
 	return []string{
-		"-nodefaults", "-no-user-config", "-display", "none", "-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "Nehalem",
+		"-nodefaults", "-no-user-config", "-display", "none", "-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "Nehalem,-cx16",
 		"-smp", "1", "-m", "512", "-kernel", image + "/vmlinuz", "-initrd", image + "/initrd",
 		"-append", "console=ttyS0 panic=-1 mitigations=off quiet systemd.condition_needs_update=no",
 		"-smbios", "type=1,manufacturer=Amazon EC2,product=t3.test",
