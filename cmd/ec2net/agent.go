@@ -126,10 +126,7 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	if a.degraded {
 		card = metadata.Interface{}
 	}
-	w, err := plumb.Want(plumb.Input{
-		Card: card, Lease: a.trusted(), Have: s,
-		OwnAddress: a.ownsAddress(), MainTable: a.card.MainTable, Gateway6: gatewayEC2, Prefixes: delegation(a.card),
-	})
+	w, err := wanted(a.card, plumb.Input{Card: card, Lease: a.trusted(), Have: s, OwnAddress: a.ownsAddress()})
 	a.refused = err
 	a.writeAhead(w)
 	return w, err

@@ -78,7 +78,7 @@ func (p *program) down(ctx context.Context, name string) error {
 	defer link.Close()
 	old, known := p.store.load(name)
 	link.Numbers = old.Numbers
-	if !known && !p.exists(link) {
+	if !known && vanished(link) {
 		return p.downUnknown(name)
 	}
 	done, err := link.Leave(ctx, p.before(link, old))
@@ -89,11 +89,6 @@ func (p *program) down(ctx context.Context, name string) error {
 		return err
 	}
 	return errors.Join(p.store.remove(name), p.store.unlock(name))
-}
-
-func (p *program) exists(l *plumb.Link) bool {
-	_, err := l.Read()
-	return !errors.Is(err, plumb.ErrGone)
 }
 
 // before is how the card was found, unless it is another card by now.

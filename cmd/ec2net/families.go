@@ -22,6 +22,12 @@ func (l *leases) stop() {
 	}
 }
 
+// wanted is plumb.Want with a card's settings, for whoever sets up, plans or compares.
+func wanted(c config.Card, in plumb.Input) (plumb.State, error) {
+	in.MainTable, in.Gateway6, in.Prefixes = c.MainTable, gatewayEC2, delegation(c)
+	return plumb.Want(in)
+}
+
 // delegation is the setting in plumb's terms.
 func delegation(c config.Card) plumb.Delegation {
 	return map[config.Prefixes]plumb.Delegation{

@@ -85,10 +85,7 @@ func (a *agent) planned() (plumb.State, error) {
 		return plumb.Keep(a.snap), nil
 	}
 	a.lease = a.record.Lease
-	return plumb.Want(plumb.Input{
-		Card: a.settled, Lease: a.lease, Have: a.snap, OwnAddress: a.wouldOwn(),
-		MainTable: a.card.MainTable, Gateway6: gatewayEC2, Prefixes: delegation(a.card),
-	})
+	return wanted(a.card, plumb.Input{Card: a.settled, Lease: a.lease, Have: a.snap, OwnAddress: a.wouldOwn()})
 }
 
 func (p *program) print(name string, plan plumb.Plan, refused error) error {

@@ -21,7 +21,9 @@ func (a *agent) remember() {
 	if fresh, err := a.link.Read(); err == nil {
 		a.snap = fresh
 		a.last = a.lastGood(fresh)
-		a.settled = a.last
+		if a.settled = a.last; a.last.MAC == (metadata.MAC{}) {
+			a.last = fresh.Held()
+		}
 	}
 	if l := a.record.Lease; l != nil {
 		a.lease, a.held = l, l.Live(time.Now())

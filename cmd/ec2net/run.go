@@ -59,7 +59,7 @@ func (p *program) run(ctx context.Context, name string) error {
 	reload, stop := hangups()
 	defer stop()
 	err = a.loop(ctx, reload, func() (bool, error) { return a.idle(), nil })
-	if err == nil && a.vanished() {
+	if err == nil && vanished(a.link) {
 		err = errGone // systemd stops the unit at the moment that the card goes
 	}
 	if errors.Is(err, errGone) {
@@ -90,8 +90,8 @@ func (a *agent) own(name string) error {
 	return err
 }
 
-func (a *agent) vanished() bool {
-	_, err := a.link.Read()
+func vanished(l *plumb.Link) bool {
+	_, err := l.Read()
 	return errors.Is(err, plumb.ErrGone)
 }
 

@@ -83,7 +83,7 @@ func (p *program) begin(name, command string) (*agent, error) {
 
 // hopeless: waiting longer would change nothing.
 func (a *agent) hopeless() bool {
-	off := kind2(a.readErr) == metadata.ErrDisabled
+	off := errors.Is(a.readErr, metadata.ErrDisabled)
 	return a.idle() || (off && !a.degraded && a.leased() && time.Since(a.begun) > confirmAfter)
 }
 
@@ -145,13 +145,6 @@ func (a *agent) lastErr() error {
 
 func shorter(wait time.Duration, begun time.Time) time.Duration {
 	return min(wait, time.Since(begun)).Round(time.Second / 10)
-}
-
-func kind2(err error) error {
-	if err == nil {
-		return nil
-	}
-	return kind(err)
 }
 
 // progressLine shows on a terminal what is waited for; elsewhere it is silent.
