@@ -33,7 +33,7 @@ var gatewayEC2 = netip.MustParseAddr("fe80:ec2::1")
 // and after each the kernel is reconciled. `up` and `run` are the same agent with another end.
 type agent struct {
 	link   *plumb.Link
-	cloud  *metadata.EC2
+	cloud  metadata.Source
 	config config.Config
 	card   config.Card
 	facts  config.Facts
@@ -99,15 +99,6 @@ func (p *program) newAgent(name string) (*agent, error) {
 	a.card = conf.For(a.facts)
 	a.remember()
 	return a, nil
-}
-
-// connect prepares the metadata client.
-func (a *agent) connect() (err error) {
-	a.cloud, err = metadata.NewEC2(metadata.EC2Options{})
-	if err != nil {
-		return fail(exitUsage, "%w", err)
-	}
-	return nil
 }
 
 // want is what plumb asks on every pass.

@@ -43,7 +43,7 @@ func (p *program) plan(ctx context.Context, name string) error {
 	if a.idle() {
 		return p.print(name, plumb.Plan{}, nil)
 	}
-	if err := a.connect(); err != nil {
+	if a.cloud, err = p.source(); err != nil {
 		return err
 	}
 	if err := a.readTwice(ctx); err != nil {

@@ -146,14 +146,6 @@ func names(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// detected is the cloud that this machine runs in; none is no error.
-func (p *program) detected() metadata.Cloud {
-	if p.cloud != "auto" {
-		return metadata.Cloud(p.cloud)
-	}
-	return metadata.Detect(os.DirFS("/sys"))
-}
-
 func (p *program) config() (config.Config, error) {
 	c, err := config.Load(p.configFile)
 	if err != nil {

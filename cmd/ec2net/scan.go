@@ -53,9 +53,9 @@ func (p *program) scan(ctx context.Context, only []string) error {
 // unset are the cards of this host that the cloud knows, that are not the primary, and that nobody
 // set up.
 func (p *program) unset(ctx context.Context, only []string) ([]string, error) {
-	cloud, err := metadata.NewEC2(metadata.EC2Options{})
+	cloud, err := p.source()
 	if err != nil {
-		return nil, fail(exitUsage, "%w", err)
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, readingTime)
 	defer cancel()

@@ -74,7 +74,9 @@ func (p *program) begin(name, command string) (*agent, error) {
 		a.link.Close()
 		return nil, nil
 	}
-	if err := errors.Join(mayChange(command), a.connect()); err != nil {
+	var noSource error
+	a.cloud, noSource = p.source()
+	if err := errors.Join(mayChange(command), noSource); err != nil {
 		a.link.Close()
 		return nil, err
 	}

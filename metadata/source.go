@@ -1,0 +1,18 @@
+package metadata
+
+import "context"
+
+// Source asks one cloud's metadata. It may be used from several goroutines.
+type Source interface {
+	// Read asks once for everything about the card with this MAC. The error wraps ErrUnknownMAC,
+	// ErrNotReady, ErrDisabled or ErrUnavailable; Backoff tells when to try again.
+	Read(ctx context.Context, mac MAC) (Interface, error)
+	// Cards lists the cards that the cloud knows, and says which of them the instance was started
+	// with. Errors are those of Read, without ErrUnknownMAC.
+	Cards(ctx context.Context) (primary MAC, all []MAC, err error)
+	// Primary is the MAC of the card that the instance was started with, once a reading has learned
+	// it; until then it is the zero MAC.
+	Primary() MAC
+	// Close closes the idle connections. The source can still be used.
+	Close()
+}
