@@ -12,18 +12,16 @@ import (
 )
 
 // Advert describes the router advertisements (RFC 4861 section 4.2) on a card's link. The zero value is
-// EC2's: fe80:ec2::1 for half an hour, addresses by DHCPv6, no prefix to make addresses from.
+// EC2's, or Azure's on its lab: the subnet's router for half an hour, addresses by DHCPv6, no prefix to make addresses from.
 type Advert struct {
-	Router   netip.Addr     // link-local; default Gateway6
+	Router   netip.Addr     // link-local; default the provider's
 	Lifetime time.Duration  // as a default router, whole seconds up to 18 h; default 30 min
 	Interval time.Duration  // between two of them; default 100 ms
 	Slaac    []netip.Prefix // on the link, and for hosts to make addresses from (RFC 4862)
 }
 
-func (a Advert) withDefaults() Advert {
-	if !a.Router.IsValid() {
-		a.Router = Gateway6
-	}
+func (a Advert) withDefaults(gateway netip.Addr) Advert {
+	setIf(&a.Router, gateway, !a.Router.IsValid())
 	setIf(&a.Lifetime, 30*time.Minute, a.Lifetime == 0)
 	setIf(&a.Interval, 100*time.Millisecond, a.Interval == 0)
 	return a
@@ -55,7 +53,7 @@ type Advertiser struct {
 // Advertise starts a router on a card's link. The first advertisement is sent before it returns, if the
 // card is up; it has to be repeated because a card that is set up later solicits only after a second.
 func (c *Cloud) Advertise(key string, a Advert) (*Advertiser, error) {
-	a = a.withDefaults()
+	a = a.withDefaults(c.cfg.Cloud.habits().gateway6)
 	p, err := c.portOf(key)
 	if err == nil {
 		err = a.check()

@@ -33,9 +33,10 @@ type Cloud struct {
 // card is an attached Card.
 type card struct {
 	Card
-	node   *Node
-	subnet Subnet
-	port   port
+	node    *Node
+	subnet  Subnet
+	port    port
+	primary bool // the first one of its host
 }
 
 // New builds a cloud and starts its servers. The instance's first card is configured as an installed

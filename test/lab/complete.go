@@ -13,9 +13,8 @@ import (
 func (c *Cloud) complete(n *Node, spec Card) (*card, error) {
 	k := &card{Card: spec, node: n}
 	k.Card = k.clone()
-	if k.MTU == 0 {
-		k.MTU = 9001
-	}
+	h := c.cfg.Cloud.habits()
+	setIf(&k.MTU, h.mtu, k.MTU == 0)
 	if k.Name == "" {
 		k.Name = c.freeName(n)
 	}
@@ -23,14 +22,15 @@ func (c *Cloud) complete(n *Node, spec Card) (*card, error) {
 		k.DeviceNumber = c.freeDevice(n, k.NetworkCard)
 	}
 	if k.MAC == (metadata.MAC{}) {
-		k.MAC = metadata.MAC{0x02, 0xec, 0x20, byte(c.made >> 8), byte(c.made), byte(k.DeviceNumber)}
+		k.MAC = metadata.MAC{h.vendor[0], h.vendor[1], h.vendor[2], byte(c.made >> 8), byte(c.made), byte(k.DeviceNumber)}
 	}
 	if k.ID == "" {
-		k.ID = fmt.Sprintf("eni-0ec2%013x", c.made+1)
+		k.ID = fmt.Sprintf("%s%013x", h.id, c.made+1)
 	}
 	if err := c.place(k); err != nil {
 		return nil, err
 	}
+	k.primary = !slices.ContainsFunc(c.cards, func(o *card) bool { return o.node == n })
 	return k, c.refuse(k)
 }
 

@@ -19,8 +19,9 @@ var (
 	ClientIP6 = netip.MustParseAddr("2001:db8:ffff::146")
 )
 
-// Config describes a cloud. The zero value is seed 002.
+// Config describes a cloud. The zero value is seed 002; with Azure as its only value it is seed 001's network.
 type Config struct {
+	Cloud    Provider       // whose cloud it is like; default EC2
 	VPC      []netip.Prefix // CIDR blocks of the VPC, both families; default 10.0.0.0/16 and 2001:db8:ec2::/56
 	Subnets  []Subnet       // default subnet-a 10.0.0.0/24 and subnet-c 10.0.2.0/24, and a /64 each
 	Cards    []Card         // of the instance, the first as installed; default Eth0() and Eth1(); at least one
@@ -45,8 +46,8 @@ var Gateway6 = netip.MustParseAddr("fe80:ec2::1")
 // Card is a network card (ENI). Name, MAC, ID, Subnet and DeviceNumber may be left out.
 type Card struct {
 	Name         string                    // interface name on the host; default the next free ethN
-	MAC          metadata.MAC              // default 02:ec:20:…
-	ID           string                    // "eni-…"
+	MAC          metadata.MAC              // default 02:ec:20:…, on Azure 00:0d:3a:…
+	ID           string                    // "eni-…"; Azure's cards have a name that the host does not learn
 	NetworkCard  int                       // index of the physical network card
 	DeviceNumber int                       // default the next free one of the network card
 	Subnet       string                    // Subnet.ID; default the subnet of the first address
@@ -54,8 +55,9 @@ type Card struct {
 	Addrs6       []netip.Addr              // the first is the primary
 	Prefixes4    []netip.Prefix            // delegated to the card
 	Prefixes6    []netip.Prefix            // delegated to the card
-	EIPs         map[netip.Addr]netip.Addr // private address → elastic IP
-	MTU          int                       // bytes, given by DHCP and used in the fabric; default 9001
+	EIPs         map[netip.Addr]netip.Addr // private address → elastic IP; on Azure a public address
+	MTU          int                       // bytes, given by DHCP (not on Azure) and used in the fabric; default the provider's
+	Forwarding   bool                      // may send what is not from its own addresses: EC2's source/destination check off, Azure's IP forwarding on
 }
 
 // Eth0 is the first card of seed 002.
@@ -76,6 +78,10 @@ func Eth1() Card {
 
 // withDefaults fills in what was left out.
 func (c Config) withDefaults() Config {
+	if c.Cloud == Azure {
+		c = c.azureDefaults()
+	}
+	setIf(&c.Cloud, EC2, c.Cloud == "")
 	if c.VPC == nil {
 		c.VPC = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16"), netip.MustParsePrefix("2001:db8:ec2::/56")}
 	}
@@ -98,9 +104,23 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+func (c Config) azureDefaults() Config {
+	blocks, subnets := azureVNet()
+	if c.VPC == nil {
+		c.VPC = blocks
+	}
+	if c.Subnets == nil {
+		c.Subnets = subnets
+	}
+	if c.Cards == nil {
+		c.Cards = Seed001().Cards
+	}
+	return c
+}
+
 // check refuses a cloud that cannot be built.
 func (c Config) check() error {
-	var errs []error
+	errs := []error{c.Cloud.check()}
 	if len(c.Cards) == 0 {
 		errs = append(errs, errors.New("the instance needs a card"))
 	}

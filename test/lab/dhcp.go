@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DHCP is the VPC's DHCPv4 server. It gives every card its primary address and nothing else.
+// DHCP is the DHCPv4 server of the VPC, or of Azure's hosts. It gives every card its primary address and nothing else.
 type DHCP struct {
 	cloud *Cloud
 	conn  *ipv4.PacketConn
@@ -116,7 +116,7 @@ func (d *DHCP) loop(ctx context.Context) {
 		}
 		k := d.cardAt(cm.IfIndex)
 		if k == nil || !slices.Equal(req.ClientHWAddr, k.MAC[:]) {
-			continue // EC2 answers only the card's own MAC
+			continue // a cloud answers only the card's own MAC
 		}
 		udp, _ := from.(*net.UDPAddr)
 		d.handle(ctx, k, req, udp.AddrPort().Addr().Unmap(), !cm.Dst.Equal(net.IPv4bcast))

@@ -18,16 +18,21 @@ type dhcpPlan struct {
 	router      netip.Addr
 	server      netip.Addr
 	resolver    netip.Addr
+	domain      string
 	mtu         int
 	lease       time.Duration
 	t1, t2      time.Duration
 	mangle      Mangle
-	options     map[uint8][]byte
+	asked       map[uint8][]byte // options for who asks for them
+	options     map[uint8][]byte // options for everybody
 }
 
-// planDHCP is EC2's answer, changed by the faults that strike. The caller holds the lock.
+// planDHCP is the provider's answer, changed by the faults that strike. The caller holds the lock.
 func planDHCP(faults []*injectedDHCP, k *card, m DHCPMessage) dhcpPlan {
 	p := planEC2(k)
+	if k.node.cloud.cfg.Cloud == Azure {
+		p = planAzure(k, m)
+	}
 	for _, in := range faults {
 		if in.strikes(k.MAC.String(), m) {
 			p.spoil(in.DHCPFault)
@@ -39,12 +44,12 @@ func planDHCP(faults []*injectedDHCP, k *card, m DHCPMessage) dhcpPlan {
 // planEC2 is what EC2 answers: in an IPv6-only subnet a link-local address without a router, and nothing
 // to a card without an IPv4 address.
 func planEC2(k *card) dhcpPlan {
-	p := dhcpPlan{mtu: k.MTU, lease: defaultLease, options: map[uint8][]byte{}}
+	p := dhcpPlan{mtu: k.MTU, lease: defaultLease, domain: "eu-north-1.compute.internal", options: map[uint8][]byte{}}
 	switch {
 	case len(k.Addrs4) == 0:
 		p.silent = true
 	case k.Addrs4[0].IsLinkLocalUnicast() || !k.subnet.CIDR.IsValid():
-		p.give, p.server = netip.PrefixFrom(k.Addrs4[0], 32), servers[0]
+		p.give, p.server = netip.PrefixFrom(k.Addrs4[0], 32), EC2.habits().metadata[0]
 	default:
 		p.give = netip.PrefixFrom(k.Addrs4[0], k.subnet.CIDR.Bits())
 		p.router = k.subnet.Gateway4()
@@ -147,8 +152,11 @@ func (p dhcpPlan) grant(req *dhcpv4.DHCPv4) []dhcpv4.Modifier {
 	}
 	when(dhcpv4.OptionRouter, p.router.IsValid(), p.router.AsSlice())
 	when(dhcpv4.OptionDomainNameServer, p.resolver.IsValid(), p.resolver.AsSlice())
-	when(dhcpv4.OptionDomainName, true, []byte("eu-north-1.compute.internal"))
+	when(dhcpv4.OptionDomainName, p.domain != "", []byte(p.domain))
 	when(dhcpv4.OptionInterfaceMTU, p.mtu > 0, binary.BigEndian.AppendUint16(nil, uint16(p.mtu)))
+	for code, value := range p.asked {
+		when(dhcpv4.GenericOptionCode(code), true, value)
+	}
 	if p.t1 > 0 {
 		mods = append(mods, dhcpv4.WithGeneric(dhcpv4.OptionRenewTimeValue, seconds(p.t1)))
 	}

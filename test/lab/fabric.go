@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"ec2net/metadata"
 
@@ -17,6 +18,7 @@ import (
 // that the router answers for others, and the source check.
 type fabric struct {
 	node   *Node
+	habits habits
 	filter *filter
 }
 
@@ -43,7 +45,6 @@ var nextHop4 = netip.MustParseAddr("169.254.255.254")
 var (
 	igw4       = netip.MustParsePrefix("198.51.100.1/24")
 	igw6       = netip.MustParsePrefix("2001:db8:ffff::1/64")
-	servers    = []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd00:ec2::254")}
 	world4     = netip.MustParsePrefix("0.0.0.0/0")
 	world6     = netip.MustParsePrefix("::/0")
 	forRouters = [][2]string{
@@ -63,7 +64,7 @@ var (
 )
 
 func newFabric(node, client *Node, cfg Config) (*fabric, error) {
-	f := &fabric{node: node}
+	f := &fabric{node: node, habits: cfg.Cloud.habits()}
 	if err := f.build(client, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("build the fabric: %w", err), f.close())
 	}
@@ -109,9 +110,9 @@ func (n *Node) sysctls(values [][2]string) error {
 	})
 }
 
-// ownAddresses gives the fabric what it answers for itself: the gateways and the metadata server.
+// ownAddresses gives the fabric what it answers for itself: the gateways, the metadata server and the host.
 func (f *fabric) ownAddresses(cfg Config) error {
-	own := append([]netip.Addr{}, servers...)
+	own := slices.Clone(f.habits.own())
 	for _, s := range cfg.Subnets {
 		if s.CIDR.IsValid() {
 			own = append(own, s.Gateway4())
@@ -167,7 +168,7 @@ func (f *fabric) plug(k *card, number int) (port, error) {
 	p := port{name: fmt.Sprintf("p%d", number), index: firstPort + number, mac: k.MAC}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.Index, attrs.Group, attrs.MTU, attrs.Flags = p.name, p.index, portGroup, jumbo, net.FlagUp
-	attrs.HardwareAddr = net.HardwareAddr{0x02, 0xfa, 0xb1, 0, byte(number >> 8), byte(number)}
+	attrs.HardwareAddr = f.habits.router(number)
 	cable := netlink.NewVeth(attrs)
 	cable.PeerName, cable.PeerNamespace = k.Name, netlink.NsFd(k.node.NetNS())
 	cable.PeerHardwareAddr, cable.PeerMTU = k.MAC[:], 1500
@@ -192,7 +193,7 @@ func (f *fabric) aim(p port) error {
 		{"net/ipv4/neigh/" + p.name + "/proxy_delay", "0"},
 		{"net/ipv6/neigh/" + p.name + "/proxy_delay", "0"},
 	})
-	return errors.Join(err, addAddr(f.node.nl, linkIndex(p.index), netip.PrefixFrom(Gateway6, 128)))
+	return errors.Join(err, addAddr(f.node.nl, linkIndex(p.index), netip.PrefixFrom(f.habits.gateway6, 128)))
 }
 
 // unplug removes the cable, and with it the card and the routes to it.

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,7 +14,7 @@ import (
 // how it is answered; Absent and Value change what the tree holds, and all that match do so.
 type Fault struct {
 	// Which requests. Empty means all.
-	Path   string `json:"path,omitempty"`   // pattern below /latest/: * within a segment, ** across; relative to the card's directory when Card is given
+	Path   string `json:"path,omitempty"`   // pattern below /latest/, on Azure below /metadata/: * within a segment, ** across; relative to the card's directory, or its part of Azure's document, when Card is given
 	Card   string `json:"card,omitempty"`   // keys of this card, by name, MAC or ENI ID
 	Via    string `json:"via,omitempty"`    // requests that came by this card
 	Method string `json:"method,omitempty"` // PUT is the token's
@@ -34,6 +35,8 @@ type Fault struct {
 	Close      bool          `json:"close,omitempty"`       // the connection ends without an answer
 	Absent     bool          `json:"absent,omitempty"`      // the key or directory does not exist, nor is it listed
 	Value      *string       `json:"value,omitempty"`       // what the key holds
+	JSON       *string       `json:"json,omitempty"`        // Azure: what is there in place of the right part of the document, such as null
+	Reverse    bool          `json:"reverse,omitempty"`     // Azure: a list the other way round
 }
 
 // Body is a kind of wrong answer.
@@ -61,7 +64,7 @@ type injected struct {
 func (f Fault) check() error {
 	var errs []error
 	kinds := 0
-	for _, on := range []bool{f.Status != 0 || f.Body != "" || f.Redirect != "", f.Reset, f.Close, f.Absent, f.Value != nil} {
+	for _, on := range []bool{f.Status != 0 || f.Body != "" || f.Redirect != "", f.Reset, f.Close, f.Absent, f.Value != nil, f.JSON != nil, f.Reverse} {
 		if on {
 			kinds++
 		}
@@ -70,7 +73,7 @@ func (f Fault) check() error {
 	case kinds == 0 && f.Delay == 0 && f.Drip == 0:
 		errs = append(errs, errors.New("it says nothing of what goes wrong"))
 	case kinds > 1:
-		errs = append(errs, errors.New("an answer, reset, close, absent and value exclude each other"))
+		errs = append(errs, errors.New("an answer, reset, close, absent, value, json and reverse exclude each other"))
 	}
 	if f.Status != 0 && (f.Status < 100 || f.Status > 599) {
 		errs = append(errs, fmt.Errorf("status %d is not in 100 to 599", f.Status))
@@ -81,10 +84,24 @@ func (f Fault) check() error {
 	return errors.Join(append(errs, checkPattern(f.Path))...)
 }
 
+// suits refuses a fault that the provider's server cannot have.
+func (s *IMDS) suits(f Fault) error {
+	azure := s.cloud.cfg.Cloud == Azure
+	switch {
+	case !azure && (f.JSON != nil || f.Reverse):
+		return errors.New("json and reverse are for Azure's document")
+	case azure && f.Card != "" && !f.shapesTree():
+		return errors.New("Azure's metadata is one document for all cards: of one card it can be absent, value, json or reverse; via is for requests that came by a card")
+	case f.JSON != nil && !json.Valid([]byte(*f.JSON)):
+		return fmt.Errorf("%.40q is not JSON; a body is sent as it is", *f.JSON)
+	}
+	return nil
+}
+
 // Inject makes the server do something wrong until the fault's own end or until Clear. The number names
 // the fault.
 func (s *IMDS) Inject(f Fault) (int, error) {
-	if err := f.check(); err != nil {
+	if err := errors.Join(f.check(), s.suits(f)); err != nil {
 		return 0, fmt.Errorf("metadata fault: %w", err)
 	}
 	if f.Path == "" {
@@ -111,7 +128,11 @@ func (s *IMDS) aim(f *Fault) error {
 		if err != nil {
 			return err
 		}
-		f.Path = macsDir + "/" + k.MAC.String() + "/" + strings.TrimPrefix(f.Path, "/")
+		if s.cloud.cfg.Cloud == Azure { // where the card is in the list depends on the moment
+			f.Card = azureMAC(k.MAC)
+		} else {
+			f.Path = macsDir + "/" + k.MAC.String() + "/" + strings.TrimPrefix(f.Path, "/")
+		}
 	}
 	if f.Via != "" {
 		k, err := s.cloud.Card(f.Via)
@@ -156,7 +177,7 @@ func (in *injected) strikes() bool {
 }
 
 // shapesTree says whether the fault changes the tree rather than the answer.
-func (f Fault) shapesTree() bool { return f.Absent || f.Value != nil }
+func (f Fault) shapesTree() bool { return f.Absent || f.Value != nil || f.JSON != nil || f.Reverse }
 
 // concerns says whether the fault is about a request at all.
 func (f Fault) concerns(method string, via *card) bool {

@@ -21,6 +21,7 @@ type filter struct {
 	spoofed4, spoofed6 *nftables.Set // (interface, source) → packets dropped by the source check
 	inward, outward    *nftables.Set // elastic IP → private address, and back
 	noPublic           *nftables.Set // (interface, source) → packets to the internet without an elastic IP
+	forwarding         *nftables.Set // interfaces without source check
 }
 
 // Registers: 8 to 11 are the four words of register 1, 12 and on those of register 2.
@@ -57,8 +58,9 @@ func (f *filter) addSets() error {
 	}
 	f.spoofed4, f.spoofed6, f.noPublic = counted("spoofed4", key4), counted("spoofed6", key6), counted("nopublic", key4)
 	f.inward, f.outward = mapped("inward"), mapped("outward")
+	f.forwarding = &nftables.Set{Table: f.table, Name: "forwarding", KeyType: nftables.TypeIFIndex}
 	var errs []error
-	for i, s := range []*nftables.Set{f.spoofed4, f.spoofed6, f.noPublic, f.inward, f.outward} {
+	for i, s := range []*nftables.Set{f.spoofed4, f.spoofed6, f.noPublic, f.inward, f.outward, f.forwarding} {
 		s.ID = uint32(i + 1) // else the library counts in a variable of its own, for all clouds at once
 		errs = append(errs, f.conn.AddSet(s, nil))
 	}
@@ -79,8 +81,8 @@ func (f *filter) addChains() error {
 		f.conn.AddRule(&nftables.Rule{Table: f.table, Chain: c, Exprs: all})
 	}
 	in := chain("arrive", nftables.ChainHookPrerouting, *nftables.ChainPriorityRaw)
-	rule(in, fromCard(), isIPv4(), noRouteBack(), countAndDrop(f.spoofed4, source4(regSource)))
-	rule(in, fromCard(), isIPv6(), notLinkLocal(), noRouteBack(), countAndDrop(f.spoofed6, source6(regSource)))
+	rule(in, fromCard(), isIPv4(), noRouteBack(), f.checked(), countAndDrop(f.spoofed4, source4(regSource)))
+	rule(in, fromCard(), isIPv6(), notLinkLocal(), noRouteBack(), f.checked(), countAndDrop(f.spoofed6, source6(regSource)))
 	// To an elastic IP from inside: the internet gateway turns it round, and the source becomes public.
 	rule(in, fromCard(), isIPv4(), found(f.inward, dest4(regFound)), replace(f.outward, source4(regFib), 12))
 	rule(in, isIPv4(), replace(f.inward, dest4(regFib), 16))
@@ -95,6 +97,27 @@ func (f *filter) addChains() error {
 	rule(out, toInternet(), isIPv4(), replace(f.outward, source4(regFib), 12))
 	for _, t := range quoting {
 		rule(out, toInternet(), isIPv4(), icmpType(t), replaceInner(f.outward, innerDest))
+	}
+	return nil
+}
+
+// checked matches packets of cards that have the source check.
+func (f *filter) checked() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIF, Register: regFib},
+		&expr.Lookup{SourceRegister: regFib, Invert: true, SetName: f.forwarding.Name, SetID: f.forwarding.ID},
+	}
+}
+
+// forward takes the source check from an interface, or gives it back.
+func (f *filter) forward(index int, on bool) error {
+	change := f.conn.SetAddElements
+	if !on {
+		change = f.conn.SetDeleteElements
+	}
+	err := errors.Join(change(f.forwarding, []nftables.SetElement{{Key: native(uint32(index))}}), f.conn.Flush())
+	if err != nil && (on || !errors.Is(err, unix.ENOENT)) {
+		return fmt.Errorf("switch the source check of interface %d: %w", index, err)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// routerMAC is whom the fabric's hand-made frames come from.
+// routerMAC is whom EC2's DHCP answers come from.
 var routerMAC = metadata.MAC{0x02, 0xfa, 0xb2, 0, 0, 1}
 
 var broadcastMAC = metadata.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
@@ -26,7 +26,15 @@ func answerFrame(k *card, req, answer *dhcpv4.DHCPv4, plan dhcpPlan) []byte {
 		to, mac = your, k.MAC
 	}
 	payload := plan.mangle.mangled(answer.ToBytes())
-	return ethernet(mac, routerMAC, unix.ETH_P_IP, udpPacket(plan.server, to, dhcpv4.ServerPort, dhcpv4.ClientPort, payload))
+	return ethernet(mac, serverMAC(k), unix.ETH_P_IP, udpPacket(plan.server, to, dhcpv4.ServerPort, dhcpv4.ClientPort, payload))
+}
+
+// serverMAC is whom a card's DHCP answers come from.
+func serverMAC(k *card) metadata.MAC {
+	if gateway := k.node.cloud.cfg.Cloud.habits().gateway; gateway != (metadata.MAC{}) {
+		return gateway
+	}
+	return routerMAC
 }
 
 // ethernet builds a frame.

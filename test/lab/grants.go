@@ -107,3 +107,12 @@ func (c *Cloud) release(public netip.Addr) error {
 	}
 	return nil
 }
+
+// Forward lets a card send packets that are not from its own addresses, or not any more: EC2's
+// source/destination check off, Azure's IP forwarding on.
+func (c *Cloud) Forward(key string, on bool) error {
+	return c.change(key, "switch forwarding of "+key, func(k *card) error {
+		k.Forwarding = on
+		return c.net.filter.forward(k.port.index, on)
+	})
+}

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// IMDS is the instance metadata service, version 2 only, as EC2's.
+// IMDS is the instance metadata service: EC2's, version 2 only, or Azure's.
 type IMDS struct {
 	cloud  *Cloud
 	listen []net.Listener
@@ -27,6 +27,7 @@ type IMDS struct {
 
 	mu        sync.Mutex
 	tokens    map[string]time.Time // when each ends
+	azure     azure
 	faults    []*injected
 	lastFault int
 	log       []Request
@@ -41,6 +42,7 @@ type Request struct {
 	Time   time.Time
 	Method string
 	Path   string // as asked
+	Query  string // as asked
 	Status int    // 0 when the connection was cut instead
 	Source netip.AddrPort
 	Card   string // the card that the request came by; empty when the source is no card's
@@ -52,12 +54,18 @@ const maxLog = 200_000
 
 func startIMDS(c *Cloud) (*IMDS, error) {
 	s := &IMDS{cloud: c, tokens: map[string]time.Time{}, trees: map[*Node]tree{}}
+	if c.cfg.Cloud == Azure {
+		s.azure = azure{versions: azureVersions, limit: azureLimit}
+	}
 	return s, s.Resume()
 }
 
+// addrs is where the server listens.
+func (s *IMDS) addrs() []netip.Addr { return s.cloud.cfg.Cloud.habits().metadata }
+
 // Resume undoes Refuse and Silence.
 func (s *IMDS) Resume() error {
-	for _, a := range servers {
+	for _, a := range s.addrs() {
 		if err := addAddr(s.cloud.fabric.nl, linkIndex(1), netip.PrefixFrom(a, a.BitLen())); err != nil {
 			return err
 		}
@@ -71,7 +79,7 @@ func (s *IMDS) Resume() error {
 		Handler: http.HandlerFunc(s.answer), ConnState: s.countConn,
 		ErrorLog: log.New(io.Discard, "", 0), // broken clients are what the lab is for
 	}
-	for _, a := range servers {
+	for _, a := range s.addrs() {
 		l, err := s.cloud.fabric.Listen("tcp", netip.AddrPortFrom(a, 80))
 		if err != nil {
 			return fmt.Errorf("start the metadata server: %w", err)
@@ -102,7 +110,7 @@ func (s *IMDS) Refuse() error {
 
 // Silence takes the service's addresses off the network until Resume: packets to them vanish.
 func (s *IMDS) Silence() error {
-	for _, a := range servers {
+	for _, a := range s.addrs() {
 		err := delAddr(s.cloud.fabric.nl, linkIndex(1), netip.PrefixFrom(a, a.BitLen()))
 		if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 			return fmt.Errorf("silence the metadata server: %w", err)
@@ -127,7 +135,7 @@ func (s *IMDS) countConn(_ net.Conn, state http.ConnState) {
 
 // answer serves one request.
 func (s *IMDS) answer(w http.ResponseWriter, r *http.Request) {
-	req := Request{Time: time.Now(), Method: r.Method, Path: r.URL.Path}
+	req := Request{Time: time.Now(), Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery}
 	req.Source, _ = netip.ParseAddrPort(r.RemoteAddr)
 	reply := s.decide(r, &req)
 	if f := reply.fault; f != nil && (f.Reset || f.Close) {
@@ -150,21 +158,25 @@ func (s *IMDS) record(r Request) {
 
 // decide finds the answer to a request: a fault's, or the right one.
 func (s *IMDS) decide(r *http.Request, req *Request) reply {
-	key, known := dataPath(r.URL.Path)
+	right, path := s.right, dataPath
+	if s.cloud.cfg.Cloud == Azure {
+		right, path = s.rightAzure, azurePath
+	}
+	key, known := path(r.URL.Path)
 	node, via := s.cloud.asker(req.Source.Addr().Unmap())
 	if via != nil {
 		req.Card = s.cloud.label(via)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := s.right(r, req, key, known, node, via)
+	out := right(r, req, key, known, node, via)
 	if f, hit := pick(s.faults, r.Method, key, via, req.Time); hit {
 		out.spoil(f)
 	}
 	return out
 }
 
-// right is the answer of a server without faults other than in its tree.
+// right is the answer of EC2's server without faults other than in its tree.
 func (s *IMDS) right(r *http.Request, req *Request, key string, known bool, node *Node, via *card) reply {
 	switch {
 	case r.Method == http.MethodPut && key == "api/token":

@@ -97,10 +97,22 @@ func configure4(k *card, l netlink.Link) error {
 	if err := k.node.nl.AddrAdd(l, addr); err != nil {
 		return fmt.Errorf("add %s to %s: %w", addr.IPNet, k.Name, err)
 	}
-	return addRoutes(k,
-		&netlink.Route{LinkIndex: index, Dst: ipNet(k.subnet.CIDR.Masked()), Src: src, Scope: netlink.SCOPE_LINK, Protocol: unix.RTPROT_KERNEL, Priority: installedMetric},
-		&netlink.Route{LinkIndex: index, Dst: ipNet(world4), Gw: k.subnet.Gateway4().AsSlice(), Protocol: rtprotDHCP, Priority: installedMetric},
-	)
+	routes := []*netlink.Route{
+		{LinkIndex: index, Dst: ipNet(k.subnet.CIDR.Masked()), Src: src, Scope: netlink.SCOPE_LINK, Protocol: unix.RTPROT_KERNEL, Priority: installedMetric},
+	}
+	for _, dst := range k.leased() {
+		routes = append(routes, &netlink.Route{LinkIndex: index, Dst: ipNet(dst), Gw: k.subnet.Gateway4().AsSlice(), Protocol: rtprotDHCP, Priority: installedMetric})
+	}
+	return addRoutes(k, routes...)
+}
+
+// leased is what the card's lease routes by the gateway: everything, and on Azure the host's servers by
+// themselves (option 121).
+func (k *card) leased() []netip.Prefix {
+	if k.node.cloud.cfg.Cloud != Azure {
+		return []netip.Prefix{world4}
+	}
+	return azureRoutes()
 }
 
 func configure6(k *card, l netlink.Link) error {
@@ -110,7 +122,7 @@ func configure6(k *card, l netlink.Link) error {
 	}
 	return addRoutes(k,
 		&netlink.Route{LinkIndex: index, Dst: ipNet(k.subnet.IPv6.Masked()), Protocol: rtprotRA, Priority: installedMetric},
-		&netlink.Route{LinkIndex: index, Dst: ipNet(world6), Gw: Gateway6.AsSlice(), Protocol: rtprotRA, Priority: installedMetric},
+		&netlink.Route{LinkIndex: index, Dst: ipNet(world6), Gw: k.node.cloud.cfg.Cloud.habits().gateway6.AsSlice(), Protocol: rtprotRA, Priority: installedMetric},
 	)
 }
 

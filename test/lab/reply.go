@@ -14,6 +14,8 @@ type reply struct {
 	status int
 	body   string
 	ttl    string // of a token
+	kind   string // Content-Type; default EC2's
+	from   Provider
 	fault  *Fault
 }
 
@@ -34,17 +36,23 @@ func failure(status int) reply {
 `}
 }
 
+// page is the provider's page for a status.
+func (p reply) page(status int) reply {
+	if p.from == Azure {
+		return problem(status, http.StatusText(status))
+	}
+	return failure(status)
+}
+
 // spoil turns a right answer into the fault's.
 func (p *reply) spoil(f Fault) {
-	p.fault = &f
 	if f.Redirect != "" {
-		*p = failure(http.StatusFound)
-		p.fault = &f
+		*p = p.page(http.StatusFound)
 	}
 	if f.Status != 0 {
-		*p = failure(f.Status)
-		p.fault = &f
+		*p = p.page(f.Status)
 	}
+	p.fault = &f
 	if f.Body != "" && f.Status == 0 {
 		p.status = http.StatusOK
 	}
@@ -95,6 +103,12 @@ func (p reply) header(w http.ResponseWriter) {
 	h.Set("Content-Length", fmt.Sprint(len(p.body)))
 	if p.status != http.StatusOK {
 		h.Set("Content-Type", "text/html")
+	}
+	if p.from == Azure {
+		h.Set("Server", "IMDS")
+	}
+	if p.kind != "" {
+		h.Set("Content-Type", p.kind)
 	}
 	if p.ttl != "" {
 		h.Set(ttlHeader, p.ttl)
