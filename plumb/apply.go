@@ -69,7 +69,11 @@ func (l *Link) applyAddr(v Verb, a Addr, have Snapshot) error {
 	msg.Index, msg.Prefixlen = uint32(have.Index), uint8(a.Prefix.Bits())
 	local := attrIP(unix.IFA_LOCAL, ip)
 	if v == Del {
-		del := func() error { return settled(v, l.rt.do(unix.RTM_DELADDR, 0, msg, local)) }
+		// Only with IFA_ADDRESS does the kernel look at the prefix length: somebody else may hold the same
+		// address with another one.
+		del := func() error {
+			return settled(v, l.rt.do(unix.RTM_DELADDR, 0, msg, local, attrIP(unix.IFA_ADDRESS, ip)))
+		}
 		return l.keepingRoutes(a, have, func() error { return l.keepingSecondaries(a, have, del) })
 	}
 	// The cloud granted the address, so nobody else has it: no detection that would keep it unusable.

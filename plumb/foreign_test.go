@@ -166,3 +166,22 @@ func TestStrangerBesideOurs(t *testing.T) {
 		t.Errorf("ours was not put back:\n%s", out)
 	}
 }
+
+// TestStrangerHoldsTheSameAddress with another length, and the kernel lists his first: ours goes.
+func TestStrangerHoldsTheSameAddress(t *testing.T) {
+	host(t)
+	batch(t, "link set eth1 up\naddr add 10.0.2.99/24 dev eth1\naddr add 10.0.2.98/24 dev eth1\n")
+	l := open(t, "eth1")
+	c := card(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4") })
+	reconcile(t, l, c)
+	ip(t, "addr add 10.0.2.4/30 dev eth1")
+	reconcile(t, l, c)
+	if out := ip(t, "-o addr show dev eth1"); strings.Contains(out, "10.0.2.4/32") || !strings.Contains(out, "10.0.2.4/30") {
+		t.Errorf("want his alone:\n%s", out)
+	}
+	ip(t, "addr del 10.0.2.4/30 dev eth1")
+	c.Addrs4 = addrs("10.0.2.4", "10.0.2.37") // another primary: each changes its length
+	reconcile(t, l, c)
+	c.Addrs4 = addrs("10.0.2.37", "10.0.2.4")
+	reconcile(t, l, c)
+}
