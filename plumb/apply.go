@@ -71,10 +71,7 @@ func (l *Link) applyAddr(v Verb, a Addr, have Snapshot) error {
 	if v == Del {
 		// Only with IFA_ADDRESS does the kernel look at the prefix length: somebody else may hold the same
 		// address with another one.
-		del := func() error {
-			return settled(v, l.rt.do(unix.RTM_DELADDR, 0, msg, local, attrIP(unix.IFA_ADDRESS, ip)))
-		}
-		return l.keepingRoutes(a, have, func() error { return l.keepingSecondaries(a, have, del) })
+		return settled(v, l.removeAddr(a, have, l.rt.request(unix.RTM_DELADDR, unix.NLM_F_ACK, msg, local, attrIP(unix.IFA_ADDRESS, ip))))
 	}
 	// The cloud granted the address, so nobody else has it: no detection that would keep it unusable.
 	flags := uint32(unix.IFA_F_NOPREFIXROUTE)
@@ -169,9 +166,14 @@ func (s *socket) rule(v Verb, r Rule) error {
 }
 
 func (l *Link) setLink(index int, data ...nl.NetlinkRequestData) error {
+	_, errs := l.rt.execute(0, l.rt.linkRequest(index, data...))
+	return errs[0]
+}
+
+func (s *socket) linkRequest(index int, data ...nl.NetlinkRequestData) *nl.NetlinkRequest {
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index = int32(index)
-	return l.rt.do(unix.RTM_SETLINK, 0, append([]nl.NetlinkRequestData{msg}, data...)...)
+	return s.request(unix.RTM_SETLINK, unix.NLM_F_ACK, append([]nl.NetlinkRequestData{msg}, data...)...)
 }
 
 func (l *Link) setUp(index int, up bool) error {

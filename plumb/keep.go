@@ -1,7 +1,10 @@
 package plumb
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -9,21 +12,45 @@ import (
 
 // What others put on the card stays, although the kernel takes it along with an address of ours.
 
-// keepingSecondaries runs del with the card's promote_secondaries on, when somebody else's address
-// lies in the same subnet: without it, the kernel drops those too when a primary address goes. The
-// setting is made through rtnetlink, because /proc/sys is read-only in a hardened unit.
-func (l *Link) keepingSecondaries(a Addr, have Snapshot, del func() error) error {
-	if have.promote || !sharesSubnet(a, have.Addrs) {
-		return del()
+// removeAddr deletes an address of ours together with what keeps the others' things, so that nothing
+// of theirs is missing when the process is killed in between.
+//
+// Without promote_secondaries the kernel drops the other addresses of the subnet when a primary one
+// goes. The setting is made through rtnetlink, because /proc/sys is read-only in a hardened unit.
+//
+// When a card's last IPv4 address goes, the kernel drops every IPv4 route through the card
+// (fib_disable_ip), whoever made it. A route that cannot be put back hung on the address that went.
+func (l *Link) removeAddr(a Addr, have Snapshot, del *nl.NetlinkRequest) error {
+	routes, err := l.takenAlong(a, have)
+	if err != nil {
+		return err
 	}
-	if err := l.setPromote(have.Index, 1); err != nil {
-		return fmt.Errorf("keep the other addresses of %s: %w", a.Prefix.Masked(), err)
+	list, at := []*nl.NetlinkRequest{del}, 0
+	if !have.promote && sharesSubnet(a, have.Addrs) {
+		// The kernel goes on after a refusal: see first that it does not refuse the setting.
+		if _, errs := l.rt.execute(0, l.promote(have.Index, 0)); errs[0] != nil {
+			return fmt.Errorf("keep the other addresses of %s: %w", a.Prefix.Masked(), errs[0])
+		}
+		list, at = []*nl.NetlinkRequest{l.promote(have.Index, 1), del, l.promote(have.Index, 0)}, 1
 	}
-	err := del()
-	if off := l.setPromote(have.Index, 0); off != nil {
-		return off // of the two, the one that leaves something behind
+	_, errs := l.rt.execute(0, append(list, l.additions(routes)...)...)
+	var off error
+	if at == 1 && errs[2] != nil {
+		_, again := l.rt.execute(0, l.promote(have.Index, 0))
+		off = harm(fmt.Errorf("switch promote_secondaries of %s off again", l.Name), again[0])
 	}
-	return err
+	return errors.Join(errs[at], off, l.putBack(routes, have.Index))
+}
+
+// errHarm marks what an operation did to something that is not ours. It is told also when the plan
+// has succeeded in the end.
+var errHarm = errors.New("not undone")
+
+func harm(what, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w: %w", what, errHarm, err)
 }
 
 func sharesSubnet(a Addr, all []Addr) bool {
@@ -35,38 +62,35 @@ func sharesSubnet(a Addr, all []Addr) bool {
 	return false
 }
 
-func (l *Link) setPromote(index int, v uint32) error {
+// promote is the request that sets the card's promote_secondaries.
+func (l *Link) promote(index int, v uint32) *nl.NetlinkRequest {
 	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
 	conf := spec.AddRtAttr(unix.AF_INET, nil).AddRtAttr(inetConf, nil)
 	conf.AddRtAttr(devconfPromote, nl.Uint32Attr(v))
-	return l.setLink(index, spec)
+	return l.rt.linkRequest(index, spec)
 }
 
-// keepingRoutes runs del and puts back the routes that the kernel took with it: when a card's last
-// IPv4 address goes, it drops every IPv4 route through the card (fib_disable_ip), whoever made it.
-// A route that cannot be put back hung on the address that went.
-func (l *Link) keepingRoutes(a Addr, have Snapshot, del func() error) error {
+// takenAlong are the others' routes that may go with an address, as the kernel lists them: those on
+// the link first, which the gateways of the rest need.
+func (l *Link) takenAlong(a Addr, have Snapshot) (out [][]byte, err error) {
 	if !a.Prefix.Addr().Is4() || !strangersRoutes4(have) {
-		return del()
+		return nil, nil
 	}
 	msgs, err := l.dumpRoutes(unix.AF_INET, have.Index)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	err = del()
-	for range 2 { // a gateway may need a route that is listed after it
-		for _, m := range msgs {
-			h := nl.DeserializeRtMsg(m)
-			if h.Protocol == Protocol || h.Protocol == unix.RTPROT_KERNEL || h.Table == unix.RT_TABLE_LOCAL {
-				continue
-			}
+	for _, m := range msgs {
+		h := nl.DeserializeRtMsg(m)
+		if h.Protocol != Protocol && h.Protocol != unix.RTPROT_KERNEL && h.Table != unix.RT_TABLE_LOCAL {
 			h.Flags &= unix.RTNH_F_ONLINK
-			r := l.rt.request(unix.RTM_NEWROUTE, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL)
-			r.AddRawData(m)
-			_, _ = r.Execute(unix.NETLINK_ROUTE, 0)
+			out = append(out, m)
 		}
 	}
-	return err
+	slices.SortStableFunc(out, func(a, b []byte) int {
+		return int(nl.DeserializeRtMsg(b).Scope) - int(nl.DeserializeRtMsg(a).Scope)
+	})
+	return out, nil
 }
 
 // strangersRoutes4: there are routes that may go, because no address but ours keeps them.
@@ -82,4 +106,43 @@ func strangersRoutes4(have Snapshot) bool {
 		}
 	}
 	return false
+}
+
+// additions are the requests for routes that the kernel listed.
+func (l *Link) additions(routes [][]byte) (out []*nl.NetlinkRequest) {
+	for _, m := range routes {
+		r := l.rt.request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+		r.AddRawData(m)
+		out = append(out, r)
+	}
+	return out
+}
+
+// putBack sees that the routes are there, and adds what is missing.
+func (l *Link) putBack(routes [][]byte, index int) error {
+	if len(routes) == 0 {
+		return nil
+	}
+	msgs, err := l.dumpRoutes(unix.AF_INET, index)
+	errs := []error{harm(errors.New("see whether other programs' routes are there"), err)}
+	for i, r := range l.additions(routes) {
+		if slices.ContainsFunc(msgs, func(m []byte) bool { return sameRoute(m, routes[i]) }) {
+			continue
+		}
+		r.Flags |= unix.NLM_F_ACK
+		_, got := l.rt.execute(0, r)
+		switch {
+		case got[0] == nil, errors.Is(got[0], unix.EEXIST), errors.Is(got[0], unix.ENETUNREACH), errors.Is(got[0], unix.EINVAL):
+		default:
+			o, _, _ := parseRoute(routes[i], index)
+			errs = append(errs, harm(fmt.Errorf("put back another program's %s", o.text(l.Name)), got[0]))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sameRoute compares two routes as the kernel lists them, but for the state of the link.
+func sameRoute(a, b []byte) bool {
+	const flags = 8 // where struct rtmsg has them
+	return len(a) == len(b) && bytes.Equal(a[:flags], b[:flags]) && bytes.Equal(a[unix.SizeofRtMsg:], b[unix.SizeofRtMsg:])
 }

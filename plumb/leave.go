@@ -24,15 +24,31 @@ func (l *Link) Leave(ctx context.Context, before *Before) (Plan, error) {
 
 // leaveGone deletes the rules of a card that is not there.
 func (l *Link) leaveGone() (Plan, error) {
-	have, err := l.readLinks()
-	if err != nil && !errors.Is(err, ErrGone) {
-		return nil, err
+	return l.emptied(func() (Plan, Snapshot, error) {
+		have, err := l.readLinks()
+		if err != nil && !errors.Is(err, ErrGone) {
+			return nil, have, err
+		}
+		have.Name = l.Name
+		if err := l.readRules(&have); err != nil {
+			return nil, have, err
+		}
+		return Diff(have.State, Without(have, nil)), have, nil
+	})
+}
+
+// emptied applies a plan, and makes it anew from what the kernel then says, until it is empty.
+func (l *Link) emptied(plan func() (Plan, Snapshot, error)) (done Plan, err error) {
+	for range passes {
+		p, have, failed := plan()
+		if failed != nil || len(p) == 0 {
+			return done, failed
+		}
+		var ops Plan
+		ops, err = l.Apply(p, have)
+		done = append(done, ops...)
 	}
-	have.Name = l.Name
-	if err := l.readRules(&have); err != nil {
-		return nil, err
-	}
-	return l.Apply(Diff(have.State, Without(have, nil)), have)
+	return done, errors.Join(ErrNotConverged, err)
 }
 
 // Orphans deletes the rules of ours whose table is empty and whose number is none of claimed: what
@@ -43,23 +59,29 @@ func Orphans(claimed []int) (Plan, error) {
 		return nil, err
 	}
 	defer rt.close()
-	rules, err := rt.rules()
-	if err != nil {
-		return nil, err
-	}
-	used, err := rt.tables()
-	if err != nil {
-		return nil, err
-	}
-	var plan Plan
-	for _, r := range rules {
-		if n, ok := r.n(); ok && !used[Table(n)] && !slices.Contains(claimed, n) {
-			plan = append(plan, Op{Del, "", r})
+	return rt.orphans(claimed)
+}
+
+func (s *socket) orphans(claimed []int) (Plan, error) {
+	l := Link{rt: s}
+	return l.emptied(func() (Plan, Snapshot, error) {
+		rules, err := s.rules()
+		if err != nil {
+			return nil, Snapshot{}, err
 		}
-	}
-	slices.Reverse(plan) // source rules before their guards
-	l := Link{rt: rt}
-	return l.Apply(plan, Snapshot{})
+		used, err := s.tables()
+		if err != nil {
+			return nil, Snapshot{}, err
+		}
+		var plan Plan
+		for _, r := range rules {
+			if n, ok := r.n(); ok && !used[Table(n)] && !slices.Contains(claimed, n) {
+				plan = append(plan, Op{Del, "", r})
+			}
+		}
+		slices.Reverse(plan) // source rules before their guards
+		return plan, Snapshot{}, nil
+	})
 }
 
 // tables are the routing tables that hold a route of ours.

@@ -56,12 +56,12 @@ const passes = 5
 // An error names everything that failed; what could be done is done. Calling it again is always
 // safe, after a crash in the middle too.
 func (l *Link) Reconcile(ctx context.Context, want func(Snapshot) (State, error)) (done Plan, err error) {
-	var applied, refused error
+	var applied, refused, harmed error
 	var plan, last Plan
 	for range passes {
 		have, err := l.Read()
 		if err != nil {
-			return done, errors.Join(err, applied)
+			return done, errors.Join(err, applied, harmed)
 		}
 		l.Name, l.Index = have.Name, have.Index
 		var state State
@@ -69,8 +69,11 @@ func (l *Link) Reconcile(ctx context.Context, want func(Snapshot) (State, error)
 		l.adopt(state)
 		l.publish()
 		plan = Diff(have.State, state)
-		if len(plan) == 0 {
+		switch {
+		case len(plan) == 0 && harmed == nil:
 			return done, refused
+		case len(plan) == 0:
+			return done, errors.Join(refused, harmed)
 		}
 		if err := ctx.Err(); err != nil {
 			return done, err
@@ -80,10 +83,13 @@ func (l *Link) Reconcile(ctx context.Context, want func(Snapshot) (State, error)
 		}
 		var ops Plan
 		ops, applied = l.Apply(plan, have)
+		if errors.Is(applied, errHarm) {
+			harmed = errors.Join(harmed, applied)
+		}
 		done, last = append(done, ops...), plan
 		l.written += len(ops)
 	}
-	return done, errors.Join(fmt.Errorf("%s: %w: %s", l.Name, ErrNotConverged, plan.line()), applied, refused)
+	return done, errors.Join(fmt.Errorf("%s: %w: %s", l.Name, ErrNotConverged, plan.line()), applied, harmed, refused)
 }
 
 // adopt remembers the numbers of what is about to be written, so that the rules are found again.

@@ -20,7 +20,12 @@ const (
 // socket is one rtnetlink socket of the calling thread's network namespace. The netlink library's
 // own Handle can neither mark an address nor filter a dump in the kernel, and reports errors
 // without the kernel's text.
-type socket struct{ byProto map[int]*nl.SocketHandle }
+type socket struct {
+	byProto map[int]*nl.SocketHandle
+	// execute sends requests and collects what the kernel answers, and its verdict on each. Tests put
+	// the faults of a kernel here.
+	execute func(answer uint16, list ...*nl.NetlinkRequest) ([][]byte, []error)
+}
 
 func dial() (*socket, error) {
 	s, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
@@ -35,7 +40,18 @@ func dial() (*socket, error) {
 		s.Close()
 		return nil, fmt.Errorf("rtnetlink time-out: %w", err)
 	}
-	return &socket{map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: s}}}, nil
+	h := &nl.SocketHandle{Socket: s}
+	return &socket{byProto: map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: h}, execute: executeOn(h)}, nil
+}
+
+func executeOn(h *nl.SocketHandle) func(uint16, ...*nl.NetlinkRequest) ([][]byte, []error) {
+	return func(answer uint16, list ...*nl.NetlinkRequest) ([][]byte, []error) {
+		if len(list) > 1 {
+			return nil, together(h, list)
+		}
+		msgs, err := list[0].Execute(unix.NETLINK_ROUTE, answer)
+		return msgs, []error{err}
+	}
 }
 
 func (s *socket) close() {
@@ -55,16 +71,17 @@ func (s *socket) request(kind, flags int, data ...nl.NetlinkRequestData) *nl.Net
 
 // do sends a request that changes something and waits for the kernel's verdict.
 func (s *socket) do(kind, flags int, data ...nl.NetlinkRequestData) error {
-	_, err := s.request(kind, flags|unix.NLM_F_ACK, data...).Execute(unix.NETLINK_ROUTE, 0)
-	return err
+	_, errs := s.execute(0, s.request(kind, flags|unix.NLM_F_ACK, data...))
+	return errs[0]
 }
 
 // dump reads a whole table. The kernel says of some dumps that they were interrupted by a change:
 // those are read again.
 func (s *socket) dump(kind int, answer uint16, data ...nl.NetlinkRequestData) (msgs [][]byte, err error) {
 	for range 8 {
-		msgs, err = s.request(kind, unix.NLM_F_DUMP, data...).Execute(unix.NETLINK_ROUTE, answer)
-		if !errors.Is(err, unix.EINTR) {
+		var errs []error
+		msgs, errs = s.execute(answer, s.request(kind, unix.NLM_F_DUMP, data...))
+		if err = errs[0]; !errors.Is(err, unix.EINTR) {
 			break
 		}
 	}
