@@ -13,6 +13,12 @@ func (p *program) completions(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		c.ValidArgsFunction = cardArgs
 	}
+	if c, _, err := root.Find([]string{"explain"}); err == nil {
+		c.ValidArgsFunction = cobra.NoFileCompletions
+		_ = c.RegisterFlagCompletionFunc("in", func(c *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+			return cardArgs(c, nil, typed)
+		})
+	}
 	fixed := map[string][]string{
 		"cloud":     {"auto", string(metadata.CloudEC2)},
 		"log-level": {"error", "warning", "info", "debug"},

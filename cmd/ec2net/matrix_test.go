@@ -106,6 +106,7 @@ func TestMatrix(t *testing.T) {
 	if err != nil || len(drops) > 0 {
 		t.Errorf("the cloud dropped %v (%v)", drops, err)
 	}
+	explained(t, c, sent)
 	t.Logf("%d pairs of source and destination", len(sent))
 }
 

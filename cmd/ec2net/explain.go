@@ -1,0 +1,81 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"ec2net/doctor"
+)
+
+func (p *program) explainCommand() *cobra.Command {
+	var in string
+	c := &cobra.Command{
+		Use:   "explain SRC DST",
+		Short: "show the way of one packet, and of its answer, rule by rule",
+		Long: `Show the way of a packet from address SRC to address DST, and of its answer: each
+policy rule as the kernel walks it, matched (+), not (-) or taken (>) and why, the
+route, the card, and whether the reverse path check lets the packet in. The
+kernel's own look-up confirms each way; where it says something else, that is said.
+
+A packet from an address of this host is one that it sends; one to its address
+comes in by the card that has the address. --in names another. Nothing is sent.
+Exit status 5 when the packet or its answer would be lost.`,
+		Args: usageArgs(cobra.ExactArgs(2)),
+		RunE: func(_ *cobra.Command, args []string) error { return p.explain(args[0], args[1], in) },
+	}
+	c.Flags().StringVar(&in, "in", "", "the packet comes in by this `card`")
+	c.Flags().BoolVar(&p.json, "json", false, "print JSON")
+	return c
+}
+
+func (p *program) explain(src, dst, in string) error {
+	q := doctor.Question{In: in, UID: uint32(os.Geteuid())}
+	var err1, err2 error
+	q.Src, err1 = address("SRC", src)
+	q.Dst, err2 = address("DST", dst)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	fib, err := doctor.ReadFIB()
+	if err != nil {
+		return err
+	}
+	e, err := doctor.Explain(fib, q, doctor.Ask)
+	switch {
+	case errors.Is(err, doctor.ErrQuestion):
+		return fail(exitUsage, "explain %s %s: %w", src, dst, err)
+	case err != nil:
+		return err
+	}
+	if err := p.printExplanation(e); err != nil {
+		return err
+	}
+	if len(e.Problems) > 0 {
+		return quiet(exitDifferences)
+	}
+	return nil
+}
+
+func (p *program) printExplanation(e doctor.Explanation) error {
+	if !p.json {
+		_, err := fmt.Fprint(p.out, e)
+		return err
+	}
+	out := json.NewEncoder(p.out)
+	out.SetIndent("", "  ")
+	return out.Encode(e)
+}
+
+// address reads one as it is written by ip(8); an IPv4 address in IPv6's clothes is that IPv4 address.
+func address(what, s string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return a, fail(exitUsage, "%s %.60q is not an IP address, such as 10.0.2.37", what, s)
+	}
+	return a.Unmap(), nil
+}

@@ -1,0 +1,91 @@
+package doctor
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// attrs are a message's attributes by type; the last one of a type counts, as in the kernel. The library's
+// own walk runs past the end of a message whose last attribute is not padded.
+type attrs map[uint16][]byte
+
+func parse(msg []byte, header int) (attrs, error) {
+	if len(msg) < header {
+		return nil, fmt.Errorf("rtnetlink message of %d bytes is too short", len(msg))
+	}
+	out := make(attrs, 16)
+	for b := msg[header:]; len(b) >= unix.SizeofRtAttr; {
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < unix.SizeofRtAttr || n > len(b) {
+			return nil, fmt.Errorf("rtnetlink attribute of %d bytes where %d are left", n, len(b))
+		}
+		out[binary.NativeEndian.Uint16(b[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER)] = b[unix.SizeofRtAttr:n]
+		b = b[min(len(b), aligned(n)):]
+	}
+	return out, nil
+}
+
+func aligned(n int) int { return (n + unix.RTA_ALIGNTO - 1) &^ (unix.RTA_ALIGNTO - 1) }
+
+func (a attrs) u8(t uint16) uint8 {
+	if b := a[t]; len(b) > 0 {
+		return b[0]
+	}
+	return 0
+}
+
+func (a attrs) u32(t uint16) uint32 { return a.u32or(t, 0) }
+
+// u32or tells an attribute that is not there from one that is 0.
+func (a attrs) u32or(t uint16, missing uint32) uint32 {
+	if b := a[t]; len(b) >= 4 {
+		return binary.NativeEndian.Uint32(b)
+	}
+	return missing
+}
+
+func (a attrs) be64(t uint16) uint64 {
+	if b := a[t]; len(b) >= 8 {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (a attrs) text(t uint16) string { return strings.TrimRight(string(a[t]), "\x00") }
+
+func (a attrs) addr(t uint16) netip.Addr {
+	ip, _ := netip.AddrFromSlice(a[t])
+	return ip
+}
+
+// prefix is invalid where the attribute is missing or the length does not fit it.
+func (a attrs) prefix(t uint16, bits uint8) netip.Prefix {
+	ip := a.addr(t)
+	if !ip.IsValid() || int(bits) > ip.BitLen() {
+		return netip.Prefix{}
+	}
+	return netip.PrefixFrom(ip, int(bits))
+}
+
+// ports is a struct fib_rule_port_range.
+func (a attrs) ports(t uint16) Ports {
+	if b := a[t]; len(b) >= 4 {
+		return Ports{binary.NativeEndian.Uint16(b), binary.NativeEndian.Uint16(b[2:])}
+	}
+	return Ports{}
+}
+
+// uids is a struct fib_rule_uid_range. The kernel names the whole range where no rule asked for one.
+func (a attrs) uids(t uint16) UIDs {
+	b := a[t]
+	if len(b) < 8 {
+		return UIDs{}
+	}
+	u := UIDs{First: binary.NativeEndian.Uint32(b), Last: binary.NativeEndian.Uint32(b[4:])}
+	u.Set = u.First != 0 || u.Last != ^uint32(0)
+	return u
+}

@@ -1,0 +1,205 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"ec2net/plumb"
+)
+
+// Question is the packet to be explained.
+type Question struct {
+	Src, Dst netip.Addr
+	In       string // device that it comes in by; empty: the host sends it, or the one that has Dst
+	UID      uint32 // of the user who sends it
+	Mark     uint32
+}
+
+// ErrQuestion: the question makes no sense on this host.
+var ErrQuestion = errors.New("cannot be explained")
+
+// Leg is one direction of a conversation.
+type Leg struct {
+	Src     netip.Addr `json:"src"`
+	Dst     netip.Addr `json:"dst"`
+	In      string     `json:"in,omitempty"` // device that it comes in by; empty: the host sends it
+	Steps   []Step     `json:"rules"`
+	End     End        `json:"end"`
+	By      []string   `json:"by,omitempty"` // devices that it may leave by: one of them
+	Via     string     `json:"via,omitempty"`
+	Route   string     `json:"route,omitempty"`
+	Table   string     `json:"table,omitempty"`
+	Check   *Check     `json:"reverse_path,omitempty"` // of a packet that comes in
+	Kernel  string     `json:"kernel"`                 // its own look-up
+	Differs string     `json:"differs,omitempty"`      // where that is another
+
+	path Path
+}
+
+// Explanation is a packet's way and its answer's.
+type Explanation struct {
+	There    Leg      `json:"packet"`
+	Back     *Leg     `json:"answer,omitempty"`
+	Problems []string `json:"problems,omitempty"` // why the two do not get together
+	Agrees   bool     `json:"kernel_agrees"`
+	fib      FIB
+}
+
+// Explain walks a packet and its answer through the rules, and has the kernel confirm each (ask is Ask but
+// in tests).
+func Explain(f FIB, q Question, ask func(Packet) (Answer, error)) (Explanation, error) {
+	p, err := f.packet(q)
+	if err != nil {
+		return Explanation{}, err
+	}
+	e := Explanation{fib: f}
+	if e.There, err = f.leg(p, ask); err != nil {
+		return e, err
+	}
+	if back, ok := f.answerTo(p, e.There); ok {
+		leg, err := f.leg(back, ask)
+		if err != nil {
+			return e, err
+		}
+		e.Back = &leg
+	}
+	e.judge()
+	return e, nil
+}
+
+// packet checks the question.
+func (f FIB) packet(q Question) (Packet, error) {
+	p := Packet{Src: q.Src, Dst: q.Dst, UID: q.UID, Mark: q.Mark}
+	switch {
+	case q.Src.Is4() != q.Dst.Is4():
+		return p, fmt.Errorf("%w: %s and %s are of different families", ErrQuestion, q.Src, q.Dst)
+	case q.Src.IsUnspecified() || q.Src.IsMulticast() || q.Src == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return p, fmt.Errorf("%w: %s is no address that a packet can come from", ErrQuestion, q.Src)
+	case q.Dst.IsUnspecified():
+		return p, fmt.Errorf("%w: %s is no address that a packet can go to", ErrQuestion, q.Dst)
+	}
+	if q.In != "" {
+		l, ok := f.Named(q.In)
+		if !ok {
+			return p, fmt.Errorf("%w: there is no network device %q here", ErrQuestion, q.In)
+		}
+		return f.incoming(p, l), nil
+	}
+	if _, own := f.Owner(q.Src); own {
+		return p, nil
+	}
+	to, own := f.Owner(q.Dst)
+	if !own {
+		return p, fmt.Errorf("%w: neither %s nor %s is an address of this host: say by which card it comes in (--in)", ErrQuestion, q.Src, q.Dst)
+	}
+	return f.incoming(p, to), nil
+}
+
+func (f FIB) incoming(p Packet, l Link) Packet {
+	p.In, p.UID, p.VRF = l.Index, NoUID, f.vrfOf(l)
+	return p
+}
+
+func (l Link) forwards(dst netip.Addr) bool {
+	if dst.Is6() {
+		return l.Conf.Forwarding6
+	}
+	return l.Conf.Forwarding
+}
+
+func (f FIB) vrfOf(l Link) int {
+	if m := f.Link(l.Master); m.Kind == "vrf" {
+		return m.Index
+	}
+	return 0
+}
+
+func (f FIB) leg(p Packet, ask func(Packet) (Answer, error)) (Leg, error) {
+	path := Walk(f, p)
+	l := Leg{Src: p.Src, Dst: p.Dst, Steps: path.Steps, End: path.End, path: path}
+	for _, i := range path.by() {
+		if path.End == Forward {
+			l.By = append(l.By, f.name(i))
+		}
+	}
+	if len(path.Hops) == 1 && path.Hops[0].Via.IsValid() {
+		l.Via = path.Hops[0].Via.String()
+	}
+	if path.Table != 0 {
+		l.Route, l.Table = f.text(path.Route), tableText(path.Table)
+	}
+	if p.In != 0 {
+		l.In = f.name(p.In)
+		if in := f.Link(p.In); path.End == Forward && !in.forwards(p.Dst) {
+			l.End = NotRouter // which the kernel finds before it checks the source
+		}
+		c := CheckSource(f, p, forwardedTo(path))
+		l.Check = &c
+	}
+	a, err := ask(p)
+	if err != nil {
+		return l, err
+	}
+	l.Kernel, l.Differs = f.answer(a), f.disagreement(l, a)
+	return l, nil
+}
+
+func forwardedTo(p Path) int {
+	if p.End == Forward {
+		return p.by()[0]
+	}
+	return 0
+}
+
+// disagreement compares with the kernel's answer, which for a packet that comes in holds the reverse path
+// check too.
+func (f FIB) disagreement(l Leg, a Answer) string {
+	switch {
+	case l.Check == nil, l.End == NotRouter && a.Errno == 0:
+		return f.differs(l.path, a)
+	case l.End == NotRouter:
+		return ""
+	case l.Check.Drops && !a.Dropped() && (l.End == Forward || l.End == Local):
+		return "the kernel lets it in: " + f.answer(a)
+	case l.Check.Drops:
+		return ""
+	}
+	return f.differs(l.path, a)
+}
+
+// answerTo is the packet that comes back. Of what the host sent by a cloud's card, the cloud brings the
+// answer to the card that has the address.
+func (f FIB) answerTo(p Packet, there Leg) (Packet, bool) {
+	back := Packet{Src: p.Dst, Dst: p.Src, UID: p.UID, Mark: 0}
+	switch {
+	case p.In != 0 && there.End == Local:
+		back.UID = 0
+		return back, true
+	case there.End != Forward:
+		return back, false
+	case p.In != 0:
+		return f.incoming(back, f.Link(there.path.by()[0])), true
+	}
+	by := f.Link(there.path.by()[0])
+	if owner, ok := f.Owner(p.Src); ok && f.cloudCard(by) {
+		by = owner
+	}
+	return f.incoming(back, by), true
+}
+
+// cloudCard: the device leads to the cloud's network, where an address belongs to one card: it is in our
+// interface group, or a default route leads by it to a router.
+func (f FIB) cloudCard(l Link) bool {
+	if l.Group == plumb.Group {
+		return true
+	}
+	for _, r := range f.Routes {
+		for _, h := range r.Hops {
+			if r.Dst.Bits() == 0 && h.Index == l.Index && h.Via.IsValid() {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,136 @@
+// Package doctor says why a packet goes where it goes, and what is wrong with a host's network cards.
+//
+// It reads the kernel and files, and changes nothing. What it concludes it does in pure functions: the
+// edge collects facts (ReadFIB, Ask and their like), Walk and Examine judge them.
+package doctor
+
+import (
+	"net/netip"
+	"slices"
+
+	"ec2net/metadata"
+)
+
+// FIB is all that the kernel of one network namespace decides routes by.
+type FIB struct {
+	Rules  []Rule  // of both families, in the order that the kernel walks them
+	Routes []Route // of every table
+	Links  []Link
+}
+
+// Rule is a policy rule of anybody's (linux/fib_rules.h).
+type Rule struct {
+	Six        bool // IPv6
+	Pref       uint32
+	Not        bool         // the selectors are inverted
+	From, To   netip.Prefix // invalid: all
+	TOS        uint8        // 0: any
+	IIF, OIF   string       // empty: any
+	Mark, Mask uint32       // Mask 0: any
+	TunnelID   uint64       // 0: any
+	IPProto    uint8        // 0: any
+	SPort      Ports
+	DPort      Ports
+	UID        UIDs
+	L3MDev     bool  // the table of the packet's VRF
+	Action     uint8 // FR_ACT_*
+	Target     uint32
+	Table      uint32
+	// NoShorter (suppress_prefixlength) rejects an answer of this length or less; -1: none.
+	NoShorter int
+	// NoGroup (suppress_ifgroup) rejects an answer through a card of this group; -1: none.
+	NoGroup  int64
+	Protocol uint8
+}
+
+// Ports is a range of ports; the zero value is any.
+type Ports struct{ First, Last uint16 }
+
+// UIDs is a range of user ids.
+type UIDs struct {
+	First, Last uint32
+	Set         bool
+}
+
+// Route is a route of any table and type.
+type Route struct {
+	Table    uint32
+	Dst      netip.Prefix
+	From     netip.Prefix // IPv6 only: for packets with such a source; invalid: all
+	TOS      uint8
+	Type     uint8 // RTN_*
+	Scope    uint8 // RT_SCOPE_*
+	Protocol uint8
+	Metric   uint32
+	Src      netip.Addr // preferred source; invalid: none
+	Pref     uint8      // of a router advertisement: 0 medium, 1 high, 3 low
+	Hops     []Hop
+}
+
+// Hop is a way that a route leads.
+type Hop struct {
+	Index           int        // of the device; 0: none
+	Via             netip.Addr // invalid: on the link
+	Dead, NoCarrier bool
+	OnLink          bool
+}
+
+// Link is a network device.
+type Link struct {
+	Name     string
+	Index    int
+	MAC      metadata.MAC
+	Group    uint32
+	MTU      int // bytes
+	Up       bool
+	Carrier  bool
+	Master   int // ifindex; 0: none
+	Kind     string
+	Loopback bool
+	VRFTable uint32 // of a VRF
+	Conf     Conf
+}
+
+// Conf are the sysctls of a device that routing depends on, as they are in effect: the kernel takes the
+// larger of the device's and all's for those of RPFilter, ARPFilter and ARPIgnore, and either for the rest.
+type Conf struct {
+	RPFilter, RPFilterAll, RPFilterOwn int
+	ARPFilter, ARPIgnore               int
+	SrcValidMark, AcceptLocal          bool
+	Forwarding                         bool // of IPv4, by the device
+	Forwarding6                        bool // of IPv6, by the host
+	SkipLinkDown                       bool // ignore_routes_with_linkdown
+	NoIPv6                             bool
+}
+
+// Link finds a device by its index.
+func (f FIB) Link(index int) Link {
+	if i := slices.IndexFunc(f.Links, func(l Link) bool { return l.Index == index }); i >= 0 {
+		return f.Links[i]
+	}
+	return Link{Index: index}
+}
+
+// Named finds a device by its name.
+func (f FIB) Named(name string) (Link, bool) {
+	if i := slices.IndexFunc(f.Links, func(l Link) bool { return l.Name == name }); i >= 0 {
+		return f.Links[i], true
+	}
+	return Link{}, false
+}
+
+// Owner is the device that an address of the host lies on, by the kernel's local routes: addresses that it
+// answers for as a whole block are among them.
+func (f FIB) Owner(a netip.Addr) (Link, bool) {
+	best := Route{}
+	for _, r := range f.Routes {
+		if r.Table == tableLocal && r.Type == typeLocal && r.Dst.Contains(a) && len(r.Hops) > 0 &&
+			(!best.Dst.IsValid() || r.Dst.Bits() > best.Dst.Bits()) {
+			best = r
+		}
+	}
+	if !best.Dst.IsValid() {
+		return Link{}, false
+	}
+	return f.Link(best.Hops[0].Index), true
+}

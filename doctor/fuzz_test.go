@@ -1,0 +1,34 @@
+package doctor
+
+import (
+	"testing"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// FuzzParse: no message of the kernel's makes the parsers panic, and what they make of it can be walked and
+// shown.
+func FuzzParse(f *testing.F) {
+	rule := (&nl.RtMsg{}).Serialize()
+	f.Add(append(rule, nl.NewRtAttr(nl.FRA_SRC, []byte{10, 0, 0, 1}).Serialize()...))
+	f.Add(append(rule, nl.NewRtAttr(nl.FRA_UID_RANGE, make([]byte, 8)).Serialize()...))
+	f.Add(append(rule, nl.NewRtAttr(unix.RTA_MULTIPATH, []byte{8, 0, 0, 0, 2, 0, 0, 0, 8, 0, 0, 0, 3, 0, 0, 0}).Serialize()...))
+	f.Add(append(rule, nl.NewRtAttr(unix.RTA_VIA, []byte{10, 0, 1, 2, 3, 4}).Serialize()...))
+	f.Add([]byte{2, 255})
+	f.Fuzz(func(t *testing.T, m []byte) {
+		fib := host()
+		if r, err := parseRule(m); err == nil {
+			fib.Rules = append([]Rule{r}, fib.Rules...)
+		}
+		if r, _, err := parseRoute(m); err == nil {
+			fib.Routes = append(fib.Routes, r)
+		}
+		for _, q := range []Question{{Src: addr("10.0.0.29"), Dst: addr("192.0.2.1")}, {Src: addr("192.0.2.1"), Dst: addr("10.0.2.37")}} {
+			e, err := Explain(fib, q, func(Packet) (Answer, error) { return Answer{}, nil })
+			if err == nil && e.String() == "" {
+				t.Error("nothing is explained")
+			}
+		}
+	})
+}

@@ -1,0 +1,74 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Check is the reverse path check of a packet that comes in (fib_validate_source of Linux; RFC 3704).
+type Check struct {
+	Mode  int    `json:"rp_filter"` // in effect: 0 off, 1 strict, 2 loose
+	Drops bool   `json:"drops"`
+	Why   string `json:"why"`
+	Back  []Step `json:"rules,omitempty"` // that the kernel walks to find the way back
+}
+
+// CheckSource judges a packet that comes in by p.In. out is the device that it is forwarded to; 0: it is the
+// host's own.
+func CheckSource(f FIB, p Packet, out int) Check {
+	if p.Dst.Is6() {
+		return Check{Why: "the kernel has no such check for IPv6"}
+	}
+	in := f.Link(p.In)
+	if in.Loopback {
+		return Check{Why: "not made on the loopback device"}
+	}
+	back := Packet{Src: p.Dst, Dst: p.Src, In: out, TOS: p.TOS, UID: NoUID, VRF: p.VRF}
+	if in.Conf.SrcValidMark {
+		back.Mark = p.Mark
+	}
+	c := Check{Mode: in.Conf.RPFilter}
+	path := Walk(f, back)
+	c.Back = path.Steps
+	c.Drops, c.Why = f.verdict(in, path)
+	return c
+}
+
+func (f FIB) verdict(in Link, back Path) (drops bool, why string) {
+	mode := in.Conf.RPFilter
+	switch {
+	case back.End == Local && in.Conf.AcceptLocal:
+		return false, "the source is the host's own, and accept_local is on"
+	case back.End == Local:
+		return true, "the source is the host's own address: a martian, whatever rp_filter says"
+	case back.End == Other:
+		return true, "the source is no address of a single host: a martian"
+	case back.End != Forward && mode == 0:
+		return false, fmt.Sprintf("there is no way back (%s), which nobody checks", back.End)
+	case back.End != Forward:
+		return true, fmt.Sprintf("there is no way back: %s", back.End)
+	case slices.Contains(back.by(), in.Index), in.Master != 0 && slices.Contains(back.by(), in.Master):
+		return false, fmt.Sprintf("the way back leads by %s, too", in.Name)
+	}
+	by := f.name(back.by()[0])
+	switch {
+	case mode == 1:
+		return true, fmt.Sprintf("the way back leads by %s, not by %s", by, in.Name)
+	case mode != 0 && !f.hasIPv4(in.Index):
+		return true, fmt.Sprintf("the way back leads by %s, and %s has no IPv4 address", by, in.Name)
+	}
+	return false, fmt.Sprintf("the way back leads by %s, which is no matter", by)
+}
+
+// hasIPv4 goes by the routes that the kernel makes for a device's own addresses.
+func (f FIB) hasIPv4(index int) bool {
+	return slices.ContainsFunc(f.Routes, func(r Route) bool {
+		return r.Table == tableLocal && r.Type == typeLocal && r.Dst.Addr().Is4() && len(r.Hops) > 0 && r.Hops[0].Index == index
+	})
+}
+
+// modeText says which setting of rp_filter is in effect, and whence.
+func (c Conf) modeText(card string) string {
+	names := map[int]string{0: "off", 1: "strict", 2: "loose"}
+	return fmt.Sprintf("rp_filter %d, %s (all %d, %s %d)", c.RPFilter, names[c.RPFilter], c.RPFilterAll, card, c.RPFilterOwn)
+}

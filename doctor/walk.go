@@ -1,0 +1,197 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Step is one policy rule on a packet's way.
+type Step struct {
+	Rule    Rule   `json:"-"`
+	Pref    uint32 `json:"pref"`
+	Text    string `json:"rule"`
+	Matched bool   `json:"matched"`
+	Taken   bool   `json:"taken"` // the walk ended here
+	Why     string `json:"why"`   // why not, or what the rule gave
+}
+
+// Path is where the rules and routes send a packet.
+type Path struct {
+	Steps []Step
+	End   End
+	Route Route
+	Table uint32
+	// Hops are the ways that the kernel chooses one of. Of a local route the first is where the address lies.
+	Hops []Hop
+}
+
+// End says how a walk ended.
+type End uint8
+
+// The ends of a walk.
+const (
+	NoRoute     End = iota // no rule led to one
+	Forward                // it leaves by one of the hops
+	Local                  // it is the host's own
+	Other                  // a broadcast or multicast
+	Blackhole              // dropped without a word
+	Unreachable            // refused with an ICMP
+	Prohibit               // refused with an ICMP
+	NotRouter              // it is not the host's own, and the device does not forward
+)
+
+func (e End) String() string {
+	return [...]string{"no route", "leaves", "local", "broadcast or multicast", "blackhole", "unreachable", "prohibit", "this host forwards nothing that comes in there"}[e]
+}
+
+// MarshalText makes it readable in JSON.
+func (e End) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
+// Walk goes through the rules and tables as the kernel does (fib_rules_lookup).
+func Walk(f FIB, p Packet) Path {
+	w := walk{fib: f, packet: p}
+	rules := slices.DeleteFunc(slices.Clone(f.Rules), func(r Rule) bool { return r.Six != p.Dst.Is6() })
+	for i := 0; i < len(rules); i++ {
+		r := rules[i]
+		if why := f.mismatch(r, p); why != "" {
+			w.step(r, false, "%s", why)
+			continue
+		}
+		if r.Action == nl.FR_ACT_GOTO {
+			i = w.jump(rules, i)
+			continue
+		}
+		if w.act(r) {
+			break
+		}
+	}
+	return w.path
+}
+
+type walk struct {
+	fib    FIB
+	packet Packet
+	path   Path
+}
+
+func (w *walk) step(r Rule, matched bool, format string, args ...any) {
+	w.path.Steps = append(w.path.Steps, Step{
+		Rule: r, Pref: r.Pref, Text: r.String(), Matched: matched, Why: fmt.Sprintf(format, args...),
+	})
+}
+
+// jump returns the place before the target, or this one where there is none (yet).
+func (w *walk) jump(rules []Rule, i int) int {
+	target := slices.IndexFunc(rules[i+1:], func(r Rule) bool { return r.Pref == rules[i].Target })
+	if target < 0 {
+		w.step(rules[i], true, "there is no rule %d to go to", rules[i].Target)
+		return i
+	}
+	w.step(rules[i], true, "goes on at %d", rules[i].Target)
+	return i + target
+}
+
+// act does what a rule that applies says, and tells whether that is the end.
+func (w *walk) act(r Rule) bool {
+	switch r.Action {
+	case nl.FR_ACT_TO_TBL:
+		return w.table(r)
+	case nl.FR_ACT_BLACKHOLE:
+		return w.end(r, Blackhole, "drops it without a word")
+	case nl.FR_ACT_UNREACHABLE:
+		return w.end(r, Unreachable, "refuses it: unreachable")
+	case nl.FR_ACT_PROHIBIT:
+		return w.end(r, Prohibit, "refuses it: prohibited")
+	}
+	w.step(r, true, "does nothing")
+	return false
+}
+
+func (w *walk) end(r Rule, e End, format string, args ...any) bool {
+	w.step(r, true, format, args...)
+	w.path.Steps[len(w.path.Steps)-1].Taken = true
+	w.path.End = e
+	return true
+}
+
+func (w *walk) table(r Rule) bool {
+	t := r.Table
+	if r.L3MDev {
+		t = w.fib.Link(w.packet.VRF).VRFTable
+	}
+	got, ok := w.fib.lookup(t, w.packet)
+	if !ok {
+		w.step(r, true, "no route in table %s", tableText(t))
+		return false
+	}
+	text := w.fib.text(got.route)
+	if why := w.suppressed(r, got); why != "" {
+		w.step(r, true, "%s: not taken, %s", text, why)
+		return false
+	}
+	w.path.Route, w.path.Table, w.path.Hops = got.route, t, got.hops
+	return w.end(r, endOf(got.route.Type), "%s", text)
+}
+
+// suppressed says why a rule rejects the answer of its table. A route that refuses is never rejected.
+func (w *walk) suppressed(r Rule, got found) string {
+	if refuses(got.route.Type) {
+		return ""
+	}
+	if got.route.Dst.Bits() <= r.NoShorter {
+		return fmt.Sprintf("its length is %d (suppress_prefixlength %d)", got.route.Dst.Bits(), r.NoShorter)
+	}
+	if len(got.hops) == 0 || r.NoGroup < 0 {
+		return ""
+	}
+	if l := w.fib.Link(got.hops[0].Index); int64(l.Group) == r.NoGroup {
+		return fmt.Sprintf("%s is in group %d (suppress_ifgroup)", l.Name, l.Group)
+	}
+	return ""
+}
+
+func endOf(t uint8) End {
+	switch t {
+	case unix.RTN_UNICAST:
+		return Forward
+	case unix.RTN_LOCAL, unix.RTN_ANYCAST:
+		return Local
+	case unix.RTN_BLACKHOLE:
+		return Blackhole
+	case unix.RTN_UNREACHABLE:
+		return Unreachable
+	case unix.RTN_PROHIBIT:
+		return Prohibit
+	}
+	return Other
+}
+
+// by are the devices that the packet may leave by.
+func (p Path) by() (out []int) {
+	for _, h := range p.Hops {
+		if !slices.Contains(out, h.Index) {
+			out = append(out, h.Index)
+		}
+	}
+	return out
+}
+
+// leavesBy: it can leave by no other device.
+func (p Path) leavesBy(index int) bool {
+	by := p.by()
+	return p.End == Forward && len(by) == 1 && by[0] == index
+}
+
+// UnmarshalText is the inverse of MarshalText.
+func (e *End) UnmarshalText(b []byte) error {
+	for k := NoRoute; k <= NotRouter; k++ {
+		if string(b) == k.String() {
+			*e = k
+			return nil
+		}
+	}
+	return fmt.Errorf("%.40q is not the end of a walk", b)
+}
