@@ -24,11 +24,11 @@ func (c *Cloud) Detach(key string) error {
 		return fmt.Errorf("detach: %w", err)
 	}
 	c.cards = slices.DeleteFunc(c.cards, func(o *card) bool { return o == k })
-	errs := []error{c.net.filter.forward(k.port.index, false), c.net.unplug(k.port)} // takes the routes with it
+	errs := []error{c.net.filter.forward(k.port.index, false), c.setPrimary(k, false), c.net.unplug(k.port)} // takes the routes with it
 	for private, public := range k.EIPs {
 		errs = append(errs, c.net.unmap(private, public))
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(append(errs, c.steer())...); err != nil {
 		return fmt.Errorf("detach %s: %w", key, err)
 	}
 	return nil
@@ -79,8 +79,16 @@ func (c *Cloud) connect(k *card) error {
 	if k.Forwarding {
 		errs = append(errs, c.net.filter.forward(k.port.index, true))
 	}
-	errs = append(errs, c.net.announce(k, c.neighbours(k)))
+	errs = append(errs, c.setPrimary(k, true), c.steer(), c.net.announce(k, c.neighbours(k)))
 	return errors.Join(errs...)
+}
+
+// setPrimary opens the host's servers to a card that is its host's primary, or closes them.
+func (c *Cloud) setPrimary(k *card, on bool) error {
+	if c.cfg.Cloud != Azure || !k.primary || len(k.Addrs4) == 0 {
+		return nil
+	}
+	return c.net.filter.setPrimary(k.port.index, k.Addrs4[0], on)
 }
 
 // neighbours are the other cards of the card's subnet.
@@ -105,7 +113,7 @@ func (c *Cloud) change(key, what string, fn func(*card) error) error {
 	defer c.altering()()
 	k, err := c.find(key)
 	if err == nil {
-		err = fn(k)
+		err = errors.Join(fn(k), c.steer())
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)

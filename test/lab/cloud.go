@@ -24,6 +24,7 @@ type Cloud struct {
 	cards   []*card // attached, in the order of attachment
 	past    map[int]string
 	made    int            // cards ever made
+	routes  []Route        // the subnets' own
 	changes uint64         // counts what was done to cards, so that the metadata knows when to look again
 	owned   []func() error // what tests started and may have left
 	closer  sync.Once

@@ -87,7 +87,7 @@ func (f *fabric) build(client *Node, cfg Config) (err error) {
 			return err
 		}
 	}
-	f.filter, err = newFilter(f.node)
+	f.filter, err = newFilter(f.node, cfg)
 	return err
 }
 

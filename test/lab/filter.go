@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -13,15 +14,19 @@ import (
 )
 
 // filter is the part of the fabric that looks at packets: the source check and the elastic IPs. Its
-// rules never change; the source check asks the routes, and the elastic IPs are two maps.
+// rules never change; the source check asks the routes, and the elastic IPs are two maps. On Azure it guards the
+// host's servers as well, and lends a public address to who has none.
 type filter struct {
-	conn  *nftables.Conn
-	table *nftables.Table
+	conn   *nftables.Conn
+	table  *nftables.Table
+	arrive *nftables.Chain
 
 	spoofed4, spoofed6 *nftables.Set // (interface, source) → packets dropped by the source check
 	inward, outward    *nftables.Set // elastic IP → private address, and back
 	noPublic           *nftables.Set // (interface, source) → packets to the internet without an elastic IP
 	forwarding         *nftables.Set // interfaces without source check
+	primaries          *nftables.Set // (interface, source) that may ask an Azure host's servers
+	astray             *nftables.Set // (interface, source) → packets to those servers from others
 }
 
 // Registers: 8 to 11 are the four words of register 1, 12 and on those of register 2.
@@ -32,14 +37,14 @@ const (
 	regFound  = 2
 )
 
-func newFilter(n *Node) (*filter, error) {
+func newFilter(n *Node, cfg Config) (*filter, error) {
 	conn, err := nftables.New(nftables.AsLasting(), nftables.WithNetNSFd(int(n.NetNS())))
 	if err != nil {
 		return nil, fmt.Errorf("open nftables: %w", err)
 	}
 	f := &filter{conn: conn}
 	f.table = conn.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "vpc"})
-	if err := errors.Join(f.addSets(), f.addChains(), conn.Flush()); err != nil {
+	if err := errors.Join(f.addSets(), f.addChains(cfg), conn.Flush()); err != nil {
 		return nil, errors.Join(fmt.Errorf("write the fabric's filter: %w", err), conn.CloseLasting())
 	}
 	return f, nil
@@ -59,30 +64,30 @@ func (f *filter) addSets() error {
 	f.spoofed4, f.spoofed6, f.noPublic = counted("spoofed4", key4), counted("spoofed6", key6), counted("nopublic", key4)
 	f.inward, f.outward = mapped("inward"), mapped("outward")
 	f.forwarding = &nftables.Set{Table: f.table, Name: "forwarding", KeyType: nftables.TypeIFIndex}
+	f.primaries = &nftables.Set{Table: f.table, Name: "primaries", KeyType: key4, Concatenation: true}
+	f.astray = counted("astray", key4)
 	var errs []error
-	for i, s := range []*nftables.Set{f.spoofed4, f.spoofed6, f.noPublic, f.inward, f.outward, f.forwarding} {
+	for i, s := range []*nftables.Set{f.spoofed4, f.spoofed6, f.noPublic, f.inward, f.outward, f.forwarding, f.primaries, f.astray} {
 		s.ID = uint32(i + 1) // else the library counts in a variable of its own, for all clouds at once
 		errs = append(errs, f.conn.AddSet(s, nil))
 	}
 	return errors.Join(errs...)
 }
 
-func (f *filter) addChains() error {
+func (f *filter) addChains(cfg Config) error {
 	chain := func(name string, hook *nftables.ChainHook, priority nftables.ChainPriority) *nftables.Chain {
 		return f.conn.AddChain(&nftables.Chain{
 			Table: f.table, Name: name, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: &priority,
 		})
 	}
-	rule := func(c *nftables.Chain, parts ...[]expr.Any) {
-		var all []expr.Any
-		for _, p := range parts {
-			all = append(all, p...)
-		}
-		f.conn.AddRule(&nftables.Rule{Table: f.table, Chain: c, Exprs: all})
-	}
+	rule := f.rule
 	in := chain("arrive", nftables.ChainHookPrerouting, *nftables.ChainPriorityRaw)
 	rule(in, fromCard(), isIPv4(), noRouteBack(), f.checked(), countAndDrop(f.spoofed4, source4(regSource)))
 	rule(in, fromCard(), isIPv6(), notLinkLocal(), noRouteBack(), f.checked(), countAndDrop(f.spoofed6, source6(regSource)))
+	if f.arrive = in; cfg.Cloud == Azure {
+		f.addHostRules(cfg.Cloud.habits())
+		f.addClosed(cfg.VPC)
+	}
 	// To an elastic IP from inside: the internet gateway turns it round, and the source becomes public.
 	rule(in, fromCard(), isIPv4(), found(f.inward, dest4(regFound)), replace(f.outward, source4(regFib), 12))
 	rule(in, isIPv4(), replace(f.inward, dest4(regFib), 16))
@@ -91,14 +96,23 @@ func (f *filter) addChains() error {
 	}
 
 	through := chain("through", nftables.ChainHookForward, *nftables.ChainPriorityFilter)
-	rule(through, fromCard(), toInternet(), isIPv4(), missing(f.outward, source4(regFound)), countAndDrop(f.noPublic, source4(regSource)))
+	if cfg.Cloud == Azure {
+		f.addDefaultOutbound()
+		rule(through, fromCard(), toInternet(), isIPv4(), noRouteBack(), countAndDrop(f.noPublic, source4(regSource)))
+	} else {
+		rule(through, fromCard(), toInternet(), isIPv4(), missing(f.outward, source4(regFound)), countAndDrop(f.noPublic, source4(regSource)))
+	}
 
-	out := chain("leave", nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource)
+	out := chain("leave", nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource+1)
 	rule(out, toInternet(), isIPv4(), replace(f.outward, source4(regFib), 12))
 	for _, t := range quoting {
 		rule(out, toInternet(), isIPv4(), icmpType(t), replaceInner(f.outward, innerDest))
 	}
 	return nil
+}
+
+func (f *filter) rule(c *nftables.Chain, parts ...[]expr.Any) {
+	f.conn.AddRule(&nftables.Rule{Table: f.table, Chain: c, Exprs: slices.Concat(parts...)})
 }
 
 // checked matches packets of cards that have the source check.

@@ -46,9 +46,17 @@ func (c *Cloud) SourceCheck() ([]Drop, error) {
 	return c.name(append(v4, v6...)), errors.Join(err4, err6)
 }
 
-// NoPublicAddress lists what was dropped on its way to the internet for want of an elastic IP.
+// NoPublicAddress lists what was dropped on its way to the internet for want of an elastic IP. On Azure
+// that is what a card forwards: a public address belongs to a card's own address.
 func (c *Cloud) NoPublicAddress() ([]Drop, error) {
 	found, err := c.net.filter.drops(c.net.filter.noPublic)
+	return c.name(found), err
+}
+
+// Astray lists what was dropped on its way to the servers of an Azure host, because it did not come from the
+// primary address of the primary card.
+func (c *Cloud) Astray() ([]Drop, error) {
+	found, err := c.net.filter.drops(c.net.filter.astray)
 	return c.name(found), err
 }
 

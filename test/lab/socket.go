@@ -56,12 +56,17 @@ func (n *Node) dialBy(ctx context.Context, d *net.Dialer, network, address strin
 
 // DialVia is Dial through one of the node's interfaces (SO_BINDTODEVICE).
 func (n *Node) DialVia(device string) func(ctx context.Context, network, address string) (net.Conn, error) {
-	d := &net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+	d := viaDevice(device, nil)
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		return n.dialBy(ctx, d, network, address)
+	}
+}
+
+// viaDevice dials through one of the interfaces of where it is used, from an address unless that is nil.
+func viaDevice(device string, from net.Addr) *net.Dialer {
+	return &net.Dialer{LocalAddr: from, Control: func(_, _ string, c syscall.RawConn) error {
 		var bound error
 		err := c.Control(func(fd uintptr) { bound = unix.BindToDevice(int(fd), device) })
 		return errors.Join(err, bound)
 	}}
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		return n.dialBy(ctx, d, network, address)
-	}
 }

@@ -1,0 +1,104 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// DefaultOutbound is the public address that Azure lends to whatever has none of its own: nobody can begin a
+// connection to it.
+var DefaultOutbound = netip.MustParseAddr("203.0.113.250")
+
+// addHostRules makes the servers of an Azure host answer the primary address of the primary card alone. What a
+// card answers to them is let through: a probe of a load balancer may go to any address. So is DHCP.
+func (f *filter) addHostRules(h habits) {
+	for _, allowed := range [][]expr.Any{dhcpToServer(), tcpAnswer(), icmpType(0)} {
+		f.rule(f.arrive, fromCard(), isIPv4(), toAddr(h.wire), allowed, accept())
+	}
+	for _, a := range h.own() {
+		f.rule(f.arrive, fromCard(), isIPv4(), toAddr(a), f.notPrimary(), countAndDrop(f.astray, source4(regSource)))
+	}
+}
+
+// addDefaultOutbound translates what goes to the internet from an address without a public one, and keeps state
+// of it. It comes before the public addresses are written over the private ones.
+func (f *filter) addDefaultOutbound() {
+	c := f.conn.AddChain(&nftables.Chain{
+		Table: f.table, Name: "outbound", Type: nftables.ChainTypeNAT,
+		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource,
+	})
+	f.rule(c, toInternet(), isIPv4(), missing(f.outward, source4(regFound)), []expr.Any{
+		&expr.Immediate{Register: regFib, Data: DefaultOutbound.AsSlice()},
+		&expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: regFib, RegAddrMax: regFib},
+	})
+}
+
+// addClosed keeps the internet from private addresses: the network's own blocks are not routed there.
+func (f *filter) addClosed(blocks []netip.Prefix) {
+	for _, b := range blocks {
+		if b.Addr().Is4() {
+			f.rule(f.arrive, fromInternet(), isIPv4(), []expr.Any{
+				dest4(regFib),
+				&expr.Bitwise{SourceRegister: regFib, DestRegister: regFib, Len: 4, Mask: net.CIDRMask(b.Bits(), 32), Xor: make([]byte, 4)},
+				equals(regFib, b.Masked().Addr().AsSlice()),
+				&expr.Verdict{Kind: expr.VerdictDrop},
+			})
+		}
+	}
+}
+
+func fromInternet() []expr.Any {
+	return []expr.Any{&expr.Meta{Key: expr.MetaKeyIIF, Register: regFib}, equals(regFib, native(internetIndex))}
+}
+
+// setPrimary says from which interface and address the host's servers may be asked, or no longer.
+func (f *filter) setPrimary(index int, source netip.Addr, on bool) error {
+	change := f.conn.SetAddElements
+	if !on {
+		change = f.conn.SetDeleteElements
+	}
+	key := append(native(uint32(index)), source.AsSlice()...)
+	err := errors.Join(change(f.primaries, []nftables.SetElement{{Key: key}}), f.conn.Flush())
+	if err != nil && (on || !errors.Is(err, unix.ENOENT)) {
+		return fmt.Errorf("let %s ask the host's servers: %w", source, err)
+	}
+	return nil
+}
+
+func (f *filter) notPrimary() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIF, Register: regKey},
+		source4(regSource),
+		&expr.Lookup{SourceRegister: regKey, Invert: true, SetName: f.primaries.Name, SetID: f.primaries.ID},
+	}
+}
+
+func toAddr(a netip.Addr) []expr.Any { return []expr.Any{dest4(regFib), equals(regFib, a.AsSlice())} }
+
+func accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}} }
+
+func protocol(number byte) []expr.Any {
+	return []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: regFib}, equals(regFib, []byte{number})}
+}
+
+func transport(offset, length uint32) expr.Any {
+	return &expr.Payload{DestRegister: regFib, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: length}
+}
+
+// dhcpToServer matches what DHCP clients send.
+func dhcpToServer() []expr.Any {
+	return append(protocol(unix.IPPROTO_UDP), transport(2, 2), equals(regFib, []byte{0, 67}))
+}
+
+// tcpAnswer matches TCP segments that do not begin a connection: ACK or RST is set.
+func tcpAnswer() []expr.Any {
+	return append(protocol(unix.IPPROTO_TCP), transport(13, 1),
+		&expr.Bitwise{SourceRegister: regFib, DestRegister: regFib, Len: 1, Mask: []byte{0x14}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: regFib, Data: []byte{0}})
+}

@@ -1,0 +1,115 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// probeTime is how long a load balancer waits for an answer when ctx does not say.
+const probeTime = time.Second
+
+// Probe asks a TCP port of a card's address, as an Azure load balancer does: from 168.63.129.16, or by IPv6
+// from the router's link-local address. card is where the answer came out of the host, which says more than
+// err: an answer by another card is dropped, and err then says that none arrived. A refusal is an error too.
+func (c *Cloud) Probe(ctx context.Context, to netip.AddrPort) (card string, err error) {
+	from, port, node, err := c.prober(to.Addr())
+	if err != nil {
+		return "", fmt.Errorf("probe %s: %w", to, err)
+	}
+	watched, err := c.watch(node)
+	defer watched.close()
+	if err != nil {
+		return "", fmt.Errorf("probe %s: %w", to, err)
+	}
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, probeTime)
+		defer cancel()
+	}
+	conn, err := c.fabric.dialBy(ctx, viaDevice(port, &net.TCPAddr{IP: from.AsSlice(), Zone: from.Zone()}), "tcp", to.String())
+	if err == nil {
+		err = conn.Close()
+	}
+	card = watched.answered(to.Addr(), from.WithZone(""), err)
+	if err != nil {
+		return card, fmt.Errorf("probe %s: %w", to, err)
+	}
+	return card, nil
+}
+
+// prober finds where probes of an address come from: the source, the port of the card, and the card's host.
+func (c *Cloud) prober(to netip.Addr) (from netip.Addr, port string, node *Node, err error) {
+	h := c.cfg.Cloud.habits()
+	if !h.wire.IsValid() {
+		return from, "", nil, errors.New("this cloud's load balancers have no probes in the lab; Azure's have")
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, k := range c.cards {
+		switch {
+		case slices.Contains(k.Addrs4, to):
+			return h.wire, k.port.name, k.node, nil
+		case slices.Contains(k.Addrs6, to):
+			return h.gateway6.WithZone(k.port.name), k.port.name, k.node, nil
+		}
+	}
+	return from, "", nil, errors.New("no card has the address")
+}
+
+// watching is a capture on each card of a host.
+type watching map[string]*Capture
+
+func (c *Cloud) watch(n *Node) (watching, error) {
+	w := watching{}
+	for _, k := range c.CardsOf(n) {
+		capture, err := c.Capture(k.ID)
+		if err != nil {
+			return w, err
+		}
+		key := k.Name
+		if n != c.instance {
+			key = n.Name + "/" + k.Name
+		}
+		w[key] = capture
+	}
+	return w, nil
+}
+
+func (w watching) close() {
+	for _, capture := range w {
+		_ = capture.Close() // of a card that may be gone
+	}
+}
+
+// answered names the card that TCP from one address to another was seen to leave by. When an answer has come, or
+// somebody's refusal, it was on one of the cables for sure, and the captures are only late.
+func (w watching) answered(from, to netip.Addr, dialed error) string {
+	patience := probeTime
+	if errors.Is(dialed, context.DeadlineExceeded) || errors.Is(dialed, os.ErrDeadlineExceeded) {
+		patience = 10 * time.Millisecond
+	}
+	ctx, found := context.WithTimeout(context.Background(), patience)
+	defer found()
+	names := make(chan string, len(w))
+	var wg sync.WaitGroup
+	for name, capture := range w {
+		wg.Go(func() {
+			if _, err := capture.Wait(ctx, FromCard, From(from), To(to), Proto(unix.IPPROTO_TCP)); err == nil {
+				names <- name
+				found()
+			}
+		})
+	}
+	wg.Wait()
+	close(names)
+	return <-names
+}
