@@ -117,6 +117,7 @@ func parseLease(m *dhcpv4.DHCPv4) (Lease, error) {
 	if err := readRouter(m, &l); err != nil {
 		return Lease{}, err
 	}
+	l.Wire = wireServer(m)
 	return l, readMTU(m, &l)
 }
 
@@ -217,6 +218,15 @@ func readMTU(m *dhcpv4.DHCPv4, l *Lease) error {
 		l.MTU = n
 	}
 	return nil
+}
+
+// wireServer reads option 245. It only says which card this is, so that a bad one is none.
+func wireServer(m *dhcpv4.DHCPv4) netip.Addr {
+	b, err := octets(m, optionWireServer, 4)
+	if err != nil || unusable(netip.AddrFrom4([4]byte(b))) != "" {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom4([4]byte(b))
 }
 
 func serverID(m *dhcpv4.DHCPv4) (netip.Addr, error) {

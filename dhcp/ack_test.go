@@ -56,8 +56,10 @@ func TestParseReply(t *testing.T) {
 		{"Azure", "10.1.0.4", azure, Lease{
 			Addr: pfx("10.1.0.4/24"), Router: addr("10.1.0.1"), Server: addr("168.63.129.16"),
 			Routes: []Route{{pfx("168.63.129.16/32"), addr("10.1.0.1")}, {pfx("169.254.169.254/32"), addr("10.1.0.1")}},
-			Renew:  Infinite, Rebind: Infinite, Expires: Infinite,
+			Renew:  Infinite, Rebind: Infinite, Expires: Infinite, Wire: addr("168.63.129.16"),
 		}},
+		{"245 cut short", "10.0.0.37", base + "f5 03 a83f81 ff", hour},
+		{"245 of nobody", "10.0.0.37", base + "f5 04 00000000 ff", hour},
 		{"dnsmasq", "10.66.0.50", dnsmasq, Lease{
 			Addr: pfx("10.66.0.50/24"), Router: addr("10.66.0.1"), MTU: 9001, Server: addr("10.66.0.1"),
 			Routes: []Route{{pfx("10.67.0.0/16"), addr("10.66.0.2")}},

@@ -16,8 +16,10 @@ type Client struct {
 	// Own lists the MACs of this host's other cards, or is nil. An ARP answer from one of them is
 	// no conflict: two cards in one subnet answer for each other's addresses. It is asked whenever
 	// somebody claims the address, at any time and on any goroutine.
-	Own   func() []net.HardwareAddr
-	NoMTU bool // do not ask for option 26: Azure makes no offer to a client that does
+	Own func() []net.HardwareAddr
+	// Azure: ask as Azure wants it, not for option 26, since it makes no offer to a client that does,
+	// and for option 245.
+	Azure bool
 
 	tuned *timing // tests only
 }

@@ -20,6 +20,7 @@ type Lease struct {
 	MTU     int           // bytes (option 26); 0 when the server gave none, or one outside 576…65535
 	Routes  []Route       // classless static routes without the default (option 121, RFC 3442)
 	Server  netip.Addr    // server identifier (option 54)
+	Wire    netip.Addr    // Azure's platform (option 245), which only the first card's lease names; else invalid
 	Start   time.Time     // when the request was sent that was acknowledged (RFC 2131 section 4.4.1)
 	Renew   time.Duration // T1 after Start
 	Rebind  time.Duration // T2 after Start

@@ -26,10 +26,16 @@ func message(kind dhcpv4.MessageType, id identity, secs uint16) *dhcpv4.DHCPv4 {
 // section 9.14), so that the server gives them the same address.
 func clientID(mac [6]byte) []byte { return append([]byte{byte(iana.HWTypeEthernet)}, mac[:]...) }
 
+// optionWireServer is the address of Azure's platform, 168.63.129.16 (learn.microsoft.com, "What is IP
+// address 168.63.129.16"). Only a virtual machine's first card is told.
+const optionWireServer = dhcpv4.GenericOptionCode(245)
+
 // wanted is the parameter request list. Azure makes no offer to who asks for the MTU.
-func wanted(noMTU bool) dhcpv4.Option {
+func wanted(azure bool) dhcpv4.Option {
 	codes := []dhcpv4.OptionCode{dhcpv4.OptionSubnetMask, dhcpv4.OptionRouter}
-	if !noMTU {
+	if azure {
+		codes = append(codes, optionWireServer)
+	} else {
 		codes = append(codes, dhcpv4.OptionInterfaceMTU)
 	}
 	return dhcpv4.OptParameterRequestList(append(codes,
@@ -37,32 +43,32 @@ func wanted(noMTU bool) dhcpv4.Option {
 		dhcpv4.OptionRebindingTimeValue, dhcpv4.OptionClasslessStaticRoute)...)
 }
 
-func discover(id identity, secs uint16, noMTU bool) *dhcpv4.DHCPv4 {
+func discover(id identity, secs uint16, azure bool) *dhcpv4.DHCPv4 {
 	m := message(dhcpv4.MessageTypeDiscover, id, secs)
-	m.UpdateOption(wanted(noMTU))
+	m.UpdateOption(wanted(azure))
 	return m
 }
 
 // request takes an offer; the same xid and secs as in the DISCOVER (RFC 2131 section 4.4.1).
-func request(id identity, secs uint16, noMTU bool, addr, server netip.Addr) *dhcpv4.DHCPv4 {
-	m := reboot(id, secs, noMTU, addr)
+func request(id identity, secs uint16, azure bool, addr, server netip.Addr) *dhcpv4.DHCPv4 {
+	m := reboot(id, secs, azure, addr)
 	m.UpdateOption(dhcpv4.OptServerIdentifier(server.AsSlice()))
 	return m
 }
 
 // reboot asks any server to confirm an address that this host had (RFC 2131 section 4.3.2).
-func reboot(id identity, secs uint16, noMTU bool, addr netip.Addr) *dhcpv4.DHCPv4 {
+func reboot(id identity, secs uint16, azure bool, addr netip.Addr) *dhcpv4.DHCPv4 {
 	m := message(dhcpv4.MessageTypeRequest, id, secs)
 	m.UpdateOption(dhcpv4.OptRequestedIPAddress(addr.AsSlice()))
-	m.UpdateOption(wanted(noMTU))
+	m.UpdateOption(wanted(azure))
 	return m
 }
 
 // extend asks for more time, in RENEWING and REBINDING; the answer goes to addr.
-func extend(id identity, secs uint16, noMTU bool, addr netip.Addr) *dhcpv4.DHCPv4 {
+func extend(id identity, secs uint16, azure bool, addr netip.Addr) *dhcpv4.DHCPv4 {
 	m := message(dhcpv4.MessageTypeRequest, id, secs)
 	m.ClientIPAddr = addr.AsSlice()
-	m.UpdateOption(wanted(noMTU))
+	m.UpdateOption(wanted(azure))
 	return m
 }
 

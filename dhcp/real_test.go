@@ -101,7 +101,7 @@ func TestNoMTU(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	b.dnsmasq("--dhcp-option=26,9001")
-	b.card.NoMTU = true
+	b.card.Azure = true
 	l, err := b.acquire(nil, patience)
 	b.must(err)
 	if l.MTU != 0 {
