@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,20 +41,15 @@ type EC2 struct {
 
 // NewEC2 checks o and sends nothing.
 func NewEC2(o EC2Options) (*EC2, error) {
-	urls, err := endpoints(o.Endpoint)
+	urls, err := endpoints(o.Endpoint, endpointVar, endpoint4, endpoint6)
 	if err != nil {
 		return nil, err
 	}
-	if len(o.Interface) > 15 || strings.ContainsAny(o.Interface, "/ \x00") {
-		return nil, fmt.Errorf("metadata interface %.20q: not a name of a network card", o.Interface)
+	w, err := newWire(o.Interface, o.Timeout, maxBody)
+	if err != nil {
+		return nil, err
 	}
-	if o.Timeout < 0 {
-		return nil, fmt.Errorf("metadata timeout %s: must not be negative", o.Timeout)
-	}
-	if o.Timeout == 0 {
-		o.Timeout = 2 * time.Second
-	}
-	s := &EC2{wire: newWire(o.Interface, o.Timeout), known: map[MAC]facts{}}
+	s := &EC2{wire: w, known: map[MAC]facts{}}
 	for _, url := range urls {
 		s.clients = append(s.clients, newClient(url, s.wire))
 	}

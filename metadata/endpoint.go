@@ -7,22 +7,26 @@ import (
 	"strings"
 )
 
-// The well-known addresses of EC2's metadata, the second for subnets without IPv4.
+// The well-known addresses of the metadata, the second for EC2's subnets without IPv4.
 const (
 	endpoint4 = "http://169.254.169.254"
 	endpoint6 = "http://[fd00:ec2::254]"
 )
 
-// endpointVar is the variable that the SDKs and the AWS command line read.
-const endpointVar = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
+// The variables that name another endpoint. The first is the one that the SDKs and the AWS command
+// line read; Azure has none of its own.
+const (
+	endpointVar      = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
+	endpointVarAzure = "EC2NET_AZURE_ENDPOINT"
+)
 
-// endpoints lists where to ask, the usual one first.
-func endpoints(configured string) ([]string, error) {
+// endpoints lists where to ask: where configured or the variable says, else at the usual places.
+func endpoints(configured, variable string, usual ...string) ([]string, error) {
 	if configured == "" {
-		configured = os.Getenv(endpointVar)
+		configured = os.Getenv(variable)
 	}
 	if configured == "" {
-		return []string{endpoint4, endpoint6}, nil
+		return usual, nil
 	}
 	one, err := parseEndpoint(configured)
 	return []string{one}, err

@@ -18,7 +18,7 @@ const longestWait = 5 * time.Minute
 // package's sentinels, and where one is known to the network error beneath it. No text that a
 // server sent is part of it, except for a refused value, which is cut and quoted; the token never is.
 type Error struct {
-	Key        string        // path below latest/meta-data/, or "api/token"
+	Key        string        // path below latest/meta-data/, or "api/token"; on Azure below metadata/
 	Status     int           // HTTP status; 0 when no answer came
 	RetryAfter time.Duration // what the server asked to wait, at most 5 minutes; 0 when it did not ask
 	Err        error

@@ -60,6 +60,7 @@ type Interface struct {
 	ID           string // "eni-…"; empty when the cloud gives none
 	NetworkCard  int    // 0 to 99
 	DeviceNumber int    // 0 to 99
+	Number       int    // in place of the two where the cloud has no such numbers (see Azure); 0: it has
 	Primary      bool   // the card that the instance was started with
 	Addrs4       Answer[[]netip.Addr]
 	Addrs6       Answer[[]netip.Addr]
@@ -72,8 +73,14 @@ type Interface struct {
 }
 
 // N is the number that the card's routing table and rules are derived from: 100 × network card +
-// device number, so that it does not change when another card comes or goes.
-func (i Interface) N() int { return 100*i.NetworkCard + i.DeviceNumber }
+// device number, or Number, so that it does not change when another card comes or goes. It is 0 on
+// the card that the instance was started with.
+func (i Interface) N() int {
+	if i.Number != 0 {
+		return i.Number
+	}
+	return 100*i.NetworkCard + i.DeviceNumber
+}
 
 // Partial says that some key of the card could not be asked.
 func (i Interface) Partial() bool {

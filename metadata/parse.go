@@ -18,11 +18,15 @@ const (
 // isSep knows everything that was seen between the values of a list.
 func isSep(r rune) bool { return strings.ContainsRune("\n\r\t, ", r) }
 
-// parseList reads every value of s with parse, keeps the order and drops what comes twice. A value
+// parseList reads every value of s with parse: see parseWords.
+func parseList[T comparable](s string, parse func(string) (T, error)) (values []T, refused []error) {
+	return parseWords(strings.FieldsFunc(s, isSep), parse)
+}
+
+// parseWords reads every word with parse, keeps the order and drops what comes twice. A value
 // that parse refuses costs only itself; its error quotes it, cut. A list of more than 1024 values
 // is refused as a whole, since a part of it would look like a removal of the others.
-func parseList[T comparable](s string, parse func(string) (T, error)) (values []T, refused []error) {
-	words := strings.FieldsFunc(s, isSep)
+func parseWords[T comparable](words []string, parse func(string) (T, error)) (values []T, refused []error) {
 	if len(words) > maxValues {
 		return nil, []error{fmt.Errorf("%d values are more than %d", len(words), maxValues)}
 	}

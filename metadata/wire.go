@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,13 +20,15 @@ import (
 
 // Bounds of what is accepted from a server.
 const (
-	maxBody    = 64 << 10      // the longest real answer, 1024 IPv6 prefixes, is 45 KiB
+	maxBody    = 64 << 10      // of EC2: the longest real answer, 1024 IPv6 prefixes, is 45 KiB
 	maxHeader  = 16 << 10      // all header lines of one answer together
 	maxErrBody = 4 << 10       // read of an error page, only so that its connection can be used again
 	maxToken   = 1 << 10       // a real token has 56 characters
 	maxTTL     = 6 * time.Hour // the longest life of a token, by EC2's documentation
 	idleTime   = 15 * time.Second
 	maxConns   = 4
+
+	usualTimeout = 2 * time.Second // of one request
 )
 
 // tokenHeader carries the secret and tokenTTL its life in seconds.
@@ -35,7 +38,7 @@ const (
 )
 
 var (
-	errTooLarge = fmt.Errorf("the answer is longer than %d KiB", maxBody>>10)
+	errTooLarge = errors.New("the answer is longer")
 	errCut      = errors.New("the answer was cut short")
 	errNoHTTP   = errors.New("the connection broke or does not speak HTTP")
 	errStatus   = errors.New("an answer that is no success")
@@ -43,22 +46,33 @@ var (
 	errEcho     = errors.New("the answer repeats the token")
 )
 
-// wire is the SDK's HTTP client: it sends one request and hands back one complete, bounded answer.
+// wire is the HTTP client, the SDK's too: it sends one request and hands back one complete, bounded
+// answer.
 // It calls the transport itself, without http.Client, so that no redirect is ever followed.
 type wire struct {
 	rt      *http.Transport
 	timeout time.Duration
+	longest int64         // bytes of an answer's body
 	slots   chan struct{} // taken before the clock of a request starts
 	sent    atomic.Int64
 }
 
-func newWire(card string, timeout time.Duration) *wire {
+// newWire binds its sockets to card, when that is not empty. A timeout of 0 is the usual one.
+func newWire(card string, timeout time.Duration, longest int64) (*wire, error) {
+	if len(card) > 15 || strings.ContainsAny(card, "/ \x00") {
+		return nil, fmt.Errorf("metadata interface %.20q: not a name of a network card", card)
+	}
+	if timeout < 0 {
+		return nil, fmt.Errorf("metadata timeout %s: must not be negative", timeout)
+	}
+	timeout = cmp.Or(timeout, usualTimeout)
 	d := &net.Dialer{Timeout: min(time.Second, timeout/2)}
 	if card != "" {
 		d.Control = bindTo(card)
 	}
 	return &wire{
 		timeout: timeout,
+		longest: longest,
 		slots:   make(chan struct{}, maxConns),
 		rt: &http.Transport{
 			Proxy:                  nil, // the SDK's own client would ask HTTP_PROXY for its token
@@ -69,7 +83,7 @@ func newWire(card string, timeout time.Duration) *wire {
 			IdleConnTimeout:        idleTime,
 			MaxResponseHeaderBytes: maxHeader,
 		},
-	}
+	}, nil
 }
 
 // bindTo makes every socket leave by one card, whatever the routing table says.
@@ -111,7 +125,7 @@ func (w *wire) send(req *http.Request, ex *exchange) (*http.Response, error) {
 	if err == nil {
 		ex.status = resp.StatusCode
 		ex.retryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
-		err = complete(resp, req)
+		err = w.complete(resp, req)
 	}
 	switch {
 	case err == nil:
@@ -125,22 +139,17 @@ func (w *wire) send(req *http.Request, ex *exchange) (*http.Response, error) {
 }
 
 // complete reads the body and puts it in resp's place: the server has no say any more.
-func complete(resp *http.Response, req *http.Request) error {
+func (w *wire) complete(resp *http.Response, req *http.Request) error {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		discard(resp)
-		if resp.StatusCode/100 == 2 || resp.StatusCode < 200 {
-			return errStatus // 204, 206 and the like are neither a value nor a refusal
-		}
-		resp.Body = http.NoBody
-		return nil
+		return refusal(resp)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, w.longest+1))
 	if err != nil {
 		return err
 	}
-	if len(body) > maxBody {
-		return errTooLarge
+	if int64(len(body)) > w.longest {
+		return fmt.Errorf("%w than %d KiB", errTooLarge, w.longest>>10)
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	if req.Method == http.MethodPut {
@@ -149,12 +158,22 @@ func complete(resp *http.Response, req *http.Request) error {
 	return checkEcho(req, body)
 }
 
-// discard reads the page that comes with an error, so that the connection stays of use. Not after a
-// 101, whose body is the connection and does not end with the context.
-func discard(resp *http.Response) {
+// refusal reads the page that comes with an error, so that the connection stays of use, and keeps that
+// of a 400, in which Azure names the versions that it knows. Not after a 101, whose body is the
+// connection and does not end with the context.
+func refusal(resp *http.Response) error {
+	var page []byte
 	if resp.StatusCode >= 200 {
-		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxErrBody))
+		page, _ = io.ReadAll(io.LimitReader(resp.Body, maxErrBody))
 	}
+	resp.Body = http.NoBody
+	switch {
+	case resp.StatusCode/100 == 2 || resp.StatusCode < 200:
+		return errStatus // 204, 206 and the like are neither a value nor a refusal
+	case resp.StatusCode == http.StatusBadRequest:
+		resp.Body = io.NopCloser(bytes.NewReader(page))
+	}
+	return nil
 }
 
 // checkToken refuses the page of a captive portal, and a life that would overflow in the SDK.

@@ -1,0 +1,293 @@
+package metadata
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxCards of one document; Azure's largest machines have 8.
+const maxCards = 64
+
+// subnetBits6 is the length of every IPv6 subnet of Azure, which the document often leaves out
+// (learn.microsoft.com, "What is IPv6 for Azure Virtual Network": exactly /64).
+const subnetBits6 = 64
+
+// No text of the JSON package's, which quotes the document at any length, gets into an error.
+var (
+	errNoDocument = errors.New("the answer is not the document that was asked for")
+	errNoList     = errors.New("is not a list")
+	errNoObject   = errors.New("is not what such a list has")
+	errLength     = errors.New("is not a prefix length")
+	errBare       = errors.New("it names no IPv4 address, which is not believed: every card has one")
+)
+
+// network is the document: what it says of each card, in its order.
+type network struct {
+	cards   []azureCard
+	odd     []error // elements that are no card
+	first   MAC
+	numbers map[MAC]int
+}
+
+// azureCard is one card, of which the document may tell in several elements.
+type azureCard struct {
+	mac    MAC
+	v4, v6 azureFamily
+	odd    []error
+}
+
+// azureFamily is what one element or several say of one address family, as text.
+type azureFamily struct {
+	addrs, subnets []string
+	broken         bool // a part could not be read at all
+}
+
+// parseNetwork reads the document. What can not be read costs only itself.
+func parseNetwork(body string) (network, error) {
+	var doc struct {
+		Interface json.RawMessage `json:"interface"`
+	}
+	if json.Unmarshal([]byte(body), &doc) != nil || len(doc.Interface) == 0 {
+		return network{}, unusable(keyNetwork, errNoDocument)
+	}
+	list, err := elements(doc.Interface)
+	switch {
+	case err != nil:
+		return network{}, unusable(keyNetwork, fmt.Errorf("interface %w", err))
+	case len(list) > maxCards:
+		return network{}, unusable(keyNetwork, fmt.Errorf("%d cards are more than %d", len(list), maxCards))
+	}
+	var n network
+	for _, raw := range list {
+		n.add(raw)
+	}
+	if len(n.cards) == 0 && len(n.odd) == 0 {
+		return network{}, notReady(keyNetwork, "no card is listed yet")
+	}
+	return n, nil
+}
+
+// add takes one element of the list of cards. A MAC that comes again is the same card: what all of
+// its elements name is the card's.
+func (n *network) add(raw json.RawMessage) {
+	var e struct {
+		MAC  string          `json:"macAddress"`
+		IPv4 json.RawMessage `json:"ipv4"`
+		IPv6 json.RawMessage `json:"ipv6"`
+	}
+	if json.Unmarshal(raw, &e) != nil {
+		n.refuse(fmt.Errorf("interface: an element %w", errNoObject))
+		return
+	}
+	mac, err := parseMAC(e.MAC)
+	if err != nil {
+		n.refuse(fmt.Errorf("macAddress: %w", err))
+		return
+	}
+	i := n.index(mac)
+	if i < 0 {
+		i = len(n.cards)
+		n.cards = append(n.cards, azureCard{mac: mac})
+	}
+	c := &n.cards[i]
+	c.v4.add("ipv4", e.IPv4, &c.odd)
+	c.v6.add("ipv6", e.IPv6, &c.odd)
+}
+
+func (n *network) refuse(err error) {
+	if len(n.odd) < maxRefusals {
+		n.odd = append(n.odd, err)
+	}
+}
+
+// add takes the part of one element that is about the family. One that is missing says nothing.
+func (f *azureFamily) add(name string, raw json.RawMessage, odd *[]error) {
+	var e struct {
+		Addrs   json.RawMessage `json:"ipAddress"`
+		Subnets json.RawMessage `json:"subnet"`
+	}
+	if len(raw) > 0 && json.Unmarshal(raw, &e) != nil {
+		f.broken = true
+		*odd = append(*odd, fmt.Errorf("%s %w", name, errNoObject))
+		return
+	}
+	for _, part := range []struct {
+		name string
+		raw  json.RawMessage
+		text func(json.RawMessage) (string, error)
+		into *[]string
+	}{
+		{"ipAddress", e.Addrs, addrText, &f.addrs},
+		{"subnet", e.Subnets, subnetText, &f.subnets},
+	} {
+		values, err := texts(part.raw, part.text)
+		if err != nil {
+			f.broken = true
+			*odd = append(*odd, fmt.Errorf("%s.%s: %w", name, part.name, err))
+		}
+		*part.into = append(*part.into, values...)
+	}
+}
+
+// texts reads a list of objects; those that are empty are holes.
+func texts(raw json.RawMessage, text func(json.RawMessage) (string, error)) (out []string, err error) {
+	list, err := elements(raw)
+	for _, e := range list {
+		s, bad := text(e)
+		if bad != nil {
+			err = bad
+		} else if s != "" {
+			out = append(out, s)
+		}
+	}
+	return out, err
+}
+
+func addrText(raw json.RawMessage) (string, error) {
+	var e struct {
+		Private string `json:"privateIpAddress"`
+	}
+	if json.Unmarshal(raw, &e) != nil {
+		return "", errNoObject
+	}
+	return e.Private, nil
+}
+
+// subnetText puts the two parts of a subnet together. The length is a text in Azure's documents.
+func subnetText(raw json.RawMessage) (string, error) {
+	var e struct {
+		Address string          `json:"address"`
+		Prefix  json.RawMessage `json:"prefix"`
+	}
+	if json.Unmarshal(raw, &e) != nil {
+		return "", errNoObject
+	}
+	if e.Address == "" {
+		return "", nil
+	}
+	bits, err := strconv.ParseUint(strings.Trim(string(e.Prefix), `"`), 10, 8)
+	if err != nil {
+		return "", fmt.Errorf("prefix %.20q %w", e.Prefix, errLength)
+	}
+	return e.Address + "/" + strconv.FormatUint(bits, 10), nil
+}
+
+// elements are the members of a list, without the holes in it. The metadata's tree numbers them, and
+// one that was made an object of has the numbers for keys.
+func elements(raw json.RawMessage) (out []json.RawMessage, err error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil, nil
+	}
+	if raw[0] == '{' {
+		var byNumber map[uint]json.RawMessage
+		if json.Unmarshal(raw, &byNumber) != nil {
+			return nil, errNoList
+		}
+		for _, k := range slices.Sorted(maps.Keys(byNumber)) {
+			out = append(out, byNumber[k])
+		}
+	} else if json.Unmarshal(raw, &out) != nil {
+		return nil, errNoList
+	}
+	return slices.DeleteFunc(out, func(e json.RawMessage) bool { return string(e) == "null" }), nil
+}
+
+func (n network) macs() (out []MAC) {
+	for _, c := range n.cards {
+		out = append(out, c.mac)
+	}
+	return out
+}
+
+func (n network) index(mac MAC) int {
+	return slices.IndexFunc(n.cards, func(c azureCard) bool { return c.mac == mac })
+}
+
+// lists is an error unless the document has the card.
+func (n network) lists(mac MAC) error {
+	switch {
+	case n.index(mac) >= 0:
+		return nil
+	case len(n.odd) > 0: // it may be one of those
+		return unusable(keyNetwork, errors.Join(n.odd...))
+	}
+	return &Error{Key: keyNetwork, Status: http.StatusOK, Err: ErrUnknownMAC}
+}
+
+// card makes an Interface of what the document says of a card that it lists.
+func (n network) card(mac MAC) Interface {
+	c := n.cards[n.index(mac)]
+	out := Interface{
+		MAC: mac, Primary: mac == n.first, Number: n.numbers[mac], Problems: slices.Clone(c.odd),
+		Prefixes4: None[[]netip.Prefix](), Prefixes6: None[[]netip.Prefix](),
+	}
+	v4, v6 := family4(), family6()
+	out.Subnets4 = answers(&out, "ipv4.subnet", c.v4, c.v4.subnets, v4.subnet)
+	out.Subnets6 = answers(&out, "ipv6.subnet", c.v6, c.v6.subnets, v6.subnet)
+	out.Addrs4 = answers(&out, "ipv4.ipAddress", c.v4, c.v4.addrs, v4.addr(out.Subnets4.Value))
+	out.Addrs6 = answers(&out, "ipv6.ipAddress", c.v6, c.v6.addrs, v6.addr(nil))
+	out.Subnets6 = supplied(out.Subnets6, out.Addrs6)
+	needed4(&out)
+	return out
+}
+
+// answers reads one list. When none of it can be used the answer is Unavailable: nothing that is there
+// may be taken away for the sake of it. So it is when a part could not be read.
+func answers[T comparable](i *Interface, name string, f azureFamily, words []string, parse func(string) (T, error)) Answer[[]T] {
+	values, refused := parseWords(words, parse)
+	for _, err := range refused {
+		i.Problems = append(i.Problems, fmt.Errorf("%s: %w", name, err))
+	}
+	switch {
+	case f.broken || len(values) == 0 && len(words) > 0:
+		return Answer[[]T]{}
+	case len(values) == 0:
+		return None[[]T]()
+	}
+	return Is(values)
+}
+
+// supplied adds the subnets that the document leaves out.
+func supplied(subnets Answer[[]netip.Prefix], addrs Answer[[]netip.Addr]) Answer[[]netip.Prefix] {
+	for _, a := range addrs.Value {
+		if !slices.ContainsFunc(subnets.Value, func(p netip.Prefix) bool { return p.Contains(a) }) {
+			p, _ := a.Prefix(subnetBits6)
+			subnets = Is(append(subnets.Value, p))
+		}
+	}
+	return subnets
+}
+
+// needed4 does not believe that a card has no IPv4 at all.
+func needed4(i *Interface) {
+	if i.Addrs4.Status == Absent {
+		i.Addrs4.Status = Unavailable
+		i.Problems = append(i.Problems, errBare)
+	}
+	if i.Subnets4.Status == Absent {
+		i.Subnets4.Status = Unavailable
+	}
+}
+
+// knownVersions reads which versions the page of a 400 names, the newest first.
+func knownVersions(page string) []string {
+	var doc struct {
+		Newest []string `json:"newest-versions"`
+	}
+	if json.Unmarshal([]byte(page), &doc) != nil || len(doc.Newest) > maxValues {
+		return nil
+	}
+	dated := regexp.MustCompile(`^20[0-9]{2}-[01][0-9]-[0-3][0-9]$`)
+	out := slices.DeleteFunc(doc.Newest, func(v string) bool { return !dated.MatchString(v) })
+	slices.Sort(out)
+	slices.Reverse(out)
+	return out
+}

@@ -1,0 +1,96 @@
+package metadata
+
+import (
+	"bytes"
+	"hash/fnv"
+	"slices"
+)
+
+// Azure's document has no number of a card that would stay: its list is not in an order that is
+// promised, and closes up when a card is removed.
+
+// The numbers of Azure's cards: out of the way of what EC2's cards have in practice (100 × network card
+// + device number), and of the cards that run on their lease alone (from 9000).
+const (
+	lowestNumber = 1000
+	manyNumbers  = 8000
+)
+
+// Host is what a machine itself knows of its cards and Azure's document does not say. MACs are zero
+// where nothing is known.
+type Host struct {
+	// Platform is the card by which a host route leads to 168.63.129.16 or 169.254.169.254. DHCP gives
+	// those routes to the first card only (option 121).
+	Platform MAC
+	// Leased is the card whose lease names the platform's address (option 245), which only the first
+	// card's does.
+	Leased MAC
+	// Default is the card by which the host leaves to 168.63.129.16 without such a route: by DHCP, only
+	// the first card is given a router.
+	Default MAC
+	// Numbers are N of the cards that ec2net has set up, as the kernel holds them.
+	Numbers map[MAC]int
+}
+
+// first is the card that the machine was started with, by the strongest of the facts; zero when there
+// is none yet. A default route may have been moved by the operator, so that it counts last, and not
+// for a card that was found to be another's already.
+func (h Host) first(all []MAC) MAC {
+	numbered := func(want bool) func(MAC) bool {
+		return func(m MAC) bool { n, ok := h.Numbers[m]; return ok && (n == 0) == want }
+	}
+	switch zero := slices.IndexFunc(all, numbered(true)); {
+	case slices.Contains(all, h.Platform):
+		return h.Platform
+	case slices.Contains(all, h.Leased):
+		return h.Leased
+	case zero >= 0:
+		return all[zero]
+	case slices.Contains(all, h.Default) && !numbered(false)(h.Default):
+		return h.Default
+	}
+	return MAC{}
+}
+
+// numbers gives every card but the first its number: 1000 to 8999, by a hash of the MAC, which is all
+// that stays with a card of Azure. So it is the same after a reboot, whatever the other cards do, and
+// nothing has to be written down. Where two cards hash alike, which eight cards do one time in 280, the
+// one that holds a number in the kernel keeps it, and of new ones the lower MAC goes first; the other
+// takes the next number that is free.
+func numbers(all []MAC, first MAC, held map[MAC]int) map[MAC]int {
+	out, taken := map[MAC]int{}, map[int]bool{}
+	for _, m := range sorted(all, held) {
+		if n, ok := held[m]; ok && isNumber(n) && !taken[n] && m != first {
+			out[m], taken[n] = n, true
+		}
+	}
+	for _, m := range sorted(all, nil) {
+		if _, ok := out[m]; ok || m == first {
+			continue
+		}
+		n := hashed(m)
+		for taken[n] {
+			n = lowestNumber + (n-lowestNumber+1)%manyNumbers
+		}
+		out[m], taken[n] = n, true
+	}
+	return out
+}
+
+func isNumber(n int) bool { return n >= lowestNumber && n < lowestNumber+manyNumbers }
+
+func hashed(m MAC) int {
+	h := fnv.New32a()
+	_, _ = h.Write(m[:])
+	return lowestNumber + int(h.Sum32()%manyNumbers)
+}
+
+// sorted are the MACs of a list and a map in their own order.
+func sorted(list []MAC, more map[MAC]int) []MAC {
+	out := slices.Clone(list)
+	for m := range more {
+		out = append(out, m)
+	}
+	slices.SortFunc(out, func(a, b MAC) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(out)
+}
