@@ -87,22 +87,36 @@ func (s *socket) orphans(claimed []int) (Plan, error) {
 // tables are the routing tables that hold a route of ours.
 func (s *socket) tables() (map[uint32]bool, error) {
 	out := map[uint32]bool{}
+	return out, s.marked(func(table uint32, _ attrs) { out[table] = true })
+}
+
+// holdings tells the numbers of the cards that the metadata knew, with the index of each.
+func (s *socket) holdings(each func(index, n int)) error {
+	return s.marked(func(table uint32, a attrs) {
+		if n := int(table) - baseTable; n >= 0 && n < degradedN {
+			each(int(a.u32(unix.RTA_OIF)), n)
+		}
+	})
+}
+
+// marked walks over the routes of ours.
+func (s *socket) marked(each func(table uint32, a attrs)) error {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		msg := &nl.RtMsg{}
 		msg.Family, msg.Protocol = uint8(family), Protocol
 		msgs, err := s.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, msg)
 		if err != nil {
-			return nil, fmt.Errorf("list routes: %w", err)
+			return fmt.Errorf("list routes: %w", err)
 		}
 		for _, m := range msgs {
 			a, err := parseAttrs(m, unix.SizeofRtMsg)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if h := nl.DeserializeRtMsg(m); h.Protocol == Protocol {
-				out[a.u32or(unix.RTA_TABLE, uint32(h.Table))] = true
+				each(a.u32or(unix.RTA_TABLE, uint32(h.Table)), a)
 			}
 		}
 	}
-	return out, nil
+	return nil
 }

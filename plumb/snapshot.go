@@ -67,8 +67,8 @@ func (s Snapshot) Held() metadata.Interface {
 }
 
 // Granted is what the kernel still holds of an earlier reading of the metadata: the last known good
-// after a restart. It is meant as the first argument of metadata.Settle. What a lease alone set up
-// was no reading.
+// after a restart. It is meant as the first argument of metadata.Settle. Of where the card is plugged
+// in it tells no more than the number. What a lease alone set up was no reading.
 func (s Snapshot) Granted() metadata.Interface {
 	var g metadata.Interface
 	for _, r := range s.Rules {
@@ -76,7 +76,7 @@ func (s Snapshot) Granted() metadata.Interface {
 		if !ok || r.Guard || r.Table != Table(n) || n >= degradedN {
 			continue
 		}
-		g.MAC, g.NetworkCard, g.DeviceNumber, g.Primary = s.MAC, n/100, n%100, n == 0
+		g.MAC, g.Number, g.Primary = s.MAC, n, n == 0
 		four := r.From.Addr().Is4()
 		switch {
 		case r.From.IsSingleIP() && four:

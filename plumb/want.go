@@ -217,13 +217,14 @@ func (w *want) addr(p netip.Prefix) {
 	w.out.Addrs = append(w.out.Addrs, Addr{Prefix: p, NoPrefixRoute: true, Ours: true})
 }
 
+// altNames are names by what the metadata says: which card it is, and where it is plugged in.
 func (w *want) altNames() {
 	c := w.in.Card
 	names := []string{}
 	if c.ID != "" {
 		names = append(names, c.ID)
 	}
-	if c.MAC != (metadata.MAC{}) {
+	if c.MAC != (metadata.MAC{}) && c.Number == 0 {
 		names = append(names, altDevice(c))
 	}
 	for _, n := range names {

@@ -1,0 +1,88 @@
+package plumb
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"ec2net/metadata"
+)
+
+// fibMatch has the kernel say which route it found, rather than what it makes of it (RTM_F_FIB_MATCH of
+// linux/rtnetlink.h, since Linux 4.13).
+const fibMatch = 0x2000
+
+// ReadHost asks the kernel what it knows of the host's cards: by which one the platform's addresses are
+// reached, the first of them being the one that counts for Default, and which numbers the cards hold.
+// A card that is enslaved does not count.
+func ReadHost(platform ...netip.Addr) (metadata.Host, error) {
+	h := metadata.Host{Numbers: map[metadata.MAC]int{}}
+	rt, err := dial()
+	if err != nil {
+		return h, err
+	}
+	defer rt.close()
+	macs, err := rt.macs()
+	if err != nil {
+		return h, err
+	}
+	for _, to := range platform {
+		index, bits, err := rt.leads(to)
+		switch {
+		case err != nil:
+			return h, fmt.Errorf("look for the way to %s: %w", to, err)
+		case bits == to.BitLen() && h.Platform == (metadata.MAC{}):
+			h.Platform = macs[index]
+		case bits >= 0 && to == platform[0]:
+			h.Default = macs[index]
+		}
+	}
+	return h, rt.holdings(func(index, n int) { hold(h.Numbers, macs[index], n) })
+}
+
+func hold(numbers map[metadata.MAC]int, mac metadata.MAC, n int) {
+	if mac != (metadata.MAC{}) {
+		numbers[mac] = n
+	}
+}
+
+// macs are the cards that are nobody's slaves, by index.
+func (s *socket) macs() (map[int]metadata.MAC, error) {
+	msgs, err := s.dump(unix.RTM_GETLINK, unix.RTM_NEWLINK, nl.NewIfInfomsg(unix.AF_UNSPEC), attr32(unix.IFLA_EXT_MASK, 1<<3))
+	if err != nil {
+		return nil, fmt.Errorf("list the network cards: %w", err)
+	}
+	out := map[int]metadata.MAC{}
+	for _, m := range msgs {
+		a, err := parseAttrs(m, unix.SizeofIfInfomsg)
+		if err != nil {
+			return nil, err
+		}
+		if one := linkSnapshot(nl.DeserializeIfInfomsg(m), a); one.Master == 0 {
+			out[one.Index] = one.MAC
+		}
+	}
+	return out, nil
+}
+
+// leads says through which card the host reaches to, and the length of the route that says so; -1 when
+// there is none.
+func (s *socket) leads(to netip.Addr) (index, bits int, err error) {
+	msg := &nl.RtMsg{}
+	msg.Family, msg.Dst_len, msg.Flags = uint8(familyOf(to)), uint8(to.BitLen()), fibMatch
+	msgs, err := s.request(unix.RTM_GETROUTE, 0, msg, attrIP(unix.RTA_DST, to)).Execute(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE)
+	switch {
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.EACCES), errors.Is(err, unix.EINVAL):
+		return 0, -1, nil // no route, or one of type unreachable, prohibit or blackhole
+	case err != nil || len(msgs) == 0:
+		return 0, -1, err
+	}
+	a, err := parseAttrs(msgs[0], unix.SizeofRtMsg)
+	if err != nil {
+		return 0, -1, err
+	}
+	return int(a.u32(unix.RTA_OIF)), int(nl.DeserializeRtMsg(msgs[0]).Dst_len), nil
+}

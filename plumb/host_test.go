@@ -1,0 +1,45 @@
+package plumb
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ec2net/metadata"
+)
+
+// TestReadHost: what the kernel says of the host's cards, as DHCP clients and operators leave it.
+func TestReadHost(t *testing.T) {
+	wire, imds := netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("169.254.169.254")
+	one, two := mac("02:00:00:00:00:10"), mac("02:00:00:00:00:11")
+	for _, tt := range []struct {
+		name, commands string
+		want           metadata.Host
+	}{
+		{"a default route", "", metadata.Host{Default: one}},
+		{"a host route", "route add 168.63.129.16 via 10.0.0.1 dev eth0\nroute replace default dev eth1", metadata.Host{Platform: one}},
+		{"to the metadata only", "route add 169.254.169.254 dev eth0\nroute replace default dev eth1", metadata.Host{Platform: one, Default: two}},
+		{"a zeroconf route", "route add 169.254.0.0/16 dev eth1", metadata.Host{Default: one}},
+		{"unreachable", "route add unreachable 168.63.129.16\nroute add 169.254.169.254 dev eth0", metadata.Host{Platform: one}},
+		{"no route", "route del default\nroute add blackhole 169.254.169.254", metadata.Host{}},
+		{"two next hops", "route replace default nexthop dev eth0 nexthop dev eth1", metadata.Host{}},
+		{"numbers", "route add 10.9.0.0/24 dev eth0 table 10000 proto 236\nroute add 10.9.0.0/24 dev eth1 table 14711 proto 236\nroute add 2001:db8::/64 dev eth1 table 14711 proto 236",
+			metadata.Host{Default: one, Numbers: map[metadata.MAC]int{one: 0, two: 4711}}},
+		{"not ours, or on a lease alone", "route add 10.9.0.0/24 dev eth0 table 10005\nroute add 10.9.0.0/24 dev eth1 table 19003 proto 236\nroute add 10.8.0.0/24 dev eth1 metric 10007 proto 236",
+			metadata.Host{Default: one}},
+		{"an enslaved card", "link add br0 type bridge\nlink set eth1 master br0\nroute add 10.9.0.0/24 dev eth1 table 14711 proto 236", metadata.Host{Default: one}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			host(t)
+			batch(t, "link set eth1 up\n"+tt.commands)
+			got, err := ReadHost(wire, imds)
+			if len(got.Numbers) == 0 {
+				got.Numbers = nil
+			}
+			if d := cmp.Diff(tt.want, got); err != nil || d != "" {
+				t.Errorf("%v (-want +got):\n%s", err, d)
+			}
+		})
+	}
+}
