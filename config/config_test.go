@@ -258,6 +258,17 @@ func TestLearn(t *testing.T) {
 	}
 }
 
+// TestNoDeviceNumbers: on a cloud without them no section that names one is for a card, and the rest is
+// known.
+func TestNoDeviceNumbers(t *testing.T) {
+	c := mustParse(t, "[[card]]\ndevice_number = 0\nmanage = false\n[[card]]\nnetwork_card = 0\nmanage = false\n[[card]]\neni = \"eni-1\"\nmanage = false\n")
+	before := Local("eth1", macA, "hv_netvsc")
+	after := before.Learn(metadata.Interface{Number: 4711})
+	if !c.NeedsMetadata(before) || c.NeedsMetadata(after) || c.For(after).Manage != Full {
+		t.Errorf("before %v, after %v, %+v", c.NeedsMetadata(before), c.NeedsMetadata(after), c.For(after))
+	}
+}
+
 func TestStrings(t *testing.T) {
 	got := []string{Full.String(), LinkUp.String(), None.String(), Auto.String(), Native.String(), Off.String()}
 	want := []string{"true", "link-up", "false", "auto", "native", "off"}

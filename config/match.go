@@ -12,20 +12,29 @@ type Facts struct {
 	Name         string       // empty: unknown
 	MAC          metadata.MAC // zero: unknown
 	ENI          string       // empty: unknown, or the cloud gives none
-	DeviceNumber int          // −1 until the metadata has answered
-	NetworkCard  int          // −1 until the metadata has answered
+	DeviceNumber int          // −1 until the metadata has answered, −2 where the cloud has no such numbers
+	NetworkCard  int          // the same
 	Driver       string       // as in `ethtool -i`; empty: the card names none
 }
 
+// What stands for a number that is not known, and for one that there is not.
+const (
+	untold = -1
+	none   = -2
+)
+
 // Local returns what the kernel tells of a card before the metadata is asked.
 func Local(name string, mac metadata.MAC, driver string) Facts {
-	return Facts{Name: name, MAC: mac, Driver: driver, DeviceNumber: -1, NetworkCard: -1}
+	return Facts{Name: name, MAC: mac, Driver: driver, DeviceNumber: untold, NetworkCard: untold}
 }
 
 // Learn adds what the metadata says of the card. After that nothing is unknown any more: a cloud that
 // gives no ENI id will not give one later.
 func (f Facts) Learn(i metadata.Interface) Facts {
 	f.ENI, f.DeviceNumber, f.NetworkCard = i.ID, i.DeviceNumber, i.NetworkCard
+	if i.Number != 0 {
+		f.DeviceNumber, f.NetworkCard = none, none
+	}
 	return f
 }
 
@@ -74,7 +83,7 @@ func matchDriver(driver string) matcher {
 
 func matchENI(id string) matcher {
 	return func(f Facts) verdict {
-		if f.ENI == "" && f.DeviceNumber < 0 {
+		if f.ENI == "" && f.DeviceNumber == untold {
 			return unknown
 		}
 		return decided(f.ENI == id)
@@ -90,7 +99,7 @@ func matchNetworkCard(n int) matcher {
 }
 
 func sameNumber(have, want int) verdict {
-	if have < 0 {
+	if have == untold {
 		return unknown
 	}
 	return decided(have == want)
