@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -26,13 +25,11 @@ const (
 	youth, youthRefresh = time.Minute, 5 * time.Second
 )
 
-// gatewayEC2 answers on every subnet of EC2 (docs.aws.amazon.com, VPC, "Configure route tables").
-var gatewayEC2 = netip.MustParseAddr("fe80:ec2::1")
-
 // agent keeps one card right: what the metadata, the lease and the kernel say comes in as events,
 // and after each the kernel is reconciled. `up` and `run` are the same agent with another end.
 type agent struct {
 	link   *plumb.Link
+	where  metadata.Cloud
 	cloud  metadata.Source
 	config config.Config
 	card   config.Card
@@ -90,7 +87,7 @@ func (p *program) newAgent(name string) (*agent, error) {
 		return nil, err
 	}
 	a := &agent{
-		link: link, snap: snap, config: conf, facts: facts(snap), store: p.store,
+		link: link, snap: snap, where: p.detected(), config: conf, facts: facts(snap), store: p.store,
 		log:   p.log.WithField("card", snap.Name),
 		begun: time.Now(), waits: time.Now(),
 		leases:   leases{events: make(chan dhcp.Event, 8), carrier: make(chan bool, 1)},
@@ -117,7 +114,7 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	if a.degraded {
 		card = metadata.Interface{}
 	}
-	w, err := wanted(a.card, plumb.Input{Card: card, Lease: a.trusted(), Have: s, OwnAddress: a.ownsAddress()})
+	w, err := wanted(a.where, a.card, plumb.Input{Card: card, Lease: a.trusted(), Have: s, OwnAddress: a.ownsAddress()})
 	a.refused = err
 	a.writeAhead(w)
 	return w, err

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"net/netip"
 	"os"
 
 	"ec2net/metadata"
+	"ec2net/plumb"
 )
+
+// clouds are the values of --cloud beside auto.
+func clouds() []metadata.Cloud { return []metadata.Cloud{metadata.CloudEC2, metadata.CloudAzure} }
 
 // detected is the cloud that this machine runs in; none is no error.
 func (p *program) detected() metadata.Cloud {
@@ -16,9 +21,43 @@ func (p *program) detected() metadata.Cloud {
 
 // source is the cloud's metadata. Nothing is asked yet.
 func (p *program) source() (metadata.Source, error) {
-	s, err := metadata.NewEC2(metadata.EC2Options{})
+	var s metadata.Source
+	var err error
+	if p.detected() == metadata.CloudAzure {
+		s, err = metadata.NewAzure(metadata.AzureOptions{Host: p.host})
+	} else {
+		s, err = metadata.NewEC2(metadata.EC2Options{})
+	}
 	if err != nil {
 		return nil, fail(exitUsage, "%w", err)
 	}
 	return s, nil
+}
+
+// platform are Azure's own addresses, both reached by the first card alone: the wire server, which also
+// sends the probes of load balancers, and the metadata.
+func platform() []netip.Addr {
+	return []netip.Addr{netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("169.254.169.254")}
+}
+
+// host is what the kernel and the leases say of the cards, for a cloud whose metadata does not tell the
+// first one.
+func (p *program) host() (metadata.Host, error) {
+	h, err := plumb.ReadHost(platform()...)
+	for _, r := range p.store.all() {
+		if r.Lease != nil && r.Lease.Wire.IsValid() {
+			h.Leased = r.MAC
+		}
+	}
+	return h, err
+}
+
+// gateway6 answers on every subnet of the cloud, also where no router advertisement says so. EC2:
+// docs.aws.amazon.com, VPC, "Configure route tables". Azure: what its router advertisements name on
+// every machine, and the cloud's own container network is configured with.
+func gateway6(c metadata.Cloud) netip.Addr {
+	if c == metadata.CloudAzure {
+		return netip.MustParseAddr("fe80::1234:5678:9abc")
+	}
+	return netip.MustParseAddr("fe80:ec2::1")
 }

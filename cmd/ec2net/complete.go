@@ -20,7 +20,7 @@ func (p *program) completions(root *cobra.Command) {
 		})
 	}
 	fixed := map[string][]string{
-		"cloud":     {"auto", string(metadata.CloudEC2)},
+		"cloud":     {"auto", string(metadata.CloudEC2), string(metadata.CloudAzure)},
 		"log-level": {"error", "warning", "info", "debug"},
 	}
 	for flag, values := range fixed {

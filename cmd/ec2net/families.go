@@ -23,8 +23,8 @@ func (l *leases) stop() {
 }
 
 // wanted is plumb.Want with a card's settings, for whoever sets up, plans or compares.
-func wanted(c config.Card, in plumb.Input) (plumb.State, error) {
-	in.MainTable, in.Gateway6, in.Prefixes = c.MainTable, gatewayEC2, delegation(c)
+func wanted(where metadata.Cloud, c config.Card, in plumb.Input) (plumb.State, error) {
+	in.MainTable, in.Gateway6, in.Prefixes = c.MainTable, gateway6(where), delegation(c)
 	return plumb.Want(in)
 }
 

@@ -103,7 +103,7 @@ func (a *agent) startDHCP(ctx context.Context) {
 	ctx, a.leases.quit = context.WithCancel(ctx)
 	a.leases.started = true
 	mac := a.snap.MAC // a copy: the snapshot changes while the client runs
-	client := dhcp.Client{Name: a.snap.Name, Index: a.snap.Index, MAC: mac[:], Own: ownMACs}
+	client := dhcp.Client{Name: a.snap.Name, Index: a.snap.Index, MAC: mac[:], Own: ownMACs, Azure: a.where == metadata.CloudAzure}
 	go a.leases.run(ctx, &client, a.lease)
 }
 

@@ -63,7 +63,7 @@ func on(t *testing.T, c *lab.Cloud, name string, args ...string) (string, int) {
 // ec2net runs the program on the instance and wants an exit status.
 func ec2net(t *testing.T, c *lab.Cloud, status int, args ...string) string {
 	t.Helper()
-	out, got := on(t, c, "ec2net", append([]string{"--cloud", "ec2"}, args...)...)
+	out, got := on(t, c, "ec2net", append([]string{"--cloud", string(c.Provider())}, args...)...)
 	if got != status {
 		t.Fatalf("ec2net %q: exit status %d, want %d\n%s", args, got, status, out)
 	}
@@ -137,7 +137,7 @@ func start(t *testing.T, c *lab.Cloud, card string, env ...string) *kept {
 func startWith(t *testing.T, c *lab.Cloud, card string, flags []string, env ...string) *kept {
 	t.Helper()
 	k := &kept{
-		Cmd: c.Instance().Command(t.Context(), "ec2net", append(flags, "--cloud", "ec2", "run", card)...),
+		Cmd: c.Instance().Command(t.Context(), "ec2net", append(flags, "--cloud", string(c.Provider()), "run", card)...),
 		log: &syncBuffer{}, notify: newNotifySocket(t), ended: make(chan struct{}),
 	}
 	k.Stdout, k.Stderr = k.log, k.log

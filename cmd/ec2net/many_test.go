@@ -64,7 +64,7 @@ func placed(t *testing.T, card, device int) plumb.State {
 			Prefixes4: metadata.None[[]netip.Prefix](), Prefixes6: metadata.None[[]netip.Prefix](),
 		},
 		Have:       plumb.Snapshot{State: plumb.State{Name: "eth1", Index: 3}},
-		OwnAddress: true, MainTable: true, Gateway6: gatewayEC2,
+		OwnAddress: true, MainTable: true, Gateway6: gateway6(metadata.CloudEC2),
 	})
 	must(t, err)
 	return state

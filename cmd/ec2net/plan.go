@@ -32,7 +32,7 @@ const planTime = 10 * time.Second
 
 func (p *program) plan(ctx context.Context, name string) error {
 	if p.detected() == metadata.CloudNone {
-		p.log.Info("not on a known cloud: nothing to do (--cloud ec2 overrides)")
+		p.log.Info("not on a known cloud: nothing to do (--cloud overrides)")
 		return p.print(name, plumb.Plan{}, nil)
 	}
 	a, err := p.newAgent(name)
@@ -58,7 +58,11 @@ func (a *agent) readTwice(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, planTime)
 	defer cancel()
 	for {
-		card, err := a.cloud.Read(ctx, a.snap.MAC)
+		var card metadata.Interface
+		err := patiently(ctx, func() (err error) {
+			card, err = a.cloud.Read(ctx, a.snap.MAC)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -85,7 +89,7 @@ func (a *agent) planned() (plumb.State, error) {
 		return plumb.Keep(a.snap), nil
 	}
 	a.lease = a.record.Lease
-	return wanted(a.card, plumb.Input{Card: a.settled, Lease: a.lease, Have: a.snap, OwnAddress: a.wouldOwn()})
+	return wanted(a.where, a.card, plumb.Input{Card: a.settled, Lease: a.lease, Have: a.snap, OwnAddress: a.wouldOwn()})
 }
 
 func (p *program) print(name string, plan plumb.Plan, refused error) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"time"
 
@@ -76,13 +77,35 @@ func (a *agent) pause(first bool, problems error) time.Duration {
 	switch {
 	case !metadata.Same(a.settled, a.last):
 		a.unsure++ // a list that keeps changing is not asked for every second
-		return min(confirmAfter<<min(a.unsure-1, 10), max(confirmAfter, a.card.Refresh))
+		return spread(min(confirmAfter<<min(a.unsure-1, 10), max(confirmAfter, a.card.Refresh)))
 	case first || time.Since(a.begun) < youth:
 		a.unsure = 0
-		return min(youthRefresh, a.card.Refresh)
+		return spread(min(youthRefresh, a.card.Refresh))
 	}
 	a.unsure = 0
-	return a.card.Refresh
+	return spread(a.card.Refresh)
+}
+
+// patiently asks once more as long as the metadata says that it was asked too often, by others too.
+func patiently(ctx context.Context, ask func() error) error {
+	for attempt := 0; ; attempt++ {
+		err := ask()
+		var e *metadata.Error
+		if !errors.As(err, &e) || e.Status != http.StatusTooManyRequests {
+			return err
+		}
+		select {
+		case <-time.After(metadata.Backoff(attempt, err, rand.Float64())):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// spread adds up to a tenth, so that the keepers of several cards do not go on asking at the same
+// moment: Azure answers five requests a second to a machine, and refuses the rest.
+func spread(d time.Duration) time.Duration {
+	return d + time.Duration(float64(d)*rand.Float64()/10)
 }
 
 // incomplete is a reading that left keys open. Said is only what lasts.

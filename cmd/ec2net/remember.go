@@ -12,7 +12,7 @@ import (
 // the kernel the last known good of the metadata.
 func (a *agent) remember() {
 	a.record = record{
-		Name: a.snap.Name, Index: a.snap.Index, MAC: a.snap.MAC,
+		Name: a.snap.Name, Index: a.snap.Index, MAC: a.snap.MAC, Cloud: a.where,
 		Before: &plumb.Before{Link: a.snap.Link, AltNames: a.snap.AltNames},
 	}
 	for _, old := range a.store.all() {
@@ -60,7 +60,7 @@ func (a *agent) lastGood(s plumb.Snapshot) metadata.Interface {
 	case said.Primary, good.MAC == metadata.MAC{}:
 		return said
 	case good.N() == said.N():
-		good.ID = said.ID
+		good.ID, good.NetworkCard, good.DeviceNumber, good.Number = said.ID, said.NetworkCard, said.DeviceNumber, said.Number
 	}
 	return good
 }

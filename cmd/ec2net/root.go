@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sirupsen/logrus"
@@ -87,7 +88,7 @@ func (p *program) root() *cobra.Command {
 		return fail(exitUsage, "%w\nTry \"%s --help\".", err, c.CommandPath())
 	})
 	f := root.PersistentFlags()
-	f.StringVar(&p.cloud, "cloud", "auto", "`name` of the cloud: auto (by DMI), ec2")
+	f.StringVar(&p.cloud, "cloud", "auto", "`name` of the cloud: auto (by DMI), ec2, azure")
 	f.StringVar(&p.configFile, "config", config.Path, "configuration `file`")
 	f.StringVar(&p.logLevel, "log-level", "info", "error, warning, info or debug")
 	root.AddCommand(p.upCommand(), p.runCommand(), p.downCommand(), p.planCommand(), p.statusCommand(), p.scanCommand(), p.explainCommand())
@@ -102,10 +103,8 @@ func (p *program) prepare() (err error) {
 	if err != nil {
 		return fail(exitUsage, "--log-level %q: choose error, warning, info or debug", p.logLevel)
 	}
-	switch p.cloud {
-	case "auto", string(metadata.CloudEC2):
-	default:
-		return fail(exitUsage, "--cloud %q: choose auto or ec2", p.cloud)
+	if p.cloud != "auto" && !slices.Contains(clouds(), metadata.Cloud(p.cloud)) {
+		return fail(exitUsage, "--cloud %q: choose auto, ec2 or azure", p.cloud)
 	}
 	p.log = newLogger(p.err, level)
 	p.store = store{cmp.Or(firstDir(os.Getenv("RUNTIME_DIRECTORY")), "/run/ec2net")}

@@ -34,7 +34,7 @@ Exit status 4 when some could be started and others not.`,
 
 func (p *program) scan(ctx context.Context, only []string) error {
 	if p.detected() == metadata.CloudNone {
-		p.log.Info("not on a known cloud: nothing to do (--cloud ec2 overrides)")
+		p.log.Info("not on a known cloud: nothing to do (--cloud overrides)")
 		return nil
 	}
 	if err := mayChange("scan"); err != nil {
@@ -59,7 +59,12 @@ func (p *program) unset(ctx context.Context, only []string) ([]string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, readingTime)
 	defer cancel()
-	primary, known, err := cloud.Cards(ctx)
+	var primary metadata.MAC
+	var known []metadata.MAC
+	err = patiently(ctx, func() (err error) {
+		primary, known, err = cloud.Cards(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, fail(exitUnavailable, "scan: %w; nothing was changed", err)
 	}

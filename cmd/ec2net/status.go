@@ -81,7 +81,7 @@ func (p *program) look(r record) cardStatus {
 	if !r.Ready || r.Card.MAC != r.MAC {
 		return c
 	}
-	want, _ := wanted(p.settings(r), plumb.Input{Card: r.Card, Lease: r.Lease, Have: have, OwnAddress: owns(r.DHCP)})
+	want, _ := wanted(r.Cloud, p.settings(r), plumb.Input{Card: r.Card, Lease: r.Lease, Have: have, OwnAddress: owns(r.DHCP)})
 	for _, o := range plumb.Diff(have.State, want) {
 		c.Drift = append(c.Drift, o.String())
 	}

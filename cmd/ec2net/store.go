@@ -26,6 +26,7 @@ type record struct {
 	Name    string             `json:"name"`
 	Index   int                `json:"index"`
 	MAC     metadata.MAC       `json:"mac"`
+	Cloud   metadata.Cloud     `json:"cloud"`   // that the card is of
 	Numbers []int              `json:"numbers"` // of the tables and rules that are this card's
 	Peers   []metadata.MAC     `json:"peers"`   // the host's other cloud cards
 	Before  *plumb.Before      `json:"before"`  // how the card was found

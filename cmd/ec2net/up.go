@@ -62,7 +62,7 @@ func (p *program) up(ctx context.Context, name string, wait time.Duration) error
 // nothing to do here.
 func (p *program) begin(name, command string) (*agent, error) {
 	if p.detected() == metadata.CloudNone {
-		p.log.Info("not on a known cloud: nothing to do (--cloud ec2 overrides)")
+		p.log.Info("not on a known cloud: nothing to do (--cloud overrides)")
 		return nil, nil
 	}
 	a, err := p.newAgent(name)

@@ -17,6 +17,9 @@ const (
 	Azure Provider = "azure"
 )
 
+// Provider is whose cloud this is.
+func (c *Cloud) Provider() Provider { return c.cfg.Cloud }
+
 // WireServer is the host of an Azure virtual machine as the machine sees it: its DHCP server, its name
 // server, and where the probes of load balancers come from.
 var WireServer = netip.MustParseAddr("168.63.129.16")
