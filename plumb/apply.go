@@ -37,6 +37,8 @@ func (l *Link) apply(o Op, have Snapshot) error {
 		return l.applyRoute(o.Verb, x, have.Index)
 	case Rule:
 		return l.applyRule(o.Verb, x)
+	case packetTable:
+		return l.applyPackets(o.Verb, x)
 	case altName:
 		return l.applyAltName(o.Verb, string(x), have.Index)
 	case linkUp:

@@ -20,7 +20,7 @@ const (
 type Op struct {
 	Verb Verb
 	dev  string // name of the card, for the text
-	obj  any    // Addr, Route, Rule, AltName, linkUp, linkMTU, linkGroup
+	obj  any    // Addr, Route, Rule, packetTable, altName, linkUp, linkMTU, linkGroup
 }
 
 type (
@@ -38,7 +38,8 @@ type Plan []Op
 //
 // Additions come before deletions, so that an address or a route that moves is never missing; link
 // attributes come first because the kernel refuses routes through a card that is down; rules follow
-// the routes they lead to, and leave before them.
+// the routes they lead to, and leave before them; nftables tables, whose marks the rules ask for, follow
+// the rules and leave before them.
 func Diff(have, want State) Plan {
 	p := diffLink(have, want)
 	join, leave := diffGroups(have, want)
@@ -46,7 +47,8 @@ func Diff(have, want State) Plan {
 	addAddrs, delAddrs := diffAddrs(have, want)
 	addRoutes, delRoutes := diffRoutes(have, want)
 	addRules, delRules := diffRules(have, want)
-	for _, ops := range []Plan{addAddrs, addRoutes, addRules, delRules, delRoutes, delAddrs, leave, diffNames(have, want)} {
+	addPackets, delPackets := diffPackets(have, want)
+	for _, ops := range []Plan{addAddrs, addRoutes, addRules, addPackets, delPackets, delRules, delRoutes, delAddrs, leave, diffNames(have, want)} {
 		p = append(p, ops...)
 	}
 	if have.Link.Up && !want.Link.Up {
@@ -196,4 +198,29 @@ func sourceRank(o Op) int {
 		return 0
 	}
 	return 1
+}
+
+// diffPackets replaces a card's nftables table as a whole, because the kernel can do that at once.
+func diffPackets(have, want State) (add, del Plan) {
+	had, wanted := packetTables(have.Packets), packetTables(want.Packets)
+	find := func(list []packetTable, table uint32) (t packetTable) {
+		if i := slices.IndexFunc(list, func(t packetTable) bool { return t.table == table }); i >= 0 {
+			t = list[i]
+		}
+		return t
+	}
+	for _, t := range wanted {
+		switch old := find(had, t.table); {
+		case len(old.rules) == 0:
+			add = append(add, Op{Add, want.Name, t})
+		case !slices.Equal(old.rules, t.rules):
+			add = append(add, Op{Set, want.Name, t})
+		}
+	}
+	for _, t := range had {
+		if len(find(wanted, t.table).rules) == 0 {
+			del = append(del, Op{Del, want.Name, packetTable{table: t.table}})
+		}
+	}
+	return add, del
 }

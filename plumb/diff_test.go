@@ -54,6 +54,10 @@ func (d dice) rule() Rule {
 	return Rule{Pref: baseSource + n, From: netip.PrefixFrom(from, from.BitLen()), Table: Table(int(n))}
 }
 
+func (d dice) packet() PacketRule {
+	return PacketRule{Table: pick[uint32](d, 10001, 10002), Kind: pick(d, ReplyByCard, ClampMSS, altered), Dev: pick(d, 3, 4)}
+}
+
 // state has no two objects that a kernel could not hold together.
 func (d dice) state(strangers bool) State {
 	s := State{Name: "eth1", Index: 3, Link: LinkState{Up: d.IntN(2) == 0, MTU: pick(d, 1500, 9001), Group: pick[uint32](d, 0, Group, 7)}}
@@ -61,6 +65,7 @@ func (d dice) state(strangers bool) State {
 	for range d.IntN(5) {
 		s.AltNames = appendNew(s.AltNames, pick(d, "eni-0a1", "device-number-1", "enp0s6"))
 		s.Rules = appendNew(s.Rules, d.rule())
+		s.Packets = appendNew(s.Packets, d.packet())
 		if a := d.addr(!strangers || d.IntN(2) == 0); !slices.ContainsFunc(s.Addrs, func(b Addr) bool {
 			return b.Prefix == a.Prefix || (!strangers && a.Prefix.Addr() == b.Prefix.Addr())
 		}) {
@@ -103,6 +108,8 @@ func (m *model) do(o Op) {
 		m.Routes = change(m.t, o, m.Routes, x, func(r Route) any { return r.key() })
 	case Rule:
 		m.Rules = change(m.t, o, m.Rules, x, func(r Rule) any { return r })
+	case packetTable:
+		m.replace(o, x)
 	case altName:
 		m.AltNames = change(m.t, o, m.AltNames, string(x), func(n string) any { return n })
 	case linkUp:
@@ -116,6 +123,16 @@ func (m *model) do(o Op) {
 			m.Groups = []IfGroup{IfGroup(x)}
 		}
 	}
+}
+
+// replace has of a table what the operation says, and nothing of what was there.
+func (m *model) replace(o Op, x packetTable) {
+	n := len(m.Packets)
+	m.Packets = slices.DeleteFunc(slices.Clone(m.Packets), func(r PacketRule) bool { return r.Table == x.table })
+	if there := len(m.Packets) < n; there != (o.Verb != Add) || (o.Verb == Del) != (len(x.rules) == 0) {
+		m.t.Errorf("%s: the kernel would refuse this", o)
+	}
+	m.Packets = append(m.Packets, x.rules...)
 }
 
 func change[T comparable](t *testing.T, o Op, list []T, v T, key func(T) any) []T {
@@ -166,6 +183,7 @@ var unordered = cmp.Options{
 	cmpopts.SortSlices(func(a, b Addr) bool { return a.text("") < b.text("") }),
 	cmpopts.SortSlices(func(a, b Route) bool { return a.Dst.String()+a.text("") < b.Dst.String()+b.text("") }),
 	cmpopts.SortSlices(func(a, b Rule) bool { return a.text() < b.text() }),
+	cmpopts.SortSlices(func(a, b PacketRule) bool { return a.compare(b) < 0 }),
 	cmpopts.SortSlices(func(a, b string) bool { return a < b }),
 }
 
@@ -218,7 +236,7 @@ func checkOrder(t *testing.T, have State, p Plan) {
 
 // phases names an operation's kind, and the kinds that may not come after it.
 func phases(o Op) (string, []string) {
-	adds := []string{"+addr", "+link route", "+gateway", "+guard", "+source"}
+	adds := []string{"+addr", "+link route", "+gateway", "+guard", "+source", "+packets"}
 	switch x := o.obj.(type) {
 	case Addr:
 		if o.Verb == Del {
@@ -238,13 +256,18 @@ func phases(o Op) (string, []string) {
 	case Rule:
 		switch {
 		case o.Verb == Del && x.Guard:
-			return "-guard", append(adds, "-source")
+			return "-guard", append(adds, "-source", "-packets")
 		case o.Verb == Del:
-			return "-source", adds
+			return "-source", append(adds, "-packets")
 		case x.Guard:
 			return "+guard", []string{"+addr", "+link route", "+gateway"}
 		}
 		return "+source", []string{"+addr", "+link route", "+gateway", "+guard"}
+	case packetTable:
+		if o.Verb == Del {
+			return "-packets", adds
+		}
+		return "+packets", []string{"+addr", "+link route", "+gateway", "+guard", "+source"}
 	case linkUp:
 		if x {
 			return "up", nil

@@ -11,7 +11,8 @@ import (
 )
 
 // Leave takes everything of ours off the card, and only that. It works after the card is gone too:
-// then what is left are its rules, found by l.Numbers, and the interface group of the others.
+// then what is left are its rules and its nftables table, found by l.Numbers, and the interface group
+// of the others.
 // before is how the card was found; nil when nobody wrote that down.
 func (l *Link) Leave(ctx context.Context, before *Before) (Plan, error) {
 	done, err := l.Reconcile(ctx, func(s Snapshot) (State, error) { return Without(s, before), nil })
@@ -22,7 +23,7 @@ func (l *Link) Leave(ctx context.Context, before *Before) (Plan, error) {
 	return append(done, more...), err
 }
 
-// leaveGone deletes the rules of a card that is not there.
+// leaveGone deletes the rules and the nftables table of a card that is not there.
 func (l *Link) leaveGone() (Plan, error) {
 	return l.emptied(func() (Plan, Snapshot, error) {
 		have, err := l.readLinks()
@@ -30,7 +31,7 @@ func (l *Link) leaveGone() (Plan, error) {
 			return nil, have, err
 		}
 		have.Name = l.Name
-		if err := l.readRules(&have); err != nil {
+		if err := errors.Join(l.readRules(&have), l.readPackets(&have)); err != nil {
 			return nil, have, err
 		}
 		return Diff(have.State, Without(have, nil)), have, nil
@@ -51,8 +52,8 @@ func (l *Link) emptied(plan func() (Plan, Snapshot, error)) (done Plan, err erro
 	return done, errors.Join(ErrNotConverged, err)
 }
 
-// Orphans deletes the rules of ours whose table is empty and whose number is none of claimed: what
-// a card left behind that disappeared while nobody ran.
+// Orphans deletes the rules and nftables tables of ours whose routing table is empty and whose number
+// is none of claimed: what a card left behind that disappeared while nobody ran.
 func Orphans(claimed []int) (Plan, error) {
 	rt, err := dial()
 	if err != nil {
@@ -64,6 +65,7 @@ func Orphans(claimed []int) (Plan, error) {
 
 func (s *socket) orphans(claimed []int) (Plan, error) {
 	l := Link{rt: s}
+	defer l.closePackets()
 	return l.emptied(func() (Plan, Snapshot, error) {
 		rules, err := s.rules()
 		if err != nil {
@@ -80,8 +82,31 @@ func (s *socket) orphans(claimed []int) (Plan, error) {
 			}
 		}
 		slices.Reverse(plan) // source rules before their guards
-		return plan, Snapshot{}, nil
+		tables, err := l.orphanTables(used, claimed)
+		return append(tables, plan...), Snapshot{}, err
 	})
+}
+
+// orphanTables are the nftables tables of ours that belong to no card.
+func (l *Link) orphanTables(used map[uint32]bool, claimed []int) (plan Plan, err error) {
+	nft, err := l.nft()
+	if withoutPackets(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	numbers, err := nft.packetNumbers()
+	for _, n := range numbers {
+		_, ours, err := nft.packetTable(Table(n))
+		if err != nil {
+			return nil, err
+		}
+		if ours && !used[Table(n)] && !slices.Contains(claimed, n) {
+			plan = append(plan, Op{Del, "", packetTable{table: Table(n)}})
+		}
+	}
+	return plan, err
 }
 
 // tables are the routing tables that hold a route of ours.

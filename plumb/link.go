@@ -19,9 +19,12 @@ type Link struct {
 	// Numbers are card numbers whose rules belong to this card, besides those that its routes tell:
 	// rules outlive the card, routes do not.
 	Numbers []int
+	// Packets says that the card may have an nftables table. Else Read does not look for one.
+	Packets bool
 
 	written int
 	rt      *socket
+	packets *socket // nil until nftables is asked
 	// onlyMetric leaves IFA_PROTO out, as a kernel before 5.18 does.
 	onlyMetric bool
 	identity   atomic.Pointer[identity]
@@ -37,8 +40,11 @@ func Open(name string) (*Link, error) {
 	return &Link{Name: name, rt: rt}, nil
 }
 
-// Close frees the socket. The kernel's state stays as it is.
-func (l *Link) Close() { l.rt.close() }
+// Close frees the sockets. The kernel's state stays as it is.
+func (l *Link) Close() {
+	l.rt.close()
+	l.closePackets()
+}
 
 // Written counts the changes that l made to the kernel.
 func (l *Link) Written() int { return l.written }
@@ -78,7 +84,7 @@ func (l *Link) Reconcile(ctx context.Context, want func(Snapshot) (State, error)
 		if err := ctx.Err(); err != nil {
 			return done, err
 		}
-		if slices.Equal(plan, last) {
+		if plan.String() == last.String() {
 			break // the last pass changed nothing
 		}
 		var ops Plan
@@ -99,4 +105,5 @@ func (l *Link) adopt(s State) {
 			l.Numbers = append(l.Numbers, n)
 		}
 	}
+	l.Packets = l.Packets || len(s.Packets) > 0
 }

@@ -17,20 +17,24 @@ const (
 	attrProto = 11   // IFA_PROTO of linux/if_addr.h, since Linux 5.18
 )
 
-// socket is one rtnetlink socket of the calling thread's network namespace. The netlink library's
+// socket is one netlink socket of the calling thread's network namespace. The netlink library's
 // own Handle can neither mark an address nor filter a dump in the kernel, and reports errors
 // without the kernel's text.
 type socket struct {
+	proto   int // NETLINK_ROUTE, or NETLINK_NETFILTER for nftables
 	byProto map[int]*nl.SocketHandle
 	// execute sends requests and collects what the kernel answers, and its verdict on each. Tests put
 	// the faults of a kernel here.
 	execute func(answer uint16, list ...*nl.NetlinkRequest) ([][]byte, []error)
 }
 
-func dial() (*socket, error) {
-	s, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
+func dial() (*socket, error) { return dialProto(unix.NETLINK_ROUTE, together) }
+
+// dialProto opens a socket; several sends more than one request, which the protocols do differently.
+func dialProto(proto int, several func(*nl.SocketHandle, []*nl.NetlinkRequest) []error) (*socket, error) {
+	s, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), proto)
 	if err != nil {
-		return nil, fmt.Errorf("open rtnetlink: %w", err)
+		return nil, fmt.Errorf("open netlink: %w", err)
 	}
 	// Both are refused only by kernels that do not know them; the answers are checked anyway.
 	_ = s.SetExtAck(true)
@@ -38,20 +42,17 @@ func dial() (*socket, error) {
 	tv := unix.Timeval{Sec: 10}
 	if err := errors.Join(s.SetReceiveTimeout(&tv), s.SetSendTimeout(&tv)); err != nil {
 		s.Close()
-		return nil, fmt.Errorf("rtnetlink time-out: %w", err)
+		return nil, fmt.Errorf("netlink time-out: %w", err)
 	}
 	h := &nl.SocketHandle{Socket: s}
-	return &socket{byProto: map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: h}, execute: executeOn(h)}, nil
-}
-
-func executeOn(h *nl.SocketHandle) func(uint16, ...*nl.NetlinkRequest) ([][]byte, []error) {
-	return func(answer uint16, list ...*nl.NetlinkRequest) ([][]byte, []error) {
+	execute := func(answer uint16, list ...*nl.NetlinkRequest) ([][]byte, []error) {
 		if len(list) > 1 {
-			return nil, together(h, list)
+			return nil, several(h, list)
 		}
-		msgs, err := list[0].Execute(unix.NETLINK_ROUTE, answer)
+		msgs, err := list[0].Execute(proto, answer)
 		return msgs, []error{err}
 	}
+	return &socket{proto: proto, byProto: map[int]*nl.SocketHandle{proto: h}, execute: execute}, nil
 }
 
 func (s *socket) close() {
@@ -104,12 +105,16 @@ func parseAttrs(msg []byte, header int) (attrs, error) {
 // eachAttr walks over attributes in their order. The library's own walk runs past the end of a
 // message whose last attribute is not padded.
 func eachAttr(b []byte, each func(t uint16, value []byte)) error {
+	return eachRawAttr(b, func(t uint16, value []byte) { each(t&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER), value) })
+}
+
+func eachRawAttr(b []byte, each func(t uint16, value []byte)) error {
 	for len(b) >= unix.SizeofRtAttr {
 		n := int(binary.NativeEndian.Uint16(b))
 		if n < unix.SizeofRtAttr || n > len(b) {
 			return fmt.Errorf("rtnetlink attribute of %d bytes where %d are left", n, len(b))
 		}
-		each(binary.NativeEndian.Uint16(b[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER), b[unix.SizeofRtAttr:n])
+		each(binary.NativeEndian.Uint16(b[2:]), b[unix.SizeofRtAttr:n])
 		b = b[min(len(b), (n+unix.RTA_ALIGNTO-1)&^(unix.RTA_ALIGNTO-1)):]
 	}
 	return nil

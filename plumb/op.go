@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// String is the operation in the syntax of ip(8), after a sign: + added, - removed, ~ changed.
+// String is the operation in the syntax of ip(8) or nft(8), after a sign: + added, - removed, ~ changed.
 func (o Op) String() string { return string(o.Verb) + " " + o.text() }
 
 func (o Op) text() string {
@@ -17,6 +17,8 @@ func (o Op) text() string {
 		return x.text(o.dev)
 	case Rule:
 		return x.text()
+	case packetTable:
+		return x.text(o.dev)
 	case altName:
 		return "altname " + string(x) + " dev " + o.dev
 	case linkUp:

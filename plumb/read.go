@@ -20,7 +20,7 @@ func (l *Link) Read() (Snapshot, error) {
 	if err != nil {
 		return s, err
 	}
-	steps := []func(*Snapshot) error{l.readAddrs, l.readPeers, l.readRoutes, l.readRules}
+	steps := []func(*Snapshot) error{l.readAddrs, l.readPeers, l.readRoutes, l.readRules, l.readPackets}
 	for _, step := range steps {
 		if err := step(&s); err != nil {
 			return s, fmt.Errorf("read the state of %s: %w", l.Name, err)

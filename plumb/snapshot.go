@@ -20,6 +20,7 @@ type Snapshot struct {
 	NoIPv6        bool           // IPv6 is switched off on the card (disable_ipv6)
 	OthersManaged bool           // another card of this host needs our interface group: it is in it, or has a guard rule
 	Taken         []netip.Prefix // what other cards of this host answer for: sources of their rules, addresses of Peers
+	TakenTables   []uint32       // routing tables for which another program has the nftables table of our name
 
 	promote bool // the card's promote_secondaries
 }

@@ -52,6 +52,7 @@ type State struct {
 	Addrs    []Addr
 	Routes   []Route
 	Rules    []Rule
+	Packets  []PacketRule
 }
 
 // LinkState is the part of a card's own attributes that ec2net sets.
@@ -121,11 +122,16 @@ func (r Rule) n() (int, bool) {
 	return n, n >= 0 && n <= maxN
 }
 
-// Numbers are the card numbers that the state's rules belong to.
+// Numbers are the card numbers that the state's rules and nftables tables belong to.
 func (s State) Numbers() []int {
 	var out []int
 	for _, r := range s.Rules {
 		if n, ok := r.n(); ok && !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	for _, r := range s.Packets {
+		if n := int(r.Table) - baseTable; !slices.Contains(out, n) {
 			out = append(out, n)
 		}
 	}

@@ -1,0 +1,119 @@
+package plumb
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// PacketRule is one thing that a card's own nftables table does. Each card has a table of its own,
+// "inet ec2net-T", where T is its routing table: so no two processes share one, and removal is exact.
+type PacketRule struct {
+	Table uint32 // the card's routing table, which names the nftables table
+	Kind  PacketKind
+	Dev   int          // ifindex of the card
+	From  netip.Prefix // Masquerade: whose packets
+	Mark  uint32       // ReplyByCard: what the card's connections carry, within MarkMask
+}
+
+// PacketKind says what a PacketRule does. Each needs Linux 5.2: before that, tables of the family inet
+// can neither translate addresses nor route again.
+type PacketKind uint8
+
+// The kinds.
+const (
+	// ReplyByCard remembers by which card a connection came in that the host passes on to another
+	// address (DNAT), and marks all its packets, so that rules can lead the answers back to the card.
+	ReplyByCard PacketKind = iota + 1
+	// ClampMSS lowers the segment size that TCP connections through the card agree on to what the
+	// routes of both directions can carry.
+	ClampMSS
+	// Masquerade gives packets from a prefix that leave by the card the card's primary address.
+	Masquerade
+	// altered is what another program changed in a table of ours: never wanted, so that the table is
+	// written anew.
+	altered
+)
+
+// MarkMask are the bits of the packet's and the connection's mark that ReplyByCard uses. The others are
+// left as they are. Bits 24 to 30 are the ones that the usual neighbours leave free: the VPC CNI has
+// 0x80, Istio the lowest 12, CNI port mappings and Podman 0x2000, Kubernetes 0xc000, Tailscale
+// 0xff0000, Calico 0xffff0000 counted from the lowest bit, Antrea the highest.
+const MarkMask = 0x7f000000
+
+const packetTablePrefix = "ec2net-"
+
+// packetTable is all of a card's nftables table.
+type packetTable struct {
+	table uint32
+	rules []PacketRule // in order; none: there is no table
+}
+
+func (t packetTable) name() string { return packetTablePrefix + u(t.table) }
+
+// packetTables sorts rules into their tables.
+func packetTables(rules []PacketRule) (out []packetTable) {
+	sorted := slices.Clone(rules)
+	slices.SortFunc(sorted, PacketRule.compare)
+	for _, r := range slices.Compact(sorted) {
+		if n := len(out); n == 0 || out[n-1].table != r.Table {
+			out = append(out, packetTable{table: r.Table})
+		}
+		last := &out[len(out)-1]
+		last.rules = append(last.rules, r)
+	}
+	return out
+}
+
+func (r PacketRule) compare(other PacketRule) int {
+	return cmp.Or(cmp.Compare(r.Table, other.Table), cmp.Compare(r.Kind, other.Kind),
+		cmp.Compare(r.Dev, other.Dev), cmp.Compare(r.Mark, other.Mark), r.From.Compare(other.From))
+}
+
+// packetMark is what protocol 236 is for routes and rules: nftables has no protocol. A chain without
+// rules has this name, and every rule of ours a comment that begins with it.
+const packetMark = "protocol-236"
+
+// How a rule's comment is written and read, by kind. nft keeps 127 bytes of it.
+const (
+	replyComment = packetMark + " reply-by-card dev %d mark 0x%x/0x7f000000"
+	clampComment = packetMark + " clamp-mss dev %d"
+	masqComment  = packetMark + " masquerade dev %d from %s"
+)
+
+// comment says in the kernel, and to whoever lists the table, which element a rule belongs to.
+func (r PacketRule) comment() string {
+	switch r.Kind {
+	case ReplyByCard:
+		return fmt.Sprintf(replyComment, r.Dev, r.Mark)
+	case ClampMSS:
+		return fmt.Sprintf(clampComment, r.Dev)
+	case Masquerade:
+		return fmt.Sprintf(masqComment, r.Dev, r.From)
+	}
+	return ""
+}
+
+// parsePacketComment is the inverse of comment. What it does not understand, another version may have
+// written: altered.
+func parsePacketComment(table uint32, s string) PacketRule {
+	scan := func(format string, into ...any) bool {
+		n, _ := fmt.Sscanf(s, format, into...)
+		return n == len(into)
+	}
+	r, from := PacketRule{Table: table}, ""
+	switch {
+	case scan(replyComment, &r.Dev, &r.Mark):
+		r.Kind = ReplyByCard
+	case scan(clampComment, &r.Dev):
+		r.Kind = ClampMSS
+	case scan(masqComment, &r.Dev, &from):
+		r.Kind = Masquerade
+		r.From, _ = netip.ParsePrefix(from)
+	}
+	if r.Kind == 0 || r.comment() != s {
+		return PacketRule{Table: table, Kind: altered}
+	}
+	return r
+}
