@@ -20,7 +20,7 @@ var (
 	testVM  = netip.MustParseAddr("172.22.5.140")
 )
 
-// run runs ip(8), sysctl(8) or nft(8) on a host.
+// run runs ip(8) or nft(8) on a host.
 func run(t testing.TB, n *Node, line string) string {
 	t.Helper()
 	f := strings.Fields(line)

@@ -24,7 +24,7 @@ func (c *Cloud) Detach(key string) error {
 		return fmt.Errorf("detach: %w", err)
 	}
 	c.cards = slices.DeleteFunc(c.cards, func(o *card) bool { return o == k })
-	errs := []error{c.net.filter.forward(k.port.index, false), c.setPrimary(k, false), c.net.unplug(k.port)} // takes the routes with it
+	errs := []error{c.net.filter.forward(k.port.index, false), c.setPrimary(k, false), c.net.unplugVF(k), c.net.unplug(k.port)} // takes the routes with it
 	for private, public := range k.EIPs {
 		errs = append(errs, c.net.unmap(private, public))
 	}

@@ -25,6 +25,7 @@ type Cloud struct {
 	past    map[int]string
 	made    int            // cards ever made
 	routes  []Route        // the subnets' own
+	vfs     int            // VFs ever made
 	changes uint64         // counts what was done to cards, so that the metadata knows when to look again
 	owned   []func() error // what tests started and may have left
 	closer  sync.Once
@@ -38,6 +39,7 @@ type card struct {
 	subnet  Subnet
 	port    port
 	primary bool // the first one of its host
+	vf      virtual
 }
 
 // New builds a cloud and starts its servers. The instance's first card is configured as an installed

@@ -50,7 +50,7 @@ func TestSeed001(t *testing.T) {
 
 	run(t, n, "ip route del default")
 	run(t, n, "ip route add default via 172.22.5.1 dev eth2")
-	run(t, n, "sysctl -w net.ipv4.ip_forward=1")
+	must(t, n.Sysctl("net/ipv4/ip_forward", "1"))
 	for _, line := range []string{
 		"nft add table ip seed", "nft add chain ip seed post { type nat hook postrouting priority srcnat ; }",
 		"nft add rule ip seed post ip saddr 172.22.5.128/26 oifname eth2 masquerade",
