@@ -61,6 +61,7 @@ type agent struct {
 	leaseAt   time.Time   // since when the native client tries
 	leaseSaid map[error]bool
 	leases    leases
+	borrowed  *dhcp.Lease // what another program's address says, while the metadata never has
 
 	converged bool
 	setUp     bool  // it has been converged in this process
@@ -110,11 +111,11 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	if a.card.Manage == config.LinkUp || !a.known() {
 		return plumb.Keep(s), nil
 	}
-	card := a.settled
+	card, lease := a.settled, a.trusted()
 	if a.degraded {
-		card = metadata.Interface{}
+		card, lease = metadata.Interface{}, a.basis()
 	}
-	w, err := wanted(a.where, a.card, plumb.Input{Card: card, Lease: a.trusted(), Have: s, OwnAddress: a.ownsAddress()})
+	w, err := wanted(a.where, a.card, plumb.Input{Card: card, Lease: lease, Have: s, OwnAddress: a.ownsAddress()})
 	a.refused = err
 	a.writeAhead(w)
 	return w, err
@@ -135,6 +136,7 @@ func (a *agent) seen(s plumb.Snapshot) {
 	if a.snap = s; a.record.Name != s.Name {
 		a.renamed(s.Name)
 	}
+	a.borrow()
 }
 
 // known: there is something to set up.
@@ -176,30 +178,4 @@ func (a *agent) outcome(err error) bool {
 		return a.known()
 	}
 	return a.converged
-}
-
-// lone: there is a lease, and the metadata has never said anything of the card. A lease that ends
-// meanwhile takes nothing away: the cloud leases a card its own address, and no other.
-func (a *agent) lone() bool {
-	return a.lease != nil && !a.lease.Addr.Addr().IsLinkLocalUnicast() && (a.held || a.degraded) && a.settled.MAC == (metadata.MAC{}) && a.card.Manage == config.Full
-}
-
-// deserted: the card has to run on its lease alone.
-func (a *agent) deserted() bool {
-	off := errors.Is(a.readErr, metadata.ErrDisabled)
-	return a.lone() && (off || a.degraded || time.Since(a.begun) >= silence)
-}
-
-// degrade says when the card begins or ends to run on its lease alone.
-func (a *agent) degrade() {
-	degraded := a.deserted()
-	switch {
-	case degraded == a.degraded:
-		return
-	case degraded:
-		a.log.Warnf("degraded: running on the lease of %s alone, because the metadata says nothing of the card: %s", a.lease.Addr, oneLine(a.lastErr()))
-	case a.settled.MAC != (metadata.MAC{}):
-		a.log.Info("the metadata knows the card now: no longer degraded")
-	}
-	a.degraded, a.unsaved = degraded, true
 }

@@ -27,19 +27,29 @@ func TestServersComeAndGo(t *testing.T) {
 		for _, leased := range lives {
 			t.Run("metadata "+cloudy.name+", DHCP "+leased.name, func(t *testing.T) {
 				t.Parallel()
-				comeAndGo(t, cloudy, leased)
+				comeAndGo(t, cloudy, leased, ours, 33*time.Second)
+			})
+			t.Run("metadata "+cloudy.name+", DHCP "+leased.name+", by dhclient", func(t *testing.T) {
+				t.Parallel()
+				comeAndGo(t, cloudy, leased, dhclientOn, ownerPatience+10*time.Second)
 			})
 		}
 	}
 }
 
-func comeAndGo(t *testing.T, cloudy, leased life) {
+// ours is a card whose lease nobody else has.
+func ours(*testing.T, *lab.Cloud, string) (kill func()) { return func() {} }
+
+// comeAndGo wants an answer patience after one server came, at the latest: metadata that was off is asked
+// again after half a minute, DHCP after 16 s at most.
+func comeAndGo(t *testing.T, cloudy, leased life, owner func(*testing.T, *lab.Cloud, string) func(), patience time.Duration) {
 	c := hostile(t, lab.Config{})
 	spoilDHCP(t, c, lab.DHCPFault{Lease: 10 * time.Second}) // it ends within the test
 	k, named := (*kept)(nil), false
 	for part := range 3 {
 		off := setServers(t, c, cloudy.up[part], leased.up[part])
 		if k == nil {
+			owner(t, c, "eth1")
 			k = start(t, c, "eth1")
 		}
 		named = named || cloudy.up[part] || leased.up[part]
@@ -48,14 +58,13 @@ func comeAndGo(t *testing.T, cloudy, leased life) {
 			silent(t, c, lab.EIP2)
 			k.notify.await(t, "STATUS=waiting for the metadata (")
 		} else {
-			// The metadata that was off is asked again after half a minute, DHCP after 16 s at most.
-			answersWithin(t, c, 33*time.Second, lab.EIP2)
+			answersWithin(t, c, patience, lab.EIP2)
 			staysUp(t, c, 4*time.Second+time.Duration(part)*5*time.Second, lab.EIP2)
 		}
 		off()
 	}
 	if cloudy.up[2] {
-		eventually(t, 33*time.Second, "the card is in its own table", func() bool {
+		eventually(t, patience, "the card is in its own table", func() bool {
 			return lookups(t, c, "10001")
 		})
 	}

@@ -52,7 +52,7 @@ func (a *agent) decideDHCP() {
 	case a.card.DHCP == config.Off:
 		a.leasing = "off"
 	case a.card.DHCP == config.Native:
-		a.leasing = native
+		a.leasing = a.client()
 	default:
 		a.autoDHCP()
 	}
@@ -73,7 +73,7 @@ func (a *agent) autoDHCP() {
 		a.leasing = "another program"
 		a.log.Infof("%s was put on the card by another program: no DHCP", a.foreignAddress())
 	default:
-		a.leasing = native
+		a.leasing = a.client()
 	}
 }
 

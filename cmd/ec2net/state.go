@@ -18,7 +18,7 @@ func (a *agent) state() string {
 	case a.card.Manage == config.LinkUp:
 		return "link up only, as configured"
 	case a.converged && a.degraded:
-		return fmt.Sprintf("degraded: %s by its lease alone; waiting for %s since %s", a.lease.Addr, a.whyNot(), clock(a.begun))
+		return fmt.Sprintf("degraded: %s; waiting for %s since %s", a.standsOn(), a.whyNot(), clock(a.begun))
 	case a.converged && a.set():
 		return a.holds()
 	case a.converged && !a.leased():

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"ec2net/config"
+	"ec2net/dhcp"
+	"ec2net/metadata"
+)
+
+// basis is what a card can run on while the metadata has never said anything of it: its lease, or
+// what the program that has the lease made of it.
+func (a *agent) basis() *dhcp.Lease {
+	if a.lease != nil {
+		return a.lease
+	}
+	return a.borrowed
+}
+
+// standsOn names the basis, for a person.
+func (a *agent) standsOn() string {
+	switch {
+	case a.lease != nil:
+		return a.lease.Addr.String() + " by its lease alone"
+	case a.foreign():
+		return a.borrowed.Addr.String() + " as " + a.leasing + " set it up"
+	}
+	return a.borrowed.Addr.String() + " as it was found"
+}
+
+// foreign: another program has the card's lease.
+func (a *agent) foreign() bool { return a.leasing != "" && !owns(a.leasing) }
+
+// borrow keeps the last address that another program set up: should it go, it is that program's to
+// put back, and the rules wait for it.
+func (a *agent) borrow() {
+	if l := a.snap.Foreign(); l != nil {
+		a.borrowed = l
+	}
+}
+
+// lone: there is an address, and the metadata has never said anything of the card. A lease that ends
+// meanwhile takes nothing away: the cloud leases a card its own address, and no other. Another
+// program's address on a card that the metadata says it does not know is none of the cloud's.
+func (a *agent) lone() bool {
+	switch {
+	case a.settled.MAC != (metadata.MAC{}), a.card.Manage != config.Full:
+		return false
+	case a.lease != nil:
+		return !a.lease.Addr.Addr().IsLinkLocalUnicast() && (a.held || a.degraded)
+	}
+	strange := errors.Is(a.readErr, metadata.ErrUnknownMAC)
+	return a.borrowed != nil && a.leasing != "" && (a.degraded || !strange)
+}
+
+// deserted: the card has to run without the metadata. The card that the host itself leaves by is not
+// touched: it may be the primary, which has to stay as its owner made it.
+func (a *agent) deserted() bool {
+	off := errors.Is(a.readErr, metadata.ErrDisabled)
+	due := off || time.Since(a.begun) >= silence
+	return a.lone() && (a.degraded || due && a.beside())
+}
+
+// beside: the host itself leaves by another card. When the kernel does not tell, nothing is risked.
+func (a *agent) beside() bool {
+	ok, err := a.link.Elsewhere(a.snap.Index)
+	return ok && err == nil
+}
+
+// client is who takes the lease where nobody else does: our own client, as soon as it is sure that
+// this is not the primary card, by the metadata or because the host leaves by another one. Until
+// then nobody.
+func (a *agent) client() string {
+	if a.settled.MAC != (metadata.MAC{}) || a.beside() {
+		return native
+	}
+	return ""
+}
+
+// degrade says when the card begins or ends to run without the metadata.
+func (a *agent) degrade() {
+	degraded := a.deserted()
+	switch {
+	case degraded == a.degraded:
+		return
+	case degraded:
+		a.log.Warnf("degraded: running on %s, because the metadata says nothing of the card: %s", a.standsOn(), oneLine(a.lastErr()))
+	case a.settled.MAC != (metadata.MAC{}):
+		a.log.Info("the metadata knows the card now: no longer degraded")
+	}
+	a.degraded, a.unsaved = degraded, true
+}

@@ -1,0 +1,119 @@
+package plumb
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"ec2net/dhcp"
+)
+
+// Elsewhere says whether the host itself leaves by another card than index: main has a default route
+// that it prefers to each one through this card. IPv4 decides, and IPv6 where IPv4 has no default route. A
+// tie speaks for this card, and our own routes through it say nothing. It costs a dump of main.
+func (l *Link) Elsewhere(index int) (bool, error) {
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		d, err := l.defaults(family, index)
+		if err != nil {
+			return false, fmt.Errorf("look for the host's default route: %w", err)
+		}
+		if d.here.known || d.away.known {
+			return d.away.known && (!d.here.known || d.away.metric < d.here.metric), nil
+		}
+	}
+	return false, nil
+}
+
+// defaults are main's best default routes of one family: through this card, and through others.
+type defaults struct{ here, away best }
+
+// best is the lowest metric so far.
+type best struct {
+	metric uint32
+	known  bool
+}
+
+func (b *best) take(metric uint32) {
+	if !b.known || metric < b.metric {
+		*b = best{metric, true}
+	}
+}
+
+func (l *Link) defaults(family, index int) (d defaults, err error) {
+	msg := &nl.RtMsg{}
+	msg.Family = uint8(family)
+	msgs, err := l.rt.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, msg, attr32(unix.RTA_TABLE, tableMain))
+	if err != nil {
+		return d, err
+	}
+	for _, m := range msgs {
+		if err := d.add(m, index); err != nil {
+			return d, err
+		}
+	}
+	return d, nil
+}
+
+func (d *defaults) add(m []byte, index int) error {
+	h := nl.DeserializeRtMsg(m)
+	if h.Dst_len != 0 || h.Tos != 0 || h.Type != unix.RTN_UNICAST {
+		return nil
+	}
+	a, err := parseAttrs(m, unix.SizeofRtMsg)
+	if err != nil || a.u32or(unix.RTA_TABLE, uint32(h.Table)) != tableMain {
+		return err
+	}
+	for _, out := range outs(a) {
+		switch {
+		case out != index:
+			d.away.take(a.u32(unix.RTA_PRIORITY))
+		case h.Protocol != Protocol:
+			d.here.take(a.u32(unix.RTA_PRIORITY))
+		}
+	}
+	return nil
+}
+
+// outs are the cards that a route leads to: one, or those of its next hops (struct rtnexthop).
+func outs(a attrs) (list []int) {
+	if b, ok := a[unix.RTA_OIF]; ok && len(b) >= 4 {
+		list = append(list, int(a.u32(unix.RTA_OIF)))
+	}
+	for b := a[unix.RTA_MULTIPATH]; len(b) >= unix.SizeofRtNexthop; {
+		list = append(list, int(binary.NativeEndian.Uint32(b[4:])))
+		n := int(binary.NativeEndian.Uint16(b))
+		b = b[min(len(b), max(n, unix.SizeofRtNexthop)):]
+	}
+	return list
+}
+
+// Foreign is what another program set up on the card, in the form of a lease: its first IPv4 address
+// that lies in a subnet, and the router by which a default route of its leaves through the card, in
+// main or in a table of that program. Nil when there is no such address.
+func (s Snapshot) Foreign() *dhcp.Lease {
+	for _, a := range s.Addrs {
+		ip := a.Prefix.Addr()
+		if !a.Ours && ip.Is4() && !ip.IsLinkLocalUnicast() && a.Prefix.Bits() < 31 {
+			return &dhcp.Lease{Addr: a.Prefix, Router: s.foreignRouter(a.Prefix.Masked()), Expires: dhcp.Infinite}
+		}
+	}
+	return nil
+}
+
+// foreignRouter prefers main, and there the lowest metric.
+func (s Snapshot) foreignRouter(subnet netip.Prefix) netip.Addr {
+	var best Route
+	for _, r := range s.Routes {
+		if r.Ours || !r.isDefault() || !subnet.Contains(r.Via) {
+			continue
+		}
+		main, was := r.Table == tableMain, best.Table == tableMain
+		if !best.Via.IsValid() || main && !was || main == was && r.Metric < best.Metric {
+			best = r
+		}
+	}
+	return best.Via
+}
