@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -67,6 +68,9 @@ func NewAzure(o AzureOptions) (*Azure, error) {
 	}
 	return &Azure{wire: w, url: urls[0], host: o.Host, version: newestVersion}, nil
 }
+
+// Server is the address that is asked.
+func (s *Azure) Server() netip.AddrPort { return serverOf(s.url) }
 
 // Requests counts the HTTP requests sent so far.
 func (s *Azure) Requests() int { return int(s.wire.sent.Load()) }

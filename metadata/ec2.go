@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,8 @@ type EC2Options struct {
 type EC2 struct {
 	wire    *wire
 	clients []*imds.Client // one for each address, at most two
-	active  atomic.Int32   // index of the one that worked last
+	servers []netip.AddrPort
+	active  atomic.Int32 // index of the one that worked last
 
 	mu    sync.Mutex
 	first MAC // zero until known
@@ -52,6 +54,7 @@ func NewEC2(o EC2Options) (*EC2, error) {
 	s := &EC2{wire: w, known: map[MAC]facts{}}
 	for _, url := range urls {
 		s.clients = append(s.clients, newClient(url, s.wire))
+		s.servers = append(s.servers, serverOf(url))
 	}
 	return s, nil
 }
@@ -67,6 +70,9 @@ func newClient(url string, w *wire) *imds.Client {
 		DisableDefaultTimeout:    true, // every request has its own
 	})
 }
+
+// Server is the address that is asked, or the one of the two that answered last.
+func (s *EC2) Server() netip.AddrPort { return s.servers[s.active.Load()] }
 
 // Requests counts the HTTP requests sent so far, those for tokens included.
 func (s *EC2) Requests() int { return int(s.wire.sent.Load()) }

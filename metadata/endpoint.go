@@ -54,6 +54,16 @@ func parseEndpoint(s string) (string, error) {
 	return "http://" + strings.TrimSuffix(at.String(), ":80"), nil
 }
 
+// serverOf is the address in a URL that endpoints made.
+func serverOf(url string) netip.AddrPort {
+	host := strings.TrimPrefix(url, "http://")
+	if at, err := netip.ParseAddrPort(host); err == nil {
+		return at
+	}
+	ip, _ := netip.ParseAddr(unbracket(host))
+	return netip.AddrPortFrom(ip, 80)
+}
+
 // unbracket takes the brackets off an IPv6 literal; without them, one is no host of a URL.
 func unbracket(host string) string {
 	if in, ok := strings.CutPrefix(host, "["); ok && strings.HasSuffix(in, "]") && strings.Contains(in, ":") {

@@ -67,6 +67,9 @@ func TestOptions(t *testing.T) {
 		if err == nil && got != want || (err == nil) != (want != "") {
 			t.Errorf("%.40q: %q, %v; want %q", url, got, err, want)
 		}
+		if at := serverOf(got); err == nil && (!at.IsValid() || "http://"+strings.TrimSuffix(at.String(), ":80") != got) {
+			t.Errorf("%q is at %s", got, at)
+		}
 		if err != nil && len(err.Error()) > 300 {
 			t.Errorf("%.40q: an error of %d characters", url, len(err.Error()))
 		}

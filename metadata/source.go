@@ -1,6 +1,9 @@
 package metadata
 
-import "context"
+import (
+	"context"
+	"net/netip"
+)
 
 // Source asks one cloud's metadata. It may be used from several goroutines.
 type Source interface {
@@ -13,6 +16,8 @@ type Source interface {
 	// Primary is the MAC of the card that the instance was started with, once a reading has learned
 	// it; until then it is the zero MAC.
 	Primary() MAC
+	// Server is the address that is asked, or the one of several that answered last.
+	Server() netip.AddrPort
 	// Close closes the idle connections. The source can still be used.
 	Close()
 }

@@ -21,6 +21,8 @@ type Link struct {
 	Numbers []int
 	// Packets says that the card may have an nftables table. Else Read does not look for one.
 	Packets bool
+	// Changing, unless it is nil, is told before each change that Reconcile makes.
+	Changing func(Snapshot, Plan)
 
 	written int
 	rt      *socket
@@ -86,6 +88,9 @@ func (l *Link) Reconcile(ctx context.Context, want func(Snapshot) (State, error)
 		}
 		if plan.String() == last.String() {
 			break // the last pass changed nothing
+		}
+		if l.Changing != nil {
+			l.Changing(have, plan)
 		}
 		var ops Plan
 		ops, applied = l.Apply(plan, have)
