@@ -73,6 +73,10 @@ type agent struct {
 	repairs   repairs
 	mending   bool // in a fight with another program: that is said once, not each repair
 	progress  func(string)
+	trial     trial
+	origin    plumb.State // of the card when this process began
+	undone    *undone     // the change that is not made now, because it cut something off
+	setback   *undone     // the last one that was, until a change has stood the trial
 }
 
 // errGone ends the agent of a card that was taken away.
@@ -96,12 +100,17 @@ func (p *program) newAgent(name string) (*agent, error) {
 	}
 	a.card = conf.For(a.facts)
 	a.remember()
+	a.origin = a.snap.State
+	a.onTrial()
 	return a, nil
 }
 
 // want is what plumb asks on every pass.
 func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	a.seen(s)
+	if a.undone != nil {
+		return plumb.Restored(s, a.undone.state), nil
+	}
 	if a.config.NeedsMetadata(a.facts) {
 		return s.State, nil // whether the card is ours at all hangs on what the metadata will say
 	}
@@ -146,6 +155,7 @@ func (a *agent) known() bool { return a.degraded || a.settled.MAC != (metadata.M
 // ctx, is an error.
 func (a *agent) converge(ctx context.Context) error {
 	a.degrade()
+	a.reconsider(time.Now())
 	done, err := a.link.Reconcile(ctx, a.want)
 	switch {
 	case errors.Is(err, plumb.ErrGone):
@@ -154,6 +164,7 @@ func (a *agent) converge(ctx context.Context) error {
 		return nil
 	}
 	a.announce(done)
+	a.judge(ctx, done)
 	was := a.converged
 	a.converged = a.outcome(err)
 	if was && !a.converged {
@@ -172,7 +183,7 @@ func (a *agent) converge(ctx context.Context) error {
 // hindrance: the rest holds. When the kernel could not be asked, nothing new is known.
 func (a *agent) outcome(err error) bool {
 	switch {
-	case errors.Is(err, plumb.ErrNotConverged), errors.Is(err, plumb.ErrNoAddress):
+	case a.undone != nil, errors.Is(err, plumb.ErrNotConverged), errors.Is(err, plumb.ErrNoAddress):
 		return false
 	case err == nil, err == a.refused: //nolint:errorlint // the very same
 		return a.known()

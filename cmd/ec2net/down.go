@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -81,14 +83,50 @@ func (p *program) down(ctx context.Context, name string) error {
 	if !known && vanished(link) {
 		return p.downUnknown(name)
 	}
-	done, err := link.Leave(ctx, p.before(link, old))
+	before := p.before(link, old)
+	t, err := p.downTrial(link, old)
+	if err != nil {
+		return err
+	}
+	done, err := link.Leave(ctx, before)
 	for _, o := range done {
 		p.log.Info(o)
 	}
 	if err != nil {
 		return err
 	}
+	if why := t.end(ctx); len(why) > 0 {
+		return p.stay(ctx, t, why)
+	}
 	return errors.Join(p.store.remove(name), p.store.unlock(name))
+}
+
+// downTrial proves that nothing is cut off by what is taken away.
+func (p *program) downTrial(l *plumb.Link, old record) (*trial, error) {
+	cloud, err := p.source()
+	if err != nil {
+		return nil, err
+	}
+	t := &trial{
+		link: l, store: p.store, log: p.log,
+		primary: func() bool { return old.Card.Primary },
+		server:  func() (netip.AddrPort, bool) { return cloud.Server(), time.Since(old.ReadAt) < lately },
+	}
+	t.watch()
+	return t, nil
+}
+
+// lately is how old the metadata's last answer may be, for it to be missed.
+const lately = time.Minute
+
+// stay puts everything back.
+func (p *program) stay(ctx context.Context, t *trial, why []string) error {
+	before := t.before
+	back, err := t.link.Reconcile(ctx, func(s plumb.Snapshot) (plumb.State, error) { return plumb.Restored(s, before), nil })
+	for _, o := range back {
+		p.log.Info(o)
+	}
+	return errors.Join(fail(exitFailed, "%s: everything was put back: without this card, %s", t.link.Name, strings.Join(why, "; ")), err)
 }
 
 // before is how the card was found, unless it is another card by now.

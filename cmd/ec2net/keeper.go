@@ -94,6 +94,9 @@ func (p *program) upByKeeper(ctx context.Context, name string, pid int, wait tim
 			log.Infof("ready: %s", r.State)
 			return nil
 		}
+		if r.Undone != nil && r.ReadAt.After(asked) {
+			return fail(exitFailed, "%s: %s", name, r.State)
+		}
 		select {
 		case <-news:
 		case <-ctx.Done():

@@ -71,6 +71,7 @@ func (a *agent) next(ctx context.Context, ev *events) error {
 		return nil
 	case <-ev.reload:
 		ev.again = ev.reading
+		a.hurry()
 		ev.reread.Reset(0)
 		return nil
 	case r := <-ev.readings:
@@ -81,6 +82,9 @@ func (a *agent) next(ctx context.Context, ev *events) error {
 		}
 		ev.reading, ev.again = false, false
 		ev.reread.Reset(wait)
+		if !metadata.Same(was, a.settled) {
+			a.hurry()
+		}
 		switch {
 		case a.idle():
 			return nil
@@ -145,7 +149,7 @@ func (a *agent) mend(ctx context.Context, ev *events) error {
 	err := a.converge(ctx)
 	a.mending = false
 	a.repairs.took(begun, time.Now())
-	if n := a.link.Written() - before; held && n > 0 {
+	if n := a.link.Written() - before; held && n > 0 && a.undone == nil {
 		a.record.Repairs++
 		if text := a.repairs.made(time.Now()); text != "" {
 			a.log.Warn(text)

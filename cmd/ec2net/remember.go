@@ -91,6 +91,7 @@ func (a *agent) save() error {
 	a.record.Card, a.record.Lease, a.record.DHCP, a.record.Peers = a.settled, a.trusted(), a.leasing, a.link.Peers
 	a.record.Card.Problems = nil // of one reading, and no JSON
 	a.record.State, a.record.Ready, a.record.Set = a.state(), a.converged, a.set()
+	a.record.Undone = a.undone.recorded()
 	for _, name := range a.formerly {
 		if err := a.store.remove(name); err != nil {
 			return err

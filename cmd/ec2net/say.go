@@ -82,12 +82,17 @@ func (a *agent) announce(done plumb.Plan) {
 		}
 		return
 	}
+	a.log.Info(inLine(done))
+}
+
+// inLine is a plan of any size on one line.
+func inLine(p plumb.Plan) string {
 	var parts []string
-	for _, o := range done[:min(len(done), announced)] {
+	for _, o := range p[:min(len(p), announced)] {
 		parts = append(parts, o.String())
 	}
-	if more := len(done) - announced; more > 0 {
+	if more := len(p) - announced; more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more", more))
 	}
-	a.log.Info(strings.Join(parts, "; "))
+	return strings.Join(parts, "; ")
 }

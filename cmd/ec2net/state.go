@@ -15,6 +15,8 @@ func (a *agent) state() string {
 	switch {
 	case a.idle():
 		return "left alone, as configured"
+	case a.undone != nil:
+		return a.undone.text()
 	case a.card.Manage == config.LinkUp:
 		return "link up only, as configured"
 	case a.converged && a.degraded:

@@ -38,6 +38,7 @@ type record struct {
 	Ready   bool               `json:"ready"`
 	Set     bool               `json:"set"`     // and nothing more is expected soon
 	Repairs int                `json:"repairs"` // since the process began
+	Undone  *undoneRecord      `json:"undone,omitempty"`
 }
 
 func (s store) path(name, suffix string) string { return filepath.Join(s.dir, name+suffix) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +51,7 @@ func (p *program) up(ctx context.Context, name string, wait time.Duration) error
 	defer cancel()
 	line := terminalLine(p.err, deadline)
 	a.progress = func(state string) { line.show(name, state, a.set()) }
-	err = a.loop(limited, nil, func() (bool, error) { return a.set() || a.hopeless(), nil })
+	err = a.loop(limited, nil, func() (bool, error) { return a.set() || a.hopeless() || a.undone != nil, nil })
 	line.clear()
 	if ctx.Err() != nil {
 		return fail(exitFailed, "%s: interrupted; \"ec2net down %s\" takes away what was set up so far", name, name)
@@ -99,6 +100,8 @@ func (a *agent) verdict(err error, wait time.Duration) error {
 		return err
 	case a.idle():
 		return nil
+	case a.undone != nil:
+		return a.takenBack()
 	case a.set() && (a.troubled() || a.degraded):
 		return fail(exitPartial, "%s: set up in part: %s", a.snap.Name, a.state())
 	case a.set():
@@ -123,6 +126,15 @@ func (a *agent) undo() error {
 		return err
 	}
 	return a.store.remove(a.record.Name)
+}
+
+// takenBack is the end of an `up` whose change was undone.
+func (a *agent) takenBack() error {
+	var err error
+	if len(a.origin.Numbers()) == 0 { // nothing of the card was set up before
+		err = a.store.remove(a.record.Name)
+	}
+	return errors.Join(fail(exitFailed, "%s: nothing was changed in the end: with this card set up, %s", a.snap.Name, strings.Join(a.undone.why, "; ")), err)
 }
 
 // hint: the primary card's answers to hosts in this card's subnet would leave by this card. Its own

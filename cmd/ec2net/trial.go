@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"ec2net/plumb"
+)
+
+const (
+	// mending is how long the process that keeps the card of a connection may take to see to it: a new
+	// card asks the primary's for rules of its own, which takes some milliseconds.
+	mendingTime  = time.Second
+	mendingPause = 10 * time.Millisecond
+	// dialTime and dials bound how the metadata is looked for where its way has changed.
+	dialTime, dials = 2 * time.Second, 2
+	lossesNamed     = 3
+)
+
+// trial proves of each change of a card that it does not cut the host off: what was reached before is
+// reached after, by the same way. A look costs some messages to the kernel and sends no packet. The
+// metadata is dialled only when its way is another one than before.
+type trial struct {
+	link    *plumb.Link
+	store   store
+	log     logrus.FieldLogger
+	primary func() bool
+	// server is the metadata's; fresh unless it did not answer anyway.
+	server func() (at netip.AddrPort, fresh bool)
+	dial   func(context.Context, netip.AddrPort) error
+
+	open   bool
+	before plumb.State
+	reach  plumb.Reach
+	failed error // of the look before
+}
+
+// watch makes a trial of each change that the link makes, from now on.
+func (t *trial) watch() {
+	t.dial = dialTCP
+	t.link.Changing = func(have plumb.Snapshot, _ plumb.Plan) { t.begin(have) }
+}
+
+// begin takes the look before a change. Of several passes the first one counts.
+func (t *trial) begin(have plumb.Snapshot) {
+	if t.open {
+		return
+	}
+	t.open, t.before = true, have.State
+	at, _ := t.server()
+	t.reach, t.failed = t.link.Reach(at)
+}
+
+// end says what the change has cut; nothing when there was none.
+func (t *trial) end(ctx context.Context) []string {
+	if !t.open {
+		return nil
+	}
+	t.open = false
+	lost, err := t.lost(ctx)
+	if err != nil { // without a proof the change stays: it is right far more often than not
+		t.log.Debugf("the change could not be proved: %s", oneLine(err))
+	}
+	return describe(lost)
+}
+
+func (t *trial) lost(ctx context.Context) ([]plumb.Loss, error) {
+	if t.failed != nil {
+		return nil, t.failed
+	}
+	limit := time.Now().Add(mendingTime)
+	for {
+		now, err := t.link.Again(t.reach)
+		if err != nil {
+			return nil, err
+		}
+		lost := t.reach.Lost(now, t.link.Index, t.primary())
+		if len(lost) == 0 || !t.mended(lost) || time.Now().After(limit) || ctx.Err() != nil {
+			return t.confirmed(ctx, lost)
+		}
+		time.Sleep(mendingPause)
+	}
+}
+
+// mended: another process keeps the card that a lost connection belongs to, and may be about to mend it.
+func (t *trial) mended(lost []plumb.Loss) bool {
+	return slices.ContainsFunc(lost, func(l plumb.Loss) bool {
+		return slices.ContainsFunc(l.Holders, func(index int) bool {
+			return index != t.link.Index && !l.Is.Local && t.store.holder(nameOf(index)) > 0
+		})
+	})
+}
+
+// confirmed leaves out what only looks like a loss: a connection that has ended meanwhile, and a server
+// that answers by its new way too.
+func (t *trial) confirmed(ctx context.Context, lost []plumb.Loss) ([]plumb.Loss, error) {
+	if len(lost) == 0 {
+		return nil, nil
+	}
+	flows, err := plumb.Flows()
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(lost, func(l plumb.Loss) bool {
+		switch {
+		case l.Flow == plumb.Flow{}:
+			return false
+		case l.Flow.Local.IsValid():
+			return !l.Is.Local && !slices.Contains(flows, l.Flow) // what this host answers itself ends at once
+		}
+		_, fresh := t.server()
+		return !fresh || t.answers(ctx, l.Flow.Remote)
+	}), nil
+}
+
+// answers: somebody accepts a connection. That is enough: a metadata service that is slow, or that
+// refuses what it is asked, is one that is reached.
+func (t *trial) answers(ctx context.Context, server netip.AddrPort) bool {
+	for range dials {
+		if t.dial(ctx, server) == nil {
+			return true
+		}
+	}
+	return ctx.Err() != nil
+}
+
+func dialTCP(ctx context.Context, server netip.AddrPort) error {
+	d := net.Dialer{Timeout: dialTime}
+	c, err := d.DialContext(ctx, "tcp", server.String())
+	if err != nil {
+		return fmt.Errorf("reach the metadata: %w", err)
+	}
+	return c.Close()
+}
+
+func describe(lost []plumb.Loss) (out []string) {
+	for _, l := range lost[:min(len(lost), lossesNamed)] {
+		out = append(out, lossText(l))
+	}
+	if more := len(lost) - lossesNamed; more > 0 {
+		out = append(out, fmt.Sprintf("and %d more", more))
+	}
+	return out
+}
+
+func lossText(l plumb.Loss) string {
+	switch {
+	case l.Flow == plumb.Flow{}:
+		return fmt.Sprintf("the default route would go %s, not %s", wayText(l.Is), wayText(l.Was))
+	case !l.Flow.Local.IsValid():
+		return fmt.Sprintf("the metadata would be asked %s, where it does not answer, not %s", wayText(l.Is), wayText(l.Was))
+	case l.Is.Dropped:
+		return fmt.Sprintf("what comes in of the connection of %s would be dropped by the reverse path filter", l.Flow)
+	}
+	return fmt.Sprintf("the connection of %s would go %s, not %s", l.Flow, wayText(l.Is), wayText(l.Was))
+}
+
+func wayText(w plumb.Way) string {
+	switch {
+	case w.Index == 0:
+		return "nowhere"
+	case w.Local:
+		return "to this host itself"
+	case w.Via.IsValid():
+		return fmt.Sprintf("by %s via %s", nameOf(w.Index), w.Via)
+	}
+	return "by " + nameOf(w.Index)
+}

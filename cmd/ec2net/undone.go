@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"ec2net/plumb"
+)
+
+const (
+	// A change that was undone is made again after a minute, and then after twice as long each time.
+	firstRetry = time.Minute
+	lastRetry  = time.Hour
+)
+
+// undone is a change that cut something off and was taken back.
+type undone struct {
+	state plumb.State // to which the card was taken back
+	plan  plumb.Plan  // the change
+	why   []string
+	until time.Time // when it is tried again
+	tries int
+}
+
+// text is for STATUS and for status.
+func (u *undone) text() string {
+	return fmt.Sprintf("undone, because %s; tried again at %s, or by a reload", strings.Join(u.why, "; "), clock(u.until))
+}
+
+// onTrial makes the agent prove each of its changes.
+func (a *agent) onTrial() {
+	a.trial = trial{
+		link: a.link, store: a.store, log: a.log,
+		primary: func() bool { return a.settled.Primary },
+		server:  a.server,
+	}
+	a.trial.watch()
+}
+
+// server is the metadata's, fresh when its last answer was a good one: what does not answer anyway can
+// not be cut off.
+func (a *agent) server() (at netip.AddrPort, fresh bool) {
+	return a.cloud.Server(), a.answered && a.readErr == nil
+}
+
+// judge undoes what was done when it cut something off. For `up` all that this process did is undone.
+func (a *agent) judge(ctx context.Context, done plumb.Plan) {
+	why := a.trial.end(ctx)
+	if len(why) == 0 {
+		if len(done) > 0 {
+			a.setback = nil
+		}
+		return
+	}
+	u := &undone{state: a.trial.before, plan: done, why: why, tries: 1}
+	if !a.stays {
+		u.state = a.origin
+	}
+	if a.setback != nil {
+		u.tries = a.setback.tries + 1
+	}
+	u.until = time.Now().Add(min(firstRetry<<min(u.tries-1, 10), lastRetry))
+	a.setback, a.undone = u, u
+	back, err := a.link.Reconcile(context.WithoutCancel(ctx), a.want)
+	a.trial.open = false
+	a.announce(back)
+	a.complain(fromKernel, err)
+	a.log.Warnf("%s; the change was: %s", u.text(), inLine(done))
+}
+
+// reconsider ends the time in which an undone change is not tried again.
+func (a *agent) reconsider(now time.Time) {
+	if a.undone != nil && !now.Before(a.undone.until) {
+		a.undone = nil
+	}
+}
+
+// hurry tries an undone change again at once.
+func (a *agent) hurry() {
+	if a.undone != nil {
+		a.undone.until = time.Time{}
+	}
+}
+
+// recorded is what the record says of a change that is undone.
+func (u *undone) recorded() *undoneRecord {
+	if u == nil {
+		return nil
+	}
+	r := &undoneRecord{Why: u.why, Until: u.until, Plan: []string{}}
+	for _, o := range u.plan {
+		r.Plan = append(r.Plan, o.String())
+	}
+	return r
+}
+
+// undoneRecord is a change that was taken back, in a record.
+type undoneRecord struct {
+	Why   []string  `json:"why"`
+	Plan  []string  `json:"plan"`
+	Until time.Time `json:"until"` // when it is tried again
+}
