@@ -10,7 +10,7 @@ import (
 
 // Attach plugs a card into the instance. It appears there down and bare, and the metadata and DHCP know it.
 func (c *Cloud) Attach(spec Card) error {
-	if err := c.plug(c.instance, spec, false); err != nil {
+	if err := c.plug(c.Instance(), spec, false); err != nil {
 		return fmt.Errorf("attach %s: %w", spec.Name, err)
 	}
 	return nil
@@ -58,7 +58,7 @@ func (c *Cloud) plug(n *Node, spec Card, installed bool) error {
 
 // label is the shortest name that find knows a card by.
 func (c *Cloud) label(k *card) string {
-	if k.node == c.instance {
+	if k.node.Name == instanceName {
 		return k.Name
 	}
 	return k.node.Name + "/" + k.Name

@@ -13,23 +13,24 @@ import (
 // Cloud is a VPC with one instance, its peers, and a client on the internet. All methods may be called
 // at the same time.
 type Cloud struct {
-	cfg                      Config
-	fabric, instance, client *Node
-	net                      *fabric
-	imds                     *IMDS
-	dhcp                     *DHCP
+	cfg            Config
+	fabric, client *Node
+	net            *fabric
+	imds           *IMDS
+	dhcp           *DHCP
 
-	mu      sync.RWMutex
-	peers   []*Node
-	cards   []*card // attached, in the order of attachment
-	past    map[int]string
-	made    int            // cards ever made
-	routes  []Route        // the subnets' own
-	vfs     int            // VFs ever made
-	changes uint64         // counts what was done to cards, so that the metadata knows when to look again
-	owned   []func() error // what tests started and may have left
-	closer  sync.Once
-	errs    error
+	mu       sync.RWMutex
+	instance *Node
+	peers    []*Node
+	cards    []*card // attached, in the order of attachment
+	past     map[int]string
+	made     int            // cards ever made
+	routes   []Route        // the subnets' own
+	vfs      int            // VFs ever made
+	changes  uint64         // counts what was done to cards, so that the metadata knows when to look again
+	owned    []func() error // what tests started and may have left
+	closer   sync.Once
+	errs     error
 }
 
 // card is an attached Card.
@@ -89,6 +90,9 @@ func (c *Cloud) makeHost(n *Node, rpFilter int, dad bool) error {
 	return c.watchCarriers(n)
 }
 
+// instanceName is the name of the host with the cards.
+const instanceName = "instance"
+
 // makeNodes makes the three hosts that every cloud has, at the same time.
 func (c *Cloud) makeNodes() error {
 	var wg sync.WaitGroup
@@ -97,7 +101,7 @@ func (c *Cloud) makeNodes() error {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			*into, errs[i] = newNode(c, []string{"fabric", "instance", "client"}[i])
+			*into, errs[i] = newNode(c, []string{"fabric", instanceName, "client"}[i])
 		}()
 	}
 	wg.Wait()
@@ -144,8 +148,12 @@ func (c *Cloud) own(stop func() error) {
 	c.owned = append(c.owned, stop)
 }
 
-// Instance is the host with the cards.
-func (c *Cloud) Instance() *Node { return c.instance }
+// Instance is the host with the cards. After Reboot it is another one.
+func (c *Cloud) Instance() *Node {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.instance
+}
 
 // Client is the host on the internet.
 func (c *Cloud) Client() *Node { return c.client }

@@ -1,0 +1,62 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Reboot ends everything on the instance and starts it again: a new kernel's network with the same cards, the
+// first one as installed and the others down and bare, an empty /run, and /etc as it was left. Instance is
+// another Node from then on; the old one, and sockets and captures on it, are dead. VFs are gone. Nobody else may use the cloud meanwhile.
+func (c *Cloud) Reboot() error {
+	old := c.Instance()
+	cards := c.Cards()
+	if err := killProcesses(old); err != nil {
+		return fmt.Errorf("reboot: %w", err)
+	}
+	for _, k := range slices.Backward(cards) {
+		if err := c.Detach(k.Name); err != nil {
+			return fmt.Errorf("reboot: %w", err)
+		}
+	}
+	n, err := newNodeFrom(old)
+	if err != nil {
+		return fmt.Errorf("reboot: %w", err)
+	}
+	c.mu.Lock()
+	c.instance = n
+	c.mu.Unlock()
+	err = errors.Join(old.close(), c.makeHost(n, c.cfg.RPFilter, c.cfg.DAD))
+	for i, k := range cards {
+		err = errors.Join(err, c.plug(n, k, i == 0))
+	}
+	if err != nil {
+		return fmt.Errorf("reboot: %w", err)
+	}
+	return nil
+}
+
+// newNodeFrom makes a host with the files of another, in a network of its own.
+func newNodeFrom(old *Node) (*Node, error) {
+	n := &Node{Name: old.Name, cloud: old.cloud}
+	w, err := n.spawn(func() error {
+		if err := errors.Join(unix.Unshare(unix.CLONE_FS), unix.Setns(int(old.mnt.Fd()), unix.CLONE_NEWNS)); err != nil {
+			return fmt.Errorf("enter the old host's files: %w", err)
+		}
+		if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("make namespaces: %w", err)
+		}
+		if err := isolateMounts(); err != nil {
+			return err
+		}
+		return n.open()
+	})
+	if err != nil {
+		return nil, errors.Join(err, n.close())
+	}
+	n.release(w)
+	return n, nil
+}
