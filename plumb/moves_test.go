@@ -159,7 +159,7 @@ func (v *venue) lease(a, b int) error {
 
 func (v *venue) configure(a, b int) error {
 	x := v.second(a)
-	if x == nil {
+	if x == nil || v.blind != 0 { // what a new process can not ask stays as it is, whatever the configuration
 		return nil
 	}
 	x.granted.main, x.granted.delegation = b%2 == 0, Delegation(b/2%3)

@@ -239,6 +239,9 @@ func (e *expectation) copies(f int) {
 			continue
 		}
 		via, _ := netip.AddrFromSlice(r.Gw)
+		if slices.Contains(e.addrs[f], via.Unmap()) || slices.Contains(e.s.addrs[e.name], via.Unmap()) {
+			continue // no gateway any more
+		}
 		src, _ := netip.AddrFromSlice(r.Src)
 		e.route(netlink.Route{Table: e.t, Priority: r.Priority, Scope: r.Scope, Flags: r.Flags & unix.RTNH_F_ONLINK}, dst, via.Unmap(), src.Unmap())
 	}
