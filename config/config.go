@@ -67,6 +67,7 @@ type Card struct {
 type Config struct {
 	File     string // where it was read from; empty when there was no file
 	Defaults Card   // of a card that no section matches
+	Egress   Egress // where the host's own traffic leaves
 	sections []section
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,8 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Add([]byte(layered))
+	f.Add([]byte("[egress]\ncard = \"eth2\"\n[[card]]\nname = \"a\"\n"))
+	f.Add([]byte("[egress]\ncard = [\n'eth2' , # two\n\"eth3\" ]\n"))
 	f.Add([]byte("\xef\xbb\xbfmanage = false\r\n[[card]]\r\nname = 'eth*'\r\n[[card]]\nmac='02000000000a'\ndevice_number=0b11 # three\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := Parse("x.toml", bytes.Clone(b))
@@ -68,6 +71,7 @@ type file struct {
 	Refresh   string
 	Wait      string
 	Card      []fileCard
+	Egress    *struct{ Card any }
 }
 
 type fileCard struct {
@@ -87,6 +91,9 @@ func unlike(c Config, b []byte) string {
 	if card := want.over(Default().Defaults); c.Defaults != card {
 		return fmt.Sprintf("defaults %+v, the decoder's %+v", c.Defaults, card)
 	}
+	if got, card := fmt.Sprint(c.Egress.names()), want.egress(); got != card {
+		return fmt.Sprintf("egress by %s, the decoder's %s", got, card)
+	}
 	if len(c.sections) != len(want.Card) {
 		return fmt.Sprintf("%d sections, the decoder's %d", len(c.sections), len(want.Card))
 	}
@@ -101,6 +108,24 @@ func unlike(c Config, b []byte) string {
 		}
 	}
 	return ""
+}
+
+// names are the cards without their places.
+func (e Egress) names() (out []any) {
+	for _, c := range e.Cards {
+		out = append(out, c.Name)
+	}
+	return out
+}
+
+func (f file) egress() string {
+	switch {
+	case f.Egress == nil:
+		return "[]"
+	case reflect.TypeOf(f.Egress.Card).Kind() == reflect.String:
+		return fmt.Sprint([]any{f.Egress.Card})
+	}
+	return fmt.Sprint(f.Egress.Card)
 }
 
 // over puts the settings of a decoded table over others.

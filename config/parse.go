@@ -18,8 +18,10 @@ type reader struct {
 	parser   unstable.Parser
 	settings []entry[func(*Card)]
 	matches  []entry[matcher]
+	tables   []*table
 	config   Config
-	section  *draft         // nil above the first [[card]]
+	section  *draft         // nil outside of a [[card]]
+	table    *table         // nil outside of a section of the host
 	skip     bool           // below a header that is not known
 	seen     map[string]int // keys of the present table, and where they were set
 	next     int            // where the line after the last expression begins
@@ -39,6 +41,7 @@ func Parse(name string, b []byte) (Config, error) {
 		problems: problems{file: name, doc: bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))},
 		settings: settings(),
 		matches:  matchKeys(),
+		tables:   tables(),
 		config:   Default(),
 		seen:     map[string]int{},
 	}
@@ -92,7 +95,8 @@ func (r *reader) expression(n *unstable.Node, base int) {
 	}
 	end := base + int(n.Raw.Offset+n.Raw.Length)
 	if !r.skip {
-		r.keyValue(k, valueOf(n, string(r.doc[valueStart(r.doc, k.end):end])))
+		at := valueStart(r.doc, k.end)
+		r.keyValue(k, r.valueOf(n.Value(), at, string(r.doc[at:end]), base))
 	}
 	r.next = r.lineAfter(end)
 }
@@ -118,10 +122,21 @@ func keyOf(n *unstable.Node, base int) key {
 	return k
 }
 
-func valueOf(n *unstable.Node, written string) value {
-	v := value{kind: n.Value().Kind, text: written}
-	if v.kind == text {
-		v.text = string(n.Value().Data)
+// valueOf is a value that stands at an offset, and the items of a list.
+func (r *reader) valueOf(n *unstable.Node, at int, written string, base int) value {
+	v := value{kind: n.Kind, text: written, at: at, place: r.place}
+	switch v.kind {
+	case text:
+		v.text = string(n.Data)
+	case unstable.Array:
+		for it := n.Children(); it.Next(); {
+			item := it.Node()
+			from := at
+			if item.Raw.Length > 0 {
+				from = base + int(item.Raw.Offset)
+			}
+			v.items = append(v.items, r.valueOf(item, from, string(item.Data), base))
+		}
 	}
 	return v
 }
@@ -142,11 +157,14 @@ func (r *reader) lineAfter(offset int) int {
 // header begins a section.
 func (r *reader) header(kind unstable.Kind, k key) {
 	r.endSection()
-	r.seen = map[string]int{}
+	r.seen, r.skip = map[string]int{}, false
+	if r.hostTable(kind, k) {
+		return
+	}
 	r.skip = k.String() != "card" || len(k.parts) != 1
 	switch {
 	case r.skip:
-		r.add(k.start, "unknown section %.60q; the only section is [[card]]", k)
+		r.add(k.start, "unknown section %.60q; the sections are %s", k, list(r.sections(), "and"))
 	case kind == unstable.Table:
 		r.add(k.start, "a card's section is written with two brackets: [[card]]")
 	}
@@ -155,7 +173,17 @@ func (r *reader) header(kind unstable.Kind, k key) {
 	}
 }
 
+// sections are the headers that are known.
+func (r *reader) sections() []string {
+	out := []string{"[[card]]"}
+	for _, t := range r.tables {
+		out = append(out, "["+t.name+"]")
+	}
+	return out
+}
+
 func (r *reader) endSection() {
+	r.endTable()
 	s := r.section
 	if s == nil {
 		return
@@ -175,6 +203,10 @@ func (r *reader) keyValue(k key, v value) {
 		return
 	}
 	r.seen[name] = k.start
+	if r.table != nil {
+		r.hostKey(k, v)
+		return
+	}
 	if len(k.parts) == 1 && (r.setting(k, v) || r.matchKey(k, v)) {
 		return
 	}
@@ -218,15 +250,22 @@ func (r *reader) matchKey(k key, v value) bool {
 // accept reads a value, or notes why it cannot be.
 func accept[T any](r *reader, e entry[T], k key, v value) (x T, ok bool) {
 	x, err := e.read(v)
-	if err != nil {
-		r.add(valueStart(r.doc, k.end), "%s cannot be %s: %v; allowed: %s", e.name, v, err, e.allowed)
+	var item *itemError
+	switch {
+	case errors.As(err, &item):
+		r.add(item.item.at, "%s cannot hold %s: %v; allowed: %s", e.name, item.item, err, e.allowed)
+	case err != nil:
+		r.add(v.at, "%s cannot be %s: %v; allowed: %s", e.name, v, err, e.allowed)
 	}
 	return x, err == nil
 }
 
 func (r *reader) unknownKey(k key) {
 	known := names(r.settings)
-	if r.section != nil {
+	switch {
+	case r.table != nil:
+		known = names(r.table.keys)
+	case r.section != nil:
 		known = append(known, names(r.matches)...)
 	}
 	if k.parts[0] == "card" {
@@ -241,5 +280,8 @@ func (r *reader) unknownKey(k key) {
 // list writes words as a sentence does.
 func list(words []string, last string) string {
 	n := len(words) - 1
+	if n == 0 {
+		return words[0]
+	}
 	return strings.Join(words[:n], ", ") + " " + last + " " + words[n]
 }

@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	known     = `known here: manage, dhcp, main_table, prefixes, refresh and wait`
-	knownCard = `known here: manage, dhcp, main_table, prefixes, refresh, wait, name, mac, eni, device_number, network_card and driver`
-	noMatch   = `this section does not say which cards it is for; add name, mac, eni, device_number, network_card or driver`
+	known        = `known here: manage, dhcp, main_table, prefixes, refresh and wait`
+	knownCard    = `known here: manage, dhcp, main_table, prefixes, refresh, wait, name, mac, eni, device_number, network_card and driver`
+	egressAllows = `an interface name, such as "eth2", or a list of up to 16 of them in order of preference`
+	noMatch      = `this section does not say which cards it is for; add name, mac, eni, device_number, network_card or driver`
 )
 
 // badFiles are texts and all that is said of them, "x.toml:" left out.
@@ -38,9 +39,9 @@ var badFiles = []struct {
 
 	{"section for no card", "[[card]]\nmanage = false", []string{`1:3: ` + noMatch}},
 	{"empty sections", "[[card]]\n [[ card ]]", []string{`1:3: ` + noMatch, `2:5: ` + noMatch}},
-	{"unknown section", "[[cards]]\nname = 1\nfoo = 2", []string{`1:3: unknown section "cards"; the only section is [[card]]`}},
-	{"later section", "[nat]\nfrom = []", []string{`1:2: unknown section "nat"; the only section is [[card]]`}},
-	{"section in a section", "[[card]]\nname = \"a\"\n[card.x]\ny = 1", []string{`3:2: unknown section "card.x"; the only section is [[card]]`}},
+	{"unknown section", "[[cards]]\nname = 1\nfoo = 2", []string{`1:3: unknown section "cards"; the sections are [[card]] and [egress]`}},
+	{"later section", "[nat]\nfrom = []", []string{`1:2: unknown section "nat"; the sections are [[card]] and [egress]`}},
+	{"section in a section", "[[card]]\nname = \"a\"\n[card.x]\ny = 1", []string{`3:2: unknown section "card.x"; the sections are [[card]] and [egress]`}},
 	{"one bracket", "[card]\nname = \"a\"\nfoo = 1", []string{`1:2: a card's section is written with two brackets: [[card]]`, `3:1: unknown key "foo"; ` + knownCard}},
 	{"dotted card", "card.name = \"eth1\"", []string{`1:1: a card's settings stand in a section of their own, below a line [[card]]`}},
 	{"card as a list", "card = [{name = \"eth1\"}]", []string{`1:1: a card's settings stand in a section of their own, below a line [[card]]`}},
@@ -126,7 +127,21 @@ var badFiles = []struct {
 	{"byte order mark is no column", "\xef\xbb\xbffoo = 1", []string{`1:1: unknown key "foo"; ` + known}},
 	{"byte order mark inside", "manage = true\n\xef\xbb\xbfdhcp = 1", []string{`2:1: invalid TOML: invalid character at start of key: U+00EF 'ï'`}},
 	{"JSON", `{"manage": false}`, []string{`1:1: invalid TOML: invalid character at start of key: U+007B '{'`}},
-	{"INI", "[main]\nmanage=no\n; comment", []string{`1:2: unknown section "main"; the only section is [[card]]`,
+	{"egress: empty", "[egress]", []string{`1:2: the section [egress] needs the key card: ` + egressAllows}},
+	{"egress: two brackets", "[[egress]]\ncard = \"eth2\"", []string{`1:3: this section is written with one bracket: [egress]`}},
+	{"egress: twice", "[egress]\ncard = \"eth2\"\n[egress]\ncard = 7", []string{`3:2: there is a section [egress] already, on line 1`}},
+	{"egress: number", "[egress]\ncard = 2", []string{`2:8: card cannot be 2: a number; allowed: ` + egressAllows}},
+	{"egress: bare word", "[egress]\ncard = eth2", []string{`2:8: invalid TOML: "eth2" is not a value; text is written in quotes; card allows ` + egressAllows}},
+	{"egress: pattern", "[egress]\ncard = \"eth/2\"", []string{`2:8: card cannot be "eth/2": contains '/'; allowed: ` + egressAllows}},
+	{"egress: no card", "[egress]\ncard = []", []string{`2:8: card cannot be […]: an empty list; allowed: ` + egressAllows}},
+	{"egress: bad item", "[egress]\ncard = [\"eth2\",\n 3]", []string{`3:2: card cannot hold 3: a number; allowed: ` + egressAllows}},
+	{"egress: list in a list", "[egress]\ncard = [[\"eth2\"]]", []string{`2:8: card cannot hold […]: a list; allowed: ` + egressAllows}},
+	{"egress: duplicate", "[egress]\ncard = [\"eth2\", \"eth3\", \"eth2\"]", []string{`2:25: card cannot hold "eth2": it is in the list already; allowed: ` + egressAllows}},
+	{"egress: too many", "[egress]\ncard = [" + strings.Repeat("\"e\",", 17) + "]", []string{`2:8: card cannot be […]: too many; allowed: ` + egressAllows}},
+	{"egress: unknown key", "[egress]\ncards = \"eth2\"", []string{`1:2: the section [egress] needs the key card: ` + egressAllows, `2:1: unknown key "cards"; did you mean card?`}},
+	{"egress: a card's key", "[egress]\ncard = \"eth2\"\nmanage = true", []string{`3:1: unknown key "manage"; known here: card`}},
+	{"egress: at the top", "egress.card = \"eth2\"", []string{`1:1: unknown key "egress.card"; ` + known}},
+	{"INI", "[main]\nmanage=no\n; comment", []string{`1:2: unknown section "main"; the sections are [[card]] and [egress]`,
 		`2:8: invalid TOML: "no" is not a value; text is written in quotes; manage allows true, "link-up" or false`,
 		`3:1: invalid TOML: invalid character at start of key: U+003B ';'`}},
 	{"nested without end", "manage = " + strings.Repeat("[", 100000), []string{`1:10010: invalid TOML: arrays and inline tables are nested more than the maximum of 10000 levels deep`}},

@@ -42,6 +42,12 @@ func (p *problems) add(offset int, format string, args ...any) {
 	p.list = append(p.list, &Problem{File: p.file, Line: line, Column: column, Text: fmt.Sprintf(format, args...)})
 }
 
+// place is an offset as Problem writes it.
+func (p *problems) place(offset int) string {
+	line, column := position(p.doc, offset)
+	return fmt.Sprintf("%s:%d:%d", p.file, line, column)
+}
+
 // full reports that reading on is of no use to anybody.
 func (p *problems) full() bool { return len(p.list) >= maxProblems }
 

@@ -42,6 +42,13 @@ func TestReferenceIsComplete(t *testing.T) {
 			t.Errorf("the setting %s is not shown", s.name)
 		}
 	}
+	for _, table := range tables() {
+		for _, k := range table.keys {
+			if !strings.Contains(shipped, "\n#   "+k.name+" ") || !strings.Contains(shipped, "\n#["+table.name+"]\n") || !strings.Contains(shipped, "\n#"+k.name+" = ") {
+				t.Errorf("the key %s of [%s] is not explained or has no example", k.name, table.name)
+			}
+		}
+	}
 	for _, m := range matchKeys() {
 		if !strings.Contains(shipped, "\n#   "+m.name+" ") || !strings.Contains(shipped, "\n#"+m.name+" = ") {
 			t.Errorf("the match key %s is not explained or has no example", m.name)

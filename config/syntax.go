@@ -52,7 +52,9 @@ func single(line []byte) bool {
 // unquoted says of a word in place of a value what its key allows.
 func (r *reader) unquoted(offset int, name, word string) {
 	const what = "invalid TOML: %.60q is not a value; text is written in quotes"
-	if e, ok := find(r.settings, name); ok {
+	if e, ok := r.hostEntry(name); ok {
+		r.add(offset, what+"; %s allows %s", word, name, e.allowed)
+	} else if e, ok := find(r.settings, name); ok {
 		r.add(offset, what+"; %s allows %s", word, name, e.allowed)
 	} else if e, ok := find(r.matches, name); ok {
 		r.add(offset, what+"; %s allows %s", word, name, e.allowed)
@@ -71,6 +73,9 @@ func (r *reader) broken(line []byte) {
 		return
 	}
 	name := string(bytes.TrimRight(line[:max(0, bytes.IndexByte(line, '='))], " \t"))
+	if r.table != nil {
+		r.table.given[name] = true
+	}
 	if _, ok := find(r.matches, name); ok && r.section != nil {
 		r.section.chooses = true
 	}

@@ -18,6 +18,10 @@ const (
 type value struct {
 	kind unstable.Kind
 	text string // of text: what stands between the quotes; else as written
+
+	items []value          // of a list
+	at    int              // offset into the document
+	place func(int) string // of an offset, for what only the kernel can tell to be wrong
 }
 
 // String writes the value as TOML does, cut short, and safe for a terminal.

@@ -1,0 +1,162 @@
+package config
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// Named is a card that the file names, and where: what only the kernel can tell is refused later.
+type Named struct {
+	Name string
+	At   string // file:line:column
+}
+
+// Egress is the section [egress]: where the traffic leaves that the host sends of itself.
+type Egress struct {
+	Cards []Named // in order of preference; none: it leaves by the primary card
+}
+
+// Rank is a card's place in the order of preference, -1 when it has none.
+func (e Egress) Rank(card string) int {
+	return slices.IndexFunc(e.Cards, func(n Named) bool { return n.Name == card })
+}
+
+// maxEgress bounds the list of candidates; an instance has 15 cards on EC2 and 8 on Azure.
+const maxEgress = 16
+
+// table is a section that there is once, because it is for the host and not for a card.
+type table struct {
+	name  string
+	keys  []entry[func(*Config)]
+	need  []string               // keys without which it says nothing
+	check func(*reader, *Config) // of several keys together; nil: nothing
+	given map[string]bool        // keys that stand in the file, be they bad ones
+	at    int                    // of its header
+}
+
+// tables are the sections of the host. A new one is one more of these and its field of Config.
+func tables() []*table {
+	return []*table{{name: "egress", need: []string{"card"}, keys: []entry[func(*Config)]{
+		{"card", `an interface name, such as "eth2", or a list of up to 16 of them in order of preference`, cardList},
+	}}}
+}
+
+// cardList reads one card or several.
+func cardList(v value) (func(*Config), error) {
+	list, err := oneOrMore(v)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) > maxEgress {
+		return nil, errors.New("too many")
+	}
+	var cards []Named
+	for _, item := range list {
+		name, err := cardName(item)
+		if err == nil && slices.ContainsFunc(cards, func(n Named) bool { return n.Name == name }) {
+			err = errors.New("it is in the list already")
+		}
+		if err != nil {
+			return nil, in(v, item, err)
+		}
+		cards = append(cards, Named{name, item.place(item.at)})
+	}
+	return func(c *Config) { c.Egress.Cards = cards }, nil
+}
+
+func cardName(v value) (string, error) {
+	if err := v.must(text); err != nil {
+		return "", err
+	}
+	return v.text, checkName(v.text)
+}
+
+// oneOrMore are the items of a list, or the value itself.
+func oneOrMore(v value) ([]value, error) {
+	if v.kind != unstable.Array {
+		return []value{v}, nil
+	}
+	if len(v.items) == 0 {
+		return nil, errors.New("an empty list")
+	}
+	return v.items, nil
+}
+
+// in says of a list which of its items is wrong.
+func in(v, item value, err error) error {
+	if v.kind != unstable.Array {
+		return err
+	}
+	return &itemError{item, err}
+}
+
+// itemError is a mistake in one item of a list.
+type itemError struct {
+	item value
+	err  error
+}
+
+func (e *itemError) Error() string { return e.err.Error() }
+
+// hostTable begins a section of the host, and reports whether there is one of this name.
+func (r *reader) hostTable(kind unstable.Kind, k key) bool {
+	i := slices.IndexFunc(r.tables, func(t *table) bool { return len(k.parts) == 1 && t.name == k.parts[0] })
+	if i < 0 {
+		return false
+	}
+	t := r.tables[i]
+	switch {
+	case t.given != nil:
+		line, _ := position(r.doc, t.at)
+		r.add(k.start, "there is a section [%s] already, on line %d", t.name, line)
+		r.skip = true
+		return true
+	case kind == unstable.ArrayTable:
+		r.add(k.start, "this section is written with one bracket: [%s]", t.name)
+	}
+	t.given, t.at, r.table = map[string]bool{}, k.start, t
+	return true
+}
+
+// hostKey takes a key of a section of the host.
+func (r *reader) hostKey(k key, v value) {
+	e, ok := r.hostEntry(k.String())
+	if !ok {
+		r.unknownKey(k)
+		return
+	}
+	r.table.given[e.name] = true
+	if set, ok := accept(r, e, k, v); ok {
+		set(&r.config)
+	}
+}
+
+// hostEntry is the key of the section of the host that is being read.
+func (r *reader) hostEntry(name string) (e entry[func(*Config)], ok bool) {
+	if r.table == nil {
+		return e, false
+	}
+	return find(r.table.keys, name)
+}
+
+// endTable checks a section of the host as a whole.
+func (r *reader) endTable() {
+	t := r.table
+	if t == nil {
+		return
+	}
+	r.table = nil
+	complete := true
+	for _, name := range t.need {
+		if !t.given[name] {
+			e, _ := find(t.keys, name)
+			r.add(t.at, "the section [%s] needs the key %s: %s", t.name, name, e.allowed)
+			complete = false
+		}
+	}
+	if complete && t.check != nil {
+		t.check(r, &r.config)
+	}
+}
