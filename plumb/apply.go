@@ -153,14 +153,17 @@ func (s *socket) rule(v Verb, r Rule) error {
 	msg.Family, msg.Src_len, msg.Type = uint8(familyOf(r.From.Addr())), uint8(r.From.Bits()), unix.RTN_UNICAST
 	data := []nl.NetlinkRequestData{
 		msg,
-		attrIP(nl.FRA_SRC, r.From.Addr()),
 		attr32(nl.FRA_PRIORITY, r.Pref),
 		attr32(nl.FRA_TABLE, r.Table),
 		nl.NewRtAttr(nl.FRA_PROTOCOL, nl.Uint8Attr(Protocol)),
 	}
+	if r.From.Bits() > 0 {
+		data = append(data, attrIP(nl.FRA_SRC, r.From.Addr()))
+	}
 	if r.Guard {
 		data = append(data, attr32(nl.FRA_SUPPRESS_PREFIXLEN, 0), attr32(nl.FRA_SUPPRESS_IFGROUP, Group))
 	}
+	data = append(data, r.sharedAttrs(msg)...)
 	if v == Del {
 		return s.do(unix.RTM_DELRULE, 0, data...)
 	}

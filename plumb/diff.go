@@ -194,7 +194,7 @@ func diffRules(have, want State) (add, del Plan) {
 }
 
 func sourceRank(o Op) int {
-	if o.obj.(Rule).Guard {
+	if r := o.obj.(Rule); r.Guard || r.Specific {
 		return 0
 	}
 	return 1

@@ -23,6 +23,8 @@ type Link struct {
 	Packets bool
 	// Changing, unless it is nil, is told before each change that Reconcile makes.
 	Changing func(Snapshot, Plan)
+	// Beside has Watch report the rules of the host's other cards too.
+	Beside bool
 
 	written int
 	rt      *socket

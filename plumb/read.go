@@ -186,6 +186,8 @@ func (l *Link) readRules(s *Snapshot) error {
 		switch n, ok := r.n(); {
 		case ok && mine[n]:
 			s.Rules = append(s.Rules, r)
+		case ok && r.shared():
+			s.Leaving = append(s.Leaving, r)
 		case ok && r.Guard:
 			s.OthersManaged = s.OthersManaged || n != 0 // another card's guard asks for the group; the primary's is there because of others
 		case ok:
@@ -227,14 +229,14 @@ func parseRule(m []byte) (r Rule, ok bool, err error) {
 		return r, false, nil
 	}
 	h := nl.DeserializeRtMsg(m)
-	from := a.addr(nl.FRA_SRC)
-	if !from.IsValid() {
-		return r, false, nil
-	}
-	return Rule{
+	r = Rule{
 		Pref:  a.u32(nl.FRA_PRIORITY),
-		From:  netip.PrefixFrom(from, int(h.Src_len)),
+		From:  netip.PrefixFrom(a.addr(nl.FRA_SRC), int(h.Src_len)),
 		Table: a.u32or(nl.FRA_TABLE, uint32(h.Table)),
 		Guard: a.u32or(nl.FRA_SUPPRESS_IFGROUP, ^uint32(0)) == Group,
-	}, true, nil
+	}
+	if r.shared() {
+		r.parseShared(h, a)
+	}
+	return r, r.From.IsValid(), nil
 }

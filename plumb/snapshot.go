@@ -19,19 +19,14 @@ type Snapshot struct {
 	Loopback      bool
 	NoIPv6        bool           // IPv6 is switched off on the card (disable_ipv6)
 	OthersManaged bool           // another card of this host needs our interface group: it is in it, or has a guard rule
-	Twins         []Twin         // other devices with the card's MAC
 	Taken         []netip.Prefix // what other cards of this host answer for: sources of their rules, addresses of Peers
 	TakenTables   []uint32       // routing tables for which another program has the nftables table of our name
 
-	promote bool // the card's promote_secondaries
-}
+	// Leaving are the rules of other cards of this host by which traffic leaves that no source rule
+	// caught.
+	Leaving []Rule
 
-// Twin is a device that has the MAC of a card: its virtual function, or what it is the function of. What
-// is made of software, as a bridge or a VLAN on the card, is none.
-type Twin struct {
-	Name   string
-	Index  int
-	Master int // ifindex of the device that it is enslaved to; 0: none
+	promote bool // the card's promote_secondaries
 }
 
 func (s Snapshot) hasAddr(a netip.Addr) bool {
@@ -83,7 +78,7 @@ func (s Snapshot) Granted() metadata.Interface {
 	var g metadata.Interface
 	for _, r := range s.Rules {
 		n, ok := r.n()
-		if !ok || r.Guard || r.Table != Table(n) || n >= degradedN {
+		if !ok || r.Guard || r.shared() || r.Table != Table(n) || n >= degradedN {
 			continue
 		}
 		g.MAC, g.Number, g.Primary = s.MAC, n, n == 0

@@ -99,6 +99,12 @@ type Rule struct {
 	From  netip.Prefix
 	Table uint32
 	Guard bool // suppress_prefixlength 0 suppress_ifgroup 236
+
+	// The rest is for the rules that several cards may have beside each other, see egress.go.
+
+	To       netip.Prefix // invalid: to everywhere
+	Specific bool         // suppress_prefixlength 0: main's answer counts unless it is a default route
+	Owner    uint32       // table of the card that a Specific rule belongs to
 }
 
 // key is what the kernel tells two routes apart by.
@@ -115,6 +121,9 @@ func (r Route) isDefault() bool { return r.Dst.Bits() == 0 }
 // n is the number of the card that the rule belongs to by its preference, if it is one of ours. What
 // another version wrote there has our mark too, whatever its form.
 func (r Rule) n() (int, bool) {
+	if r.shared() {
+		return r.owner()
+	}
 	n := int(r.Pref) - baseTable
 	if n > maxN {
 		n = int(r.Pref) - baseSource
@@ -185,6 +194,9 @@ func (r Route) text(dev string) string {
 }
 
 func (r Rule) text() string {
+	if r.shared() {
+		return r.sharedText()
+	}
 	if r.Guard {
 		return fmt.Sprintf("rule from %s lookup main suppress_prefixlength 0 suppress_ifgroup %d pref %d", fromText(r.From), Group, r.Pref)
 	}

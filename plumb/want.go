@@ -24,6 +24,11 @@ type Input struct {
 	Gateway6 netip.Addr
 	// Prefixes says what becomes of the blocks that are delegated to the card.
 	Prefixes Delegation
+	// Egress: what no source rule caught leaves by this card.
+	Egress Egress
+	// Services are the cloud's own servers, which stay reachable by the primary card when traffic leaves
+	// by another one. Any at all give the primary card its table and its rules even where it is alone.
+	Services []netip.Addr
 }
 
 // ErrNoAddress says that nothing can be set up yet: neither the metadata nor a lease has named an
@@ -44,6 +49,7 @@ func Want(in Input) (State, error) {
 	}
 	w.family(false, w.addrs4(), w.subnets4(), w.delegated(false, in.Card.Prefixes4), w.gateway4)
 	w.family(true, in.Card.Addrs6, in.Card.Subnets6, w.delegated(true, in.Card.Prefixes6), w.gateway6)
+	w.egress()
 	w.altNames()
 	return w.out, errors.Join(w.errs...)
 }
@@ -176,7 +182,7 @@ func (w *want) keepRouting(six bool) {
 		}
 	}
 	for _, r := range w.in.Have.Rules {
-		if r.From.Addr().Is6() == six {
+		if r.From.Addr().Is6() == six && !r.shared() {
 			w.out.Rules = append(w.out.Rules, r)
 		}
 	}

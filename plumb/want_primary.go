@@ -14,9 +14,10 @@ func (w *want) primary() {
 	w.secondaries()
 	w.local(four)
 	w.local(six)
-	if w.in.Have.OthersManaged {
+	if w.in.Have.OthersManaged || len(w.in.Services) > 0 {
 		w.beside(false, w.in.Card.Addrs4, w.in.Card.Subnets4, four)
 		w.beside(true, w.in.Card.Addrs6, w.in.Card.Subnets6, six)
+		w.services()
 	}
 }
 

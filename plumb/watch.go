@@ -81,11 +81,12 @@ type identity struct {
 	name    string
 	index   int
 	numbers []int
+	beside  bool
 }
 
 // publish tells a running Watch what Reconcile has learned.
 func (l *Link) publish() {
-	l.identity.Store(&identity{l.Name, l.Index, slices.Clone(l.Numbers)})
+	l.identity.Store(&identity{l.Name, l.Index, slices.Clone(l.Numbers), l.Beside})
 }
 
 // concerns tells whether a notification is about the card, and what of ours it removed.
@@ -110,10 +111,14 @@ func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 	case unix.RTM_DELRULE:
 		r, ok, err := parseRule(m.Data)
 		n, shaped := r.n()
-		c.Removed = r.text()
-		return c, ok && err == nil && shaped && slices.Contains(l.numbers, n)
+		mine := slices.Contains(l.numbers, n)
+		if mine {
+			c.Removed = r.text()
+		}
+		return c, ok && err == nil && shaped && (mine || l.beside)
 	case unix.RTM_NEWRULE:
-		return c, false
+		_, ok, err := parseRule(m.Data)
+		return c, ok && err == nil && l.beside
 	}
 	return c, true // an overrun
 }

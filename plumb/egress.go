@@ -1,0 +1,206 @@
+package plumb
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+
+	"ec2net/metadata"
+)
+
+// The rules for traffic that no source rule caught, which is what the host itself sends without having
+// chosen an address. Table main is left as it is: with these rules gone, or the table that they lead
+// to empty, because its card went, the kernel falls through to main.
+const (
+	baseShared  = 30000
+	prefService = baseShared       // to <server of the cloud> lookup <the primary card's table>
+	prefStay    = baseShared + 100 // + rank: lookup main suppress_prefixlength 0
+	prefEgress  = baseShared + 200 // + rank: lookup <the card's table>
+
+	// MaxRank is the highest rank that a card may have, counted from 0.
+	MaxRank = 15
+)
+
+// Egress says that the host's own traffic leaves by the card. Several cards may have the rules for a
+// moment, while one takes over from another: the lowest rank has it.
+type Egress struct {
+	Rank       int // place in the order of preference, 0 to MaxRank
+	IPv4, IPv6 bool
+}
+
+// On says whether one family leaves by the card.
+func (e Egress) On(six bool) bool { return six && e.IPv6 || !six && e.IPv4 }
+
+func (r Rule) shared() bool { return r.Pref >= baseShared && r.Pref < baseShared+1000 }
+
+// owner is the number of the card that a shared rule belongs to.
+func (r Rule) owner() (int, bool) {
+	t := r.Table
+	if r.Specific {
+		t = r.Owner
+	}
+	n := int(t) - baseTable
+	return n, n >= 0 && n <= maxN
+}
+
+// leads: the rule sends what no source rule caught to a card's table.
+func (r Rule) leads(six bool) bool {
+	return r.Pref >= prefEgress && r.Pref <= prefEgress+MaxRank && !r.Specific && r.From.Addr().Is6() == six
+}
+
+func (r Rule) sharedText() string {
+	var b strings.Builder
+	b.WriteString("rule from " + fromAll(r.From))
+	if r.To.IsValid() {
+		b.WriteString(" to " + fromText(r.To))
+	}
+	if r.Specific {
+		fmt.Fprintf(&b, " fwmark %d/0 lookup main suppress_prefixlength 0 pref %d", r.Owner, r.Pref)
+	} else {
+		fmt.Fprintf(&b, " lookup %d pref %d", r.Table, r.Pref)
+	}
+	return b.String()
+}
+
+// fromAll writes ::/0 in full: it tells ip(8) the family.
+func fromAll(p netip.Prefix) string {
+	if p == everywhere(false) {
+		return "all"
+	}
+	return fromText(p)
+}
+
+// sharedAttrs are the attributes that only shared rules have. The owner is written as a mark of which
+// no bit is compared: it changes nothing, and every kernel keeps it.
+func (r Rule) sharedAttrs(msg *nl.RtMsg) (data []nl.NetlinkRequestData) {
+	if r.To.IsValid() {
+		msg.Dst_len = uint8(r.To.Bits())
+		data = append(data, attrIP(nl.FRA_DST, r.To.Addr()))
+	}
+	if r.Specific {
+		data = append(data, attr32(nl.FRA_SUPPRESS_PREFIXLEN, 0), attr32(nl.FRA_FWMARK, r.Owner), attr32(nl.FRA_FWMASK, 0))
+	}
+	return data
+}
+
+func (r *Rule) parseShared(h *nl.RtMsg, a attrs) {
+	if !r.From.IsValid() {
+		zero := netip.IPv4Unspecified()
+		if familyOf(netip.IPv6Unspecified()) == int(h.Family) {
+			zero = netip.IPv6Unspecified()
+		}
+		r.From = netip.PrefixFrom(zero, 0)
+	}
+	if to := a.addr(nl.FRA_DST); to.IsValid() {
+		r.To = netip.PrefixFrom(to, int(h.Dst_len))
+	}
+	if r.Specific = a.u32or(nl.FRA_SUPPRESS_PREFIXLEN, ^uint32(0)) == 0; r.Specific {
+		r.Owner = a.u32(nl.FRA_FWMARK)
+	}
+}
+
+// egress has the host's own traffic leave by the card, as far as the card has a default route.
+func (w *want) egress() {
+	for _, six := range []bool{false, true} {
+		if !w.in.Egress.On(six) || !hasDefault(w.out.Routes, Table(w.n()), six) {
+			continue
+		}
+		rank, all := uint32(w.in.Egress.Rank), everywhere(six)
+		w.out.Rules = append(w.out.Rules,
+			Rule{Pref: prefStay + rank, From: all, Table: tableMain, Specific: true, Owner: Table(w.n())},
+			Rule{Pref: prefEgress + rank, From: all, Table: Table(w.n())})
+	}
+}
+
+// services keeps the cloud's servers on the primary card. An address of another card that talks to
+// them has a source rule, which comes first.
+func (w *want) services() {
+	for _, a := range w.in.Services {
+		if hasDefault(w.out.Routes, Table(w.n()), a.Is6()) {
+			w.out.Rules = append(w.out.Rules, Rule{
+				Pref: prefService, From: everywhere(a.Is6()), To: netip.PrefixFrom(a, a.BitLen()), Table: Table(w.n()),
+			})
+		}
+	}
+}
+
+func everywhere(six bool) netip.Prefix {
+	if six {
+		return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	}
+	return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+}
+
+func hasDefault(list []Route, table uint32, six bool) bool {
+	return slices.ContainsFunc(list, func(r Route) bool {
+		return r.Ours && r.Table == table && r.isDefault() && r.Dst.Addr().Is6() == six
+	})
+}
+
+// Gateway is where one family leaves by the card's own table; invalid when it does not.
+func (s Snapshot) Gateway(six bool) netip.Addr {
+	for _, r := range s.Routes {
+		if r.Ours && r.Table != tableMain && r.isDefault() && r.Dst.Addr().Is6() == six {
+			return r.Via
+		}
+	}
+	return netip.Addr{}
+}
+
+// Leads is how the card stands among those that the host's own traffic may leave by. rank is its own
+// place, or -1 when it has not got the rules. better: another card has them and comes before a card
+// of the rank limit; of two with the same rank the lower table.
+func (s Snapshot) Leads(six bool, limit int) (rank int, better bool) {
+	rank = -1
+	table := ^uint32(0)
+	for _, r := range s.Rules {
+		if r.leads(six) {
+			rank, table = int(r.Pref)-prefEgress, r.Table
+		}
+	}
+	for _, r := range s.Leaving {
+		other := int(r.Pref) - prefEgress
+		better = better || r.leads(six) && (other < limit || other == limit && r.Table < table)
+	}
+	return rank, better
+}
+
+// ErrUnprotected says that the primary card's own traffic would leave by another one, were the host's
+// traffic to leave there: connections to its addresses would end.
+var ErrUnprotected = errors.New("its answers are not kept on it yet")
+
+// Protected says whether the primary card keeps its own traffic of one family: each address that the
+// cloud gave it has a source rule, and its table a way out; and the cloud's servers are reached by it.
+func Protected(have Snapshot, primary metadata.Interface, six bool, services []netip.Addr) error {
+	if !slices.ContainsFunc(have.Addrs, func(a Addr) bool { return a.Prefix.Addr().Is6() == six && !a.Prefix.Addr().IsLinkLocalUnicast() }) {
+		return nil // nothing of this family to keep
+	}
+	n := primary.N()
+	var want []Rule
+	for _, ip := range append(slices.Clone(primary.Addrs4.Value), primary.Addrs6.Value...) {
+		if ip.Is6() == six && have.hasAddr(ip) {
+			want = append(want, Rule{Pref: uint32(baseSource + n), From: netip.PrefixFrom(ip, ip.BitLen()), Table: Table(n)})
+		}
+	}
+	if len(want) == 0 {
+		return fmt.Errorf("%w: the cloud has not said which addresses are its own", ErrUnprotected)
+	}
+	for _, a := range services {
+		if a.Is6() == six {
+			want = append(want, Rule{Pref: prefService, From: everywhere(six), To: netip.PrefixFrom(a, a.BitLen()), Table: Table(n)})
+		}
+	}
+	for _, r := range want {
+		if !slices.Contains(have.Rules, r) {
+			return fmt.Errorf("%w: no %s", ErrUnprotected, r.text())
+		}
+	}
+	if !hasDefault(have.Routes, Table(n), six) {
+		return fmt.Errorf("%w: no default route in table %d", ErrUnprotected, Table(n))
+	}
+	return nil
+}
