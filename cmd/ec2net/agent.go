@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -44,7 +45,6 @@ type agent struct {
 	begun    time.Time
 	waits    time.Time // since when the card is not converged
 	snap     plumb.Snapshot
-	role     role // by the last snapshot
 	record   record
 	settled  metadata.Interface // what the last two readings together grant
 	last     metadata.Interface // the last reading
@@ -72,7 +72,9 @@ type agent struct {
 	partial   bool // the last reading left keys open
 	said      said
 	repairs   repairs
-	mending   bool // in a fight with another program: that is said once, not each repair
+	egress    egress
+	services  []netip.Addr // the cloud's own servers, to be kept on the primary card
+	mending   bool         // in a fight with another program: that is said once, not each repair
 	progress  func(string)
 	trial     trial
 	origin    plumb.State // of the card when this process began
@@ -99,12 +101,9 @@ func (p *program) newAgent(name string) (*agent, error) {
 		leases:   leases{events: make(chan dhcp.Event, 8), carrier: make(chan bool, 1)},
 		progress: func(string) {}, said: newSaid(), leaseSaid: map[error]bool{},
 	}
-	a.card = conf.For(a.facts)
+	a.card, a.services = conf.For(a.facts), services(a.where, conf)
+	a.egress.rank = -1
 	a.remember()
-	if a.role = a.roleOf(a.snap); a.role == isFunction {
-		link.Close()
-		return nil, belongs(a.snap)
-	}
 	a.origin = a.snap.State
 	a.onTrial()
 	return a, nil
@@ -113,13 +112,7 @@ func (p *program) newAgent(name string) (*agent, error) {
 // want is what plumb asks on every pass.
 func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	a.seen(s)
-	switch {
-	case a.role == isFunction:
-		return plumb.Without(s, a.record.Before), nil
-	case a.role == isUnclear:
-		a.refused = unclear(s)
-		return s.State, a.refused
-	case a.undone != nil:
+	if a.undone != nil {
 		return plumb.Restored(s, a.undone.state), nil
 	}
 	if a.config.NeedsMetadata(a.facts) {
@@ -135,7 +128,9 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	if a.degraded {
 		card, lease = metadata.Interface{}, a.basis()
 	}
-	w, err := wanted(a.where, a.card, plumb.Input{Card: card, Lease: lease, Have: s, OwnAddress: a.ownsAddress()})
+	w, err := wanted(a.where, a.card, plumb.Input{
+		Card: card, Lease: lease, Have: s, OwnAddress: a.ownsAddress(), Egress: a.leaving(s), Services: a.services,
+	})
 	a.refused = err
 	a.writeAhead(w)
 	return w, err
@@ -156,7 +151,6 @@ func (a *agent) seen(s plumb.Snapshot) {
 	if a.snap = s; a.record.Name != s.Name {
 		a.renamed(s.Name)
 	}
-	a.role = a.roleOf(s)
 	a.borrow()
 }
 
@@ -168,6 +162,8 @@ func (a *agent) known() bool { return a.degraded || a.settled.MAC != (metadata.M
 func (a *agent) converge(ctx context.Context) error {
 	a.degrade()
 	a.reconsider(time.Now())
+	a.lookAround()
+	outlets := a.egress.outlets
 	done, err := a.link.Reconcile(ctx, a.want)
 	switch {
 	case errors.Is(err, plumb.ErrGone):
@@ -176,9 +172,6 @@ func (a *agent) converge(ctx context.Context) error {
 		return nil
 	}
 	a.announce(done)
-	if a.role == isFunction {
-		return errors.Join(belongs(a.snap), err)
-	}
 	a.judge(ctx, done)
 	was := a.converged
 	a.converged = a.outcome(err)
@@ -186,6 +179,7 @@ func (a *agent) converge(ctx context.Context) error {
 		a.waits = time.Now()
 	}
 	a.setUp = a.setUp || a.converged
+	a.decided(outlets)
 	a.complain(fromKernel, err)
 	a.complain(fromDHCP, a.disagreement())
 	if a.unsaved || len(done) > 0 || was != a.converged {
@@ -198,7 +192,7 @@ func (a *agent) converge(ctx context.Context) error {
 // hindrance: the rest holds. When the kernel could not be asked, nothing new is known.
 func (a *agent) outcome(err error) bool {
 	switch {
-	case a.undone != nil, errors.Is(err, plumb.ErrNotConverged), errors.Is(err, plumb.ErrNoAddress), errors.Is(err, errUnclear):
+	case a.undone != nil, errors.Is(err, plumb.ErrNotConverged), errors.Is(err, plumb.ErrNoAddress):
 		return false
 	case err == nil, err == a.refused: //nolint:errorlint // the very same
 		return a.known()

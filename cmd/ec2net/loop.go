@@ -17,6 +17,8 @@ type events struct {
 	reload   <-chan struct{} // SIGHUP
 	reread   *time.Timer
 	repair   *time.Timer
+	egress   *time.Timer // for another look at the gateway of the card that traffic leaves by
+	look     time.Time   // when that will be
 	tick     *time.Ticker
 	reading  bool // a reading is under way
 	again    bool // and was asked for when it had begun already
@@ -39,8 +41,10 @@ func (a *agent) loop(ctx context.Context, reload <-chan struct{}, done func() (b
 	ev := events{
 		readings: make(chan reading, 1), changes: changes, reload: reload,
 		reread: time.NewTimer(0), repair: time.NewTimer(0), tick: time.NewTicker(second), armed: true,
+		egress: time.NewTimer(time.Hour),
 	}
 	defer ev.tick.Stop()
+	defer a.egress.close()
 	if a.asks() { // before all else: everybody else is faster
 		ev.reread.Stop()
 		ev.reading = true
@@ -60,9 +64,13 @@ func (a *agent) loop(ctx context.Context, reload <-chan struct{}, done func() (b
 
 // next waits for one event and works it in.
 func (a *agent) next(ctx context.Context, ev *events) error {
+	a.wakeForEgress(ev, time.Now())
 	select {
 	case <-ctx.Done():
 		return nil
+	case <-ev.egress.C:
+		a.watchWay(time.Now())
+		return a.mend(ctx, ev)
 	case <-ev.reread.C:
 		if !ev.reading && a.asks() {
 			ev.reading = true
@@ -149,7 +157,7 @@ func (a *agent) mend(ctx context.Context, ev *events) error {
 	err := a.converge(ctx)
 	a.mending = false
 	a.repairs.took(begun, time.Now())
-	if n := a.link.Written() - before; held && n > 0 && a.undone == nil {
+	if n := a.link.Written() - before; held && n > 0 && a.undone == nil && !a.egress.moved {
 		a.record.Repairs++
 		if text := a.repairs.made(time.Now()); text != "" {
 			a.log.Warn(text)
@@ -174,5 +182,5 @@ func (a *agent) set() bool {
 	case a.degraded:
 		return a.converged
 	}
-	return a.converged && a.settledDown() && a.leased()
+	return a.converged && a.settledDown() && a.leased() && !a.settling()
 }

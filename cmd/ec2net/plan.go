@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -88,11 +89,12 @@ func (a *agent) planned() (plumb.State, error) {
 	if a.card.Manage == config.LinkUp {
 		return plumb.Keep(a.snap), nil
 	}
-	if a.role == isUnclear {
-		return a.snap.State, unclear(a.snap)
-	}
 	a.lease = a.record.Lease
-	return wanted(a.where, a.card, plumb.Input{Card: a.settled, Lease: a.lease, Have: a.snap, OwnAddress: a.wouldOwn()})
+	state, err := wanted(a.where, a.card, plumb.Input{
+		Card: a.settled, Lease: a.lease, Have: a.snap, OwnAddress: a.wouldOwn(), Egress: a.wouldLead(), Services: a.services,
+	})
+	primary, _ := a.store.primary()
+	return state, errors.Join(append(misnamed(a.config, primary.Name), err, a.egressTrouble(0, time.Now()), a.egressTrouble(1, time.Now()))...)
 }
 
 func (p *program) print(name string, plan plumb.Plan, refused error) error {

@@ -33,8 +33,7 @@ func (a *agent) remember() {
 // inherit takes what is of use from one record: of this card, or of one that had its name before,
 // whose rules may be left.
 func (a *agent) inherit(old record) {
-	twin := slices.ContainsFunc(a.snap.Twins, func(t plumb.Twin) bool { return t.Index == old.Index })
-	same := old.MAC == a.snap.MAC && !twin
+	same := old.MAC == a.snap.MAC
 	if old.Name != a.snap.Name && !same {
 		return
 	}
@@ -93,6 +92,7 @@ func (a *agent) save() error {
 	a.record.Card.Problems = nil // of one reading, and no JSON
 	a.record.State, a.record.Ready, a.record.Set = a.state(), a.converged, a.set()
 	a.record.Undone = a.undone.recorded()
+	a.record.Egress = a.way()
 	for _, name := range a.formerly {
 		if err := a.store.remove(name); err != nil {
 			return err

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -15,6 +16,10 @@ const (
 	fromCloud  = "metadata"
 	fromDHCP   = "DHCP"
 	fromDisk   = "state file"
+	fromEgress = "egress"
+	fromFile   = "configuration"
+	// fromNeighbours are the gateways that are asked whether they are there.
+	fromNeighbours = "neighbours"
 )
 
 const (
@@ -47,10 +52,15 @@ func (s *said) news(source, text string, at time.Time) bool {
 	return true
 }
 
+// forget drops what is wrong with sources that are called so and something more.
+func (s *said) forget(prefix string) {
+	maps.DeleteFunc(s.now, func(source, _ string) bool { return strings.HasPrefix(source, prefix) })
+}
+
 // complain logs what is wrong with a source, when that is new.
 func (a *agent) complain(source string, err error) {
 	text := ""
-	if err != nil && !errors.Is(err, plumb.ErrNoAddress) && !errors.Is(err, errUnclear) {
+	if err != nil && !errors.Is(err, plumb.ErrNoAddress) {
 		text = oneLine(err)
 	}
 	quiet := a.mending && errors.Is(err, plumb.ErrNotConverged)
@@ -59,8 +69,23 @@ func (a *agent) complain(source string, err error) {
 	}
 }
 
+// note logs what happened, but not again and again.
+func (a *agent) note(text string) {
+	a.said.news(text, "", time.Now())
+	if a.said.news(text, text, time.Now()) {
+		a.log.Info(text)
+	}
+}
+
 // troubled: something of the card could not be set up.
-func (a *agent) troubled() bool { return a.said.now[fromKernel] != "" || a.said.now[fromCloud] != "" }
+func (a *agent) troubled() bool {
+	for source, text := range a.said.now {
+		if text != "" && (source == fromKernel || source == fromCloud || strings.HasPrefix(source, fromEgress)) {
+			return true
+		}
+	}
+	return false
+}
 
 // oneLine is an error of any size for a log or a status line.
 func oneLine(err error) string {

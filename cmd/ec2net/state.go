@@ -17,8 +17,6 @@ func (a *agent) state() string {
 		return "left alone, as configured"
 	case a.undone != nil:
 		return a.undone.text()
-	case a.role == isUnclear:
-		return "waiting: " + unclear(a.snap).Error()
 	case a.card.Manage == config.LinkUp:
 		return "link up only, as configured"
 	case a.converged && a.degraded:
@@ -53,6 +51,9 @@ func (a *agent) holds() string {
 	}
 	if a.lease != nil {
 		s += ", lease " + until(a.lease)
+	}
+	if w := a.way(); w != nil {
+		s += "; egress: " + w.State
 	}
 	return s
 }
@@ -108,6 +109,8 @@ func (a *agent) whyNot() string {
 		return "a second reading, because the metadata dropped something"
 	case err == nil && a.partial:
 		return "keys that the metadata could not be asked for"
+	case err == nil && a.settling():
+		return "the gateway and the metadata to answer"
 	case err == nil:
 		return "the kernel to keep what it is given"
 	case errors.Is(err, metadata.ErrUnknownMAC):

@@ -61,7 +61,7 @@ func (p *program) status(args []string) error {
 			return err
 		}
 	}
-	return nil
+	return p.showRefused()
 }
 
 // look compares the record with the kernel.
@@ -81,7 +81,11 @@ func (p *program) look(r record) cardStatus {
 	if !r.Ready || r.Card.MAC != r.MAC {
 		return c
 	}
-	want, _ := wanted(r.Cloud, p.settings(r), plumb.Input{Card: r.Card, Lease: r.Lease, Have: have, OwnAddress: owns(r.DHCP)})
+	conf, _ := p.config()
+	want, _ := wanted(r.Cloud, p.settings(r), plumb.Input{
+		Card: r.Card, Lease: r.Lease, Have: have, OwnAddress: owns(r.DHCP),
+		Egress: r.Egress.wanted(), Services: services(r.Cloud, conf),
+	})
 	for _, o := range plumb.Diff(have.State, want) {
 		c.Drift = append(c.Drift, o.String())
 	}
@@ -102,6 +106,7 @@ func (p *program) show(c cardStatus) error {
 	row("prefixes", strings.Join(append(texts(c.Card.Prefixes4.Value), texts(c.Card.Prefixes6.Value)...), " "))
 	row("lease", leaseText(c.record))
 	row("metadata", age(c.ReadAt))
+	row("egress", c.Egress.text())
 	row("kept by", keptBy(c))
 	row("drift", drift(c))
 	return w.Flush()

@@ -39,6 +39,7 @@ type record struct {
 	Set     bool               `json:"set"`     // and nothing more is expected soon
 	Repairs int                `json:"repairs"` // since the process began
 	Undone  *undoneRecord      `json:"undone,omitempty"`
+	Egress  *way               `json:"egress,omitempty"`
 }
 
 func (s store) path(name, suffix string) string { return filepath.Join(s.dir, name+suffix) }

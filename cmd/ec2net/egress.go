@@ -1,0 +1,234 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"ec2net/config"
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+// egress is the keeper's part in deciding by which card the host's own traffic leaves.
+type egress struct {
+	rank    int       // place among those that traffic may leave by; -1: none
+	outlets [2]outlet // IPv4, IPv6
+	facts   [2]outletFacts
+	asked   [2]time.Time // when the gateway was asked last
+	moved   bool         // the last reconciliation switched one of them
+	prove   bool         // and the metadata has to answer now
+	primary *plumb.Link
+}
+
+// families are what an outlet is for, in the order of egress.outlets.
+var families = [2]string{"IPv4", "IPv6"}
+
+// services are the cloud's own servers, to be kept on the primary card. Without [egress] there is
+// nothing to keep them from.
+func services(c metadata.Cloud, conf config.Config) []netip.Addr {
+	switch {
+	case len(conf.Egress.Cards) == 0:
+		return nil
+	case c == metadata.CloudAzure:
+		return platform()
+	}
+	return []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd00:ec2::254")}
+}
+
+// rank is the card's place among those that traffic may leave by, or -1. What stands behind the primary
+// card in the list has no turn: there traffic leaves when all before it fail.
+func (a *agent) rank(primary string) int {
+	rank, last := a.config.Egress.Rank(a.snap.Name), a.config.Egress.Rank(primary)
+	if a.settled.Primary || a.card.Manage != config.Full || last >= 0 && last < rank {
+		return -1
+	}
+	return rank
+}
+
+// lookAround asks the kernel for what the card's own state does not tell: what its gateways say, and
+// whether the primary card keeps its own traffic.
+func (a *agent) lookAround() {
+	e := &a.egress
+	if e.rank = -1; a.config.Egress.Rank(a.snap.Name) < 0 {
+		return
+	}
+	primary, known := a.store.primary()
+	e.rank = a.rank(primary.Name)
+	a.link.Beside = e.rank >= 0
+	for i := range e.facts {
+		f := &e.facts[i]
+		f.gateway, f.neighbour = a.snap.Gateway(i == 1), plumb.Unasked
+		if f.gateway.IsValid() {
+			f.neighbour, _ = a.link.See(f.gateway) // unknown counts as not asked
+		}
+		f.senior, f.primary = e.rank == 0, errNoPrimary
+		if known {
+			f.primary = e.primaryKept(primary, i == 1, a.services)
+		}
+		f.metadata, f.readAt = a.readErr, a.record.ReadAt
+		if !a.answered {
+			f.metadata = errUnread
+		}
+	}
+}
+
+var errUnread = errors.New("the metadata was not asked yet")
+
+// primaryKept says why the primary card's own traffic would leave by another card, were the host's
+// to leave there; nil: it would not.
+func (e *egress) primaryKept(r record, six bool, services []netip.Addr) error {
+	have, err := e.readPrimary(r)
+	if err == nil {
+		err = plumb.Protected(have, r.Card, six, services)
+	}
+	if err != nil {
+		return fmt.Errorf("the primary card %s: %w", r.Name, err)
+	}
+	return nil
+}
+
+// primary is the record of the card that the host was started with, when it was set up.
+func (s store) primary() (record, bool) {
+	for _, r := range s.all() {
+		if r.Card.Primary {
+			return r, true
+		}
+	}
+	return record{}, false
+}
+
+var errNoPrimary = errors.New("nobody has set up the primary card, whose connections would end: start its unit, or run \"ec2net up\" for it")
+
+func (e *egress) readPrimary(r record) (plumb.Snapshot, error) {
+	if e.primary == nil {
+		link, err := plumb.Open(r.Name)
+		if err != nil {
+			return plumb.Snapshot{}, err
+		}
+		e.primary = link
+	}
+	e.primary.Name, e.primary.Index, e.primary.Numbers = r.Name, r.Index, r.Numbers
+	return e.primary.Read()
+}
+
+// close frees what lookAround holds.
+func (e *egress) close() {
+	if e.primary != nil {
+		e.primary.Close()
+	}
+}
+
+// leaving is what plumb is told: the decision of now, from the kernel's side as it is.
+func (a *agent) leaving(s plumb.Snapshot) plumb.Egress {
+	rank := a.egress.rank
+	if rank < 0 {
+		return plumb.Egress{}
+	}
+	for i := range a.egress.outlets {
+		f := &a.egress.facts[i]
+		mine, better := s.Leads(i == 1, rank)
+		f.has, f.better, f.set, f.gateway = mine >= 0, better, a.unfit(s), s.Gateway(i == 1)
+		a.egress.outlets[i].decide(time.Now(), *f)
+	}
+	return plumb.Egress{Rank: rank, IPv4: a.egress.outlets[0].on, IPv6: a.egress.outlets[1].on}
+}
+
+// unfit is why the card can take no traffic, whatever others do.
+func (a *agent) unfit(s plumb.Snapshot) error {
+	switch {
+	case a.degraded:
+		return errors.New("it runs on its lease alone")
+	case !s.Link.Up || !s.Carrier:
+		return errors.New("its link is down")
+	}
+	return nil
+}
+
+// decided says what the last reconciliation changed.
+func (a *agent) decided(was [2]outlet) {
+	a.egress.moved = false
+	a.misnamed()
+	if a.egress.rank < 0 {
+		a.said.forget(fromEgress)
+		return
+	}
+	for i := range a.egress.outlets {
+		o := &a.egress.outlets[i]
+		if o.on == was[i].on || !was[i].begun {
+			continue
+		}
+		if a.undone != nil && o.on { // the rest of the change is tried again at once, traffic only later
+			o.fall(time.Now(), strings.Join(a.undone.why, "; "))
+			a.undone, a.setback = nil, nil
+		}
+		a.egress.moved, a.unsaved = true, true
+		switch {
+		case o.on:
+			a.egress.prove = true
+			a.note(fmt.Sprintf("the host's own %s traffic leaves by this card now", families[i]))
+		case o.better:
+			a.note(fmt.Sprintf("the host's own %s traffic leaves by a card that is preferred", families[i]))
+		}
+	}
+	for i, family := range families {
+		a.complain(fromEgress+" "+family, a.egressTrouble(i, time.Now()))
+	}
+}
+
+// egressTrouble is what keeps traffic from leaving by the card. While cards and their keepers are
+// starting that is no news.
+func (a *agent) egressTrouble(family int, now time.Time) error {
+	o := a.egress.outlets[family]
+	fell := o.falls > 0
+	switch {
+	case o.on || o.better || o.why == "" || o.why == errNoGateway.Error() || !fell && a.stays && now.Sub(a.begun) < silence:
+		return nil
+	case fell:
+		return fmt.Errorf("the host's own traffic was taken back from this card: %s", o.why)
+	}
+	return fmt.Errorf("the host's own traffic does not leave by this card: %s", o.why)
+}
+
+// watchWay asks the gateways again whose answer is old.
+func (a *agent) watchWay(now time.Time) {
+	for i, f := range a.egress.facts {
+		if f.gateway.IsValid() && !f.better && now.Sub(a.egress.asked[i]) >= gatewayEvery && !now.Before(a.egress.outlets[i].rest) {
+			a.egress.asked[i] = now
+			a.complain(fromNeighbours, a.link.Ask(f.gateway))
+		}
+	}
+}
+
+// settling: by which card traffic leaves is about to be decided.
+func (a *agent) settling() bool {
+	if a.egress.rank < 0 {
+		return false
+	}
+	return a.egress.outlets[0].pending(a.egress.facts[0]) || a.egress.outlets[1].pending(a.egress.facts[1])
+}
+
+// wakeForEgress sets the timer for the next look, and has the metadata read when traffic was moved.
+func (a *agent) wakeForEgress(ev *events, now time.Time) {
+	if a.egress.rank < 0 {
+		return
+	}
+	if a.egress.prove {
+		a.egress.prove = false
+		a.cloud.Close() // a connection that is open would go on by the card that it began with
+		ev.again = ev.reading
+		ev.reread.Reset(0)
+	}
+	next := time.Duration(0)
+	for i := range a.egress.outlets {
+		if p := a.egress.outlets[i].pause(now, a.egress.facts[i]); p > 0 && (next == 0 || p < next) {
+			next = p
+		}
+	}
+	if due := now.Add(next); next > 0 && (ev.look.Before(now) || due.Before(ev.look)) {
+		ev.look = due
+		ev.egress.Reset(next)
+	}
+}

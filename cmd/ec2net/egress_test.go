@@ -1,0 +1,322 @@
+package main
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ec2net/test/lab"
+)
+
+// Two cards that traffic may leave by, each with elastic IPs, so that the client sees which one it was.
+var (
+	egressEIP2 = netip.MustParseAddr("203.0.113.2")
+	egressEIP3 = netip.MustParseAddr("203.0.113.3")
+)
+
+// egressCloud has the primary eth0 and, in subnets of their own, eth2 and eth3, in both families.
+func egressCloud(t *testing.T) *lab.Cloud {
+	t.Helper()
+	prefix := netip.MustParsePrefix
+	card := func(name, four, six string, eip netip.Addr) lab.Card {
+		return lab.Card{Name: name, Addrs4: []netip.Addr{addr(four)}, Addrs6: []netip.Addr{addr(six)}, EIPs: map[netip.Addr]netip.Addr{addr(four): eip}}
+	}
+	c := hostile(t, lab.Config{
+		RPFilter: 1,
+		Subnets: []lab.Subnet{
+			{ID: "subnet-a", CIDR: prefix("10.0.0.0/24"), IPv6: prefix("2001:db8:ec2::/64")},
+			{ID: "subnet-b", CIDR: prefix("10.0.2.0/24"), IPv6: prefix("2001:db8:ec2:2::/64")},
+			{ID: "subnet-c", CIDR: prefix("10.0.3.0/24"), IPv6: prefix("2001:db8:ec2:3::/64")},
+		},
+		Cards: []lab.Card{
+			card("eth0", "10.0.0.29", "2001:db8:ec2::29", lab.EIP1),
+			card("eth2", "10.0.2.37", "2001:db8:ec2:2::37", egressEIP2),
+			card("eth3", "10.0.3.37", "2001:db8:ec2:3::37", egressEIP3),
+		},
+	})
+	return c
+}
+
+// leavesBy sends a datagram from an unbound socket to the client, and says by which card it left.
+func leavesBy(t *testing.T, c *lab.Cloud, dst netip.Addr) string {
+	t.Helper()
+	out := ip(t, c, "route get "+dst.String())
+	_, dev, _ := strings.Cut(out, " dev ")
+	dev, _, _ = strings.Cut(dev, " ")
+	capture, err := c.Capture(dev)
+	must(t, err)
+	defer capture.Close()
+	conn, err := c.Instance().Dial(t.Context(), "udp", netip.AddrPortFrom(dst, 9).String())
+	must(t, err)
+	defer conn.Close()
+	_, err = conn.Write([]byte("x"))
+	must(t, err)
+	_, err = capture.Wait(t.Context(), lab.FromCard, lab.Proto(unix.IPPROTO_UDP), lab.To(dst))
+	must(t, err)
+	return dev
+}
+
+func egressConfig(t *testing.T, text string) string {
+	t.Helper()
+	conf := filepath.Join(t.TempDir(), "ec2net.toml")
+	must(t, os.WriteFile(conf, []byte(text), 0o600))
+	return conf
+}
+
+// ways are the tables that the rules of egress lead to, in their order, of both families.
+func ways(t *testing.T, c *lab.Cloud) string {
+	t.Helper()
+	var out []string
+	for _, family := range []string{"-4 ", "-6 "} {
+		for line := range strings.Lines(ip(t, c, family+"rule")) {
+			if strings.HasPrefix(line, "302") {
+				out = append(out, strings.Fields(line)[4])
+			}
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// leads waits until both families leave by the table, and by it alone.
+func leads(t *testing.T, c *lab.Cloud, limit time.Duration, table string) time.Duration {
+	t.Helper()
+	return eventually(t, limit, "the host's own traffic by table "+table, func() bool { return ways(t, c) == table+" "+table })
+}
+
+func leadsNowhere(t *testing.T, c *lab.Cloud, limit time.Duration) time.Duration {
+	t.Helper()
+	return eventually(t, limit, "the host's own traffic by the primary card", func() bool { return ways(t, c) == "" })
+}
+
+// kept starts the keepers of cards with a configuration.
+func (l egressLab) keep(t *testing.T, card string) *kept {
+	t.Helper()
+	k := startWith(t, l.Cloud, card, []string{"--config", l.conf})
+	k.notify.await(t, "READY=1")
+	return k
+}
+
+// egressLab is a cloud and a configuration.
+type egressLab struct {
+	*lab.Cloud
+	conf string
+}
+
+func (l egressLab) ec2net(t *testing.T, status int, args ...string) string {
+	t.Helper()
+	return ec2net(t, l.Cloud, status, append([]string{"--config", l.conf}, args...)...)
+}
+
+// The host's own traffic leaves by the card, in both families, and everything else stays as it was: what
+// comes in by a card is answered by it, the primary's session goes on, the metadata is asked by the primary.
+// A restart, by a kill too, changes nothing; down leaves nothing.
+func TestEgress(t *testing.T) {
+	t.Parallel()
+	l := egressLab{egressCloud(t), egressConfig(t, "[egress]\ncard = \"eth2\"\n")}
+	before := world(t, l.Cloud)
+	k2 := l.keep(t, "eth2")
+	if got := leavesBy(t, l.Cloud, lab.ClientIP); got != "eth0" {
+		t.Errorf("before the primary card has rules, traffic leaves by %s", got)
+	}
+	says(t, l.ec2net(t, exitOK, "status", "eth2"), "not by this card: nobody has set up the primary card")
+	k0 := l.keep(t, "eth0")
+	leads(t, l.Cloud, 5*time.Second, "10001")
+	main := ip(t, l.Cloud, "route") + ip(t, l.Cloud, "-6 route")
+	for _, dst := range []netip.Addr{lab.ClientIP, lab.ClientIP6} {
+		if got := leavesBy(t, l.Cloud, dst); got != "eth2" {
+			t.Errorf("to %s traffic leaves by %s", dst, got)
+		}
+	}
+	for _, eip := range []netip.Addr{lab.EIP1, egressEIP2} {
+		answers(t, l.Cloud, eip)
+	}
+	byPrimary(t, l.Cloud)
+	says(t, l.ec2net(t, exitOK, "status", "eth2"), "egress     IPv4 and IPv6 by this card", "drift      none")
+	if out := l.ec2net(t, exitOK, "plan", "eth2") + l.ec2net(t, exitOK, "plan", "eth0"); out != "" {
+		t.Errorf("plan:\n%s", out)
+	}
+	if n := strings.Count(k2.log.String(), "leaves by this card now"); n != 2 {
+		t.Errorf("said %d times, want once for each family:\n%s", n, k2.log)
+	}
+
+	held, quiet := world(t, l.Cloud), silently(t, l.Cloud)
+	for _, k := range []*kept{k2, k0} {
+		must(t, k.Process.Kill())
+		<-k.ended
+	}
+	k0, k2 = l.keep(t, "eth0"), l.keep(t, "eth2")
+	quiet("killed and started again")
+	unchanged(t, l.Cloud, held, "killed and started again")
+	ip(t, l.Cloud, "rule del pref 30200")
+	leads(t, l.Cloud, time.Second, "10001")
+	ip(t, l.Cloud, "rule del pref 30100")
+	eventually(t, time.Second, "the repair", func() bool { return strings.Contains(ip(t, l.Cloud, "rule"), "30100:") })
+	unchanged(t, l.Cloud, held, "repaired")
+	if now := ip(t, l.Cloud, "route") + ip(t, l.Cloud, "-6 route"); now != main {
+		t.Errorf("main was touched:\n%s", now)
+	}
+
+	k2.stop(t)
+	k0.stop(t)
+	l.ec2net(t, exitOK, "down", "eth2")
+	l.ec2net(t, exitOK, "down", "eth0")
+	unchanged(t, l.Cloud, before, "down")
+}
+
+// byPrimary wants new connections to the metadata by the primary card, on the wire.
+func byPrimary(t *testing.T, c *lab.Cloud) {
+	t.Helper()
+	for _, server := range []string{"169.254.169.254", "fd00:ec2::254"} {
+		capture, err := c.Capture("eth0")
+		must(t, err)
+		conn, err := c.Instance().Dial(t.Context(), "tcp", netip.AddrPortFrom(addr(server), 80).String())
+		must(t, err)
+		conn.Close()
+		_, err = capture.Wait(t.Context(), lab.FromCard, lab.Proto(unix.IPPROTO_TCP), lab.To(addr(server)))
+		if err := errors.Join(err, capture.Close()); err != nil {
+			t.Errorf("the metadata on %s is not reached by the primary card: %v", server, err)
+		}
+	}
+}
+
+// rollBack is the documented time within which traffic is taken back.
+const rollBack = 10 * time.Second
+
+// Whatever happens to the card that traffic leaves by, it is taken back within the documented time, goes to
+// the next candidate, and comes back once the card works again; the operator's session goes on.
+func TestEgressTakenBack(t *testing.T) {
+	t.Parallel()
+	port := func(t *testing.T, c *lab.Cloud, commands ...string) {
+		t.Helper()
+		for _, cmd := range commands {
+			if out, status := runOn(c.Fabric(), cmd); status != 0 {
+				t.Fatalf("%s: %s", cmd, out)
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name        string
+		break_, fix func(t *testing.T, c *lab.Cloud)
+		says        string
+	}{
+		{"unplugged", func(t *testing.T, c *lab.Cloud) { must(t, c.Detach("eth2")) }, nil, ""},
+		{"no carrier", func(t *testing.T, c *lab.Cloud) { port(t, c, "ip link set p1 down") }, nil, "taken back from this card: its link is down"},
+		{"gateway dead", func(t *testing.T, c *lab.Cloud) {
+			port(t, c, "nft add table netdev dead", "nft 'add chain netdev dead in { type filter hook ingress device p1 priority 0; policy drop; }'")
+		}, func(t *testing.T, c *lab.Cloud) { port(t, c, "nft delete table netdev dead") }, "does not answer"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			l := egressLab{egressCloud(t), egressConfig(t, "[egress]\ncard = [\"eth2\", \"eth3\"]\n")}
+			l.keep(t, "eth0")
+			k3, k2 := l.keep(t, "eth3"), l.keep(t, "eth2")
+			leads(t, l.Cloud, 10*time.Second, "10001")
+			begun := time.Now()
+			tt.break_(t, l.Cloud)
+			leads(t, l.Cloud, 2*rollBack, "10002")
+			t.Logf("taken over after %s", time.Since(begun).Round(time.Millisecond))
+			for _, dst := range []netip.Addr{lab.ClientIP, lab.ClientIP6} {
+				if got := leavesBy(t, l.Cloud, dst); got != "eth3" {
+					t.Errorf("to %s traffic leaves by %s", dst, got)
+				}
+			}
+			byPrimary(t, l.Cloud)
+			if tt.says == "" {
+				k2.end(t)
+			}
+			says(t, k2.log.String(), tt.says)
+			if tt.fix == nil {
+				return
+			}
+			tt.fix(t, l.Cloud)
+			leads(t, l.Cloud, 30*time.Second, "10001")
+			if n := k2.lineCount() + k3.lineCount(); n > 30 {
+				t.Errorf("%d log lines:\n%s\n%s", n, k2.log, k3.log)
+			}
+		})
+	}
+}
+
+// Traffic is moved only where the metadata answers, and moved back when it does not answer afterwards. What
+// the primary card needs for its own connections is not there, or vanishes: traffic is not moved, or moved back.
+func TestEgressProved(t *testing.T) {
+	t.Parallel()
+	l := egressLab{egressCloud(t), egressConfig(t, "[egress]\ncard = \"eth2\"\n")}
+	l.ec2net(t, exitOK, "up", "eth0") // its rules are there, and nobody keeps them
+	ip(t, l.Cloud, "rule del pref 30000")
+	k := l.keep(t, "eth2")
+	leads6 := func() bool { return ways(t, l.Cloud) == "10001" } // what IPv6 needs is there
+	eventually(t, 5*time.Second, "IPv6", leads6)
+	says(t, l.ec2net(t, exitOK, "status", "eth2"), "IPv4 not by this card: the primary card eth0: its answers are not kept on it yet: no rule from all to 169.254.169.254 lookup 10000")
+
+	must(t, l.IMDS().Silence())
+	begun := time.Now()
+	ip(t, l.Cloud, "rule add to 169.254.169.254 lookup 10000 pref 30000 protocol 236")
+	leads(t, l.Cloud, 2*time.Second, "10001")
+	eventually(t, rollBack, "IPv4 is taken back", leads6)
+	t.Logf("taken back after %s", time.Since(begun).Round(time.Millisecond))
+	eventually(t, time.Second, "the reason", func() bool {
+		return strings.Contains(k.log.String(), "egress IPv4: the host's own traffic was taken back from this card: the metadata did not answer within 7s")
+	})
+	must(t, l.IMDS().Resume())
+	leads(t, l.Cloud, 40*time.Second, "10001")
+
+	held := world(t, l.Cloud)
+	says(t, l.ec2net(t, exitFailed, "down", "eth0"), "the connection of 10.0.0.29:22 with") // it would be cut
+	leads(t, l.Cloud, time.Second, "10001")
+	unchanged(t, l.Cloud, held, "down of the primary card")
+	ip(t, l.Cloud, "rule del pref 20000")
+	ip(t, l.Cloud, "-6 rule del pref 20000")
+	took := leadsNowhere(t, l.Cloud, rollBack)
+	t.Logf("the primary card's rules are gone: taken back after %s", took.Round(time.Millisecond))
+	eventually(t, time.Second, "status", func() bool {
+		return strings.Contains(l.ec2net(t, exitOK, "status", "eth2"), "taken back: the primary card eth0: its answers are not kept on it yet: no rule from 10.0.0.29")
+	})
+}
+
+// Names that can not be meant are refused with the place and the reason; the cards are set up all the same.
+func TestEgressMisnamed(t *testing.T) {
+	t.Parallel()
+	c := egressCloud(t)
+	for _, tt := range []struct{ toml, says string }{
+		{"[egress]\ncard = \"eth9\"\n", ":2:8: [egress] there is no network card eth9 here"},
+		{"[egress]\ncard = \"eth3\"\n[[card]]\nname = \"eth3\"\nmanage = false\n", ":2:8: [egress] eth3 is not managed, so that no traffic leaves by it"},
+		{"[egress]\ncard = [\"eth0\", \"eth2\"]\n", ":2:17: [egress] eth2 comes after eth0, the primary card"},
+	} {
+		l := egressLab{c, egressConfig(t, tt.toml)}
+		l.ec2net(t, exitOK, "up", "eth0")
+		for _, command := range []string{"up", "plan"} {
+			says(t, l.ec2net(t, exitOK, command, "eth2"), l.conf+tt.says)
+		}
+		says(t, l.ec2net(t, exitOK, "status"), l.conf+tt.says)
+		answers(t, c, egressEIP2)
+		if got := ways(t, c); got != "" {
+			t.Errorf("%s: traffic by table %s", tt.toml, got)
+		}
+	}
+	l := egressLab{c, egressConfig(t, "[egress]\ncard = [\"eth2\", \"eth0\"]\n")}
+	says(t, l.ec2net(t, exitOK, "up", "eth2"), "+ rule from all lookup 10001 pref 30200", "egress: IPv4 and IPv6 by this card")
+	says(t, l.ec2net(t, exitOK, "status", "eth0"), "egress")
+	l = egressLab{c, egressConfig(t, "")}
+	says(t, l.ec2net(t, exitOK, "up", "eth2"), "- rule from all lookup 10001 pref 30200") // switched off again
+}
+
+// Without the primary card's rules `up` does the rest, and says so by its exit status.
+func TestEgressUpAlone(t *testing.T) {
+	t.Parallel()
+	l := egressLab{egressCloud(t), egressConfig(t, "[egress]\ncard = \"eth2\"\n")}
+	says(t, l.ec2net(t, exitDifferences, "plan", "eth2"), "nobody has set up the primary card", "+ rule from 10.0.2.37")
+	says(t, l.ec2net(t, exitPartial, "up", "eth2"), "egress IPv4: the host's own traffic does not leave by this card: nobody has set up the primary card",
+		"set up in part: 10.0.2.37 and 1 more, table 10001")
+	answers(t, l.Cloud, egressEIP2)
+	l.ec2net(t, exitOK, "up", "eth0")
+	says(t, l.ec2net(t, exitDifferences, "plan", "eth2"), "+ rule from all lookup 10001 pref 30200")
+	l.ec2net(t, exitOK, "up", "eth2")
+	leads(t, l.Cloud, 0, "10001")
+}

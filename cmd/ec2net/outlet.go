@@ -1,0 +1,169 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"ec2net/plumb"
+)
+
+const (
+	// gatewayEvery is the pause between two questions to the gateway of the card that traffic leaves
+	// by. One that does not answer is known for dead three seconds after a question (plumb.Silent).
+	gatewayEvery = 3 * time.Second
+	// proofTime is how long the metadata may take to answer after traffic was moved.
+	proofTime = 7 * time.Second
+	// primaryGrace is how long the primary card's rules may be missing: its own keeper puts back what
+	// somebody deletes within that time.
+	primaryGrace = time.Second
+	// seniority is how long a card that is not the first choice waits for a better one.
+	seniority = 2 * time.Second
+	// restFirst is the time before a card is tried again that traffic was taken back from; it doubles
+	// each time up to restMost, and begins anew once traffic has left by the card for restOver.
+	restFirst, restMost, restOver = 10 * time.Second, 5 * time.Minute, 10 * time.Minute
+)
+
+// outlet decides for one card and one address family whether the host's own traffic leaves there. It
+// is decided by the card's keeper alone, from what the kernel says: of several that hold the rules the
+// one that is preferred stays, and the others yield when they see that.
+type outlet struct {
+	begun  bool
+	on     bool
+	since  time.Time // when it was switched on
+	proven bool      // the metadata has answered since
+	clear  time.Time // since when nothing stands in the way and no better card has it; zero: now
+	broken time.Time // since when something that may pass is amiss; zero: nothing is
+	rest   time.Time // not again before
+	falls  int
+	better bool   // a card that is preferred has it
+	why    string // what stands in the way, or why traffic was taken back
+}
+
+// outletFacts are what it is decided from.
+type outletFacts struct {
+	has       bool            // the kernel holds the card's rules
+	better    bool            // and those of a card that is preferred
+	senior    bool            // this card is the first choice
+	set       error           // the card itself is not set up; nil: it is
+	gateway   netip.Addr      // invalid: the family has none
+	neighbour plumb.Neighbour // what the gateway says
+	primary   error           // the primary card does not keep its own traffic
+	metadata  error           // why the metadata does not answer; nil: it does
+	readAt    time.Time       // its last answer
+}
+
+// decide takes the facts of now in.
+func (o *outlet) decide(now time.Time, f outletFacts) {
+	if !o.begun { // what an earlier process decided holds
+		o.begun, o.on, o.proven, o.since = true, f.has, f.has, now
+	}
+	o.better = f.better
+	switch {
+	case f.better:
+		o.on, o.clear, o.why = false, time.Time{}, ""
+	case o.on:
+		o.hold(now, f)
+	default:
+		o.seek(now, f)
+	}
+}
+
+// hold looks for a reason to take traffic back.
+func (o *outlet) hold(now time.Time, f outletFacts) {
+	o.proven = o.proven || f.metadata == nil && f.readAt.After(o.since)
+	if f.primary == nil {
+		o.broken = time.Time{}
+	} else if o.broken.IsZero() {
+		o.broken = now
+	}
+	switch {
+	case f.set != nil:
+		o.fall(now, f.set.Error())
+	case f.neighbour == plumb.Silent:
+		o.fall(now, fmt.Sprintf("its gateway %s does not answer", f.gateway))
+	case f.primary != nil && now.Sub(o.broken) >= primaryGrace:
+		o.fall(now, f.primary.Error())
+	case !o.proven && now.Sub(o.since) >= proofTime:
+		o.fall(now, fmt.Sprintf("the metadata did not answer within %s", proofTime))
+	case now.Sub(o.since) >= restOver:
+		o.falls = 0
+	}
+}
+
+// fall takes traffic back.
+func (o *outlet) fall(now time.Time, why string) {
+	o.on, o.clear, o.broken, o.why = false, time.Time{}, time.Time{}, why
+	o.rest = now.Add(min(restFirst<<min(o.falls, 10), restMost))
+	o.falls++
+}
+
+var errSilent = errors.New("the metadata does not answer, so that nothing could be proved afterwards")
+
+// hindrance is why traffic can not leave by the card now.
+func (f outletFacts) hindrance() error {
+	switch {
+	case f.set != nil:
+		return f.set
+	case !f.gateway.IsValid():
+		return errNoGateway
+	case f.neighbour == plumb.Silent:
+		return fmt.Errorf("its gateway %s does not answer", f.gateway)
+	case f.primary != nil:
+		return f.primary
+	case f.metadata != nil:
+		return errSilent
+	}
+	return nil
+}
+
+// errNoGateway is no trouble: a card may have one family alone.
+var errNoGateway = errors.New("it has no gateway")
+
+// seek looks for a moment to move traffic to the card.
+func (o *outlet) seek(now time.Time, f outletFacts) {
+	err := f.hindrance()
+	if err != nil || f.neighbour != plumb.Answers {
+		o.clear = time.Time{}
+	} else if o.clear.IsZero() {
+		o.clear = now
+	}
+	wait := seniority
+	if f.senior {
+		wait = 0
+	}
+	switch {
+	case now.Before(o.rest): // why it was taken back is what counts
+	case err != nil:
+		o.why = err.Error()
+	case !o.clear.IsZero() && now.Sub(o.clear) >= wait:
+		o.on, o.since, o.proven, o.why = true, now, false, ""
+	}
+}
+
+// pause is the time until the facts are worth another look, when no event tells of them; 0 is never.
+func (o *outlet) pause(now time.Time, f outletFacts) time.Duration {
+	switch {
+	case f.better || !f.gateway.IsValid():
+		return 0
+	case !o.on && now.Before(o.rest):
+		return max(o.rest.Sub(now), time.Millisecond)
+	case o.on && (!o.proven || !o.broken.IsZero()), f.neighbour == plumb.Asking, !o.clear.IsZero() && !o.on:
+		return primaryGrace / 4
+	case f.neighbour == plumb.Unasked && !o.on:
+		return 50 * time.Millisecond
+	}
+	return gatewayEvery
+}
+
+// pending: it is about to be decided.
+func (o *outlet) pending(f outletFacts) bool {
+	switch {
+	case f.better || f.hindrance() != nil && !o.on:
+		return false
+	case o.on:
+		return !o.proven
+	}
+	return f.senior && o.falls == 0
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"ec2net/plumb"
+)
+
+// step is a moment, what is known then, and what has to be decided.
+type step struct {
+	at    time.Duration
+	facts func(*outletFacts)
+	on    bool
+	why   string // part of it; empty: nothing stands in the way
+}
+
+func TestOutlet(t *testing.T) {
+	start := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	fine := func(*outletFacts) {}
+	read := func(at time.Duration) func(*outletFacts) {
+		return func(f *outletFacts) { f.has, f.readAt = true, start.Add(at) }
+	}
+	silent := func(f *outletFacts) { f.has, f.neighbour = true, plumb.Silent }
+	open := func(f *outletFacts) {
+		f.has, f.primary, f.readAt = true, errors.New("no rule from 10.0.0.29"), start.Add(time.Millisecond)
+	}
+	for name, steps := range map[string][]step{
+		"moved, proved, and it stays": {
+			{0, fine, true, ""}, {time.Second, read(time.Second), true, ""}, {time.Hour, read(time.Second), true, ""},
+		},
+		"the metadata does not answer afterwards": {
+			{0, fine, true, ""}, {6 * time.Second, fine, true, ""}, {7 * time.Second, fine, false, "did not answer within 7s"},
+			{16 * time.Second, fine, false, "did not answer"}, {17 * time.Second, fine, true, ""},
+		},
+		"it answered just before only": {
+			{0, fine, true, ""}, {7 * time.Second, read(-time.Second), false, "did not answer"},
+		},
+		"once proved, an outage of the metadata changes nothing": {
+			{0, fine, true, ""}, {time.Second, read(time.Second), true, ""},
+			{time.Minute, func(f *outletFacts) { f.metadata = errSilent }, true, ""},
+		},
+		"not moved while the metadata does not answer": {
+			{0, func(f *outletFacts) { f.metadata = errSilent }, false, "nothing could be proved"}, {time.Second, fine, true, ""},
+		},
+		"the gateway falls silent, again and again: longer pauses": {
+			{0, fine, true, ""}, {time.Second, silent, false, "gateway 10.0.2.1 does not answer"},
+			{10 * time.Second, fine, false, "does not answer"}, {11 * time.Second, fine, true, ""},
+			{12 * time.Second, silent, false, "does not answer"}, {31 * time.Second, fine, false, "does not answer"}, {32 * time.Second, fine, true, ""},
+		},
+		"a fall long ago counts no more": {
+			{0, fine, true, ""}, {time.Second, silent, false, "does not answer"}, {11 * time.Second, fine, true, ""},
+			{12 * time.Second, read(12 * time.Second), true, ""}, {time.Hour, read(time.Hour), true, ""},
+			{time.Hour + time.Second, silent, false, "does not answer"}, {time.Hour + 11*time.Second, fine, true, ""},
+		},
+		"a gateway that is being asked is waited for": {
+			{0, func(f *outletFacts) { f.neighbour = plumb.Asking }, false, ""}, {time.Second, fine, true, ""},
+		},
+		"what an earlier process decided holds": {
+			{0, func(f *outletFacts) { f.has, f.metadata, f.neighbour = true, errUnread, plumb.Unasked }, true, ""}, {time.Minute, read(-time.Hour), true, ""},
+		},
+		"the primary's rules are missing for a moment": {
+			{0, fine, true, ""}, {time.Second, open, true, ""}, {1900 * time.Millisecond, open, true, ""}, {1950 * time.Millisecond, read(time.Second), true, ""},
+			{3 * time.Second, open, true, ""}, {4 * time.Second, open, false, "no rule from 10.0.0.29"},
+		},
+		"a better card has it": {
+			{0, fine, true, ""}, {time.Second, func(f *outletFacts) { f.has, f.better = true, true }, false, ""}, {2 * time.Second, fine, true, ""},
+		},
+		"a junior waits for a better one": {
+			{0, func(f *outletFacts) { f.senior = false }, false, ""}, {1900 * time.Millisecond, func(f *outletFacts) { f.senior = false }, false, ""},
+			{2 * time.Second, func(f *outletFacts) { f.senior = false }, true, ""},
+		},
+		"no link": {
+			{0, fine, true, ""}, {time.Second, func(f *outletFacts) { f.set = errors.New("its link is down") }, false, "its link is down"},
+		},
+		"no gateway": {{0, func(f *outletFacts) { f.gateway = netip.Addr{} }, false, errNoGateway.Error()}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var o outlet
+			for _, s := range steps {
+				f := outletFacts{senior: true, gateway: addr("10.0.2.1"), neighbour: plumb.Answers}
+				s.facts(&f)
+				o.decide(start.Add(s.at), f)
+				if o.on != s.on || (s.why == "") != (o.why == "") || !strings.Contains(o.why, s.why) {
+					t.Errorf("at %s: on %v, because %q; want %v, %q", s.at, o.on, o.why, s.on, s.why)
+				}
+				if next := o.pause(start.Add(s.at), f); next < 0 || next > restMost || next == 0 && !f.better && f.gateway.IsValid() {
+					t.Errorf("at %s: the next look in %s", s.at, next)
+				}
+			}
+		})
+	}
+}
+
+// Pauses double up to their limit, whatever happens.
+func TestOutletRests(t *testing.T) {
+	var o outlet
+	now := time.Now()
+	for i := range 100 {
+		o.on = true
+		o.fall(now, "x")
+		if rest := o.rest.Sub(now); rest < restFirst || rest > restMost || i > 5 && rest != restMost {
+			t.Fatalf("fall %d: rest of %s", i, rest)
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"ec2net/config"
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+// way is what a record says of a card that the host's own traffic may leave by.
+type way struct {
+	Rank  int    `json:"rank"` // place in the order of preference
+	IPv4  bool   `json:"ipv4"` // it leaves by the card
+	IPv6  bool   `json:"ipv6"`
+	State string `json:"state"` // one line for a person
+}
+
+// way is nil for a card that is no candidate.
+func (a *agent) way() *way {
+	switch rank := a.config.Egress.Rank(a.snap.Name); {
+	case rank < 0 || a.settled.MAC == (metadata.MAC{}):
+		return nil
+	case a.settled.Primary:
+		return &way{Rank: rank, State: "as without [egress]: this is the primary card"}
+	}
+	o := a.egress.outlets
+	if a.egress.rank < 0 {
+		return nil
+	}
+	return &way{Rank: a.egress.rank, IPv4: o[0].on, IPv6: o[1].on, State: leavingText(o, a.egress.facts)}
+}
+
+// leavingText says where each family leaves, in one sentence where they agree.
+func leavingText(outlets [2]outlet, facts [2]outletFacts) string {
+	texts := [2]string{}
+	for i, o := range outlets {
+		if facts[i].gateway.IsValid() || o.on || i == 0 && !facts[1].gateway.IsValid() {
+			texts[i] = o.text()
+		}
+	}
+	switch {
+	case texts[0] == texts[1]:
+		return "IPv4 and IPv6 " + texts[0]
+	case texts[1] == "":
+		return "IPv4 " + texts[0]
+	case texts[0] == "":
+		return "IPv6 " + texts[1]
+	}
+	return "IPv4 " + texts[0] + "; IPv6 " + texts[1]
+}
+
+// text is one family's part of the sentence. It changes only with the facts.
+func (o outlet) text() string {
+	switch {
+	case o.on:
+		return "by this card"
+	case o.better:
+		return "by a card that is preferred"
+	case o.falls > 0 && o.rest.After(time.Now()):
+		return fmt.Sprintf("taken back: %s; tried again at %s", o.why, clock(o.rest))
+	case o.falls > 0:
+		return "taken back: " + o.why
+	case o.why != "":
+		return "not by this card: " + o.why
+	}
+	return "about to be by this card"
+}
+
+func (w *way) wanted() plumb.Egress {
+	if w == nil {
+		return plumb.Egress{}
+	}
+	return plumb.Egress{Rank: w.Rank, IPv4: w.IPv4, IPv6: w.IPv6}
+}
+
+func (w *way) text() string {
+	if w == nil {
+		return ""
+	}
+	return w.State
+}
+
+// wouldLead is what a plan takes for decided: what the kernel has, and beyond that what nothing known
+// forbids. Whether the gateway answers only `up` finds out.
+func (a *agent) wouldLead() plumb.Egress {
+	if a.lookAround(); a.egress.rank < 0 {
+		return plumb.Egress{}
+	}
+	e := plumb.Egress{Rank: a.egress.rank}
+	for i := range a.egress.outlets {
+		f := a.egress.facts[i]
+		mine, better := a.snap.Leads(i == 1, a.egress.rank)
+		// The card need not be up yet, nor have its table.
+		ok := !better && f.neighbour != plumb.Silent && f.primary == nil
+		if f.primary != nil {
+			a.egress.outlets[i].why = f.primary.Error()
+		}
+		if i == 0 {
+			e.IPv4 = mine >= 0 || ok
+		} else {
+			e.IPv6 = mine >= 0 || ok
+		}
+	}
+	return e
+}
+
+// showRefused says which cards of [egress] are none, which no card's own record can tell.
+func (p *program) showRefused() error {
+	conf, err := p.config()
+	if err != nil {
+		return err
+	}
+	primary, _ := p.store.primary()
+	for _, problem := range misnamed(conf, primary.Name) {
+		p.log.Warn(problem)
+	}
+	return nil
+}
+
+// misnamed says which cards of [egress] are none: at once to a person, and of the keepers that of the
+// primary card does, when all have had the time to come.
+func (a *agent) misnamed() {
+	if len(a.config.Egress.Cards) == 0 || a.stays && (!a.settled.Primary || time.Since(a.begun) < youth) {
+		return
+	}
+	primary, _ := a.store.primary()
+	a.complain(fromFile, errors.Join(misnamed(a.config, primary.Name)...))
+}
+
+// misnamed are the cards of [egress] that can never have the host's traffic.
+func misnamed(conf config.Config, primary string) (out []error) {
+	last := conf.Egress.Rank(primary)
+	for i, n := range conf.Egress.Cards {
+		link, err := net.InterfaceByName(n.Name)
+		switch {
+		case err != nil:
+			out = append(out, fmt.Errorf("%s: [egress] there is no network card %s here", n.At, n.Name))
+		case !managed(conf, link):
+			out = append(out, fmt.Errorf("%s: [egress] %s is not managed, so that no traffic leaves by it", n.At, n.Name))
+		case last >= 0 && i > last:
+			out = append(out, fmt.Errorf("%s: [egress] %s comes after %s, the primary card, where traffic leaves when no card before it works", n.At, n.Name, primary))
+		}
+	}
+	return out
+}
+
+func managed(conf config.Config, i *net.Interface) bool {
+	mac, err := metadata.ParseMAC(i.HardwareAddr.String())
+	facts := config.Local(i.Name, mac, driver(i.Name))
+	return err == nil && (conf.NeedsMetadata(facts) || conf.For(facts).Manage == config.Full)
+}
