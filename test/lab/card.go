@@ -79,6 +79,9 @@ func (c *Cloud) connect(k *card) error {
 	if k.Forwarding {
 		errs = append(errs, c.net.filter.forward(k.port.index, true))
 	}
+	if c.dhcp6 != nil {
+		errs = append(errs, c.dhcp6.join(k.port))
+	}
 	errs = append(errs, c.setPrimary(k, true), c.steer(), c.net.announce(k, c.neighbours(k)))
 	return errors.Join(errs...)
 }

@@ -18,6 +18,7 @@ type Cloud struct {
 	net            *fabric
 	imds           *IMDS
 	dhcp           *DHCP
+	dhcp6          *DHCP6
 
 	mu       sync.RWMutex
 	instance *Node
@@ -71,6 +72,11 @@ func (c *Cloud) build() error {
 	if c.dhcp, err = startDHCP(c); err != nil {
 		return err
 	}
+	if c.cfg.Cloud == Azure {
+		if c.dhcp6, err = startDHCP6(c); err != nil {
+			return err
+		}
+	}
 	if err := c.makeHost(c.instance, c.cfg.RPFilter, c.cfg.DAD); err != nil {
 		return err
 	}
@@ -121,6 +127,9 @@ func (c *Cloud) close() error {
 	}
 	if c.dhcp != nil {
 		errs = append(errs, c.dhcp.close())
+	}
+	if c.dhcp6 != nil {
+		errs = append(errs, c.dhcp6.close())
 	}
 	c.mu.Lock()
 	owned := c.owned

@@ -1,0 +1,73 @@
+package lab
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// dhclient6 asks for a lease by DHCPv6 with ISC's client, and returns what it noted down.
+func dhclient6(t *testing.T, c *Cloud, card string, patience time.Duration) string {
+	t.Helper()
+	dir := t.TempDir()
+	leases := filepath.Join(dir, "leases")
+	// The client itself changes nothing: its script is /bin/true.
+	cmd := c.Instance().Command(t.Context(), "dhclient", "-6", "-1", "-d", "-sf", "/bin/true", "-lf", leases, "-pf", filepath.Join(dir, "pid"), "-cf", "/dev/null", card)
+	must(t, cmd.Start())
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if b, _ := os.ReadFile(leases); strings.Contains(string(b), "iaaddr") {
+			return string(b)
+		}
+	}
+	return ""
+}
+
+// A client that nobody here wrote gets the card's address for ever, and nothing where the card has none.
+func TestAzureDHCP6(t *testing.T) {
+	c := newAzure(t)
+	a := netip.MustParseAddr("2001:db8:a2e:2::9")
+	must(t, c.Assign("eth2", a, a.Next()))
+	up(t, c, "eth2")
+	up(t, c, "eth3")
+	got := dhclient6(t, c, "eth2", 15*time.Second)
+	for _, want := range []string{"iaaddr 2001:db8:a2e:2::9 {", "max-life 4294967295"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in the lease:\n%s", want, got)
+		}
+	}
+	said := c.DHCP6().Messages(time.Time{})
+	if len(said) < 2 || said[0].Type != "SOLICIT" || said[0].Reply != "ADVERTISE" || said[1].Type != "REQUEST" || said[1].Reply != "REPLY" ||
+		said[1].Card != "eth2" || said[1].Given != a {
+		t.Errorf("conversation: %+v", said)
+	}
+	begin := time.Now()
+	if got := dhclient6(t, c, "eth3", time.Second); got != "" {
+		t.Errorf("a card without IPv6 has a lease:\n%s", got)
+	}
+	must(t, c.DHCP6().Wait(within(t), begin, func(m []DHCP6Message) bool { return len(m) > 0 && m[0].Card == "eth3" && !m[0].Given.IsValid() }))
+	if newCloud(t, Config{}).DHCP6() != nil {
+		t.Error("EC2 has it too")
+	}
+}
+
+// The router advertises itself by Azure's address.
+func TestAzureAdvert(t *testing.T) {
+	c := newAzure(t)
+	must(t, c.Instance().Sysctl("net/ipv6/conf/eth2/accept_ra", "2"))
+	up(t, c, "eth2")
+	_, err := c.Advertise("eth2", Advert{})
+	must(t, err)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		out := run(t, c.Instance(), "ip -6 route show default")
+		if strings.Contains(out, "via fe80::1234:5678:9abc dev eth2 proto ra") {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("default routes: %s", out)
+		}
+	}
+}
