@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"ec2net/metadata"
 )
 
 func (l *Link) readLinks() (Snapshot, error) {
@@ -19,27 +21,68 @@ func (l *Link) readLinks() (Snapshot, error) {
 		return s, fmt.Errorf("list the network cards: %w", err)
 	}
 	found := false
+	var others []Snapshot
 	for _, m := range msgs {
 		a, err := parseAttrs(m, unix.SizeofIfInfomsg)
 		if err != nil {
 			return s, err
 		}
-		info := nl.DeserializeIfInfomsg(m)
-		one := linkSnapshot(info, a)
-		switch {
-		case l.is(one):
-			s, found = merge(s, one), true
-		case slices.Contains(l.Peers, one.MAC) && one.Master == 0:
-			s.Groups = append(s.Groups, IfGroup{one.Name, one.Index, one.Link.Group})
-		case one.Link.Group == Group:
-			s.OthersManaged = true
+		if one := linkSnapshot(nl.DeserializeIfInfomsg(m), a); l.is(one) {
+			s, found = one, true
+		} else {
+			others = append(others, one)
 		}
 	}
+	l.among(&s, others)
 	if !found {
 		return s, fmt.Errorf("%s: %w", l.Name, ErrGone)
 	}
 	return s, nil
 }
+
+// among learns what the host's other devices are to the card.
+func (l *Link) among(s *Snapshot, others []Snapshot) {
+	peers := map[metadata.MAC][]Snapshot{}
+	for _, one := range others {
+		if one.MAC == s.MAC && one.isHardware() {
+			s.Twins = append(s.Twins, Twin{one.Name, one.Index, one.Master})
+		}
+		switch {
+		case slices.Contains(l.Peers, one.MAC) && one.Master == 0:
+			peers[one.MAC] = append(peers[one.MAC], one)
+		case one.Link.Group == Group:
+			s.OthersManaged = true
+		}
+	}
+	for _, mac := range l.Peers {
+		if p, ok := peer(peers[mac]); ok {
+			s.Groups = append(s.Groups, IfGroup{p.Name, p.Index, p.Link.Group})
+		}
+		delete(peers, mac)
+	}
+}
+
+// peer is the card among devices with one MAC. A bridge may be in the place of a card. A virtual function
+// has its card's MAC, and is free until that enslaves it: of two, only the one that is in our group
+// already is known not to be it.
+func peer(list []Snapshot) (Snapshot, bool) {
+	cards := slices.DeleteFunc(slices.Clone(list), func(s Snapshot) bool { return !s.isHardware() })
+	i := slices.IndexFunc(cards, func(s Snapshot) bool { return s.Link.Group == Group })
+	switch {
+	case len(list) == 0:
+		return Snapshot{}, false
+	case len(cards) == 0:
+		return list[0], true
+	case len(cards) == 1:
+		return cards[0], true
+	case i < 0:
+		return Snapshot{}, false
+	}
+	return cards[i], true
+}
+
+// isHardware: a card; the kernel says so of a veth too, which is the card of a container.
+func (s Snapshot) isHardware() bool { return (s.Kind == "" || s.Kind == "veth") && !s.Loopback }
 
 // is tells the card from the others: by index once it is known, so that a rename does not confuse.
 func (l *Link) is(s Snapshot) bool {
@@ -47,12 +90,6 @@ func (l *Link) is(s Snapshot) bool {
 		return s.Index == l.Index
 	}
 	return s.Name == l.Name || slices.Contains(s.AltNames, l.Name)
-}
-
-// merge puts the card's own facts beside what was learned of the others so far.
-func merge(others, card Snapshot) Snapshot {
-	card.Groups, card.OthersManaged = others.Groups, others.OthersManaged
-	return card
 }
 
 func linkSnapshot(info *nl.IfInfomsg, a attrs) Snapshot {

@@ -19,6 +19,7 @@ type Snapshot struct {
 	Loopback      bool
 	NoIPv6        bool           // IPv6 is switched off on the card (disable_ipv6)
 	OthersManaged bool           // another card of this host needs our interface group: it is in it, or has a guard rule
+	Twins         []Twin         // other devices with the card's MAC
 	Taken         []netip.Prefix // what other cards of this host answer for: sources of their rules, addresses of Peers
 	TakenTables   []uint32       // routing tables for which another program has the nftables table of our name
 
@@ -27,6 +28,14 @@ type Snapshot struct {
 	Leaving []Rule
 
 	promote bool // the card's promote_secondaries
+}
+
+// Twin is a device that has the MAC of a card: its virtual function, or what it is the function of. What
+// is made of software, as a bridge or a VLAN on the card, is none.
+type Twin struct {
+	Name   string
+	Index  int
+	Master int // ifindex of the device that it is enslaved to; 0: none
 }
 
 func (s Snapshot) hasAddr(a netip.Addr) bool {

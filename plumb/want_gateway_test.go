@@ -108,6 +108,7 @@ func TestWantCopiesStaticRoutes(t *testing.T) {
 		foreign("192.0.2.0/24", "10.0.2.9", func(r *Route) { r.Table = 100 }),
 		foreign("fe80::/64", "", func(r *Route) { r.Metric = 256 }),
 		foreign("10.77.0.0/16", "10.0.2.9", func(r *Route) { r.Ours = true }),
+		foreign("172.17.0.0/16", "10.0.2.37"), // an address that the card did not have yet
 	}
 	check(t, []golden{{"through the card, in main", in, onlyRoutes, `
 + route 198.18.0.0/15 dev eth1 table 10001 scope link
@@ -118,7 +119,8 @@ func TestWantCopiesStaticRoutes(t *testing.T) {
 + route 203.0.113.0/24 via 192.0.2.1 dev eth1 table 10001 onlink
 + route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37
 + route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001
-- route 10.77.0.0/16 via 10.0.2.9 dev eth1`}})
+- route 10.77.0.0/16 via 10.0.2.9 dev eth1
+! route 172.17.0.0/16 via 10.0.2.37 dev eth1: the gateway is the host itself by now, not copied to table 10001`}})
 }
 
 // TestWantForeignRouteInTheWay: an identical one serves as well; one that leads elsewhere is told.

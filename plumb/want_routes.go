@@ -22,6 +22,8 @@ func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
 		switch {
 		case ok && w.astray(r):
 			w.refuse("a router advertisement on %s says that %s is on its link, which is no subnet of the card: not followed", w.out.Name, r.Dst)
+		case ok && w.ownAddr(c.Via):
+			w.refuse("%s: the gateway is the host itself by now, not copied to table %d", r.text(w.out.Name), t)
 		case ok:
 			w.route(c)
 		}
@@ -79,6 +81,12 @@ func (w *want) astray(r Route) bool {
 	return !slices.ContainsFunc(w.in.Card.Subnets6.Value, func(p netip.Prefix) bool {
 		return p.Bits() <= r.Dst.Bits() && p.Contains(r.Dst.Addr())
 	})
+}
+
+// ownAddr: the host has the address on one of its cloud cards, so the kernel takes it for no gateway.
+func (w *want) ownAddr(a netip.Addr) bool {
+	return a.IsValid() && (w.in.Have.hasAddr(a) || slices.Contains(w.in.Have.Taken, netip.PrefixFrom(a, a.BitLen())) ||
+		slices.ContainsFunc(w.out.Addrs, func(o Addr) bool { return o.Prefix.Addr() == a }))
 }
 
 func (w *want) rules(addrs []netip.Addr, subnets, delegated []netip.Prefix) {

@@ -37,12 +37,14 @@ func Without(have Snapshot, before *Before) State {
 	return out
 }
 
-// link takes back what we set, and nothing that others set since: a card on which somebody's
-// address lies stays up, and a group that is no longer ours stays as it is.
+// link takes back what we set, and nothing that others set since: a card that somebody's address or
+// route needs stays up, and a group that is no longer ours stays as it is.
 func (b Before) link(have Snapshot) LinkState {
 	l := b.Link
 	l.Up = have.Link.Up && (b.Link.Up || slices.ContainsFunc(have.Addrs, func(a Addr) bool {
 		return !a.Ours && !a.Prefix.Addr().IsLinkLocalUnicast()
+	}) || slices.ContainsFunc(have.Routes, func(r Route) bool {
+		return !r.Ours && !r.Advertised && !r.Dst.Addr().IsLinkLocalUnicast() // those come with the link
 	}))
 	if have.Link.Group != Group {
 		l.Group = have.Link.Group

@@ -45,6 +45,7 @@ type agent struct {
 	begun    time.Time
 	waits    time.Time // since when the card is not converged
 	snap     plumb.Snapshot
+	role     role // by the last snapshot
 	record   record
 	settled  metadata.Interface // what the last two readings together grant
 	last     metadata.Interface // the last reading
@@ -104,6 +105,10 @@ func (p *program) newAgent(name string) (*agent, error) {
 	a.card, a.services = conf.For(a.facts), services(a.where, conf)
 	a.egress.rank = -1
 	a.remember()
+	if a.role = a.roleOf(a.snap); a.role == isFunction {
+		link.Close()
+		return nil, belongs(a.snap)
+	}
 	a.origin = a.snap.State
 	a.onTrial()
 	return a, nil
@@ -112,7 +117,13 @@ func (p *program) newAgent(name string) (*agent, error) {
 // want is what plumb asks on every pass.
 func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	a.seen(s)
-	if a.undone != nil {
+	switch {
+	case a.role == isFunction:
+		return plumb.Without(s, a.record.Before), nil
+	case a.role == isUnclear:
+		a.refused = unclear(s)
+		return s.State, a.refused
+	case a.undone != nil:
 		return plumb.Restored(s, a.undone.state), nil
 	}
 	if a.config.NeedsMetadata(a.facts) {
@@ -151,6 +162,7 @@ func (a *agent) seen(s plumb.Snapshot) {
 	if a.snap = s; a.record.Name != s.Name {
 		a.renamed(s.Name)
 	}
+	a.role = a.roleOf(s)
 	a.borrow()
 }
 
@@ -172,6 +184,9 @@ func (a *agent) converge(ctx context.Context) error {
 		return nil
 	}
 	a.announce(done)
+	if a.role == isFunction {
+		return errors.Join(belongs(a.snap), err)
+	}
 	a.judge(ctx, done)
 	was := a.converged
 	a.converged = a.outcome(err)
@@ -192,7 +207,7 @@ func (a *agent) converge(ctx context.Context) error {
 // hindrance: the rest holds. When the kernel could not be asked, nothing new is known.
 func (a *agent) outcome(err error) bool {
 	switch {
-	case a.undone != nil, errors.Is(err, plumb.ErrNotConverged), errors.Is(err, plumb.ErrNoAddress):
+	case a.undone != nil, errors.Is(err, plumb.ErrNotConverged), errors.Is(err, plumb.ErrNoAddress), errors.Is(err, errUnclear):
 		return false
 	case err == nil, err == a.refused: //nolint:errorlint // the very same
 		return a.known()

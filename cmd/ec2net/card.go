@@ -42,7 +42,7 @@ func usable(s plumb.Snapshot) error {
 	case s.Loopback:
 		return fail(exitUsage, "%s is the loopback device, not a network card", s.Name)
 	case s.Master != 0:
-		return fail(exitUsage, "%s %w to %s: set that one up, or release it first", s.Name, errEnslaved, nameOf(s.Master))
+		return belongs(s)
 	case s.Kind != "" && s.Kind != "veth": // veth: a card of a container or of the lab
 		return fail(exitUsage, "%s is a virtual device (%s), not a network card of the cloud", s.Name, s.Kind)
 	case s.MAC == (metadata.MAC{}):

@@ -45,7 +45,7 @@ func (a *agent) spared() bool {
 }
 
 func (a *agent) decideDHCP() {
-	if a.leasing != "" || a.card.Manage != config.Full || a.settled.Primary || a.config.NeedsMetadata(a.facts) {
+	if a.leasing != "" || a.role != isCard || a.card.Manage != config.Full || a.settled.Primary || a.config.NeedsMetadata(a.facts) {
 		return
 	}
 	switch {

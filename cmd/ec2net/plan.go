@@ -89,6 +89,9 @@ func (a *agent) planned() (plumb.State, error) {
 	if a.card.Manage == config.LinkUp {
 		return plumb.Keep(a.snap), nil
 	}
+	if a.role == isUnclear {
+		return a.snap.State, unclear(a.snap)
+	}
 	a.lease = a.record.Lease
 	state, err := wanted(a.where, a.card, plumb.Input{
 		Card: a.settled, Lease: a.lease, Have: a.snap, OwnAddress: a.wouldOwn(), Egress: a.wouldLead(), Services: a.services,

@@ -33,7 +33,8 @@ func (a *agent) remember() {
 // inherit takes what is of use from one record: of this card, or of one that had its name before,
 // whose rules may be left.
 func (a *agent) inherit(old record) {
-	same := old.MAC == a.snap.MAC
+	twin := slices.ContainsFunc(a.snap.Twins, func(t plumb.Twin) bool { return t.Index == old.Index })
+	same := old.MAC == a.snap.MAC && !twin
 	if old.Name != a.snap.Name && !same {
 		return
 	}

@@ -34,7 +34,7 @@ goes, everything of its goes too.`,
 
 func (p *program) run(ctx context.Context, name string) error {
 	a, err := p.begin(name, "run")
-	if errors.Is(err, errEnslaved) || errors.Is(err, plumb.ErrGone) {
+	if noCard(err) || errors.Is(err, plumb.ErrGone) {
 		// Between udev's event and now it was enslaved, or unplugged: nothing to do any more.
 		p.log.Info(err)
 		a = nil
@@ -61,6 +61,11 @@ func (p *program) run(ctx context.Context, name string) error {
 	err = a.loop(ctx, reload, func() (bool, error) { return a.idle(), nil })
 	if err == nil && vanished(a.link) {
 		err = errGone // systemd stops the unit at the moment that the card goes
+	}
+	if noCard(err) {
+		a.log.Infof("%s; nothing of ours is left on it", oneLine(err))
+		told.tell("not a card of its own", true)
+		return a.store.remove(a.record.Name)
 	}
 	if errors.Is(err, errGone) {
 		told.tell("the card is gone", true) // to systemd, an end without READY is a failure

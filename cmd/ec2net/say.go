@@ -60,7 +60,7 @@ func (s *said) forget(prefix string) {
 // complain logs what is wrong with a source, when that is new.
 func (a *agent) complain(source string, err error) {
 	text := ""
-	if err != nil && !errors.Is(err, plumb.ErrNoAddress) {
+	if err != nil && !errors.Is(err, plumb.ErrNoAddress) && !errors.Is(err, errUnclear) {
 		text = oneLine(err)
 	}
 	quiet := a.mending && errors.Is(err, plumb.ErrNotConverged)

@@ -78,11 +78,22 @@ func (p *program) unset(ctx context.Context, only []string) ([]string, error) {
 		if err != nil || mac == primary || !slices.Contains(known, mac) || p.isSet(i.Name, mac) {
 			continue
 		}
-		if len(only) == 0 || slices.Contains(only, i.Name) {
+		if (len(only) == 0 || slices.Contains(only, i.Name)) && p.isCard(i.Name) {
 			out = append(out, i.Name)
 		}
 	}
 	return out, nil
+}
+
+// isCard says no to what has the MAC of a card and is none: a slave, a bridge, a virtual function.
+func (p *program) isCard(name string) bool {
+	link, s, err := p.open(name)
+	if err != nil {
+		return false
+	}
+	defer link.Close()
+	a := agent{where: p.detected(), store: p.store}
+	return a.roleOf(s) == isCard
 }
 
 func (p *program) isSet(name string, mac metadata.MAC) bool {

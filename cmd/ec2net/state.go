@@ -17,6 +17,8 @@ func (a *agent) state() string {
 		return "left alone, as configured"
 	case a.undone != nil:
 		return a.undone.text()
+	case a.role == isUnclear:
+		return "waiting: " + unclear(a.snap).Error()
 	case a.card.Manage == config.LinkUp:
 		return "link up only, as configured"
 	case a.converged && a.degraded:

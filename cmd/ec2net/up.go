@@ -100,6 +100,8 @@ func (a *agent) verdict(err error, wait time.Duration) error {
 		return err
 	case a.idle():
 		return nil
+	case a.role == isUnclear:
+		return fail(exitFailed, "%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.begun), unclear(a.snap))
 	case a.undone != nil:
 		return a.takenBack()
 	case a.set() && (a.troubled() || a.degraded):

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"ec2net/test/lab"
+)
+
+// bare wants a virtual function to be as its driver made it: down, without an address, a route, another
+// name or a group.
+func bare(t *testing.T, c *lab.Cloud, vf string) {
+	t.Helper()
+	link := ip(t, c, "-d link show dev "+vf)
+	got := ip(t, c, "-o addr show dev "+vf) + ip(t, c, "route show table all dev "+vf) + ip(t, c, "-6 route show table all dev "+vf)
+	if got != "" || strings.Contains(link, ",UP") || strings.Contains(link, "altname") || !strings.Contains(link, "group default") {
+		t.Errorf("%s is configured:\n%s%s", vf, link, got)
+	}
+}
+
+// A function that is there before its card's keeper, and one that comes later: by name, by scan, or as
+// another card's peer, it is never taken for the card.
+func TestFunctionIsNoCard(t *testing.T) {
+	t.Parallel()
+	c := azureCloud(t, lab.Config{})
+	before := world(t, c)
+	primary, err := c.AttachVF("eth1")
+	must(t, err)
+	vf, err := c.AttachVF("eth2")
+	must(t, err)
+
+	// Nothing says which of the two is the card: nothing is done.
+	says(t, ec2net(t, c, exitFailed, "up", "--wait", "1500ms", vf), "have the same MAC address", "nothing was changed")
+	says(t, ec2net(t, c, exitFailed, "up", "--wait", "1500ms", "eth2"), "have the same MAC address", "nothing was changed")
+	k := start(t, c, "eth2")
+	k.notify.await(t, "STATUS=waiting: eth2 and "+vf+" have the same MAC address")
+	must(t, c.EnslaveVF("eth2"))
+	k.notify.await(t, "READY=1")
+	answers(t, c, lab.EIP2)
+	for _, command := range []string{"up", "plan"} {
+		says(t, ec2net(t, c, exitUsage, command, vf), vf+" is enslaved to netvsc", "set that one up")
+	}
+	says(t, ec2net(t, c, exitOK, "run", vf), "is enslaved")
+
+	// Free again, but by now it is known which of them is set up.
+	must(t, c.FreeVF("eth2"))
+	says(t, ec2net(t, c, exitUsage, "up", vf), vf+" is the virtual function of eth2")
+	ec2net(t, c, exitOK, "run", vf)
+	says(t, ec2net(t, c, exitOK, "scan"), "eth3: ready")
+	says(t, ec2net(t, c, exitOK, "down", vf))
+	answers(t, c, lab.EIP2)
+	bare(t, c, vf)
+	bare(t, c, primary)
+
+	k.stop(t)
+	must(t, c.DetachVF("eth1"))
+	must(t, c.DetachVF("eth2"))
+	for _, card := range []string{"eth1", "eth2", "eth3"} {
+		ec2net(t, c, exitOK, "down", card)
+	}
+	unchanged(t, c, before, "all of it")
+}
+
+// A function before its card, without a driver that tells it from one: it is set up as a card would be,
+// and left again, to the last object, when its card comes and enslaves it.
+func TestFunctionBeforeItsCard(t *testing.T) {
+	t.Parallel()
+	c := azureCloud(t, lab.Config{})
+	card, err := c.Card("eth2")
+	must(t, err)
+	must(t, c.Detach("eth2"))
+	for _, cmd := range []string{"link add enP9 address " + card.MAC.String() + " type veth peer name pf9", "link set pf9 up", "link add netvsc9 type bridge"} {
+		ip(t, c, cmd)
+	}
+	k := start(t, c, "enP9")
+	k.notify.await(t, "STATUS=waiting for ")
+	must(t, c.Attach(card))
+	k2 := start(t, c, "eth2")
+	k2.notify.await(t, "STATUS=waiting: eth2 and enP9 have the same MAC address")
+	ip(t, c, "link set enP9 master netvsc9")
+	k2.notify.await(t, "READY=1")
+	k.end(t)
+	says(t, k.log.String(), "enP9 is enslaved to netvsc9", "nothing of ours is left on it")
+	answers(t, c, lab.EIP2)
+	if got := ip(t, c, "-o addr show dev enP9"); strings.Contains(got, "172.22") {
+		t.Errorf("an address on the function: %s", got)
+	}
+	says(t, ec2net(t, c, exitOK, "status"), "eth2: 172.22.5.4")
+	k2.stop(t)
+}
+
+// Fifty random steps of functions that come, are enslaved, are freed and go, while keepers run, cards
+// are scanned for, and a transfer goes on through two cards: not a byte is lost, and no function is
+// ever configured.
+func TestFunctionStorm(t *testing.T) {
+	t.Parallel()
+	c := azureCloud(t, lab.Config{RPFilter: 1})
+	cards := []string{"eth1", "eth2", "eth3"}
+	var keepers []*kept
+	for _, card := range cards {
+		keepers = append(keepers, keep(t, c, card))
+	}
+	endPrimary := session(t, c, "172.22.5.68", lab.EIP1)
+	end := session(t, c, "172.22.5.4", lab.EIP2)
+	state := objects(t, c, cards)
+	seed := uint64(time.Now().UnixNano())
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	functions := map[string]bool{}
+	for step := range 50 {
+		card := cards[rnd.IntN(len(cards))]
+		vf, err := c.VFOf(card)
+		must(t, err)
+		switch n := rnd.IntN(8); {
+		case !vf.Attached:
+			name, err := c.AttachVF(card)
+			must(t, err)
+			functions[name] = true
+		case n < 3:
+			must(t, c.EnslaveVF(card))
+		case n < 5:
+			must(t, c.FreeVF(card))
+		case n < 6:
+			must(t, c.DetachVF(card))
+		case n < 7:
+			ec2net(t, c, exitOK, "run", vf.Name)
+		default:
+			ec2net(t, c, exitUsage, "up", vf.Name)
+		}
+		if vf, err = c.VFOf(card); err == nil && vf.Attached {
+			bare(t, c, vf.Name)
+		}
+		if step%10 == 9 {
+			ec2net(t, c, exitOK, "scan")
+		}
+	}
+	if got := objects(t, c, cards); got != state {
+		t.Errorf("seed %d: it was\n%s\nand is\n%s", seed, state, got)
+	}
+	end()
+	endPrimary()
+	for i, k := range keepers {
+		if n := k.lineCount(); n > 8 || strings.Contains(k.log.String(), "enP") {
+			t.Errorf("seed %d: the log of %s:\n%s", seed, cards[i], k.log)
+		}
+		k.stop(t)
+	}
+	if len(functions) < 3 {
+		t.Errorf("seed %d: only %d functions", seed, len(functions))
+	}
+	for _, eip := range []netip.Addr{lab.EIP1, lab.EIP2} {
+		answers(t, c, eip)
+	}
+}
+
+// objects is what cards have: addresses, routes, groups, and all rules.
+func objects(t *testing.T, c *lab.Cloud, cards []string) string {
+	t.Helper()
+	out := ip(t, c, "rule") + ip(t, c, "-6 rule")
+	for _, card := range cards {
+		_, group, _ := strings.Cut(ip(t, c, "link show dev "+card), " group ")
+		out += fmt.Sprintf("%s: group %.7s %s%s", card, group, ip(t, c, "-o addr show dev "+card), ip(t, c, "route show table all dev "+card))
+	}
+	return out
+}
