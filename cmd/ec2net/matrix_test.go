@@ -78,10 +78,14 @@ func TestMatrix(t *testing.T) {
 		captures[card.Name] = capture
 	}
 	local := listenLocal(t, c, "docker0", "vpn0")
+	leave(t, c, shots(c, kinds), captures, local)
+}
 
+// leave sends a datagram for each pair, and sees on the wire that it leaves by its device and by no other.
+func leave(t *testing.T, c *lab.Cloud, sent map[int]shot, captures map[string]*lab.Capture, local func(context.Context, string, uint16) bool) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	sent := shots(c)
 	for port, s := range sent {
 		must(t, c.Instance().Do(func() error { return shoot(s.src, netip.AddrPortFrom(s.dst, uint16(port))) }))
 	}
@@ -116,8 +120,8 @@ type shot struct {
 	kind, by string
 }
 
-// shots are all pairs, by UDP port.
-func shots(c *lab.Cloud) map[int]shot {
+// shots are all pairs, by UDP port. A place may be of one family only.
+func shots(c *lab.Cloud, kinds map[string][2]string) map[int]shot {
 	out := map[int]shot{}
 	for _, card := range c.Cards() {
 		sources := slices.Concat(card.Addrs4, card.Addrs6)
@@ -126,10 +130,14 @@ func shots(c *lab.Cloud) map[int]shot {
 		}
 		for _, src := range sources {
 			for kind, dst := range kinds {
-				s := shot{src, addr(dst[0]), kind, card.Name}
+				to := dst[0]
 				if src.Is6() {
-					s.dst = addr(dst[1])
+					to = dst[1]
 				}
+				if to == "" {
+					continue
+				}
+				s := shot{src, addr(to), kind, card.Name}
 				if strings.HasSuffix(kind, "0") { // a device of the host
 					s.by = kind
 				}

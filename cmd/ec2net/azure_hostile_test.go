@@ -1,0 +1,230 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"ec2net/metadata"
+	"ec2net/test/lab"
+)
+
+// azureFaults is the list of a hostile cloud for Azure's one document.
+var azureFaults = []struct {
+	name   string
+	fault  lab.Fault
+	status int    // of an `up` that gives up under it
+	says   string // by that `up`
+}{
+	{"the MAC is not there yet", lab.Fault{Card: "eth2", Absent: true}, exitUnavailable, "MAC unknown to the cloud"},
+	{"a hole in its place", lab.Fault{Card: "eth2", JSON: value("null")}, exitUnavailable, "MAC unknown to the cloud"},
+	{"no cards", lab.Fault{Path: "instance/network/interface", JSON: value("[]")}, exitUnavailable, "no card is listed yet"},
+	{"no primary card", lab.Fault{Card: "eth1", Absent: true}, exitUnavailable, "168.63.129.16"},
+	{"no network", lab.Fault{Path: "instance/network", Absent: true}, exitUnavailable, "status 404"},
+	{"a card that is a text", lab.Fault{Card: "eth2", Value: value("eth2")}, exitUnavailable, "is not what such a list has"},
+	{"the list is a text", lab.Fault{Path: "instance/network/interface", Value: value("none")}, exitUnavailable, "interface is not a list"},
+	{"a MAC that is none", lab.Fault{Card: "eth2", Path: "macAddress", Value: value("000D3A0001ZZ")}, exitUnavailable, "is not a MAC address"},
+	{"Too many requests", lab.Fault{Status: 429}, exitUnavailable, "status 429"},
+	{"429 with Retry-After", lab.Fault{Status: 429, RetryAfter: "1"}, exitUnavailable, "status 429"},
+	{"400 without end", lab.Fault{Status: 400}, exitUnavailable, "no version of the document is accepted"},
+	{"404", lab.Fault{Status: 404}, exitUnavailable, "status 404"},
+	{"410", lab.Fault{Status: 410}, exitUnavailable, "status 410"},
+	{"500", lab.Fault{Status: 500}, exitUnavailable, "status 500"},
+	{"503 with Retry-After", lab.Fault{Status: 503, RetryAfter: "1"}, exitUnavailable, "status 503"},
+	{"HTML with 200", lab.Fault{Body: lab.HTML}, exitUnavailable, "a page, not a value"},
+	{"binary", lab.Fault{Body: lab.Binary}, exitUnavailable, "not text"},
+	{"empty", lab.Fault{Body: lab.Empty}, exitUnavailable, "the answer is empty"},
+	{"an error with 200", lab.Fault{Body: `{"error":"Internal"}`}, exitUnavailable, "not the document"},
+	{"10 MB", lab.Fault{Body: lab.Huge}, exitUnavailable, "longer than 1024 KiB"},
+	{"endless", lab.Fault{Body: lab.Endless}, exitUnavailable, "longer than 1024 KiB"},
+	{"cut short", lab.Fault{Body: lab.Short}, exitUnavailable, "cut short"},
+	{"slow drip", lab.Fault{Drip: 300 * time.Millisecond}, exitUnavailable, "within 2s"},
+	{"reset", lab.Fault{Reset: true}, exitUnavailable, "metadata unavailable"},
+	{"closed", lab.Fault{Close: true}, exitUnavailable, "metadata unavailable"},
+	{"redirect", lab.Fault{Redirect: "http://172.22.5.4/"}, exitUnavailable, "status 302"},
+	{"no ipv4", lab.Fault{Card: "eth2", Path: "ipv4", Absent: true}, exitPartial, "keys that the metadata could not be asked for"},
+	{"no addresses", lab.Fault{Card: "eth2", Path: "ipv4/ipAddress", JSON: value("[]")}, exitPartial, "keys that the metadata could not be asked for"},
+	{"addresses of a wrong type", lab.Fault{Card: "eth2", Path: "ipv4/ipAddress", JSON: value(`[1,"2",{"privateIpAddress":3}]`)}, exitPartial, "keys that the metadata could not be asked for"},
+	{"an address outside of the subnet", lab.Fault{Card: "eth2", Path: "ipv4/ipAddress/*/privateIpAddress", Value: value("192.0.2.9")}, exitPartial, "keys that the metadata could not be asked for"},
+}
+
+// hostileAzure is seed 001's machine with the operator's session over its primary card.
+func hostileAzure(t *testing.T) *lab.Cloud {
+	t.Helper()
+	c := azureCloud(t, lab.Config{})
+	c.IMDS().Limit(0) // which fault it is has to be certain
+	session(t, c, "172.22.5.68", lab.EIP1)
+	return c
+}
+
+// Each fault from the start: `up` gives up with the documented status and the kernel as it was, `run`
+// waits and says for what, and when the fault is over the card is set up by itself.
+func TestAzureFaults(t *testing.T) {
+	t.Parallel()
+	for _, tt := range azureFaults {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := hostileAzure(t)
+			before := world(t, c)
+			heal := spoil(t, c, tt.fault)
+			says(t, ec2net(t, c, tt.status, "up", "eth2", "--wait", "2500ms"), tt.says)
+			if tt.status == exitUnavailable {
+				unchanged(t, c, before, "up")
+			}
+			k := start(t, c, "eth2")
+			k.notify.await(t, "STATUS=waiting for ")
+			heal()
+			k.notify.await(t, "READY=1")
+			answers(t, c, lab.EIP2)
+			k.stop(t)
+		})
+	}
+}
+
+// Each fault on a card that is kept, through two readings and more: nothing is taken away, nobody's
+// session is lost, and the plan is empty when it is over.
+func TestAzureFaultsWhileKept(t *testing.T) {
+	t.Parallel()
+	c := hostileAzure(t)
+	must(t, c.Assign("eth2", addr("172.22.5.9"), addr("2001:db8:a2e:2::9")))
+	var keepers []*kept
+	for _, card := range []string{"eth1", "eth2"} {
+		keepers = append(keepers, keep(t, c, card))
+	}
+	session(t, c, "172.22.5.4", lab.EIP2)
+	eventually(t, 10*time.Second, "the primary's own rules", func() bool { return strings.Contains(ip(t, c, "rule"), "lookup 10000") })
+	eventually(t, 10*time.Second, "duplicate address detection", func() bool { return !strings.Contains(ip(t, c, "-6 addr"), "tentative") })
+	state := objects(t, c, []string{"eth1", "eth2"})
+	for _, tt := range azureFaults {
+		if tt.fault.Drip != 0 {
+			continue // a time-out for each reading: the cold test has it
+		}
+		heal := spoil(t, c, tt.fault)
+		for range 3 {
+			for _, k := range keepers {
+				k.reload(t, c)
+			}
+		}
+		if got := objects(t, c, []string{"eth1", "eth2"}); got != state {
+			t.Errorf("%s: it was\n%s\nand is\n%s", tt.name, state, got)
+		}
+		heal()
+	}
+	for _, k := range keepers {
+		k.reload(t, c)
+	}
+	for _, card := range []string{"eth1", "eth2"} {
+		if plan := ec2net(t, c, exitOK, "plan", card); plan != "" {
+			t.Errorf("%s: the plan after all of it:\n%s", card, plan)
+		}
+	}
+}
+
+// What is odd in the document and not wrong: the card is set up as ever.
+func TestAzureOddDocuments(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]lab.Fault{
+		"the other order":         {Path: "instance/network/interface", Reverse: true},
+		"a hole":                  {Card: "eth3", JSON: value("null")},
+		"another card's nonsense": {Card: "eth3", Value: value("?")},
+		"no ipv6":                 {Path: "**/ipv6", Absent: true},
+		"null ipv6":               {Path: "**/ipv6", JSON: value("null")},
+		"a MAC with colons":       {Card: "eth2", Path: "macAddress", Value: value("00:0d:3A:00:01:01")},
+		"a MAC with dashes":       {Card: "eth2", Path: "macAddress", Value: value("00-0d-3a-00-01-01")},
+		"the MAC twice":           {Card: "eth3", Path: "macAddress", Value: value("000D3A000101")},
+		"lengths as numbers":      {Path: "**/prefix", JSON: value("26")},
+		"fields of tomorrow":      {Card: "eth2", Path: "ipv4/ipAddress/0/publicIpAddress", JSON: value(`{"a":[{"b":null}]}`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := hostileAzure(t)
+			spoil(t, c, f)
+			ec2net(t, c, exitOK, "up", "eth2", "--wait", "10s")
+			says(t, ip(t, c, "rule"), "from 172.22.5.4 lookup 14202")
+			answers(t, c, lab.EIP2)
+		})
+	}
+}
+
+// A card's number outlives everything but the card: another one's removal, a restart, and a new process
+// that finds the default route elsewhere.
+func TestAzureNumberStays(t *testing.T) {
+	t.Parallel()
+	c := azureCloud(t, lab.Config{})
+	k := keep(t, c, "eth3")
+	ec2net(t, c, exitOK, "up", "eth2")
+	end := session(t, c, "172.22.5.4", lab.EIP2)
+	must(t, c.Detach("eth3"))
+	k.end(t)
+	spoil(t, c, lab.Fault{Path: "instance/network/interface", Reverse: true})
+	ip(t, c, "route del default")
+	ip(t, c, "route add default via 172.22.5.1 dev eth2") // seed 001's author did
+	for range 2 {
+		ec2net(t, c, exitOK, "up", "eth2")
+		if plan := ec2net(t, c, exitOK, "plan", "eth2"); plan != "" {
+			t.Errorf("plan:\n%s", plan)
+		}
+	}
+	says(t, ip(t, c, "rule"), "from 172.22.5.4 lookup 14202")
+	says(t, ec2net(t, c, exitOK, "up", "eth1"), "primary card")
+	end()
+}
+
+// Two cards of one hash: each has a table of its own, and the one that was first keeps its.
+func TestAzureNumbersCollide(t *testing.T) {
+	t.Parallel()
+	one, two := metadata.MAC{0, 0x0d, 0x3a, 7, 7, 0x39}, metadata.MAC{0, 0x0d, 0x3a, 7, 8, 0} // both hash to 4993
+	cards := lab.Seed001().Cards
+	cards[1].MAC, cards[2].MAC = two, one
+	c := azureCloud(t, lab.Config{Cards: cards})
+	ec2net(t, c, exitOK, "up", "eth2")
+	first := numberOf(t, c, "172.22.5.4")
+	ec2net(t, c, exitOK, "up", "eth3")
+	second := numberOf(t, c, "172.22.5.132")
+	if first == second {
+		t.Errorf("both have table %s", first)
+	}
+	for range 2 {
+		for _, card := range []string{"eth3", "eth2"} {
+			if plan := ec2net(t, c, exitOK, "plan", card); plan != "" {
+				t.Errorf("%s: plan:\n%s", card, plan)
+			}
+		}
+		must(t, c.Detach("eth3"))
+		ec2net(t, c, exitOK, "down", "eth3")
+		if now := numberOf(t, c, "172.22.5.4"); now != first {
+			t.Errorf("table %s, before %s", now, first)
+		}
+		must(t, c.Attach(cards[2]))
+		ec2net(t, c, exitOK, "up", "eth3")
+	}
+}
+
+// numberOf is the table that the rules send an address to.
+func numberOf(t *testing.T, c *lab.Cloud, from string) string {
+	t.Helper()
+	_, after, _ := strings.Cut(ip(t, c, "rule"), "from "+from+" lookup ")
+	table, _, _ := strings.Cut(after, " ")
+	return table
+}
+
+// A keeper's refresh is one request, also when the host knows only an older version: that is learned once.
+func TestAzureBudget(t *testing.T) {
+	t.Parallel()
+	c := azureCloud(t, lab.Config{})
+	c.IMDS().Limit(0)
+	k := keep(t, c, "eth2")
+	readings := func() int { return c.IMDS().Stats().ByStatus[200] }
+	before := c.IMDS().Stats().Requests
+	for i := range 4 {
+		if i == 1 {
+			c.IMDS().Versions("2017-08-01", "2021-02-01") // the machine is on another host now
+		}
+		done := readings()
+		k.reload(t, c)
+		eventually(t, 5*time.Second, "a reading", func() bool { return readings() == done+1 })
+	}
+	if n := c.IMDS().Stats().Requests - before; n != 4+1 {
+		t.Errorf("%d requests for four readings, of which one met a change of versions", n)
+	}
+}
