@@ -127,6 +127,27 @@ func (c Config) NeedsMetadata(f Facts) bool {
 	})
 }
 
+// Insists says whether a [[card]] section that is for the card sets manage = true, so that it is ec2net's
+// whoever else has it. It is not certain while a section hangs on what only the metadata knows.
+func (c Config) Insists(f Facts) (insists, certain bool) {
+	certain = true
+	for _, s := range c.sections {
+		v := s.verdict(f)
+		for _, a := range s.set {
+			card := Card{Manage: None}
+			if a.apply(&card); a.key != "manage" || v == no {
+				continue
+			}
+			if v == unknown {
+				certain = certain && insists == (card.Manage == Full)
+			} else {
+				insists, certain = card.Manage == Full, true
+			}
+		}
+	}
+	return insists, certain
+}
+
 // outcomes lists, for one key, the defaults with each value that the key may still come to have.
 func (c Config) outcomes(f Facts, key string) []Card {
 	cards := []Card{c.Defaults}

@@ -276,3 +276,32 @@ func TestStrings(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A section that is for the card, and says manage = true, insists on it; the last one counts.
+func TestInsists(t *testing.T) {
+	late := Local("eth1", macA, "ena")
+	known := late.Learn(metadata.Interface{ID: "eni-1", DeviceNumber: 1})
+	for _, tt := range []struct {
+		text             string
+		insists, certain bool // before the metadata has answered
+		insistsKnown     bool
+	}{
+		{"", false, true, false},
+		{"manage = true", false, true, false},
+		{"[[card]]\nname = \"eth1\"\nmanage = true", true, true, true},
+		{"[[card]]\nname = \"eth1\"\ndhcp = \"off\"", false, true, false},
+		{"[[card]]\nname = \"eth2\"\nmanage = true", false, true, false},
+		{"[[card]]\ndevice_number = 1\nmanage = true", false, false, true},
+		{"[[card]]\ndevice_number = 2\nmanage = true", false, false, false},
+		{"[[card]]\nname = \"eth1\"\nmanage = true\n[[card]]\neni = \"eni-1\"\nmanage = false", true, false, false},
+		{"[[card]]\neni = \"eni-1\"\nmanage = false\n[[card]]\nname = \"eth*\"\nmanage = true", true, true, true},
+	} {
+		c := mustParse(t, tt.text)
+		if insists, certain := c.Insists(late); insists != tt.insists || certain != tt.certain {
+			t.Errorf("%q: %v, certain %v", tt.text, insists, certain)
+		}
+		if insists, certain := c.Insists(known); insists != tt.insistsKnown || !certain {
+			t.Errorf("%q, the metadata known: %v, certain %v", tt.text, insists, certain)
+		}
+	}
+}

@@ -67,7 +67,7 @@ func (s *socket) orphans(claimed []int) (Plan, error) {
 	l := Link{rt: s}
 	defer l.closePackets()
 	return l.emptied(func() (Plan, Snapshot, error) {
-		rules, err := s.rules()
+		rules, _, err := s.rules()
 		if err != nil {
 			return nil, Snapshot{}, err
 		}

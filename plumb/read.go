@@ -178,10 +178,11 @@ func (l *Link) readRules(s *Snapshot) error {
 	for _, n := range append(s.routed(), l.Numbers...) {
 		mine[n] = true
 	}
-	rules, err := l.rt.rules()
+	rules, others, err := l.rt.rules()
 	if err != nil {
 		return err
 	}
+	s.Claimed = claimedBy(others)
 	for _, r := range rules {
 		switch n, ok := r.n(); {
 		case ok && mine[n]:
@@ -197,27 +198,28 @@ func (l *Link) readRules(s *Snapshot) error {
 	return nil
 }
 
-// rules lists the rules of both families that carry our mark.
-func (s *socket) rules() ([]Rule, error) {
-	var out []Rule
+// rules lists the rules of both families that carry our mark, and those that others may claim cards by.
+func (s *socket) rules() (out []Rule, others []foreignRule, err error) {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		msg := &nl.RtMsg{}
 		msg.Family = uint8(family)
 		msgs, err := s.dump(unix.RTM_GETRULE, unix.RTM_NEWRULE, msg)
 		if err != nil {
-			return nil, fmt.Errorf("list rules: %w", err)
+			return nil, nil, fmt.Errorf("list rules: %w", err)
 		}
 		for _, m := range msgs {
 			r, ok, err := parseRule(m)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			if ok {
 				out = append(out, r)
+			} else if f, ok := parseForeign(m); ok {
+				others = append(others, f)
 			}
 		}
 	}
-	return out, nil
+	return out, others, nil
 }
 
 func parseRule(m []byte) (r Rule, ok bool, err error) {

@@ -21,6 +21,7 @@ type Snapshot struct {
 	OthersManaged bool           // another card of this host needs our interface group: it is in it, or has a guard rule
 	Twins         []Twin         // other devices with the card's MAC
 	Taken         []netip.Prefix // what other cards of this host answer for: sources of their rules, addresses of Peers
+	Claimed       string         // the container network plugin that has taken the host's cards, and how it shows; empty: none
 	TakenTables   []uint32       // routing tables for which another program has the nftables table of our name
 
 	// Leaving are the rules of other cards of this host by which traffic leaves that no source rule

@@ -118,7 +118,8 @@ func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 		return c, ok && err == nil && shaped && (mine || l.beside)
 	case unix.RTM_NEWRULE:
 		_, ok, err := parseRule(m.Data)
-		return c, ok && err == nil && l.beside
+		_, foreign := parseForeign(m.Data)
+		return c, ok && err == nil && l.beside || foreign
 	}
 	return c, true // an overrun
 }

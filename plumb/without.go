@@ -37,6 +37,18 @@ func Without(have Snapshot, before *Before) State {
 	return out
 }
 
+// Yielded is Without, but for the link, which stays as whoever has the card now needs it.
+func Yielded(have Snapshot, before *Before) State {
+	kept := Before{Link: have.Link}
+	if kept.Link.Group == Group {
+		kept.Link.Group = 0
+	}
+	if before != nil {
+		kept.AltNames = before.AltNames
+	}
+	return Without(have, &kept)
+}
+
 // link takes back what we set, and nothing that others set since: a card that somebody's address or
 // route needs stays up, and a group that is no longer ours stays as it is.
 func (b Before) link(have Snapshot) LinkState {
