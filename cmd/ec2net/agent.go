@@ -80,6 +80,8 @@ type agent struct {
 	trial     trial
 	origin    plumb.State // of the card when this process began
 	undone    *undone     // the change that is not made now, because it cut something off
+	taken     string      // the container network that has taken the card, now or once
+	yielded   string      // whom the card is left to
 	setback   *undone     // the last one that was, until a change has stood the trial
 }
 
@@ -123,11 +125,13 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	case a.role == isUnclear:
 		a.refused = unclear(s)
 		return s.State, a.refused
+	case a.yields(s):
+		return plumb.Yielded(s, a.record.Before), nil
 	case a.undone != nil:
 		return plumb.Restored(s, a.undone.state), nil
 	}
-	if a.config.NeedsMetadata(a.facts) {
-		return s.State, nil // whether the card is ours at all hangs on what the metadata will say
+	if a.undecided() {
+		return s.State, nil
 	}
 	if a.disowned && !a.known() {
 		return disown(s), nil
@@ -186,6 +190,11 @@ func (a *agent) converge(ctx context.Context) error {
 	a.announce(done)
 	if a.role == isFunction {
 		return errors.Join(belongs(a.snap), err)
+	}
+	if a.yielded != "" {
+		a.complain(fromKernel, err)
+		a.left()
+		return nil
 	}
 	a.judge(ctx, done)
 	was := a.converged

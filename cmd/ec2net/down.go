@@ -133,7 +133,7 @@ func (p *program) stay(ctx context.Context, t *trial, why []string) error {
 func (p *program) before(l *plumb.Link, old record) *plumb.Before {
 	s, err := l.Read()
 	switch {
-	case err == nil && s.MAC == old.MAC && old.Card.Primary: // its link is its owner's
+	case err == nil && s.MAC == old.MAC && (old.Card.Primary || old.Yielded != ""): // its link is its owner's
 		return &plumb.Before{Link: s.Link, AltNames: s.AltNames}
 	case err == nil && s.MAC == old.MAC:
 		l.Peers = p.peers(s)

@@ -29,7 +29,7 @@ const (
 // chooseDHCP decides who takes the lease, and starts our own client where nobody else does. It is
 // asked again while a manager has not made up its mind.
 func (a *agent) chooseDHCP(ctx context.Context) {
-	if a.noIPv4() {
+	if a.noIPv4() || a.yielded != "" {
 		return
 	}
 	a.decideDHCP()
@@ -45,7 +45,7 @@ func (a *agent) spared() bool {
 }
 
 func (a *agent) decideDHCP() {
-	if a.leasing != "" || a.role != isCard || a.card.Manage != config.Full || a.settled.Primary || a.config.NeedsMetadata(a.facts) {
+	if a.leasing != "" || a.role != isCard || a.card.Manage != config.Full || a.settled.Primary || a.undecided() {
 		return
 	}
 	switch {

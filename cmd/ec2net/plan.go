@@ -41,6 +41,10 @@ func (p *program) plan(ctx context.Context, name string) error {
 		return err
 	}
 	defer a.link.Close()
+	if a.yields(a.snap) {
+		a.log.Info(a.state())
+		return p.print(name, plumb.Diff(a.snap.State, plumb.Yielded(a.snap, a.record.Before)), nil)
+	}
 	if a.idle() {
 		return p.print(name, plumb.Plan{}, nil)
 	}

@@ -170,4 +170,4 @@ func (a *agent) settledDown() bool {
 }
 
 // idle: nothing of the card is ours to do.
-func (a *agent) idle() bool { return a.card.Manage == config.None }
+func (a *agent) idle() bool { return a.card.Manage == config.None || a.yielded != "" }

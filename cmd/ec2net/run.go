@@ -33,7 +33,7 @@ goes, everything of its goes too.`,
 }
 
 func (p *program) run(ctx context.Context, name string) error {
-	a, err := p.begin(name, "run")
+	a, err := p.begin(ctx, name, "run")
 	if noCard(err) || errors.Is(err, plumb.ErrGone) {
 		// Between udev's event and now it was enslaved, or unplugged: nothing to do any more.
 		p.log.Info(err)

@@ -98,7 +98,7 @@ func (p *program) isCard(name string) bool {
 
 func (p *program) isSet(name string, mac metadata.MAC) bool {
 	r, ok := p.store.load(name)
-	return (ok && r.MAC == mac && r.Ready) || p.store.holder(name) != 0
+	return (ok && r.MAC == mac && (r.Ready || r.Yielded != "")) || p.store.holder(name) != 0
 }
 
 // startAll starts the cards side by side: one that waits must not hold up the others.

@@ -13,6 +13,8 @@ import (
 // state is one line for a person: what the card holds, or what it waits for and since when.
 func (a *agent) state() string {
 	switch {
+	case a.yielded != "":
+		return "left to " + a.yielded
 	case a.idle():
 		return "left alone, as configured"
 	case a.undone != nil:

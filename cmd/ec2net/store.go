@@ -40,6 +40,8 @@ type record struct {
 	Repairs int                `json:"repairs"` // since the process began
 	Undone  *undoneRecord      `json:"undone,omitempty"`
 	Egress  *way               `json:"egress,omitempty"`
+	Taken   string             `json:"taken,omitempty"`   // the container network that has taken the card, now or once
+	Yielded string             `json:"yielded,omitempty"` // whom the card is left to
 }
 
 func (s store) path(name, suffix string) string { return filepath.Join(s.dir, name+suffix) }

@@ -35,7 +35,7 @@ terminal says for what and how long yet.`,
 }
 
 func (p *program) up(ctx context.Context, name string, wait time.Duration) error {
-	a, err := p.begin(name, "up")
+	a, err := p.begin(ctx, name, "up")
 	if a == nil || err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (p *program) up(ctx context.Context, name string, wait time.Duration) error
 
 // begin checks all that can be checked before anything is touched. A nil agent means that there is
 // nothing to do here.
-func (p *program) begin(name, command string) (*agent, error) {
+func (p *program) begin(ctx context.Context, name, command string) (*agent, error) {
 	if p.detected() == metadata.CloudNone {
 		p.log.Info("not on a known cloud: nothing to do (--cloud overrides)")
 		return nil, nil
@@ -77,7 +77,11 @@ func (p *program) begin(name, command string) (*agent, error) {
 	}
 	var noSource error
 	a.cloud, noSource = p.source()
-	if err := errors.Join(mayChange(command), noSource); err != nil {
+	err = errors.Join(mayChange(command), noSource)
+	if err == nil && a.yields(a.snap) {
+		err = a.giveUp(ctx)
+	}
+	if err != nil || a.yielded != "" {
 		a.link.Close()
 		return nil, err
 	}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"ec2net/config"
+	"ec2net/plumb"
+)
+
+// ourName is what ID_NET_MANAGED_BY says of a card that is ec2net's.
+const ourName = "ec2net"
+
+// managedBy is the program that udev's database names as the one that manages the card; empty when it
+// names nobody, or us (ID_NET_MANAGED_BY, which systemd-networkd and NetworkManager honour too).
+func managedBy(root fs.FS, index int) string {
+	f, err := root.Open(fmt.Sprintf("run/udev/data/n%d", index))
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(io.LimitReader(f, 1<<16))
+	for lines.Scan() {
+		if name, ok := strings.CutPrefix(lines.Text(), "E:ID_NET_MANAGED_BY="); ok && name != ourName && name != "" {
+			return fmt.Sprintf("%.60q (ID_NET_MANAGED_BY in udev's database)", name)
+		}
+	}
+	return ""
+}
+
+// claimant is who else has the card; empty: nobody. What a container network has taken once is not taken
+// back while the record lasts.
+func (a *agent) claimant(s plumb.Snapshot) string {
+	if a.card.Manage != config.Full {
+		return ""
+	}
+	a.taken = cmp.Or(a.taken, s.Claimed)
+	return cmp.Or(a.taken, managedBy(os.DirFS("/"), s.Index))
+}
+
+// yields: somebody else has the card, and no section of the configuration insists on it.
+func (a *agent) yields(s plumb.Snapshot) bool {
+	insists, certain := a.config.Insists(a.facts)
+	if a.yielded == "" && certain && !insists {
+		a.yielded = a.claimant(s)
+	}
+	return a.yielded != ""
+}
+
+// undecided: whether the card is ours at all hangs on what the metadata will say.
+func (a *agent) undecided() bool {
+	_, certain := a.config.Insists(a.facts)
+	return a.config.NeedsMetadata(a.facts) || !certain && a.claimant(a.snap) != ""
+}
+
+// giveUp takes off what is ours of a card that somebody else has, and says so once.
+func (a *agent) giveUp(ctx context.Context) error {
+	done, err := a.link.Reconcile(ctx, a.want)
+	a.announce(done)
+	a.left()
+	return err
+}
+
+// left says and records that the card is somebody else's.
+func (a *agent) left() {
+	a.trial.open = false
+	a.log.Infof("%s; \"manage = true\" in a [[card]] section takes it all the same", a.state())
+	a.saved()
+}
