@@ -20,16 +20,16 @@ func (o Op) text() string {
 	case packetTable:
 		return x.text(o.dev)
 	case altName:
-		return "altname " + string(x) + " dev " + o.dev
+		return "altname " + word(string(x)) + " dev " + word(o.dev)
 	case linkUp:
 		if x {
-			return "link " + o.dev + " up"
+			return "link " + word(o.dev) + " up"
 		}
-		return "link " + o.dev + " down"
+		return "link " + word(o.dev) + " down"
 	case linkMTU:
-		return "link " + o.dev + " mtu " + strconv.Itoa(int(x))
+		return "link " + word(o.dev) + " mtu " + strconv.Itoa(int(x))
 	case linkGroup:
-		return "link " + x.Name + " group " + u(x.Group)
+		return "link " + word(x.Name) + " group " + u(x.Group)
 	}
 	return ""
 }

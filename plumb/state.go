@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -150,7 +152,7 @@ func (s State) Numbers() []int {
 // The text of an element is what follows "ip rule add", "ip route add" and "ip addr add".
 
 func (a Addr) text(dev string) string {
-	s := "addr " + a.Prefix.String() + " dev " + dev
+	s := "addr " + a.Prefix.String() + " dev " + word(dev)
 	if a.NoPrefixRoute {
 		s += " noprefixroute"
 	}
@@ -167,7 +169,7 @@ func (r Route) text(dev string) string {
 	if r.Via.IsValid() {
 		b.WriteString(" via " + r.Via.String())
 	}
-	b.WriteString(" dev " + dev)
+	b.WriteString(" dev " + word(dev))
 	switch r.Table {
 	case tableMain:
 	case tableLocal:
@@ -216,6 +218,15 @@ func fromText(p netip.Prefix) string {
 		return p.Addr().String()
 	}
 	return p.String()
+}
+
+// word is a name of a link as it can stand in a log or on a terminal. The kernel accepts names with
+// control characters in them.
+func word(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == ' ' }) || !utf8.ValidString(name) {
+		return strconv.QuoteToASCII(name)
+	}
+	return name
 }
 
 func u(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
