@@ -39,6 +39,14 @@ func (l Lease) Same(o Lease) bool {
 	return l.Addr == o.Addr && l.Router == o.Router && l.MTU == o.MTU && slices.Equal(l.Routes, o.Routes)
 }
 
+// Canonical says whether the lease is one that a server could have granted. What comes from elsewhere,
+// such as a file, is not believed otherwise.
+func (l Lease) Canonical() bool {
+	a := l.Addr.Addr()
+	router := !l.Router.IsValid() || l.Router.Is4() && l.Addr.Contains(l.Router) && l.Router != a
+	return a.Is4() && l.Addr.Bits() > 0 && (a.IsGlobalUnicast() || a.IsLinkLocalUnicast()) && router && (l.MTU == 0 || l.MTU >= 576 && l.MTU <= 65535)
+}
+
 // Live says whether the lease holds at the wall-clock time now. A lease that starts in the future
 // does not: the clock was changed, and nothing can be said of its age.
 func (l Lease) Live(now time.Time) bool {

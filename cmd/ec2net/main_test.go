@@ -26,6 +26,9 @@ import (
 //
 // Most of a test's time is waiting, so that more of them run at the same time than there are processors.
 func TestMain(m *testing.M) {
+	if slices.ContainsFunc(os.Args, func(a string) bool { return strings.HasPrefix(a, "-test.fuzz") }) {
+		os.Exit(m.Run()) // a fuzz target is pure, and its workers are started by the processor's count
+	}
 	_ = flag.Set("test.parallel", "12") // a -parallel of the command line still wins
 	testscript.Main(lab.Sandbox{Tests: m}, map[string]func(){"ec2net": main, "ec2ifup": main, "ec2ifdown": main, "ec2ifscan": main})
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,14 +47,30 @@ type record struct {
 
 func (s store) path(name, suffix string) string { return filepath.Join(s.dir, name+suffix) }
 
-// load returns what is known of the card, and false when that is nothing.
+// load returns what is known of the card, and false when that is nothing. A file that no process of
+// ours can have written is nothing: the kernel tells the most of it anyway.
 func (s store) load(name string) (record, bool) {
-	var r record
 	b, err := os.ReadFile(s.path(name, ".json"))
-	if err != nil || json.Unmarshal(b, &r) != nil || r.Name != name {
+	if err != nil {
+		return record{}, false
+	}
+	return parseRecord(name, b)
+}
+
+func parseRecord(name string, b []byte) (record, bool) {
+	var r record
+	if json.Unmarshal(b, &r) != nil || r.Name != name || !r.sound() {
 		return record{}, false
 	}
 	return r, true
+}
+
+const maxNumber = 9999 // of a card, in preferences and tables
+
+// sound: every value is one that we write.
+func (r record) sound() bool {
+	return r.Card.Canonical() && (r.Lease == nil || r.Lease.Canonical()) &&
+		!slices.ContainsFunc(r.Numbers, func(n int) bool { return n < 0 || n > maxNumber })
 }
 
 // save replaces the card's file at once: a reader sees the old one or the new one.

@@ -1,0 +1,31 @@
+package metadata
+
+import "net/netip"
+
+// Canonical says whether every value is one that a reading could have brought. What comes from
+// elsewhere, such as a file, is not believed otherwise.
+func (i Interface) Canonical() bool {
+	gateway := !i.Gateway4.IsValid() || i.Gateway4.Is4()
+	return i.Number >= 0 && i.Number <= 8999 && i.NetworkCard >= 0 && i.NetworkCard <= maxNumber && i.DeviceNumber >= 0 && i.DeviceNumber <= maxNumber && gateway &&
+		family4().holds(i.Addrs4.Value, i.Subnets4.Value, i.Prefixes4.Value) &&
+		family6().holds(i.Addrs6.Value, i.Subnets6.Value, i.Prefixes6.Value)
+}
+
+func (f family) holds(addrs []netip.Addr, subnets, blocks []netip.Prefix) bool {
+	for _, a := range addrs {
+		if b, err := f.addr(nil)(a.String()); err != nil || a != b {
+			return false
+		}
+	}
+	for _, p := range subnets {
+		if q, err := f.subnet(p.String()); err != nil || p != q {
+			return false
+		}
+	}
+	for _, p := range blocks {
+		if q, err := f.block(p.String(), f.delegates); err != nil || p != q {
+			return false
+		}
+	}
+	return true
+}
