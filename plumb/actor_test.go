@@ -125,8 +125,8 @@ func (a *actor) start() (err error) {
 	}
 	a.last = a.record
 	if g := s.Granted(); g.MAC != (metadata.MAC{}) && !a.record.Primary {
-		g.ID = a.record.ID
-		a.last = g
+		a.last = metadata.Carry(a.record, g)
+		a.last.ID = a.record.ID
 	}
 	a.settled = a.last
 	return err

@@ -62,6 +62,7 @@ func (a *agent) lastGood(s plumb.Snapshot) metadata.Interface {
 	case said.Primary, good.MAC == metadata.MAC{}:
 		return said
 	case good.N() == said.N():
+		good = metadata.Carry(said, good) // of a key with nothing to show for it the kernel says nothing
 		good.ID, good.NetworkCard, good.DeviceNumber, good.Number = said.ID, said.NetworkCard, said.DeviceNumber, said.Number
 	}
 	return good
