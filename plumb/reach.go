@@ -119,7 +119,8 @@ type Loss struct {
 
 // Lost compares r with a look after a change of one card. What counts as lost, if it was right before:
 // a connection that leaves by another card or next hop, or whose packets are dropped on their way in;
-// the way to a server; main's best default route, when the card has taken its place.
+// the way to a server; main's best default route, when the card has taken its place and is not the
+// primary.
 //
 // Nothing is lost where a connection comes to leave by the card that has its address, where its
 // address has gone, and, on a card that is not the primary, of the card's own connections.
@@ -133,7 +134,8 @@ func (r Reach) Lost(now Reach, card int, primary bool) (out []Loss) {
 	}
 	for i, was := range r.defaults {
 		is := now.defaults[i]
-		if was != is && was.Index != 0 && was.Index != card && (is.Index == card || is.Index == 0) {
+		taken := is.Index == 0 || is.Index == card && !primary // the primary's place is there
+		if was != is && was.Index != 0 && was.Index != card && taken {
 			out = append(out, Loss{Was: was, Is: is})
 		}
 	}

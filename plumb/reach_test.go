@@ -78,6 +78,9 @@ func TestLost(t *testing.T) {
 		if lost := before.Lost(now, eth1, false); (len(lost) == 1) != tt.lost {
 			t.Errorf("default route, %s: %+v", tt.name, lost)
 		}
+		if lost := before.Lost(now, eth1, true); (len(lost) == 1) != (tt.lost && tt.is.Index != eth1) {
+			t.Errorf("default route, %s, and it is the primary card: %+v", tt.name, lost)
+		}
 	}
 }
 

@@ -37,12 +37,15 @@ func TestWantPrimaryBesideOthers(t *testing.T) {
 + route 172.16.0.0/12 via 10.0.0.9 dev eth0 table 10000
 + route default via 10.0.0.1 dev eth0 table 10000 src 10.0.0.29
 + route default via fe80::1 dev eth0 table 10000 src 2001:db8::29 metric 1024
++ route default via fe80::1 dev eth0 metric 1023
 + rule from 10.0.0.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10000
 + rule from 2001:db8::/64 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10000
 + rule from 10.0.0.29 lookup 10000 pref 20000
 + rule from 10.0.0.5 lookup 10000 pref 20000
 + rule from 2001:db8::29 lookup 10000 pref 20000`},
 		{"alone", first(func(in *Input) { in.Have.OthersManaged = false }), all, "+ addr 10.0.0.5/32 dev eth0 noprefixroute"},
+		{"a manager gave its default route a metric", first(func(in *Input) { in.Have.Routes[1].Metric = 100 }), only("dev eth0 metric"), ""},
+		{"main is not ours to write", first(func(in *Input) { in.MainTable = false }), only("dev eth0 metric"), ""},
 		{"main does not leave by it", first(func(in *Input) {
 			in.Have.Routes = nil
 			in.Card.Addrs6, in.Card.Addrs4 = metadata.None[[]netip.Addr](), addrs("10.0.0.29")

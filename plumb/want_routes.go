@@ -140,8 +140,10 @@ func (w *want) gateway6(netip.Prefix) netip.Addr {
 // router is where main leaves through the card by somebody else's default route. Of several, the one
 // that main prefers; of equals, the one that is in use, so that two routers which advertise in turn
 // change nothing.
-func (w *want) router(six bool) netip.Addr {
-	var best Route
+func (w *want) router(six bool) netip.Addr { return w.mainDefault(six).Via }
+
+// mainDefault is the route behind router.
+func (w *want) mainDefault(six bool) (best Route) {
 	for _, r := range w.in.Have.Routes {
 		if r.Ours || r.Table != tableMain || !r.isDefault() || r.Dst.Addr().Is6() != six || !r.Via.IsValid() {
 			continue
@@ -150,7 +152,7 @@ func (w *want) router(six bool) netip.Addr {
 			best = r
 		}
 	}
-	return best.Via
+	return best
 }
 
 // uses: the card's table leaves by this router now.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"ec2net/test/lab"
 )
@@ -168,6 +169,51 @@ func TestRouterAdvertisements(t *testing.T) {
 	if got := strings.Count(strings.TrimPrefix(k.log.String(), logged), "\n"); got != 3 {
 		t.Errorf("3 changes made %d log lines:\n%s", got, strings.TrimPrefix(k.log.String(), logged))
 	}
+}
+
+// Both cards' routers advertise themselves, and the kernel makes default routes of one metric of that. What the
+// host sends by itself leaves by the primary, as seen on the wire: also after its router was away.
+func TestRouterFlap(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, dual(lab.Config{RPFilter: 1}))
+	ip(t, c, "-6 route del default dev eth0") // its manager's, of another metric
+	first := advertise(t, c, "eth0", lab.Advert{})
+	advertise(t, c, "eth1", lab.Advert{})
+	keep(t, c, "eth1")
+	k := keep(t, c, "eth0")
+	wire, err := c.Capture("eth1")
+	must(t, err)
+	const internet = "2001:db8:ffff::146"
+	leaves := func() string {
+		_, after, _ := strings.Cut(ip(t, c, "-6 route get "+internet), " dev ")
+		card, _, _ := strings.Cut(after, " ")
+		return card
+	}
+	sends := func(when string) {
+		t.Helper()
+		eventually(t, 10*time.Second, "the primary's default route "+when, func() bool {
+			return strings.Contains(ip(t, c, "-6 route show default dev eth0"), "metric 1023") && leaves() == "eth0"
+		})
+		before := len(wire.Packets(lab.FromCard, lab.To(addr(internet)), lab.Proto(unix.IPPROTO_ICMPV6)))
+		for range 5 {
+			_, err := c.Instance().Ping(t.Context(), addr(internet), lab.Ping{})
+			must(t, err)
+		}
+		if n := len(wire.Packets(lab.FromCard, lab.To(addr(internet)), lab.Proto(unix.IPPROTO_ICMPV6))) - before; n != 0 {
+			t.Errorf("%s %d packets left by eth1", when, n)
+		}
+	}
+	sends("at first")
+	must(t, first.Withdraw())
+	eventually(t, 10*time.Second, "the primary has no router", func() bool { return leaves() == "eth1" })
+	again := advertise(t, c, "eth0", lab.Advert{})
+	sends("when it is back")
+	again.Stop()
+	ec2net(t, c, exitOK, "down", "eth0")
+	if out := ip(t, c, "-6 route show default dev eth0"); strings.Contains(out, "1023") || !strings.Contains(out, "proto ra") {
+		t.Errorf("after down:\n%s", out)
+	}
+	k.end(t)
 }
 
 // A router that died: the kernel forgets it when its time is over, and so does the card's table.
