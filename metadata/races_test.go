@@ -86,6 +86,33 @@ func TestPropagation(t *testing.T) {
 	}
 }
 
+// TestLateNumberIsCheap: a card that the cloud has not numbered yet is asked about every second, for the
+// listing and its number alone; with the number, the same reading brings all the rest.
+func TestLateNumberIsCheap(t *testing.T) {
+	f := newFake(t, "full")
+	f.change(func(v map[string]string) { v[second(keyDevice)], v[second(keyCard)] = "0", "0" })
+	s := f.client(t, 0)
+	ask := func(atMost int, want error) Interface {
+		t.Helper()
+		before := s.Requests()
+		got, err := s.Read(t.Context(), secondMAC)
+		if n := s.Requests() - before; n > atMost || !errors.Is(err, want) {
+			t.Errorf("%d requests, want at most %d; %v", n, atMost, err)
+		}
+		return got
+	}
+	ask(12, ErrNotReady) // with the token and the first card's MAC
+	for range 3 {
+		ask(3, ErrNotReady)
+	}
+	f.change(func(v map[string]string) { v[second(keyDevice)], v[second(keyCard)] = "2", "1" })
+	got := ask(10, nil)
+	if whole, err := f.client(t, 0).Read(t.Context(), secondMAC); err != nil || !Same(got, whole) || got.ID != whole.ID || got.N() != whole.N() {
+		t.Errorf("%+v, %v; a client that came later reads %+v", got, err, whole)
+	}
+	ask(6, nil) // as cheap as ever
+}
+
 // TestPartialListing: a listing that lost device-number has likely lost more, and is no statement
 // that there are no addresses.
 func TestPartialListing(t *testing.T) {

@@ -33,6 +33,7 @@ type facts struct {
 	carded   bool // card was once answered
 	card     int
 	subnets4 []netip.Prefix
+	late     bool // the cloud has not published the number yet: nothing else is asked before it has
 }
 
 // Read asks once for everything about the card with this MAC: the card's list of keys first, then
@@ -56,20 +57,40 @@ func (s *EC2) read(ctx context.Context, mac MAC) (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reading{mac: mac, names: names}
+	r := &reading{mac: mac, names: names, got: map[string]answer{}}
 	r.first, r.facts = s.recall(mac)
-	if r.got, err = s.fetch(ctx, r.wanted()); err != nil {
-		return nil, err
-	}
-	err = r.interpret()
+	err = s.complete(ctx, r)
 	if r.first != (MAC{}) {
 		s.learn(r.first)
+	}
+	if errors.Is(err, ErrNotReady) {
+		_, known := s.recall(mac)
+		known.late = true
+		s.remember(mac, known)
 	}
 	if err != nil {
 		return nil, err
 	}
+	r.facts.late = false
 	s.remember(mac, r.facts)
 	return r, nil
+}
+
+// complete asks for what the reading lacks, and interprets it. A number that was late is asked for
+// before the rest: it may be late for half a minute, and is asked for every second.
+func (s *EC2) complete(ctx context.Context, r *reading) error {
+	if r.facts.late {
+		if err := s.fetch(ctx, r.got, r.numbering()); err != nil {
+			return err
+		}
+		if err := r.identify(); err != nil {
+			return err
+		}
+	}
+	if err := s.fetch(ctx, r.got, r.wanted()); err != nil {
+		return err
+	}
+	return r.interpret()
 }
 
 // listing asks which keys the card has. A list without device-number is one that the cloud has not
@@ -118,23 +139,22 @@ type answer struct {
 	err error
 }
 
-// fetch asks for all keys at once; the wire bounds how many are on their way. A key that could not
-// be had is no error here, except when it shows that no key can be.
-func (s *EC2) fetch(ctx context.Context, keys []string) (map[string]answer, error) {
+// fetch asks for all keys at once, and adds the answers to got; the wire bounds how many are on their
+// way. A key that could not be had is no error here, except when it shows that no key can be.
+func (s *EC2) fetch(ctx context.Context, got map[string]answer, keys []string) error {
 	answers := make([]answer, len(keys))
 	var wg sync.WaitGroup
 	for i, key := range keys {
 		wg.Go(func() { answers[i].Answer, answers[i].err = s.get(ctx, key) })
 	}
 	wg.Wait()
-	got := make(map[string]answer, len(keys))
 	for i, a := range answers {
 		if errors.Is(a.err, ErrDisabled) || a.err != nil && ctx.Err() != nil {
-			return nil, a.err
+			return a.err
 		}
 		got[keys[i]] = a
 	}
-	return got, nil
+	return nil
 }
 
 func (s *EC2) recall(mac MAC) (first MAC, f facts) {

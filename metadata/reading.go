@@ -15,25 +15,32 @@ type reading struct {
 	card  Interface
 }
 
-// wanted names the keys that are worth a request: listed, and not known for good.
+// wanted names the keys that are worth a request: listed, not known for good, and not answered yet.
 func (r *reading) wanted() []string {
-	var keys []string
-	add := func(name string, known bool) {
-		if r.names[name] && !known {
-			keys = append(keys, cardKey(r.mac, name))
-		}
+	keys := r.numbering()
+	keys = r.add(keys, keyID, r.facts.id != "")
+	keys = r.add(keys, keySubnets4, r.facts.subnets4 != nil)
+	for _, name := range []string{keyAddrs4, keySubnets6, keyAddrs6, keyDelegated4, keyDelegated6} {
+		keys = r.add(keys, name, false)
 	}
+	return keys
+}
+
+// numbering names the keys that the card's number is made of, as far as it is not known for good.
+func (r *reading) numbering() (keys []string) {
 	if r.first == (MAC{}) {
 		keys = append(keys, keyFirst)
 	}
-	add(keyDevice, r.facts.numbered)
-	add(r.cardName(), r.cardFixed())
-	add(keyID, r.facts.id != "")
-	add(keySubnets4, r.facts.subnets4 != nil)
-	for _, name := range []string{keyAddrs4, keySubnets6, keyAddrs6, keyDelegated4, keyDelegated6} {
-		add(name, false)
+	keys = r.add(keys, keyDevice, r.facts.numbered)
+	return r.add(keys, r.cardName(), r.cardFixed())
+}
+
+func (r *reading) add(keys []string, name string, known bool) []string {
+	key := cardKey(r.mac, name)
+	if _, asked := r.got[key]; asked || known || !r.names[name] {
+		return keys
 	}
-	return keys
+	return append(keys, key)
 }
 
 // cardName is the listed one of the network card's two names.
@@ -59,10 +66,7 @@ func (r *reading) answer(name string) answer {
 }
 
 func (r *reading) interpret() error {
-	if err := r.readFirst(); err != nil {
-		return err
-	}
-	if err := r.readNumber(); err != nil {
+	if err := r.identify(); err != nil {
 		return err
 	}
 	r.card.MAC = r.mac
@@ -76,6 +80,14 @@ func (r *reading) interpret() error {
 	r.card.Prefixes4 = list(r, keyDelegated4, v4.delegated(r.card.Subnets4.Value))
 	r.card.Prefixes6 = list(r, keyDelegated6, v6.delegated(r.card.Subnets6.Value))
 	return nil
+}
+
+// identify finds out which card of the instance this is.
+func (r *reading) identify() error {
+	if err := r.readFirst(); err != nil {
+		return err
+	}
+	return r.readNumber()
 }
 
 func (r *reading) readFirst() error {

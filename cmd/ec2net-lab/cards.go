@@ -67,10 +67,11 @@ out is chosen: eth1 without an address is seed 002's (10.0.2.37), any other card
 	f.StringArrayVar(&eips, "eip", nil, "PRIVATE=PUBLIC, an elastic IP for an address (repeatable)")
 	f.StringVar(&mac, "mac", "", "hardware address")
 	f.StringVar(&a.Card.ID, "id", "", "ENI ID")
-	f.StringVar(&a.Card.Subnet, "subnet", "", "subnet-a (10.0.0.0/24) or subnet-c (10.0.2.0/24)")
+	f.StringVar(&a.Card.Subnet, "subnet", "", "subnet-a (10.0.0.0/24) or subnet-c (10.0.2.0/24); on Azure subnet1 (172.22.5.64/26), subnet2 (.0/26), subnet3 (.128/26)")
 	f.IntVar(&a.Card.DeviceNumber, "device-number", 0, "device number (default the next free one)")
 	f.IntVar(&a.Card.NetworkCard, "network-card", 0, "index of the physical network card")
-	f.IntVar(&a.Card.MTU, "mtu", 0, "MTU that DHCP gives (default 9001)")
+	f.IntVar(&a.Card.MTU, "mtu", 0, "MTU of the cloud's network, given by EC2's DHCP (default 9001, on Azure 1500)")
+	f.BoolVar(&a.Card.Forwarding, "forwarding", false, "the card may send what is not its own")
 	return cmd
 }
 

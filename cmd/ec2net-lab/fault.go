@@ -28,18 +28,22 @@ func faultCommand() *cobra.Command {
   ec2net-lab fault dhcp --on renewing --nak
   ec2net-lab fault squat eth1 10.0.2.37
   ec2net-lab fault metadata silent
+  ec2net-lab fault imds --path 'instance/network/interface/*/ipv6' --absent       on Azure, as these
+  ec2net-lab fault imds --card eth2 --json null
+  ec2net-lab fault imds --path instance/network/interface --reverse
+  ec2net-lab fault limit 0
   ec2net-lab fault list
   ec2net-lab fault clear imds:1`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(imdsFaultCommand(), dhcpFaultCommand(), squatCommand(), reachCommand(), faultListCommand(), faultClearCommand())
+	cmd.AddCommand(imdsFaultCommand(), dhcpFaultCommand(), squatCommand(), reachCommand(), limitCommand(), versionsCommand(), faultListCommand(), faultClearCommand())
 	return cmd
 }
 
 func imdsFaultCommand() *cobra.Command {
 	var f lab.Fault
-	var body, value string
+	var body, value, raw string
 	cmd := &cobra.Command{
 		Use:   "imds",
 		Short: "Make the metadata server answer wrongly",
@@ -49,13 +53,16 @@ func imdsFaultCommand() *cobra.Command {
 			if cmd.Flags().Changed("value") {
 				f.Value = &value
 			}
+			if cmd.Flags().Changed("json") {
+				f.JSON = &raw
+			}
 			var id int
 			err := askLab(cmd, "imds", f, &id)
 			return report(cmd, fmt.Sprintf("imds:%d", id), err)
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.Path, "path", "", "paths below /latest/: * within a segment, ** across; below the card's directory with --card (default all)")
+	fl.StringVar(&f.Path, "path", "", "paths below /latest/, on Azure below /metadata/: * within a segment, ** across; below the card's own with --card (default all)")
 	fl.StringVar(&f.Card, "card", "", "only keys of this card")
 	fl.StringVar(&f.Via, "via", "", "only requests that came by this card")
 	fl.StringVar(&f.Method, "method", "", "only requests of this method; PUT is the token's")
@@ -72,6 +79,8 @@ func imdsFaultCommand() *cobra.Command {
 	fl.BoolVar(&f.Close, "close", false, "close the connection")
 	fl.BoolVar(&f.Absent, "absent", false, "the keys do not exist and are not listed")
 	fl.StringVar(&value, "value", "", "the keys hold this")
+	fl.StringVar(&raw, "json", "", "Azure: this is in the place of that part of the document")
+	fl.BoolVar(&f.Reverse, "reverse", false, "Azure: the list is the other way round")
 	return cmd
 }
 

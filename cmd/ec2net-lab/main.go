@@ -1,5 +1,5 @@
 // Command ec2net-lab is a VPC on this machine's kernel: an instance with network cards, elastic IPs, a
-// metadata server and DHCP, in network namespaces. It needs root or unprivileged user namespaces.
+// metadata server and DHCP, in network namespaces; or Azure's virtual network. It needs root or unprivileged user namespaces.
 package main
 
 import (
@@ -54,13 +54,15 @@ func run(ctx context.Context, args []string) int {
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ec2net-lab",
-		Short: "A VPC on this machine, to see ec2net work without an AWS account",
+		Short: "A cloud on this machine, to see ec2net work without an account",
 		Long: `ec2net-lab builds a VPC out of network namespaces: an instance with network cards in two
 subnets, elastic IPs, a client on the internet, the VPC's router with its source/destination check, an
-IMDSv2 server on 169.254.169.254 and DHCP. It needs root or unprivileged user namespaces, and touches
+IMDSv2 server on 169.254.169.254 and DHCP. With --cloud azure it is Azure's virtual network in the same way:
+Azure's metadata and leases, IP forwarding, user-defined routes, load balancer probes, VFs. It needs root or unprivileged user namespaces, and touches
 nothing of the machine's own network.
 
     ec2net-lab demo                        a second card, with and without ec2net
+    ec2net-lab demo --cloud azure          traffic leaves by another card, and SSH stays
 
     ec2net-lab up                          build one and keep it
     ec2net-lab exec instance -- ip addr    be on the instance, the client or the fabric
@@ -75,7 +77,8 @@ Exit status: 0 done, 1 failed, 2 wrong usage; exec returns the command's own.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().String("name", "default", "which lab, where there are several")
 	root.AddCommand(demoCommand(), upCommand(), downCommand(), statusCommand(), logCommand(), execCommand(), pingCommand(),
-		attachCommand(), detachCommand(), assignCommand(), releaseCommand(), moveCommand(), peerCommand(), faultCommand(), serveCommand())
+		attachCommand(), detachCommand(), assignCommand(), releaseCommand(), moveCommand(), peerCommand(), udrCommand(),
+		forwardCommand(), vfCommand(), probeCommand(), rebootCommand(), faultCommand(), serveCommand())
 	return root
 }
 

@@ -26,6 +26,7 @@ const (
 // order is what "up" wants built. It travels as an argument of "serve".
 type order struct {
 	Name     string
+	Cloud    string
 	Socket   string // file name within the directory
 	RPFilter int
 	DAD      bool
@@ -84,13 +85,28 @@ func serve(ctx context.Context, o order) error {
 	return s.cloud.Close()
 }
 
+// config is the cloud that is ordered.
+func (o order) config() (lab.Config, error) {
+	cfg := lab.Config{Cloud: lab.Provider(o.Cloud)}
+	switch {
+	case cfg.Cloud == lab.Azure && o.NoEth1:
+		return cfg, errors.New("--no-eth1 is for EC2: on Azure eth1 is the card that the machine was made with")
+	case cfg.Cloud == lab.Azure:
+		cfg = lab.Seed001()
+	case o.NoEth1:
+		cfg.Cards = []lab.Card{lab.Eth0()}
+	}
+	cfg.RPFilter, cfg.DAD = o.RPFilter, o.DAD
+	return cfg, nil
+}
+
 func newServer(o order, down context.CancelFunc) (*server, error) {
 	if _, err := lab.Isolate(); err != nil {
 		return nil, err
 	}
-	cfg := lab.Config{RPFilter: o.RPFilter, DAD: o.DAD}
-	if o.NoEth1 {
-		cfg.Cards = []lab.Card{lab.Eth0()}
+	cfg, err := o.config()
+	if err != nil {
+		return nil, err
 	}
 	cloud, err := lab.New(cfg)
 	if err != nil {

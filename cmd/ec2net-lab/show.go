@@ -17,11 +17,14 @@ import (
 
 // labReport is what "status" shows.
 type labReport struct {
+	Cloud       string     `json:"cloud"`
 	PID         int        `json:"pid"`
 	Since       time.Time  `json:"since"`
 	Hosts       []hostInfo `json:"hosts"`
 	SourceCheck []lab.Drop `json:"source_check"`
 	NoPublic    []lab.Drop `json:"no_public_address"`
+	Astray      []lab.Drop `json:"not_from_primary"`
+	Routes      []string   `json:"routes"`
 	Metadata    lab.Stats  `json:"metadata"`
 	Faults      faultList  `json:"faults"`
 }
@@ -34,10 +37,11 @@ type hostInfo struct {
 type cardInfo struct {
 	lab.Card
 	Traffic lab.Traffic
+	VF      lab.VF
 }
 
 func (s *server) report() (r labReport, err error) {
-	r = labReport{PID: os.Getpid(), Since: s.started, Metadata: s.cloud.IMDS().Stats(), Faults: s.faults()}
+	r = labReport{Cloud: string(s.cloud.Provider()), PID: os.Getpid(), Since: s.started, Metadata: s.cloud.IMDS().Stats(), Faults: s.faults()}
 	for _, n := range s.cloud.Nodes() {
 		h := hostInfo{Name: n.Name}
 		for _, k := range s.cloud.CardsOf(n) {
@@ -45,11 +49,21 @@ func (s *server) report() (r labReport, err error) {
 			if err != nil {
 				return r, err
 			}
-			h.Cards = append(h.Cards, cardInfo{k, t})
+			v, err := s.cloud.VFOf(k.ID)
+			if err != nil {
+				return r, err
+			}
+			h.Cards = append(h.Cards, cardInfo{k, t, v})
 		}
 		r.Hosts = append(r.Hosts, h)
 	}
+	for _, route := range s.cloud.Routes() {
+		r.Routes = append(r.Routes, route.String())
+	}
 	if r.SourceCheck, err = s.cloud.SourceCheck(); err != nil {
+		return r, err
+	}
+	if r.Astray, err = s.cloud.Astray(); err != nil {
 		return r, err
 	}
 	r.NoPublic, err = s.cloud.NoPublicAddress()
@@ -88,7 +102,7 @@ func writeJSON(w io.Writer, v any) error {
 
 func (r labReport) write(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "up since %s, process %d\n\n", r.Since.Format(time.DateTime), r.PID)
+	fmt.Fprintf(w, "%s, up since %s, process %d\n\n", r.Cloud, r.Since.Format(time.DateTime), r.PID)
 	fmt.Fprintln(w, "HOST\tCARD\tMAC\tENI\tDEVICE\tSUBNET\tADDRESSES\tOUT\tIN")
 	for _, h := range r.Hosts {
 		if len(h.Cards) == 0 {
@@ -99,16 +113,34 @@ func (r labReport) write(out io.Writer) error {
 				strings.Join(addressesOf(k.Card), " "), k.Traffic.FromCard, k.Traffic.ToCard)
 		}
 	}
+	r.writeAround(w)
 	m := r.Metadata
 	fmt.Fprintf(w, "\nmetadata: %d requests on %d connections, %d tokens\n", m.Requests, m.Connections, m.Tokens)
 	for _, d := range r.SourceCheck {
 		fmt.Fprintln(w, tellDrop(d))
 	}
 	for _, d := range r.NoPublic {
-		fmt.Fprintf(w, "%d packets from %s by %s did not reach the internet: the address has no elastic IP\n", d.Packets, d.Source, d.Card)
+		fmt.Fprintf(w, "%d packets from %s by %s did not reach the internet: the card has no public address for it\n", d.Packets, d.Source, d.Card)
+	}
+	for _, d := range r.Astray {
+		fmt.Fprintf(w, "%d packets from %s by %s did not reach the host's servers: they answer the primary card's primary address\n", d.Packets, d.Source, d.Card)
 	}
 	r.Faults.write(w)
 	return w.Flush()
+}
+
+// writeAround writes what lies beside the cards: VFs and the subnets' own routes.
+func (r labReport) writeAround(w io.Writer) {
+	for _, h := range r.Hosts {
+		for _, k := range h.Cards {
+			if k.VF.Attached {
+				fmt.Fprintln(w, describeVF(k.Name, k.VF))
+			}
+		}
+	}
+	for _, route := range r.Routes {
+		fmt.Fprintln(w, route)
+	}
 }
 
 // addressesOf lists a card's addresses and prefixes, with the elastic IPs.

@@ -44,8 +44,24 @@ func verbs() map[string]verb {
 		"dhcp":    with(func(_ context.Context, s *server, f lab.DHCPFault) (any, error) { return s.cloud.DHCP().Inject(f) }),
 		"squat":   with(squat),
 		"reach":   with(reach),
-		"faults":  with(func(_ context.Context, s *server, _ struct{}) (any, error) { return s.faults(), nil }),
-		"clear":   with(clearFaults),
+		"vf":      with(vf),
+		"forward": with(func(_ context.Context, s *server, a forwardArgs) (any, error) {
+			return nil, s.cloud.Forward(a.Card, a.On)
+		}),
+		"probe":  with(probe),
+		"reboot": with(func(_ context.Context, s *server, _ struct{}) (any, error) { return nil, s.cloud.Reboot() }),
+		"limit":  with(func(_ context.Context, s *server, n int) (any, error) { s.cloud.IMDS().Limit(n); return nil, nil }),
+		"versions": with(func(_ context.Context, s *server, known []string) (any, error) {
+			s.cloud.IMDS().Versions(known...)
+			return nil, nil
+		}),
+		"udr add": with(func(_ context.Context, s *server, r lab.Route) (any, error) { return nil, s.cloud.AddRoute(r) }),
+		"udr delete": with(func(_ context.Context, s *server, r lab.Route) (any, error) {
+			return nil, s.cloud.DeleteRoute(r.Subnet, r.Prefix)
+		}),
+		"udr list": with(func(_ context.Context, s *server, _ struct{}) (any, error) { return s.cloud.Routes(), nil }),
+		"faults":   with(func(_ context.Context, s *server, _ struct{}) (any, error) { return s.faults(), nil }),
+		"clear":    with(clearFaults),
 	}
 }
 
@@ -71,8 +87,23 @@ func attach(_ context.Context, s *server, a attachArgs) (any, error) {
 	return nil, errors.New("the card was detached again at once")
 }
 
-// choose gives a card an address: seed 002's to the first eth1, else a free one.
+// choose gives a card an address: on EC2 seed 002's to the first eth1, else a free one.
 func (s *server) choose(k *lab.Card) error {
+	subnet := "subnet-c"
+	if s.cloud.Provider() == lab.Azure {
+		subnet = "subnet2"
+	} else if s.chooseEth1(k) {
+		return nil
+	}
+	if k.Subnet == "" {
+		k.Subnet = subnet
+	}
+	free, err := s.cloud.FreeAddr(k.Subnet)
+	k.Addrs4 = []netip.Addr{free}
+	return err
+}
+
+func (s *server) chooseEth1(k *lab.Card) bool {
 	eth1 := lab.Eth1()
 	taken := slices.ContainsFunc(s.cloud.Cards(), func(o lab.Card) bool { return slices.Contains(o.Addrs4, eth1.Addrs4[0]) })
 	if (k.Name == "" || k.Name == eth1.Name) && k.Subnet == "" && !taken {
@@ -80,14 +111,9 @@ func (s *server) choose(k *lab.Card) error {
 		if len(k.EIPs) == 0 {
 			k.EIPs = eth1.EIPs
 		}
-		return nil
+		return true
 	}
-	if k.Subnet == "" {
-		k.Subnet = "subnet-c"
-	}
-	free, err := s.cloud.FreeAddr(k.Subnet)
-	k.Addrs4 = []netip.Addr{free}
-	return err
+	return false
 }
 
 // grantArgs name what is assigned to a card or released from it.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,6 +74,45 @@ func TestDegraded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A card that runs on its lease alone, and another host that turns out to have the address: it is declined
+// and taken off, with all that hung on it, and the next lease is used. When the metadata says that the address
+// is the card's after all, that is believed.
+func TestDegradedConflict(t *testing.T) {
+	t.Parallel()
+	c := hostile(t, lab.Config{})
+	heal := spoil(t, c, lab.Fault{Status: 403})
+	begun := time.Now()
+	k := keep(t, c, "eth1")
+	table := leaseTable(t, c, "eth1")
+	squatter, err := c.Squat("eth1", addr("10.0.2.37")) // within the seconds in which a new address is still probed
+	must(t, err)
+	must(t, squatter.Announce())
+	eventually(t, 5*time.Second, "the address is given up", func() bool {
+		return addresses(t, c, "eth1") == "" && !lookups(t, c, table)
+	})
+	if out := ip(t, c, "route show table all"); strings.Contains(out, table) {
+		t.Errorf("something of table %s is left:\n%s", table, out)
+	}
+	says(t, k.log.String(), "the lease of 10.0.2.37/24 is lost", "in use by another host, "+squatter.MAC.String())
+	k.notify.await(t, "STATUS=waiting for the metadata (")
+	if !slices.ContainsFunc(c.DHCP().Messages(begun), func(m lab.DHCPMessage) bool { return m.Type == "DECLINE" }) {
+		t.Error("the server was not told")
+	}
+
+	spoilDHCP(t, c, lab.DHCPFault{Card: "eth1", Offer: addr("10.0.2.99")})
+	k.notify.await(t, "STATUS=degraded: 10.0.2.99/24 by its lease alone")
+	holds(t, ip(t, c, "rule"), "from 10.0.2.99 lookup "+table)
+	must(t, squatter.Close())
+	heal()
+	k.reload(t, c)
+	k.notify.await(t, "STATUS=10.0.2.37, table 10001")
+	answers(t, c, lab.EIP2)
+	if got := addresses(t, c, "eth1"); got != "10.0.2.37" {
+		t.Errorf("eth1 has %s", got)
+	}
+	says(t, k.log.String(), "leases 10.0.2.99, which the metadata does not list for this card")
 }
 
 // `up` with the metadata off: the card answers, and the status says that it is not all.

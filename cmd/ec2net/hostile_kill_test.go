@@ -9,6 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
 	"ec2net/test/lab"
 )
 
@@ -89,4 +93,38 @@ func TestKilledAndUnplugged(t *testing.T) {
 		}
 		unchanged(t, c, clean, "a kill, an unplugged card and a down")
 	}
+}
+
+// Killed at the first rule that it writes, with a record that was made while nothing was known of the card, and
+// unplugged: whose the rules are was on disk before the kernel had them.
+func TestKilledAtTheFirstRule(t *testing.T) {
+	t.Parallel()
+	c := hostile(t, lab.Config{Cards: []lab.Card{lab.Eth0()}})
+	clean := world(t, c)
+	for range 4 {
+		must(t, c.Attach(lab.Eth1()))
+		heal := spoil(t, c, lab.Fault{Status: 503})
+		k := start(t, c, "eth1")
+		eventually(t, 5*time.Second, "a record that knows no number", func() bool {
+			return strings.Contains(statusOf1(t, c, "eth1"), "eth1: waiting for the metadata")
+		})
+		killAtRule(t, c, k, heal)
+		must(t, c.Detach("eth1"))
+		says(t, ec2net(t, c, exitOK, "down", "eth1"), "- rule from ")
+		unchanged(t, c, clean, "a kill, an unplugged card and a down")
+	}
+}
+
+// killAtRule kills a process as soon as the kernel tells of a rule on the instance.
+func killAtRule(t *testing.T, c *lab.Cloud, k *kept, heal func()) {
+	t.Helper()
+	s, err := nl.SubscribeAt(c.Instance().NetNS(), netns.None(), unix.NETLINK_ROUTE, unix.RTNLGRP_IPV4_RULE)
+	must(t, err)
+	defer s.Close()
+	must(t, s.SetReceiveTimeout(&unix.Timeval{Sec: 20}))
+	heal()
+	_, _, err = s.Receive()
+	_ = k.Process.Signal(syscall.SIGKILL)
+	<-k.ended
+	must(t, err)
 }

@@ -69,10 +69,14 @@ func dnsmasq(t *testing.T, c *lab.Cloud, port, leases string, give string, more 
 func dhcpd(t *testing.T, c *lab.Cloud, port, give string, lease int) *server {
 	t.Helper()
 	dir := t.TempDir()
+	timers := "option dhcp-renewal-time 3; option dhcp-rebinding-time 8;"
+	if lease != 12 {
+		timers = ""
+	}
 	conf := fmt.Sprintf(`authoritative; default-lease-time %d; max-lease-time %d; min-lease-time %d;
-subnet 10.0.2.0 netmask 255.255.255.0 { option routers 10.0.2.1; option interface-mtu 7000; }
+subnet 10.0.2.0 netmask 255.255.255.0 { option routers 10.0.2.1; option interface-mtu 7000; %s }
 host eth1 { hardware ethernet %s; fixed-address %s; }
-`, lease, lease, lease, eth1MAC, give)
+`, lease, lease, lease, timers, eth1MAC, give)
 	must(t, os.WriteFile(filepath.Join(dir, "conf"), []byte(conf), 0o644))
 	must(t, os.WriteFile(filepath.Join(dir, "leases"), nil, 0o644))
 	return serve(t, c, "dhcpd", "-4", "-f", "-d", "--no-pid", "-cf", filepath.Join(dir, "conf"), "-lf", filepath.Join(dir, "leases"), port)

@@ -127,8 +127,10 @@ func addresses(t *testing.T, c *lab.Cloud, card string) string {
 	}
 	must(t, json.Unmarshal([]byte(ip(t, c, "-4 -j addr show dev "+card)), &list))
 	var out []string
-	for _, a := range list[0].Addrs {
-		out = append(out, a.Local)
+	for _, l := range list { // none for a card without an address
+		for _, a := range l.Addrs {
+			out = append(out, a.Local)
+		}
 	}
 	return sorted(out)
 }
