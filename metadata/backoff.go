@@ -3,6 +3,7 @@ package metadata
 import (
 	"errors"
 	"math"
+	"net/http"
 	"time"
 )
 
@@ -10,6 +11,7 @@ import (
 const (
 	soon      = time.Second            // a card that the cloud is still publishing
 	firstWait = 200 * time.Millisecond // after the first failure; it doubles from there
+	tooOften  = 500 * time.Millisecond // after a 429: the limit is per second
 	lastWait  = 30 * time.Second       // as often as a healthy card is read again
 )
 
@@ -17,7 +19,8 @@ const (
 // time in a row (from 0). rnd, from 0 to 1, spreads what many instances would do at the same moment:
 // by up to a quarter less, or after a Retry-After, which is never undercut, by up to a tenth more.
 // A card that is unknown or not ready is asked for about once a second, an unavailable service after
-// 0.2 s growing to 30 s, and one that is switched off every 30 s, in case it is switched on again.
+// 0.2 s growing to 30 s, one that was asked too often after 0.5 s growing to 30 s, and one that is switched
+// off every 30 s, in case it is switched on again.
 func Backoff(attempt int, err error, rnd float64) time.Duration {
 	rnd = unit(rnd)
 	if asked := askedToWait(err); asked > 0 {
@@ -36,7 +39,17 @@ func wait(attempt int, err error) time.Duration {
 		return soon
 	}
 	doublings := min(max(attempt, 0), 10) // 0.2 s × 2¹⁰ is far beyond the last wait
+	if Throttled(err) {
+		return min(tooOften<<doublings, lastWait)
+	}
 	return min(firstWait<<doublings, lastWait)
+}
+
+// Throttled says that the service was asked too often, perhaps by others: Azure answers five requests a
+// second to a whole machine.
+func Throttled(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusTooManyRequests
 }
 
 // askedToWait is the longest Retry-After in err, which may be several errors joined.

@@ -28,6 +28,8 @@ func TestBackoff(t *testing.T) {
 		{"not ready", 30, fmt.Errorf("read: %w", notReady("k", "w")), 750 * time.Millisecond, 1000 * time.Millisecond},
 		{"unknown MAC", 30, ErrUnknownMAC, 750 * time.Millisecond, 1000 * time.Millisecond},
 		{"switched off", 0, ErrDisabled, 22500 * time.Millisecond, 30 * time.Second},
+		{"too many requests", 0, fmt.Errorf("read: %w", &Error{Status: 429, Err: ErrUnavailable}), 375 * time.Millisecond, 500 * time.Millisecond},
+		{"still too many", 1, &Error{Status: 429, Err: ErrUnavailable}, 750 * time.Millisecond, time.Second},
 		{"asked to wait", 0, fmt.Errorf("read: %w", asked), 20 * time.Second, 22 * time.Second},
 		{"asked by one of several", 0, errors.Join(errPage, &Error{Err: ErrUnavailable}, asked), 20 * time.Second, 22 * time.Second},
 		{"asked too much", 0, &Error{RetryAfter: time.Hour, Err: ErrUnavailable}, 5 * time.Minute, 330 * time.Second},

@@ -74,6 +74,7 @@ func TestAzureMatrix(t *testing.T) {
 				probed(t, c, card)
 			}
 			platformByPrimary(t, c, captures)
+			t.Logf("%d cards: requests by status %v", cards, c.IMDS().Stats().ByStatus)
 		})
 	}
 }

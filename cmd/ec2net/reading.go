@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"time"
 
@@ -90,8 +89,7 @@ func (a *agent) pause(first bool, problems error) time.Duration {
 func patiently(ctx context.Context, ask func() error) error {
 	for attempt := 0; ; attempt++ {
 		err := ask()
-		var e *metadata.Error
-		if !errors.As(err, &e) || e.Status != http.StatusTooManyRequests {
+		if !metadata.Throttled(err) {
 			return err
 		}
 		select {
