@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
@@ -253,14 +254,16 @@ func TestAzureDHCPWithMTU(t *testing.T) {
 	}
 }
 
-// The router has one MAC on all links, as has every address behind it, and one IPv6 address.
+// The router has one MAC on all links and answers no ping, and has one IPv6 address.
 func TestAzureGateway(t *testing.T) {
 	c := newAzure(t)
 	setUp(t, c, "eth2", netip.MustParsePrefix("172.22.5.4/26"))
 	alive(t, c.Client(), EIP1)
 	for card, gateway := range map[string]string{"eth1": "172.22.5.65", "eth2": "172.22.5.1"} {
-		_, err := c.Instance().Ping(within(t), netip.MustParseAddr(gateway), Ping{Device: card, Tries: 3})
-		must(t, err)
+		_, err := c.Instance().Ping(within(t), netip.MustParseAddr(gateway), Ping{Device: card, Timeout: 100 * time.Millisecond})
+		if !errors.Is(err, ErrNoReply) {
+			t.Errorf("%s: %v", gateway, err)
+		}
 		if got := neighbour(t, c.Instance(), card, gateway); got != "12:34:56:78:9a:bc" {
 			t.Errorf("%s is at %s", gateway, got)
 		}

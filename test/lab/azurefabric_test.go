@@ -55,7 +55,6 @@ func TestAzureServersByPrimaryOnly(t *testing.T) {
 	if want := []Drop{{"eth1", second, 2}, {"eth2", addr4, 2}}; !slices.Equal(got, want) {
 		t.Errorf("dropped %v, want %v", got, want)
 	}
-	alive(t, c.Instance(), netip.MustParseAddr("172.22.5.1")) // the gateway is everybody's
 }
 
 // A machine without public address reaches the internet by one that is lent, and cannot be reached by it.
@@ -115,31 +114,22 @@ func TestRouteOfTheUser(t *testing.T) {
 	setUp(t, c, "eth3", netip.PrefixFrom(addr132, 26))
 	wire, err := c.Capture("eth3")
 	must(t, err)
-	direct := func() bool {
-		t.Helper()
-		_, err := vm.Ping(within(t), ClientIP, Ping{Timeout: 150 * time.Millisecond})
-		return err == nil
-	}
-	if !direct() {
-		t.Error("without the route the internet is not reached")
-	}
+	alive(t, vm, ClientIP)
 	must(t, c.AddRoute(Route{"subnet3", world4, addr132}))
-	if direct() {
-		t.Error("the appliance does not forward, and yet something answers")
-	}
+	dead(t, vm, ClientIP) // the appliance does not forward yet
 	if _, err := wire.Wait(within(t), ToCard, From(testVM), To(ClientIP)); err != nil {
 		t.Errorf("the packet did not come to the appliance: %v", err)
 	}
 	alive(t, vm, addr68) // in the network: not by the appliance
 	alive(t, vm, WireServer)
-	alive(t, vm, netip.MustParseAddr("172.22.5.129"))
 	if got := wire.Packets(ToCard, From(testVM), To(addr68), Proto(unix.IPPROTO_ICMP)); len(got) != 0 {
 		t.Errorf("the appliance saw %v", got)
 	}
 
 	seen := len(wire.Packets(ToCard, From(testVM), To(ClientIP)))
 	must(t, c.Forward("eth3", false))
-	if direct() || len(wire.Packets(ToCard, From(testVM), To(ClientIP))) != seen {
+	dead(t, vm, ClientIP)
+	if len(wire.Packets(ToCard, From(testVM), To(ClientIP))) != seen {
 		t.Error("a card without IP forwarding was given the packet")
 	}
 	must(t, c.Forward("eth3", true))
@@ -151,11 +141,10 @@ func TestRouteOfTheUser(t *testing.T) {
 	must(t, c.DeleteRoute("subnet3", netip.MustParsePrefix("172.22.5.64/26")))
 	alive(t, vm, addr68)
 	must(t, c.Detach("eth3"))
-	if direct() {
-		t.Error("the next hop is gone, and yet something answers")
-	}
+	dead(t, vm, ClientIP)
 	must(t, c.DeleteRoute("subnet3", world4))
-	if !direct() || len(c.Routes()) != 0 {
+	alive(t, vm, ClientIP)
+	if len(c.Routes()) != 0 {
 		t.Error("the route is still there")
 	}
 }
@@ -197,7 +186,11 @@ func TestAzureProbe(t *testing.T) {
 	}
 	probe := func(to netip.AddrPort, card string, well bool) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		patience := 200 * time.Millisecond
+		if card != "" && (well || to.Port() == 1) { // something comes back
+			patience = 10 * time.Second
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		got, err := c.Probe(ctx, to)
 		if got != card || (err == nil) != well {

@@ -87,6 +87,7 @@ func (f *filter) addChains(cfg Config) error {
 	if f.arrive = in; cfg.Cloud == Azure {
 		f.addHostRules(cfg.Cloud.habits())
 		f.addClosed(cfg.VPC)
+		f.addMuteGateways(cfg.Subnets)
 	}
 	// To an elastic IP from inside: the internet gateway turns it round, and the source becomes public.
 	rule(in, fromCard(), isIPv4(), found(f.inward, dest4(regFound)), replace(f.outward, source4(regFib), 12))

@@ -39,6 +39,15 @@ func (f *filter) addDefaultOutbound() {
 	})
 }
 
+// addMuteGateways makes the subnets' routers answer ARP and no ping, as Azure's.
+func (f *filter) addMuteGateways(subnets []Subnet) {
+	for _, s := range subnets {
+		if s.CIDR.IsValid() {
+			f.rule(f.arrive, isIPv4(), toAddr(s.Gateway4()), icmpType(8), []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})
+		}
+	}
+}
+
 // addClosed keeps the internet from private addresses: the network's own blocks are not routed there.
 func (f *filter) addClosed(blocks []netip.Prefix) {
 	for _, b := range blocks {

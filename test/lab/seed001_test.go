@@ -24,9 +24,9 @@ func seed001(t testing.TB) (c *Cloud, vm *Node) {
 }
 
 // connects says whether a new connection to the primary's public address comes about.
-func connects(t testing.TB, c *Cloud, port uint16) bool {
+func connects(t testing.TB, c *Cloud, port uint16, patience time.Duration) bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	conn, err := c.Client().Dial(ctx, "tcp", netip.AddrPortFrom(EIP1, port).String())
 	if err != nil {
@@ -66,7 +66,7 @@ func TestSeed001(t *testing.T) {
 	if got := wire.Packets(FromCard, From(testVM), To(ClientIP)); len(got) != 0 {
 		t.Errorf("it left untranslated: %v", got)
 	}
-	if connects(t, c, sshd.Addr.Port()) {
+	if connects(t, c, sshd.Addr.Port(), 300*time.Millisecond) {
 		t.Error("SSH to the primary's public address still comes about")
 	}
 	stuck, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -82,7 +82,7 @@ func TestSeed001(t *testing.T) {
 
 	run(t, n, "ip route add default via 172.22.5.65 dev eth1 table 101")
 	run(t, n, "ip rule add from 172.22.5.68 lookup 101")
-	if !connects(t, c, sshd.Addr.Port()) {
+	if !connects(t, c, sshd.Addr.Port(), 10*time.Second) {
 		t.Error("SSH does not come about with the rule and the table")
 	}
 	alive(t, vm, ClientIP)
