@@ -71,7 +71,16 @@ func (h host) sameNet(pid string) bool {
 	// A hardened unit has not CAP_SYS_PTRACE, without which the namespace of a process with more
 	// rights is not told. Its files below net/ are, and their inodes belong to the namespace.
 	mine, theirs := h.inode("proc/thread-self/net/dev"), h.inode("proc/"+pid+"/net/dev")
+	if theirs == 0 && h.ended(pid) {
+		return false // meanwhile, and with it went its namespace
+	}
 	return mine == theirs || mine == 0 || theirs == 0
+}
+
+// ended: the process is gone, or waits only for its parent to take note.
+func (h host) ended(pid string) bool {
+	b, err := h.read("proc/" + pid + "/cmdline")
+	return err != nil || b == ""
 }
 
 // inode is a file's number, or 0 when it is not told.
