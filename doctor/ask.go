@@ -29,7 +29,7 @@ func (a Answer) Dropped() bool {
 func Ask(p Packet) (Answer, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
 	msg := &nl.RtMsg{}
-	msg.Family, msg.Dst_len, msg.Src_len, msg.Tos = unix.AF_INET, uint8(p.Dst.BitLen()), uint8(p.Src.BitLen()), p.TOS
+	msg.Family, msg.Dst_len, msg.Src_len, msg.Tos = unix.AF_INET, uint8(p.Dst.BitLen()), uint8(p.Src.BitLen()), p.TOS // of no source, 0
 	if p.Dst.Is6() {
 		msg.Family = unix.AF_INET6
 	}
@@ -70,7 +70,10 @@ func refusal(e unix.Errno) bool {
 
 func (p Packet) attrs() (out []*nl.RtAttr) {
 	u32 := func(t int, v uint32) { out = append(out, nl.NewRtAttr(t, nl.Uint32Attr(v))) }
-	out = append(out, nl.NewRtAttr(unix.RTA_DST, p.Dst.AsSlice()), nl.NewRtAttr(unix.RTA_SRC, p.Src.AsSlice()))
+	out = append(out, nl.NewRtAttr(unix.RTA_DST, p.Dst.AsSlice()))
+	if p.Src.IsValid() {
+		out = append(out, nl.NewRtAttr(unix.RTA_SRC, p.Src.AsSlice()))
+	}
 	if p.In != 0 {
 		u32(unix.RTA_IIF, uint32(p.In))
 	}
@@ -80,9 +83,7 @@ func (p Packet) attrs() (out []*nl.RtAttr) {
 	if p.Mark != 0 {
 		u32(unix.RTA_MARK, p.Mark)
 	}
-	if p.In == 0 {
-		u32(unix.RTA_UID, p.UID)
-	}
+	u32(unix.RTA_UID, p.UID) // else the kernel takes the caller's, or nobody's for what comes in
 	return out
 }
 

@@ -97,7 +97,7 @@ func (f FIB) packet(q Question) (Packet, error) {
 }
 
 func (f FIB) incoming(p Packet, l Link) Packet {
-	p.In, p.UID, p.VRF = l.Index, NoUID, f.vrfOf(l)
+	p.In, p.UID, p.VRF = l.Index, 0, f.vrfOf(l)
 	return p
 }
 

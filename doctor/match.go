@@ -14,12 +14,9 @@ type Packet struct {
 	TOS          uint8
 	IPProto      uint8
 	SPort, DPort uint16
-	UID          uint32 // of the sender; NoUID for a packet that came in
+	UID          uint32 // of the sender; what comes in, and what the reverse path check looks up, counts as 0's
 	VRF          int    // ifindex of the VRF that it belongs to; 0: none
 }
-
-// NoUID is the user of a packet that no local process sent (INVALID_UID).
-const NoUID = ^uint32(0)
 
 // loopback is the ifindex that the kernel takes a packet of its own to come in by.
 const loopback = 1
@@ -90,8 +87,8 @@ func users(r Rule, p Packet) string {
 	switch {
 	case !r.UID.Set || r.UID.First <= p.UID && p.UID <= r.UID.Last:
 		return ""
-	case p.UID == NoUID:
-		return fmt.Sprintf("uidrange %d-%d: no local user sends it", r.UID.First, r.UID.Last)
+	case p.In != 0:
+		return fmt.Sprintf("uidrange %d-%d: what comes in counts as user %d's", r.UID.First, r.UID.Last, p.UID)
 	}
 	return fmt.Sprintf("uidrange %d-%d: user %d sends it", r.UID.First, r.UID.Last, p.UID)
 }

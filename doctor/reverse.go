@@ -23,7 +23,7 @@ func CheckSource(f FIB, p Packet, out int) Check {
 	if in.Loopback {
 		return Check{Why: "not made on the loopback device"}
 	}
-	back := Packet{Src: p.Dst, Dst: p.Src, In: out, TOS: p.TOS, UID: NoUID, VRF: p.VRF}
+	back := Packet{Src: p.Dst, Dst: p.Src, In: out, TOS: p.TOS, VRF: p.VRF}
 	if in.Conf.SrcValidMark {
 		back.Mark = p.Mark
 	}

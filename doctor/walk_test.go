@@ -113,7 +113,7 @@ func TestWalk(t *testing.T) {
 
 func TestCheckSource(t *testing.T) {
 	t.Parallel()
-	in := Packet{Src: addr("192.0.2.1"), Dst: addr("10.0.2.37"), In: 3, UID: NoUID}
+	in := Packet{Src: addr("192.0.2.1"), Dst: addr("10.0.2.37"), In: 3}
 	for _, tt := range []struct {
 		name   string
 		change func(*FIB)

@@ -14,6 +14,8 @@ import (
 var typed = []struct{ line, want string }{
 	{"ec2net st", "status"},
 	{"ec2net plan --js", "--json"},
+	{"ec2net doc", "doctor"},
+	{"ec2net doctor --js", "--json"},
 	{"ec2net expl", "explain"},
 	{"ec2net explain --i", "--in"},
 	{"ec2ifup --wa", "--wait"},

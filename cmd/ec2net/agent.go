@@ -93,6 +93,10 @@ func (p *program) newAgent(name string) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	return p.agentWith(conf, name)
+}
+
+func (p *program) agentWith(conf config.Config, name string) (*agent, error) {
 	link, snap, err := p.open(name)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ const (
 	exitUsage       = 2 // command line or configuration
 	exitUnavailable = 3 // metadata unavailable, nothing changed
 	exitPartial     = 4 // some is set up, the rest is not
-	exitDifferences = 5 // plan: there is something to do; explain: a packet is lost
+	exitDifferences = 5 // plan: there is something to do; explain, doctor: something is wrong
 	// exitGone is between run and its unit alone: the card was taken away.
 	exitGone = 10
 )

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -56,4 +57,28 @@ func TestOwner(t *testing.T) {
 	if t.Failed() {
 		t.Log(log)
 	}
+}
+
+// startDhclient has dhclient take eth1 and keep it; its default route has the metric.
+func startDhclient(t *testing.T, c *lab.Cloud, metric int) {
+	t.Helper()
+	dir := t.TempDir()
+	script := filepath.Join(dir, "script")
+	must(t, os.WriteFile(script, []byte(strings.ReplaceAll(dhclientScript, "metric 200", "metric "+strconv.Itoa(metric))), 0o755))
+	owner := c.Instance().Command(t.Context(), "dhclient", "-4", "-d", "-sf", script,
+		"-lf", filepath.Join(dir, "leases"), "-pf", filepath.Join(dir, "pid"), "eth1")
+	ip(t, c, "link set eth1 up")
+	must(t, owner.Start())
+	t.Cleanup(func() { _ = owner.Process.Kill(); _ = owner.Wait() })
+	eventually(t, 20*time.Second, "dhclient's route", func() bool {
+		return strings.Contains(ip(t, c, "route show table main"), "dev eth1 metric "+strconv.Itoa(metric))
+	})
+}
+
+// write makes a configuration file.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "ec2net.toml")
+	must(t, os.WriteFile(file, []byte(text), 0o600))
+	return file
 }

@@ -91,7 +91,7 @@ func (p *program) root() *cobra.Command {
 	f.StringVar(&p.cloud, "cloud", "auto", "`name` of the cloud: auto (by DMI), ec2, azure")
 	f.StringVar(&p.configFile, "config", config.Path, "configuration `file`")
 	f.StringVar(&p.logLevel, "log-level", "info", "error, warning, info or debug")
-	root.AddCommand(p.upCommand(), p.runCommand(), p.downCommand(), p.planCommand(), p.statusCommand(), p.scanCommand(), p.explainCommand())
+	root.AddCommand(p.upCommand(), p.runCommand(), p.downCommand(), p.planCommand(), p.statusCommand(), p.scanCommand(), p.doctorCommand(), p.explainCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	p.completions(root)
 	return root

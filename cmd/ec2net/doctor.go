@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"ec2net/doctor"
+)
+
+func (p *program) doctorCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "doctor [IF]",
+		Short: "find out what is wrong with the cards, and what to do about it",
+		Long: `Find out what is wrong with the cards, and what to do about it. The metadata, the
+kernel, the records and the files of other network managers are read; of each
+address the kernel is asked where its packets leave, and whether what comes in is
+let in. Nothing is changed. What follows from a cause is told below it.
+
+It works without root; what only root may read is "unknown" then.
+Exit status 5 when something fails; warnings alone are 0.`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return fail(exitUsage, "%s takes one card at most", c.CommandPath())
+			}
+			return names(c, args)
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.doctor(c.Context(), append(args, "")[0])
+		},
+	}
+	c.Flags().BoolVar(&p.json, "json", false, "print JSON")
+	return c
+}
+
+func (p *program) doctor(ctx context.Context, card string) error {
+	p.log.SetOutput(discard{}) // what the agent has to say is in the findings
+	facts, err := p.examined(ctx, card)
+	if err != nil {
+		return err
+	}
+	report := doctor.Examine(facts)
+	if err := p.printReport(facts, report); err != nil {
+		return err
+	}
+	if report.Worst() == doctor.Fail {
+		return quiet(exitDifferences)
+	}
+	return nil
+}
+
+type discard struct{}
+
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+
+func (p *program) printReport(f doctor.Facts, r doctor.Report) error {
+	if !p.json {
+		return r.Write(p.out, isTerminal(p.out))
+	}
+	out := struct {
+		Version string `json:"version"`
+		Kernel  string `json:"kernel"`
+		Cloud   string `json:"cloud"`
+		doctor.Report
+	}{version, f.Kernel, string(f.Cloud), r}
+	e := json.NewEncoder(p.out)
+	e.SetIndent("", "  ")
+	return e.Encode(out)
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" { // no-color.org
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+func kernelRelease() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"ec2net/test/lab"
+)
+
+// upAgain is a cure that sets eth1 up once more.
+const upAgain = "ec2net --cloud ec2 up eth1"
+
+// Each world has one thing wrong with it, on the real kernel. The doctor names that, and only that.
+func TestDoctorSick(t *testing.T) {
+	t.Parallel()
+	for _, p := range [][]patient{sickRules(), sickLinks(), sickOthers(), sickCloud(), sickLife()} {
+		for _, p := range p {
+			t.Run(p.name, func(t *testing.T) {
+				t.Parallel()
+				p.run(t)
+			})
+		}
+	}
+}
+
+func sickRules() []patient {
+	leaves := []string{"leave"}
+	strict := lab.Config{RPFilter: 1}
+	return []patient{
+		{name: "source rule missing", breaks: []string{"ip rule del pref 20001"}, want: "fail source-rule eth1", because: leaves,
+			says: "answers from 10.0.2.37 do not leave by it", cure: []string{upAgain}},
+		{name: "source rule missing, strict", cfg: strict, breaks: []string{"ip rule del pref 20001"}, want: "fail source-rule eth1",
+			because: []string{"leave", "enter"}, cure: []string{upAgain}},
+		{name: "one of four rules missing", cfg: secondaries(), breaks: []string{"ip rule del from 10.0.2.41 pref 20001"},
+			want: "fail source-rule eth1", because: leaves, says: "+ rule from 10.0.2.41 lookup 10001", cure: []string{upAgain}},
+		{name: "guard missing", breaks: []string{"ip rule del pref 10001"}, want: "fail guard eth1", cure: []string{upAgain}},
+		{name: "rule in front", cfg: strict, breaks: []string{"ip rule add pref 100 from 10.0.2.0/24 lookup main"},
+			want: "fail rule-in-front eth1", because: []string{"leave", "enter"}, says: "100: from 10.0.2.0/24 lookup main", cure: []string{"ip rule del pref 100"}},
+		{name: "rule that prohibits", breaks: []string{"ip rule add pref 100 from 10.0.2.37 prohibit"}, want: "fail rule-in-front eth1",
+			because: leaves, cure: []string{"ip rule del pref 100"}},
+		{name: "rule at the same preference", breaks: []string{"ip rule add pref 10001 from 10.0.2.37 lookup main"},
+			want: "fail rule-collision eth1", because: leaves, cure: []string{"ip rule del pref 10001 from 10.0.2.37 lookup main"}},
+		{name: "harmless rule at the same preference", breaks: []string{"ip rule add pref 20001 from 192.0.2.9 lookup main"},
+			want: "warn rule-collision eth1", cure: []string{"ip rule del pref 20001 from 192.0.2.9"}},
+		{name: "table flushed", cfg: strict, breaks: []string{"ip route flush table 10001"}, want: "fail table eth1",
+			because: []string{"leave", "enter"}, cure: []string{upAgain}},
+		{name: "table collision", breaks: []string{"ip route replace default via 10.0.0.1 dev eth0 table 10001"},
+			want: "fail table-collision eth1", because: leaves, cure: []string{"ip route del default via 10.0.0.1 dev eth0 table 10001", upAgain}},
+		{name: "harmless route in the table", breaks: []string{"ip route add 192.0.2.128/25 dev eth1 table 10001"},
+			want: "warn table-collision eth1", cure: []string{"ip route del 192.0.2.128/25 dev eth1 table 10001"}},
+		{name: "main's default by the second", breaks: []string{"ip route add default via 10.0.2.1 dev eth1 metric 50"},
+			want: "fail main-default eth1", says: "not by the primary card eth0", cure: []string{"ip route del default via 10.0.2.1 dev eth1 metric 50"}},
+		{name: "rp_filter", cfg: strict, cards: "-", conf: "[[card]]\nname = \"eth1\"\nmanage = \"link-up\"\n",
+			breaks: []string{"ip link set eth1 up", "ip addr add 10.0.2.37/32 dev eth1", "ip route add default via 10.0.2.1 dev eth1 onlink table 80",
+				"ip rule add pref 500 uidrange 1-65535 from 10.0.2.37 lookup 80"}, // the reverse look-up is user 0's
+			want: "fail rp_filter eth1", says: "sysctl -w net.ipv4.conf.eth1.rp_filter=2", cure: []string{"sysctl -qw net.ipv4.conf.eth1.rp_filter=2"}},
+		{name: "rp_filter and marks", cfg: strict, cards: "-", conf: "[[card]]\nname = \"eth1\"\nmanage = \"link-up\"\n",
+			breaks: []string{"ip link set eth1 up", "ip addr add 10.0.2.37/32 dev eth1", "ip route add default via 10.0.2.1 dev eth1 onlink table 80",
+				"ip rule add pref 500 fwmark 0x80/0x80 lookup 80"},
+			want: "fail rp_filter eth1", says: "sysctl -w net.ipv4.conf.eth1.src_valid_mark=1"},
+	}
+}
+
+func sickLinks() []patient {
+	six := lab.Config{Cards: []lab.Card{lab.Eth0(), {Name: "eth1", Subnet: "subnet-c", Addrs4: []netip.Addr{addr("10.0.2.37")},
+		Addrs6: []netip.Addr{addr("2001:db8:ec2:2::37")}}}}
+	return []patient{
+		{name: "link down", breaks: []string{"ip link set eth1 down"}, want: "fail link eth1", because: []string{"table", "leave"}, cure: []string{upAgain}},
+		{name: "the primary's link down", breaks: []string{"ip link set eth0 down"}, want: "fail link eth0", because: []string{"main-default", "leave"}},
+		{name: "no carrier", harm: unplugged, want: "fail carrier eth1"},
+		{name: "MTU", breaks: []string{"ip link set eth1 mtu 1500"}, want: "fail mtu eth1", says: "its MTU is 1500", cure: []string{upAgain}},
+		{name: "group cleared", breaks: []string{"ip link set eth0 group default"}, want: "fail group eth0", because: []string{"leave"}, cure: []string{upAgain}},
+		{name: "altname missing", breaks: []string{"ip link property del dev eth1 altname device-number-1"}, want: "warn altname eth1", cure: []string{upAgain}},
+		{name: "secondary address missing", cfg: secondaries(), breaks: []string{"ip addr del 10.0.2.41/32 dev eth1"}, want: "fail address eth1",
+			because: []string{"leave"}, says: "+ addr 10.0.2.41/32 dev eth1", cure: []string{upAgain}},
+		{name: "address that is not granted", breaks: []string{"ip addr add 10.0.2.99/32 dev eth1"}, want: "warn extra-address eth1", says: "10.0.2.99",
+			cure: []string{"ip addr del 10.0.2.99/32 dev eth1"}},
+		{name: "the function behind the card", breaks: []string{"ip link add vf1 address $(cat /sys/class/net/eth1/address) type veth peer name vf2",
+			"ip link set vf1 up", "ip addr add 10.0.2.37/24 dev vf1 noprefixroute"}, want: "fail vf eth1", says: "ip addr flush dev vf1",
+			cure: []string{"ip addr flush dev vf1"}},
+		{name: "no ARP", breaks: []string{"sysctl -qw net.ipv4.conf.eth1.arp_ignore=8"}, want: "fail arp eth1", cure: []string{"sysctl -qw net.ipv4.conf.eth1.arp_ignore=0"}},
+		{name: "ARP of the primary address only", cfg: secondaries(), breaks: []string{"sysctl -qw net.ipv4.conf.eth1.arp_ignore=2"}, want: "fail arp eth1",
+			cure: []string{"sysctl -qw net.ipv4.conf.eth1.arp_ignore=1"}},
+		{name: "IPv6 switched off", cfg: six, breaks: []string{"sysctl -qw net.ipv6.conf.eth1.disable_ipv6=1"}, want: "fail ipv6 eth1", because: []string{"leave"},
+			cure: []string{"sysctl -qw net.ipv6.conf.eth1.disable_ipv6=0", upAgain}},
+	}
+}
+
+func sickOthers() []patient {
+	file := func(name, text string) string {
+		return fmt.Sprintf("mkdir -p $(dirname %s); printf '%%s' '%s' > %s", name, text, name)
+	}
+	return []patient{
+		{name: "networkd that was not told", breaks: []string{networkdRuns, untold}, want: "warn networkd", says: "ManageForeignRoutingPolicyRules=no"},
+		{name: "networkd restarted", breaks: []string{networkdRuns, untold, "ip rule del pref 20001", "ip rule del pref 10001", "ip route flush table 10001"},
+			want: "fail networkd", because: []string{"source-rule", "guard", "table", "leave"}},
+		{name: "another manager's default", harm: func(t *testing.T, c *lab.Cloud) { startDhclient(t, c, 10) },
+			want: "fail manager eth1", because: []string{"main-default"}, says: "dhclient configures it, and so does ec2net"},
+		{name: "NetworkManager", breaks: []string{"bash -c 'exec -a /usr/sbin/NetworkManager sleep 600' >/dev/null 2>&1 &",
+			"mkdir -p /run/NetworkManager/devices; echo connection-uuid=7 > /run/NetworkManager/devices/$(cat /sys/class/net/eth1/ifindex)"},
+			want: "warn manager eth1", says: "NetworkManager configures it"},
+		{name: "cloud-init hotplug", breaks: []string{file("/etc/udev/rules.d/10-cloud-init-hook-hotplug.rules", "x")}, want: "warn program", says: "cloud-init configures cards"},
+		{name: "amazon-ec2-net-utils", breaks: []string{file("/etc/sysconfig/network-scripts/ec2net-functions", "x")}, want: "warn program"},
+		{name: "a CNI", breaks: []string{file("/etc/cni/net.d/10-aws.conflist", `{"plugins":[{"type":"aws-cni"}]}`)}, want: "warn program", says: "manage = false"},
+		{name: "configuration", conf: "manage = maybe\n", want: "fail config", says: "ec2net.toml:1:"},
+	}
+}
+
+func sickCloud() []patient {
+	dead := "ip link add docker0 type bridge; ip link set docker0 up; ip route add 169.254.169.254/32 dev docker0"
+	return []patient{
+		{name: "metadata silent", harm: func(_ *testing.T, c *lab.Cloud) { c.IMDS().Silence() }, want: "fail metadata"},
+		{name: "metadata refused", harm: func(_ *testing.T, c *lab.Cloud) { c.IMDS().Refuse() }, want: "fail metadata"},
+		{name: "metadata switched off", harm: func(t *testing.T, c *lab.Cloud) { spoil(t, c, lab.Fault{Status: 403}) }, want: "fail metadata", says: "switched off"},
+		{name: "metadata by the wrong card", breaks: []string{dead}, want: "fail metadata-route", because: []string{"metadata"}, says: "169.254.169.254 dev docker0",
+			cure: []string{"ip route del 169.254.169.254/32"}},
+		{name: "metadata in a black hole", breaks: []string{"ip route add blackhole 169.254.169.254"}, want: "fail metadata-route", because: []string{"metadata"},
+			cure: []string{"ip route del blackhole 169.254.169.254"}},
+		{name: "not set up", cards: "-", want: "fail set-up eth1", because: []string{"link", "table", "leave"}, cure: []string{upAgain, "ec2net --cloud ec2 up eth0"}},
+		{name: "primary not set up", cards: "eth1", want: "fail set-up eth0", because: []string{"source-rule", "leave"}, says: "not set up beside the other cards",
+			cure: []string{"ec2net --cloud ec2 up eth0"}},
+		{name: "assigned, and nobody looks", harm: func(t *testing.T, c *lab.Cloud) { must(t, c.Assign("eth1", addr("10.0.2.50"))) },
+			want: "fail address eth1", because: []string{"source-rule", "leave"}, cure: []string{upAgain}},
+		{name: "released, and nobody looks", cfg: secondaries(), harm: func(t *testing.T, c *lab.Cloud) { must(t, c.Release("eth1", addr("10.0.2.42"))) },
+			want: "warn leftover eth1", cure: []string{upAgain}},
+		{name: "a card in another namespace", cfg: lab.Config{Cards: []lab.Card{lab.Eth0(), lab.Eth1()}}, cards: "-",
+			breaks: []string{"ip netns add box", "ip link set eth1 netns box"}, want: "warn absent"},
+		{name: "unplugged behind our back", harm: func(t *testing.T, c *lab.Cloud) { must(t, c.Detach("eth1")) }, want: "warn orphan eth1",
+			cure: []string{"ec2net --cloud ec2 down eth1", "ec2net --cloud ec2 up eth0"}},
+	}
+}
+
+func sickLife() []patient {
+	started := func(ago string) string {
+		return `sed -i "s/\"Start\": \"[^\"]*\"/\"Start\": \"$(date -u -d '` + ago + `' +%FT%TZ)\"/" /run/ec2net/eth1.json`
+	}
+	return []patient{
+		{name: "stale lease", breaks: []string{started("2 hours ago")}, want: "warn lease eth1", says: "its lease has ended", cure: []string{upAgain}},
+		{name: "renewals fail", breaks: []string{started("45 minutes ago")}, want: "warn renewal eth1", says: "its lease is not renewed"},
+		{name: "the keeper died", harm: killed, want: "fail keeper eth1"},
+		{name: "the keeper died, and the lease ended", harm: func(t *testing.T, c *lab.Cloud) { killed(t, c); shell(t, c, []string{started("2 hours ago")}) },
+			want: "fail keeper eth1", because: []string{"lease"}},
+		{name: "degraded", cards: "-", harm: degraded, want: "fail metadata", because: []string{"degraded"}},
+		{name: "degraded, and the metadata is back", cards: "-", harm: func(t *testing.T, c *lab.Cloud) { degraded(t, c); c.IMDS().Clear(); ec2net(t, c, exitOK, "up", "eth0") },
+			want: "fail degraded eth1", because: []string{"table"}, cure: []string{upAgain, "ec2net --cloud ec2 up eth0"}},
+	}
+}
+
+// untold hides the drop-in of the package, which the machine may have.
+const untold = "mkdir -p /etc/systemd/networkd.conf.d; : > /etc/systemd/networkd.conf.d/ec2net.conf"
+
+// unplugged takes the cable out of eth1, at the cloud's end.
+func unplugged(t *testing.T, c *lab.Cloud) {
+	t.Helper()
+	if out, status := runOn(c.Fabric(), "ip link set p1 down"); status != 0 {
+		t.Fatal(out)
+	}
+	eventually(t, 5*time.Second, "no carrier", func() bool { return strings.Contains(ip(t, c, "link show dev eth1"), "NO-CARRIER") })
+}
+
+// killed is a process that kept eth1.
+func killed(t *testing.T, c *lab.Cloud) {
+	t.Helper()
+	k := keep(t, c, "eth1")
+	k.notify.await(t, "lease until")
+	must(t, k.Process.Kill())
+	<-k.ended
+}
+
+// degraded sets eth1 up while the metadata is switched off.
+func degraded(t *testing.T, c *lab.Cloud) {
+	t.Helper()
+	spoil(t, c, lab.Fault{Status: 403})
+	ec2net(t, c, exitPartial, "up", "eth1")
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"ec2net/config"
+	"ec2net/doctor"
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+// doctorTime bounds what the doctor waits for the metadata, over all cards.
+const doctorTime = 8 * time.Second
+
+// examination is the collecting of facts.
+type examination struct {
+	*program
+	only    string // card; empty: all
+	facts   doctor.Facts
+	conf    config.Config
+	cloud   metadata.Source
+	primary metadata.MAC
+	known   []metadata.MAC // cards that the cloud lists
+	records []record
+}
+
+// mending is how long a process that keeps its card may take to put something back.
+const mending = 1500 * time.Millisecond
+
+// examined collects the facts of all cards, or of one. What a process is just about to repair is not told.
+func (p *program) examined(ctx context.Context, only string) (doctor.Facts, error) {
+	f, err := p.examineOnce(ctx, only)
+	underWay := func(c doctor.Card) bool { return c.Keeper != 0 && len(c.Plan) > 0 }
+	if err != nil || !slices.ContainsFunc(f.Cards, underWay) {
+		return f, err
+	}
+	select {
+	case <-time.After(mending): // what another process does announces itself to nobody
+		return p.examineOnce(ctx, only)
+	case <-ctx.Done():
+		return f, ctx.Err()
+	}
+}
+
+func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, error) {
+	x := examination{program: p, only: only, facts: doctor.Facts{
+		Cloud: p.detected(), Kernel: kernelRelease(), Now: time.Now(), Gaps: map[string]string{},
+	}}
+	var err error
+	if x.facts.FIB, err = doctor.ReadFIB(); err != nil {
+		return x.facts, err
+	}
+	if err := x.settings(); err != nil {
+		return x.facts, err
+	}
+	if _, ok := x.facts.FIB.Named(only); !ok && only != "" {
+		_, _, err := p.open(only) // which says what there is
+		return x.facts, err
+	}
+	root := os.DirFS("/")
+	x.facts.Programs, x.facts.Networkd = doctor.FindPrograms(root), doctor.ReadNetworkd(root)
+	if x.facts.Cloud == metadata.CloudNone {
+		return x.facts, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, doctorTime)
+	defer cancel()
+	x.readRecords()
+	if err := x.askCloud(ctx); err != nil {
+		return x.facts, err
+	}
+	for _, l := range x.candidates() {
+		if err := x.card(ctx, l); err != nil {
+			return x.facts, err
+		}
+	}
+	x.leftBehind()
+	return x.facts, x.probe()
+}
+
+// settings reads the configuration. A broken file is a finding; one that is asked for and not there is not.
+func (x *examination) settings() (err error) {
+	if _, gone := os.Stat(x.configFile); errors.Is(gone, fs.ErrNotExist) && x.configFile != config.Path {
+		_, err = x.config()
+		return err
+	}
+	if x.conf, x.facts.Config = x.config(); x.facts.Config != nil {
+		x.conf = config.Default()
+	}
+	return nil
+}
+
+// readRecords reads what ec2net remembers, which is root's.
+func (x *examination) readRecords() {
+	if _, err := os.ReadDir(x.store.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		for _, id := range []string{"manager", "lease", "keeper", "reading-age", "degraded", "orphan"} {
+			x.facts.Gaps[id] = "the records cannot be read: " + err.Error()
+		}
+		return
+	}
+	x.records = x.store.all()
+	primary, _ := x.store.primary()
+	x.facts.Egress = misnamed(x.conf, primary.Name)
+}
+
+func (x *examination) askCloud(ctx context.Context) (err error) {
+	if x.cloud, err = x.source(); err != nil {
+		return err
+	}
+	x.primary, x.known, x.facts.Metadata.Err = x.cloud.Cards(ctx)
+	x.facts.Metadata.Server = x.cloud.Server().Addr()
+	a, err := doctor.Ask(doctor.Packet{Dst: x.facts.Metadata.Server})
+	if err != nil {
+		return err
+	}
+	x.facts.Metadata.Route = &a
+	return nil
+}
+
+// candidates are the devices that the cloud knows; while it does not answer, those that ec2net knows.
+func (x *examination) candidates() (out []doctor.Link) {
+	for _, l := range x.facts.FIB.Links {
+		if l.Loopback || l.Master != 0 || l.MAC == (metadata.MAC{}) || l.Kind != "" && l.Kind != "veth" {
+			continue
+		}
+		if (x.only == "" || l.Name == x.only) && (l.Name == x.only || x.knows(l)) && !x.isShadow(l) {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+func (x *examination) knows(l doctor.Link) bool {
+	_, recorded := x.record(l)
+	return recorded || slices.Contains(x.known, l.MAC) || x.facts.Metadata.Err != nil && l.Group == plumb.Group
+}
+
+// isShadow: another device with the same MAC address is the card, by our record or by its group; failing
+// both, the one that was there first.
+func (x *examination) isShadow(l doctor.Link) bool {
+	rank := func(k doctor.Link) int {
+		_, recorded := x.record(k)
+		switch {
+		case recorded:
+			return 0
+		case k.Group == plumb.Group:
+			return 1
+		}
+		return 2
+	}
+	return slices.ContainsFunc(x.facts.FIB.Links, func(o doctor.Link) bool {
+		return o.MAC == l.MAC && o.Index != l.Index && (o.Kind == "" || o.Kind == "veth") &&
+			cmp.Or(cmp.Compare(rank(o), rank(l)), cmp.Compare(o.Index, l.Index)) < 0
+	})
+}
+
+func (x *examination) record(l doctor.Link) (record, bool) {
+	i := slices.IndexFunc(x.records, func(r record) bool { return r.MAC == l.MAC && r.Index == l.Index })
+	if i < 0 {
+		return record{}, false
+	}
+	return x.records[i], true
+}
+
+// leftBehind are records of cards that are gone, and cards of the cloud that never came.
+func (x *examination) leftBehind() {
+	has := func(mac metadata.MAC) bool {
+		return slices.ContainsFunc(x.facts.FIB.Links, func(l doctor.Link) bool { return l.MAC == mac })
+	}
+	for _, r := range x.records {
+		if !has(r.MAC) {
+			x.facts.Orphans = append(x.facts.Orphans, r.Name)
+		}
+	}
+	for _, mac := range x.known {
+		if !has(mac) && x.only == "" {
+			x.facts.Strays = append(x.facts.Strays, mac)
+		}
+	}
+}
+
+// probe has the kernel look up each address's ways, once all cards and their subnets are known.
+func (x *examination) probe() (err error) {
+	cards := x.facts.Cards
+	for i, c := range cards {
+		if cards[i].Probes, err = doctor.ProbeCard(c, cards, doctor.Ask); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"ec2net/config"
+	"ec2net/dhcp"
+	"ec2net/doctor"
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+// card collects the facts of one card. One that goes meanwhile is none.
+func (x *examination) card(ctx context.Context, l doctor.Link) error {
+	a, err := x.agentWith(x.conf, l.Name)
+	if errors.Is(err, plumb.ErrGone) || x.only == "" && noCard(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer a.link.Close()
+	a.cloud = x.cloud
+	r, recorded := x.record(l)
+	c := doctor.Card{Name: l.Name, Index: l.Index, MAC: l.MAC, SetUp: recorded && r.Ready}
+	x.granted(ctx, a, r, &c)
+	c.Managed = a.card.Manage == config.Full && !a.yields(a.snap)
+	c.Primary = c.Granted.Primary || c.MAC == x.primary
+	c.Have, c.Refresh = a.snap, a.card.Refresh
+	x.lived(r, recorded, &c)
+	if c.Managed && c.Source != doctor.Nowhere {
+		c.Want, _ = wanted(a.where, a.card, plumb.Input{
+			Card: c.Granted, Lease: r.Lease, Have: a.snap, OwnAddress: x.owned(a, r), Egress: x.leads(a, r), Services: a.services,
+		})
+		c.Plan = plumb.Diff(a.snap.State, c.Want)
+	}
+	c.SetUp = c.SetUp || marked(a.snap)
+	x.facts.Cards = append(x.facts.Cards, c)
+	return nil
+}
+
+// granted is what the cloud grants the card: now, or by the record of an earlier reading.
+func (x *examination) granted(ctx context.Context, a *agent, r record, c *doctor.Card) {
+	if len(a.link.Peers) == 0 {
+		a.link.Peers = x.peers(a.snap)
+	}
+	if x.facts.Metadata.Err == nil {
+		if err := a.readTwice(ctx); err == nil {
+			c.Granted, c.Source, c.Problems = a.settled, doctor.FromMetadata, a.settled.Problems
+			return
+		} else if !errors.Is(err, metadata.ErrUnknownMAC) {
+			x.facts.Metadata.Err = err
+		}
+	}
+	switch {
+	case r.Card.MAC == c.MAC:
+		c.Granted, c.Source = r.Card, doctor.FromRecord
+		_ = a.again()
+	case r.Ready && r.Lease != nil:
+		c.Source = doctor.FromLease
+	}
+}
+
+// lived is what became of the card since it was set up.
+func (x *examination) lived(r record, recorded bool, c *doctor.Card) {
+	c.Keeper, c.ReadAt, c.Leasing, c.Lease = x.store.holder(c.Name), r.ReadAt, r.DHCP, r.Lease
+	if _, err := os.Stat(x.store.path(c.Name, ".lock")); err == nil {
+		c.Died = c.Keeper == 0
+	}
+	if r.Ready && r.Card.MAC == (metadata.MAC{}) && r.Lease != nil {
+		c.Degraded = r.State
+	}
+	if recorded && !r.Ready && c.Keeper != 0 {
+		c.Waiting = r.State
+	}
+	if r.Undone != nil {
+		c.Undone = r.Undone.Why
+	}
+	c.Egress = r.Egress.text()
+	if o, ok := dhcp.FindOwner(os.DirFS("/"), c.Name, c.Index); ok && !o.Pending {
+		c.Owner = &o
+	}
+}
+
+// owned: the card's primary address is ours to add.
+func (x *examination) owned(a *agent, r record) bool {
+	if r.Ready && r.DHCP != "" {
+		return owns(r.DHCP)
+	}
+	return a.wouldOwn()
+}
+
+// leads: the host's own traffic is to leave by the card, by what its process decided.
+func (x *examination) leads(a *agent, r record) plumb.Egress {
+	if r.Ready {
+		return r.Egress.wanted()
+	}
+	return a.wouldLead()
+}
+
+// marked: something on the card is ours.
+func marked(s plumb.Snapshot) bool {
+	for _, r := range s.Routes {
+		if r.Ours {
+			return true
+		}
+	}
+	for _, a := range s.Addrs {
+		if a.Ours {
+			return true
+		}
+	}
+	return len(s.Rules) > 0
+}

@@ -1,0 +1,133 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"ec2net/metadata"
+)
+
+func checkConfig(f Facts) []Finding {
+	if f.Config == nil {
+		return nil
+	}
+	return []Finding{{
+		ID: "config", Verdict: Fail, Summary: "the configuration file has an error, so that nothing can start",
+		Evidence: strings.Split(f.Config.Error(), "\n"), Remedy: "correct the file",
+	}}
+}
+
+// oldest is the first kernel that keeps the protocol of rules and the metric of addresses (README).
+const oldestMajor, oldestMinor = 4, 18
+
+func checkKernel(f Facts) []Finding {
+	var major, minor int
+	if n, _ := fmt.Sscanf(f.Kernel, "%d.%d", &major, &minor); n != 2 {
+		return []Finding{{ID: "kernel", Verdict: Unknown, Summary: fmt.Sprintf("the kernel's release %.40q is not understood", f.Kernel)}}
+	}
+	if major > oldestMajor || major == oldestMajor && minor >= oldestMinor {
+		return nil
+	}
+	return []Finding{{
+		ID: "kernel", Verdict: Fail, Summary: "the kernel is too old: it does not keep the mark of ec2net's rules",
+		Evidence: []string{"Linux " + f.Kernel}, Remedy: fmt.Sprintf("boot Linux %d.%d or newer", oldestMajor, oldestMinor),
+	}}
+}
+
+func checkMetadata(f Facts) []Finding {
+	err := f.Metadata.Err
+	if err == nil {
+		return nil
+	}
+	out := Finding{ID: "metadata", Verdict: Fail, Summary: "the instance metadata does not answer", Evidence: []string{err.Error()}}
+	if r := f.Metadata.Route; r != nil {
+		out.Evidence = append(out.Evidence, fmt.Sprintf("route to %s: %s", f.Metadata.Server, f.FIB.answer(*r)))
+	}
+	out.Remedy = "look for a firewall rule against the metadata's address; what is set up stays"
+	if errors.Is(err, metadata.ErrDisabled) {
+		out.Summary = "the instance metadata is switched off"
+		out.Remedy = "switch it on: aws ec2 modify-instance-metadata-options --http-endpoint enabled"
+	}
+	return []Finding{out}
+}
+
+// checkMetadataRoute: a cloud answers by its own cards, and by nothing else.
+func checkMetadataRoute(f Facts) []Finding {
+	r := f.Metadata.Route
+	if f.Metadata.Err == nil || r == nil || errors.Is(f.Metadata.Err, metadata.ErrDisabled) {
+		return nil
+	}
+	for _, c := range f.Cards {
+		if r.End == Forward && c.Index == r.Device && (c.Primary || f.Cloud == metadata.CloudEC2) {
+			return nil
+		}
+	}
+	path := Walk(f.FIB, Packet{Dst: f.Metadata.Server})
+	out := Finding{
+		ID: "metadata-route", Verdict: Fail, Summary: fmt.Sprintf("packets to the metadata (%s) do not leave by a card that it answers by", f.Metadata.Server),
+		Evidence: []string{f.FIB.answer(*r)}, Remedy: "remove that route",
+	}
+	if path.Table != 0 {
+		out.Evidence = append(out.Evidence, fmt.Sprintf("table %s: %s", tableText(path.Table), f.FIB.text(path.Route)))
+	}
+	return []Finding{out}
+}
+
+func checkNetworkd(f Facts) []Finding {
+	n := f.Networkd
+	if !n.Running || !n.DropsRules && !n.DropsRoutes {
+		return nil
+	}
+	what, keys := []string{}, []string{}
+	if n.DropsRules {
+		what, keys = append(what, "rules"), append(keys, "ManageForeignRoutingPolicyRules=no")
+	}
+	if n.DropsRoutes {
+		what, keys = append(what, "routes"), append(keys, "ManageForeignRoutes=no")
+	}
+	return []Finding{{
+		ID: "networkd", Verdict: Warn,
+		Summary:  fmt.Sprintf("systemd-networkd deletes the %s of others whenever it starts", strings.Join(what, " and ")),
+		Evidence: []string{"its configuration does not say " + strings.Join(keys, ", ")},
+		Remedy:   "put them into /etc/systemd/networkd.conf.d/ec2net.conf, section [Network]",
+	}}
+}
+
+func checkPrograms(f Facts) (out []Finding) {
+	for _, p := range f.Programs {
+		if len(f.Cards) > 0 {
+			out = append(out, Finding{
+				ID: "program", Verdict: Warn, Summary: fmt.Sprintf("%s %s", p.Name, p.Does), Evidence: []string{p.Why}, Remedy: p.Cure,
+			})
+		}
+	}
+	return out
+}
+
+func checkOrphans(f Facts) (out []Finding) {
+	for _, name := range f.Orphans {
+		out = append(out, Finding{
+			ID: "orphan", Verdict: Warn, Card: name, Summary: "the card is gone, and something of it is left",
+			Remedy: "ec2net down " + name,
+		})
+	}
+	return out
+}
+
+func checkStrays(f Facts) (out []Finding) {
+	for _, mac := range f.Strays {
+		out = append(out, Finding{
+			ID: "absent", Verdict: Warn, Summary: fmt.Sprintf("the cloud has plugged in %s, and this host has no such card", mac),
+			Remedy: "load its driver, or unplug and plug it in again; a card in another network namespace is no matter",
+		})
+	}
+	return out
+}
+
+func checkEgressNames(f Facts) (out []Finding) {
+	for _, err := range f.Egress {
+		out = append(out, Finding{ID: "egress", Verdict: Warn, Summary: "the configuration wants traffic to leave by a card that cannot have it", Evidence: []string{err.Error()}, Remedy: "correct [egress] in the file"})
+	}
+	return out
+}

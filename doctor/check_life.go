@@ -1,0 +1,87 @@
+package doctor
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"ec2net/dhcp"
+)
+
+func checkLease(f Facts, c Card) []Finding {
+	l := c.Lease
+	if l == nil || c.Leasing != "native" || l.Expires == dhcp.Infinite {
+		return nil
+	}
+	age := f.Now.Sub(l.Start)
+	late := l.Renew + (l.Rebind-l.Renew)/2
+	evidence := []string{fmt.Sprintf("%s from %s, taken %s; renewal is due after %s, its end after %s", l.Addr, l.Server, l.Start.Format(time.DateTime), l.Renew, l.Expires)}
+	remedy := "nobody keeps the card: systemctl start ec2net-ifup@" + c.Name
+	if c.Keeper != 0 {
+		remedy = "see what the DHCP server says: journalctl -u ec2net-ifup@" + c.Name
+	}
+	switch {
+	case age >= l.Expires:
+		return []Finding{{ID: "lease", Verdict: Warn, Card: c.Name, Summary: "its lease has ended; what is set up stays, on the metadata's word", Evidence: evidence, Remedy: remedy}}
+	case age >= late:
+		return []Finding{{ID: "renewal", Verdict: Warn, Card: c.Name, Summary: "its lease is not renewed", Evidence: evidence, Remedy: remedy}}
+	}
+	return nil
+}
+
+func checkKeeper(_ Facts, c Card) []Finding {
+	if !c.Died {
+		return nil
+	}
+	return []Finding{{
+		ID: "keeper", Verdict: Fail, Card: c.Name, Summary: "the process that kept it has died: nobody follows the cloud's changes",
+		Remedy: "systemctl restart ec2net-ifup@" + c.Name,
+	}}
+}
+
+// checkAge: a process that keeps the card reads the metadata again and again.
+func checkAge(f Facts, c Card) []Finding {
+	if c.Keeper == 0 || c.ReadAt.IsZero() {
+		return nil
+	}
+	age := f.Now.Sub(c.ReadAt)
+	if age < max(10*c.Refresh, 5*time.Minute) {
+		return nil
+	}
+	return []Finding{{
+		ID: "reading-age", Verdict: Warn, Card: c.Name, Summary: "its process has had no answer of the metadata for " + age.Round(time.Second).String(),
+		Remedy: "journalctl -u ec2net-ifup@" + c.Name + " says why",
+	}}
+}
+
+func checkDegraded(_ Facts, c Card) []Finding {
+	if c.Degraded == "" {
+		return nil
+	}
+	return []Finding{{
+		ID: "degraded", Verdict: Warn, Card: c.Name, Summary: "it runs on its lease alone: only the leased address answers", Evidence: []string{c.Degraded},
+		Remedy: "once the metadata answers, it moves to its own table by itself",
+	}}
+}
+
+// checkUndone: a change that cut the host off was taken back, and is not made for a while.
+func checkUndone(_ Facts, c Card) []Finding {
+	if len(c.Undone) == 0 {
+		return nil
+	}
+	return []Finding{{
+		ID: "undone", Verdict: Fail, Card: c.Name, Summary: "its last change was undone, because it cut something off", Evidence: c.Undone,
+		Remedy: "remove what is in the way; then systemctl reload ec2net-ifup@" + c.Name,
+	}}
+}
+
+// checkEgress: the host's own traffic was to leave by the card, and does not.
+func checkEgress(_ Facts, c Card) []Finding {
+	if !strings.Contains(c.Egress, "taken back: ") && !strings.Contains(c.Egress, "not by this card: ") {
+		return nil
+	}
+	return []Finding{{
+		ID: "egress", Verdict: Warn, Card: c.Name, Summary: "the host's own traffic does not leave by it, as [egress] wants", Evidence: []string{c.Egress},
+		Remedy: "see why its gateway does not answer; it is tried again by itself",
+	}}
+}

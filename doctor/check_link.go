@@ -1,0 +1,150 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"ec2net/metadata"
+)
+
+func checkSetUp(_ Facts, c Card) []Finding {
+	switch {
+	case c.Waiting != "":
+		return []Finding{{ID: "set-up", Verdict: Warn, Card: c.Name, Summary: "it is not ready yet: " + c.Waiting, Remedy: "wait, or see the rest of this report"}}
+	case c.SetUp || len(c.Plan) == 0:
+		return nil
+	}
+	out := Finding{ID: "set-up", Verdict: Fail, Card: c.Name, Summary: "nobody has set it up", Remedy: again(c)}
+	if c.Primary && len(c.Granted.Addrs4.Value)+len(c.Granted.Addrs6.Value) <= 1 {
+		out.Summary = "it is not set up beside the other cards: hosts in their subnets get no answer from it"
+	}
+	return []Finding{out}
+}
+
+// again is how the card is set up once more.
+func again(c Card) string {
+	if c.Keeper != 0 {
+		return fmt.Sprintf("process %d should put it back within seconds; if not: systemctl restart ec2net-ifup@%s", c.Keeper, c.Name)
+	}
+	return "ec2net up " + c.Name
+}
+
+func checkValues(_ Facts, c Card) []Finding {
+	if len(c.Problems) == 0 {
+		return nil
+	}
+	return []Finding{{
+		ID: "values", Verdict: Warn, Card: c.Name, Summary: "the metadata says something of it that is not believed",
+		Evidence: []string{errors.Join(c.Problems...).Error()}, Remedy: "if it lasts, report it to the cloud",
+	}}
+}
+
+func checkManager(_ Facts, c Card) []Finding {
+	if c.Owner == nil || !c.SetUp || c.Leasing != "native" && c.Leasing != "off" {
+		return nil
+	}
+	return []Finding{{
+		ID: "manager", Verdict: Warn, Card: c.Name, Summary: c.Owner.Program + " configures it, and so does ec2net",
+		Evidence: []string{c.Owner.Why},
+		Remedy:   fmt.Sprintf("keep %s off the card, or leave the lease to it: systemctl restart ec2net-ifup@%s", c.Owner.Program, c.Name),
+	}}
+}
+
+func checkLink(_ Facts, c Card) []Finding {
+	if c.Have.Link.Up {
+		return nil
+	}
+	return []Finding{{
+		ID: "link", Verdict: Fail, Card: c.Name, Summary: "it is down: none of its addresses answers",
+		Remedy: "ip link set " + c.Name + " up; then " + again(c),
+	}}
+}
+
+func checkCarrier(_ Facts, c Card) []Finding {
+	if c.Have.Carrier || !c.Have.Link.Up {
+		return nil
+	}
+	return []Finding{{
+		ID: "carrier", Verdict: Fail, Card: c.Name, Summary: "it has no carrier",
+		Remedy: "look at the card in the cloud: is it attached? see dmesg for its driver",
+	}}
+}
+
+// checkVF: on Azure, and wherever a virtual function stands behind a card, both have one MAC address, and
+// only the card may have addresses.
+func checkVF(f Facts, c Card) (out []Finding) {
+	for _, l := range f.FIB.Links {
+		if l.MAC != c.MAC || l.Index == c.Index || c.MAC == (metadata.MAC{}) || l.Kind == "vlan" || l.Kind == "macvlan" || l.Kind == "bridge" || l.Kind == "bond" {
+			continue
+		}
+		if has := f.FIB.addressesOf(l.Index); len(has) > 0 {
+			out = append(out, Finding{
+				ID: "vf", Verdict: Fail, Card: c.Name, Summary: fmt.Sprintf("%s has the same MAC address, and has addresses: it is the function behind the card", l.Name),
+				Evidence: []string{fmt.Sprintf("%s: %v", l.Name, has)}, Remedy: "ip addr flush dev " + l.Name + "; keep your network manager off it",
+			})
+		}
+	}
+	return out
+}
+
+// addressesOf are a device's own addresses but for link-local ones.
+func (f FIB) addressesOf(index int) (out []netip.Addr) {
+	for _, r := range f.Routes {
+		if r.Table == tableLocal && r.Type == typeLocal && len(r.Hops) > 0 && r.Hops[0].Index == index && r.Dst.IsSingleIP() && !r.Dst.Addr().IsLinkLocalUnicast() {
+			out = append(out, r.Dst.Addr())
+		}
+	}
+	return out
+}
+
+func checkIPv6(_ Facts, c Card) []Finding {
+	if !c.Have.NoIPv6 || len(c.Granted.Addrs6.Value) == 0 {
+		return nil
+	}
+	return []Finding{{
+		ID: "ipv6", Verdict: Warn, Card: c.Name, Summary: "the cloud grants it IPv6, which is switched off here", about: c.Granted.Addrs6.Value,
+		Evidence: []string{fmt.Sprintf("%v; disable_ipv6 is 1", c.Granted.Addrs6.Value)},
+		Remedy:   fmt.Sprintf("sysctl -w net.ipv6.conf.%s.disable_ipv6=0", c.Name),
+	}}
+}
+
+// checkARP looks at what decides whether the card answers ARP. Two cards in one subnet answer for each
+// other's addresses by default; a cloud's fabric does not go by that, so it is no finding there.
+func checkARP(f Facts, c Card) []Finding {
+	conf := f.FIB.Link(c.Index).Conf
+	switch {
+	case len(c.Granted.Addrs4.Value) == 0:
+		return nil
+	case conf.ARPIgnore >= 3:
+		return []Finding{arp(c, Fail, "it answers no ARP for its addresses", fmt.Sprintf("arp_ignore is %d", conf.ARPIgnore),
+			"sysctl -w net.ipv4.conf.all.arp_ignore=0 net.ipv4.conf."+c.Name+".arp_ignore=0")}
+	case conf.ARPIgnore == 2 && len(c.Granted.Addrs4.Value) > 1:
+		return []Finding{arp(c, Fail, "it answers no ARP for its secondary addresses, which are /32", "arp_ignore is 2",
+			"sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf."+c.Name+".arp_ignore=1")}
+	}
+	other, shared := f.neighbour(c)
+	if !shared || conf.ARPIgnore != 0 || conf.ARPFilter != 0 || f.Cloud == metadata.CloudEC2 || f.Cloud == metadata.CloudAzure {
+		return nil
+	}
+	return []Finding{arp(c, Warn, "it answers ARP for "+other.Name+", which is in the same subnet (ARP flux)", "arp_ignore and arp_filter are 0",
+		"sysctl -w net.ipv4.conf.all.arp_ignore=1")}
+}
+
+func arp(c Card, v Verdict, summary, evidence, remedy string) Finding {
+	return Finding{ID: "arp", Verdict: v, Card: c.Name, Summary: summary, Evidence: []string{evidence}, Remedy: remedy}
+}
+
+// neighbour is another card in one of the card's IPv4 subnets.
+func (f Facts) neighbour(c Card) (Card, bool) {
+	for _, o := range f.Cards {
+		for _, p := range o.Granted.Subnets4.Value {
+			for _, q := range c.Granted.Subnets4.Value {
+				if o.Index != c.Index && p == q {
+					return o, true
+				}
+			}
+		}
+	}
+	return Card{}, false
+}

@@ -1,0 +1,138 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+// checkPlan sorts what there would be to do on the card. An operation's text is a contract: it is ip(8)'s.
+func checkPlan(_ Facts, c Card) []Finding {
+	var out []Finding
+	for _, op := range c.Plan {
+		id, summary := kindOf(op, c)
+		if id == "" {
+			continue
+		}
+		card, about := c.Name, aboutOf(op)
+		if id == "group" { // a plan sees to the other cards' too
+			card = strings.Fields(op.String())[2]
+		}
+		i := slices.IndexFunc(out, func(f Finding) bool { return f.ID == id && f.Card == card })
+		if i < 0 {
+			i = len(out)
+			out = append(out, Finding{ID: id, Verdict: gravity(id), Card: card, also: c.Name, Summary: summary, Remedy: again(c)})
+		}
+		out[i].Evidence = append(out[i].Evidence, "the kernel needs: "+op.String())
+		out[i].about = append(out[i].about, about...)
+	}
+	return out
+}
+
+func gravity(id string) Verdict {
+	switch id {
+	case "altname", "leftover", "main-route":
+		return Warn
+	}
+	return Fail
+}
+
+// kindOf says which check an operation belongs to; none for what checkLink says.
+func kindOf(op plumb.Op, c Card) (id, summary string) {
+	f := strings.Fields(op.String())
+	if len(f) < 2 {
+		return "", ""
+	}
+	text := op.String()
+	switch {
+	case strings.Contains(text, " fe80::/64 "): // the kernel makes that one in its own time; nothing needs it
+		return "", ""
+	case f[1] == "table":
+		return "packets", "its nftables table is missing or altered: answers to forwarded traffic may leave by another card"
+	case f[1] == "rule" && op.Verb == plumb.Add && pref(f) >= 30000:
+		return "egress-rule", "a rule for the host's own traffic is missing"
+	case f[1] == "rule" && op.Verb == plumb.Add && strings.Contains(text, " suppress_"):
+		return "guard", "a guard rule is missing: the host's own bridges and tunnels are not reached from its addresses"
+	case f[1] == "rule" && op.Verb == plumb.Add:
+		return "source-rule", "a source rule is missing: answers leave by another card"
+	case f[1] == "addr" && op.Verb == plumb.Add:
+		return "address", "an address that the cloud grants is missing"
+	case op.Verb == plumb.Del && f[1] == "addr":
+		return "leftover", "an address is left that the cloud does not grant any more"
+	case op.Verb == plumb.Del && f[1] != "link":
+		return "leftover", "something of ec2net's is left that nothing needs"
+	case f[1] == "route" && strings.Contains(text, fmt.Sprintf(" table %d", c.Table())):
+		return "table", fmt.Sprintf("routes are missing in its table %d", c.Table())
+	case f[1] == "route" && strings.Contains(text, " table local"):
+		return "table", "the host does not answer for a delegated block"
+	case f[1] == "route":
+		return "main-route", "its routes in the table main are missing"
+	case f[1] == "altname":
+		return "altname", "an alternative name is missing"
+	case f[1] == "link" && slices.Contains(f, "mtu"):
+		return "mtu", fmt.Sprintf("its MTU is %d, and the lease says another", c.Have.Link.MTU)
+	case f[1] == "link" && slices.Contains(f, "group"):
+		return "group", "it is not in the interface group of the cloud's cards, so that the guard rules do not know it"
+	}
+	return "", ""
+}
+
+// pref is the preference at the end of a rule's text.
+func pref(fields []string) int {
+	n, _ := strconv.Atoi(fields[len(fields)-1])
+	return n
+}
+
+// aboutOf are the single addresses that an operation is about.
+func aboutOf(op plumb.Op) (out []netip.Addr) {
+	f := strings.Fields(op.String())
+	for i, word := range f {
+		if i < 2 || f[1] != "addr" && f[i-1] != "from" {
+			continue
+		}
+		if p, err := netip.ParsePrefix(word); err == nil && f[1] == "addr" {
+			out = append(out, p.Addr())
+		}
+		if a, err := netip.ParseAddr(word); err == nil {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// checkExtra looks for addresses of others that the cloud does not know: it drops what comes from them.
+func checkExtra(_ Facts, c Card) []Finding {
+	if c.Source != FromMetadata {
+		return nil
+	}
+	var extra []netip.Addr
+	for _, a := range c.Have.Addrs {
+		if ip := a.Prefix.Addr(); !a.Ours && !ip.IsLinkLocalUnicast() && !c.grants(ip) {
+			extra = append(extra, ip)
+		}
+	}
+	if len(extra) == 0 {
+		return nil
+	}
+	return []Finding{{
+		ID: "extra-address", Verdict: Warn, Card: c.Name, Summary: "it has an address that the cloud does not grant it: what comes from there is dropped",
+		Evidence: []string{fmt.Sprint(extra)}, Remedy: "assign it to the card in the cloud, or: ip addr del " + extra[0].String() + " dev " + c.Name, about: extra,
+	}}
+}
+
+// grants: the cloud grants the address, or could not be asked about its family.
+func (c Card) grants(a netip.Addr) bool {
+	addrs, prefixes := c.Granted.Addrs4, c.Granted.Prefixes4
+	if a.Is6() {
+		addrs, prefixes = c.Granted.Addrs6, c.Granted.Prefixes6
+	}
+	if addrs.Status == metadata.Unavailable || slices.Contains(addrs.Value, a) {
+		return true
+	}
+	return slices.ContainsFunc(prefixes.Value, func(p netip.Prefix) bool { return p.Contains(a) })
+}

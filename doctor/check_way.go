@@ -1,0 +1,95 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// checkLeave: by the kernel's own look-up, what is sent from each address of the card leaves by it.
+func checkLeave(f Facts, c Card) []Finding {
+	var out []Finding
+	for _, p := range c.Probes {
+		if f.right(c, p) {
+			continue
+		}
+		add(&out, Finding{
+			ID: "leave", Verdict: Fail, Card: c.Name, Summary: fmt.Sprintf("answers from %s do not leave by it: the cloud drops them", p.Src),
+			Evidence: []string{fmt.Sprintf("to %s: %s", p.Peer, f.FIB.answer(p.Leaves))}, about: []netip.Addr{p.Src},
+			Remedy: fmt.Sprintf("ec2net explain %s %s shows which rule decides", p.Src, p.Peer),
+		})
+	}
+	return out
+}
+
+// right: the packet leaves by the card, or by what the host has for such a destination itself.
+func (f Facts) right(c Card, p Probe) bool {
+	if p.Leaves.End != Forward || p.Leaves.Device == c.Index {
+		return p.Leaves.End == Forward
+	}
+	path := Walk(f.FIB, Packet{Src: p.Src, Dst: p.Peer})
+	return path.End == Forward && !slices.ContainsFunc(f.Cards, func(o Card) bool { return o.Index == p.Leaves.Device }) &&
+		path.Route.Dst.Bits() > 0
+}
+
+// checkEnter: by the kernel's own look-up, what comes in by the card for each of its addresses is let in.
+func checkEnter(f Facts, c Card) []Finding {
+	var out []Finding
+	for _, p := range c.Probes {
+		private, ok := f.private(c, p)
+		if p.Enters.Errno == 0 && p.Enters.End == Local || !c.Managed && !ok {
+			continue
+		}
+		fd := Finding{
+			ID: "enter", Verdict: Fail, Card: c.Name, Summary: fmt.Sprintf("what comes in for %s is not let in", p.Src), about: []netip.Addr{p.Src},
+			Evidence: []string{fmt.Sprintf("from %s: %s", p.Peer, f.FIB.answer(p.Enters))},
+			Remedy:   fmt.Sprintf("ec2net explain %s %s --in %s shows why", p.Peer, p.Src, c.Name),
+		}
+		if ok {
+			fd = f.rpFilter(c, p, private)
+		}
+		add(&out, fd)
+	}
+	return out
+}
+
+// private is a rule by which some answers leave by the card, of one user or with one mark, while the reverse
+// path check drops the questions: it looks up as user 0, and without a mark. Only then is rp_filter itself at
+// fault; otherwise it only tells of an answer that would leave by another card, and be dropped by the cloud.
+func (f Facts) private(c Card, p Probe) (Rule, bool) {
+	check := CheckSource(f.FIB, Packet{Src: p.Peer, Dst: p.Src, In: c.Index}, 0)
+	if !check.Drops || check.Mode == 0 || !p.Enters.Dropped() {
+		return Rule{}, false
+	}
+	for _, r := range f.FIB.Rules {
+		if (r.UID.Set || r.Mask != 0) && !r.Not && Walk(f.FIB, Packet{Src: p.Src, Dst: p.Peer, UID: r.UID.First, Mark: r.Mark}).leavesBy(c.Index) {
+			return r, true
+		}
+	}
+	return Rule{}, false
+}
+
+func (f Facts) rpFilter(c Card, p Probe, r Rule) Finding {
+	out := Finding{
+		ID: "rp_filter", Verdict: Fail, Card: c.Name, Summary: fmt.Sprintf("the reverse path check drops what comes in for %s", p.Src), about: []netip.Addr{p.Src},
+		Evidence: []string{
+			fmt.Sprintf("from %s: %s", p.Peer, f.FIB.answer(p.Enters)), f.FIB.Link(c.Index).Conf.modeText(c.Name),
+			fmt.Sprintf("answers leave by %s through a rule that the check does not see: %d: %s", c.Name, r.Pref, r),
+		},
+		Remedy: fmt.Sprintf("sysctl -w net.ipv4.conf.%s.rp_filter=2 (the larger of all's and the card's counts)", c.Name),
+	}
+	if r.Mask != 0 && !r.UID.Set {
+		out.Remedy = fmt.Sprintf("sysctl -w net.ipv4.conf.%s.src_valid_mark=1, if what comes in has the mark; else rp_filter=2", c.Name)
+	}
+	return out
+}
+
+// add joins what was found for several peers of one address.
+func add(list *[]Finding, f Finding) {
+	i := slices.IndexFunc(*list, func(o Finding) bool { return o.ID == f.ID && o.Card == f.Card && o.Summary == f.Summary })
+	if i < 0 {
+		*list = append(*list, f)
+		return
+	}
+	(*list)[i].Evidence = append((*list)[i].Evidence, f.Evidence[0])
+}

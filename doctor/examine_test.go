@@ -1,0 +1,217 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"ec2net/dhcp"
+	"ec2net/metadata"
+)
+
+// wrong lists what is wrong: "fail kernel, warn arp eth1".
+func wrong(r Report) string {
+	var out []string
+	for _, f := range r.Findings {
+		if f.Verdict != OK {
+			out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s", f.Verdict, f.ID, f.Card)))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// well is a host with a primary card and a second one, as the kernel of the worlds has them.
+func well() Facts {
+	f := Facts{FIB: host(), Cloud: metadata.CloudEC2, Kernel: "6.18.44", Now: time.Unix(1e9, 0), Gaps: map[string]string{}}
+	card := func(name string, index int, primary bool, a, subnet string) Card {
+		c := Card{Name: name, Index: index, MAC: metadata.MAC{2, 0, 0, 0, 0, byte(index)}, Managed: true, Primary: primary, Source: FromMetadata, SetUp: true}
+		c.Granted = metadata.Interface{MAC: c.MAC, Addrs4: metadata.Is([]netip.Addr{addr(a)}), Subnets4: metadata.Is([]netip.Prefix{prefix(subnet)})}
+		c.Have.Link.Up, c.Have.Carrier = true, true
+		return c
+	}
+	f.Cards = []Card{card("eth0", 2, true, "10.0.0.29", "10.0.0.0/24"), card("eth1", 3, false, "10.0.2.37", "10.0.2.0/24")}
+	f.FIB.Links[1].MAC, f.FIB.Links[2].MAC = f.Cards[0].MAC, f.Cards[1].MAC
+	return f
+}
+
+// What no world of the lab can show.
+func TestExamine(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		change func(*Facts)
+		want   string
+	}{
+		{"well", func(*Facts) {}, ""},
+		{"nothing at all", func(f *Facts) { *f = Facts{Kernel: "6.1"} }, ""},
+		{"the oldest kernel", func(f *Facts) { f.Kernel = "4.18.0-553.el8_10.x86_64" }, ""},
+		{"too old", func(f *Facts) { f.Kernel = "4.17.19" }, "fail kernel"},
+		{"much too old", func(f *Facts) { f.Kernel = "3.10.0-1160.el7" }, "fail kernel"},
+		{"no kernel", func(f *Facts) { f.Kernel = "GNU" }, "unknown kernel"},
+		{"ARP flux where the fabric does not mind", func(f *Facts) { f.Cards[1].Granted.Subnets4 = f.Cards[0].Granted.Subnets4 }, ""},
+		{"ARP flux", func(f *Facts) {
+			f.Cloud, f.Cards[1].Granted.Subnets4 = "bare", f.Cards[0].Granted.Subnets4
+		}, "warn arp eth0, warn arp eth1"},
+		{"ARP flux, kept off", func(f *Facts) {
+			f.Cloud, f.Cards[1].Granted.Subnets4 = "bare", f.Cards[0].Granted.Subnets4
+			f.FIB.Links[1].Conf.ARPIgnore, f.FIB.Links[2].Conf.ARPFilter = 1, 1
+		}, ""},
+		{"nothing to read", func(f *Facts) { f.Gaps["lease"] = "no" }, "unknown lease"},
+		{"a value that is not believed", func(f *Facts) { f.Cards[1].Problems = []error{errors.New("no")} }, "warn values eth1"},
+		{"not ready", func(f *Facts) { f.Cards[1].Waiting = "waiting for DHCP" }, "warn set-up eth1"},
+		{"an old reading", func(f *Facts) { f.Cards[1].Keeper, f.Cards[1].ReadAt = 7, f.Now.Add(-time.Hour) }, "warn reading-age eth1"},
+		{"an old reading, nobody's", func(f *Facts) { f.Cards[1].ReadAt = f.Now.Add(-time.Hour) }, ""},
+		{"an old reading is the metadata's fault", func(f *Facts) {
+			f.Cards[1].Keeper, f.Cards[1].ReadAt = 7, f.Now.Add(-time.Hour)
+			f.Metadata.Err = metadata.ErrUnavailable
+		}, "fail metadata"},
+		{"a lease without end", func(f *Facts) {
+			f.Cards[1].Leasing, f.Cards[1].Lease = "native", &dhcp.Lease{Expires: dhcp.Infinite}
+		}, ""},
+		{"a broken file stops the keeper", func(f *Facts) { f.Config, f.Cards[1].Died = errors.New("ec2net.toml:1:1: no"), true }, "fail config"},
+		{"Azure's metadata by a secondary", func(f *Facts) {
+			f.Cloud, f.Metadata = metadata.CloudAzure, Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrUnavailable, Route: &Answer{End: Forward, Device: 3}}
+		}, "fail metadata-route"},
+		{"EC2's metadata by a secondary", func(f *Facts) {
+			f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrUnavailable, Route: &Answer{End: Forward, Device: 3}}
+		}, "fail metadata"},
+		{"a card that is left alone is not judged", func(f *Facts) { f.Cards[1].Managed, f.Cards[1].Have.Link.Up = false, false }, ""},
+		{"no default route", func(f *Facts) { f.FIB.Routes = f.FIB.Routes[1:] }, "fail main-default eth0"},
+		{"networkd keeps rules, not routes", func(f *Facts) { f.Networkd = Networkd{Running: true, DropsRoutes: true} }, "warn networkd"},
+		{"a change that was undone", func(f *Facts) { f.Cards[1].Undone = []string{"the metadata"} }, "fail undone eth1"},
+		{"traffic that fell back", func(f *Facts) { f.Cards[1].Egress = "IPv4 taken back: its gateway is silent" }, "warn egress eth1"},
+		{"traffic that leaves", func(f *Facts) { f.Cards[1].Egress = "IPv4 by this card" }, ""},
+		{"[egress] of no card", func(f *Facts) { f.Egress = []error{errors.New("no")} }, "warn egress"},
+		{"another program", func(f *Facts) { f.Programs = []Program{{Name: "x"}} }, "warn program"},
+		{"another program, and no card", func(f *Facts) { f.Programs, f.Cards = []Program{{Name: "x"}}, nil }, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := well()
+			tt.change(&f)
+			r := Examine(f)
+			if got := wrong(r); got != tt.want {
+				t.Errorf("found %q, want %q", got, tt.want)
+			}
+			var b strings.Builder
+			if err := r.Write(&b, false); err != nil || b.Len() == 0 {
+				t.Errorf("report: %v %q", err, b.String())
+			}
+		})
+	}
+}
+
+// Every check may be a cause or a consequence only by a name that exists, and no cause explains itself.
+func TestCausesEnd(t *testing.T) {
+	t.Parallel()
+	known := []string{"program"}
+	for _, c := range checks() {
+		known = append(known, c.id)
+	}
+	for _, id := range []string{"address", "table", "main-route", "guard", "source-rule", "leftover", "group", "altname", "mtu", "renewal", "rp_filter", "egress-rule", "packets"} {
+		known = append(known, id) // of the checks plan, lease and enter
+	}
+	for _, id := range known {
+		seen := []string{}
+		for next := []string{id}; len(next) > 0; next = next[1:] {
+			for _, c := range causesOf(next[0]) {
+				if c == id {
+					t.Errorf("%s explains itself", id)
+				}
+				if !slices.Contains(known, c) {
+					t.Errorf("%s is explained by %s, which no check finds", id, c)
+				}
+				if !slices.Contains(seen, c) {
+					seen, next = append(seen, c), append(next, c)
+				}
+			}
+		}
+	}
+}
+
+// A cause that is about one address does not explain another's trouble.
+func TestSortOutByAddress(t *testing.T) {
+	t.Parallel()
+	f := func(id string, a string) Finding {
+		return Finding{ID: id, Verdict: Fail, Card: "eth1", Summary: a, about: []netip.Addr{addr(a)}}
+	}
+	got := sortOut([]Finding{f("leave", "10.0.2.1"), f("leave", "10.0.2.2"), f("source-rule", "10.0.2.1"), f("enter", "10.0.2.1")})
+	if s := wrong(Report{got}); s != "fail leave eth1, fail source-rule eth1" || len(got[1].Consequences) != 2 {
+		t.Errorf("%s: %+v", s, got)
+	}
+}
+
+func TestNetworkdConfiguration(t *testing.T) {
+	t.Parallel()
+	const says = "[Network]\nManageForeignRoutes=no\n# ManageForeignRoutingPolicyRules=yes\nManageForeignRoutingPolicyRules = off\n"
+	file := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
+	for _, tt := range []struct {
+		name          string
+		files         fstest.MapFS
+		rules, routes bool
+	}{
+		{"none", fstest.MapFS{}, true, true},
+		{"main file", fstest.MapFS{"etc/systemd/networkd.conf": file(says)}, false, false},
+		{"another section", fstest.MapFS{"etc/systemd/networkd.conf": file("[DHCPv4]\n" + strings.Replace(says, "[Network]", "", 1))}, true, true},
+		{"drop-in", fstest.MapFS{"usr/lib/systemd/networkd.conf.d/ec2net.conf": file(says)}, false, false},
+		{"hidden drop-in", fstest.MapFS{"usr/lib/systemd/networkd.conf.d/ec2net.conf": file(says), "etc/systemd/networkd.conf.d/ec2net.conf": file("")}, true, true},
+		{"the later name wins", fstest.MapFS{
+			"usr/lib/systemd/networkd.conf.d/ec2net.conf": file(says),
+			"etc/systemd/networkd.conf.d/zz.conf":         file("[Network]\nManageForeignRoutes=yes\n"),
+		}, false, true},
+		{"nonsense", fstest.MapFS{"etc/systemd/networkd.conf": file("[Network\nManageForeignRoutes\n=no\n[Network]\nManageForeignRoutes=perhaps\n")}, true, true},
+	} {
+		if n := ReadNetworkd(tt.files); n.DropsRules != tt.rules || n.DropsRoutes != tt.routes || n.Running {
+			t.Errorf("%s: %+v, want rules %v, routes %v", tt.name, n, tt.rules, tt.routes)
+		}
+	}
+}
+
+func TestFindPrograms(t *testing.T) {
+	t.Parallel()
+	file := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
+	root := fstest.MapFS{
+		"usr/lib/udev/rules.d/90-cloud-init-hook-hotplug.rules": file(""), "lib/udev/rules.d/99-vpc-policy-routes.rules": file(""),
+		"etc/cni/net.d/10-flannel.conflist": file(`{"type":"flannel"}`), "etc/systemd/system/timers.target.wants/nm-cloud-setup.timer": file(""),
+	}
+	names := []string{}
+	for _, p := range FindPrograms(root) {
+		names = append(names, p.Name)
+	}
+	if want := []string{"cloud-init", "amazon-ec2-net-utils", "nm-cloud-setup"}; !slices.Equal(names, want) {
+		t.Errorf("found %q, want %q", names, want)
+	}
+}
+
+// A report stays within its lines, the worst is first, and a long list of evidence is cut.
+func TestReport(t *testing.T) {
+	t.Parallel()
+	long := Finding{ID: "table", Verdict: Warn, Card: "eth1", Summary: strings.Repeat("word ", 40), Remedy: strings.Repeat("do ", 60)}
+	all := []Finding{{ID: "x"}, {ID: "y", Verdict: Unknown, Summary: "no"}, {ID: "kernel", Verdict: Warn, Summary: "old"}}
+	for i := range 20 {
+		long.Evidence = append(long.Evidence, strings.Repeat("evidence ", 12))
+		all = append(all, Finding{ID: "leave", Verdict: Fail, Card: "eth1", Summary: fmt.Sprintf("answers from %d do not leave by it", i)})
+	}
+	var b strings.Builder
+	r := Report{sortOut(append(all, long))}
+	if err := r.Write(&b, false); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		if len(line) > Width+1 {
+			t.Errorf("%d columns: %s", len(line), line)
+		}
+	}
+	for _, want := range []string{"warn    old [kernel]", "and 16 more", "answers from 0 do not leave by it [leave], and 19", "1 failed, 1 to be warned of, 1 unknown"} {
+		if !strings.Contains(strings.Join(strings.Fields(b.String()), " "), strings.Join(strings.Fields(want), " ")) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+	if !strings.HasPrefix(b.String(), "fail ") {
+		t.Errorf("the worst is not first:\n%s", b.String())
+	}
+}

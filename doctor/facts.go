@@ -1,0 +1,110 @@
+package doctor
+
+import (
+	"net/netip"
+	"time"
+
+	"ec2net/dhcp"
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+// Facts are all that the checks decide from. What could not be learned is in Gaps.
+type Facts struct {
+	FIB      FIB
+	Cloud    metadata.Cloud
+	Metadata Metadata
+	Cards    []Card
+	Orphans  []string // cards that are gone, and of which something is left
+	Strays   []metadata.MAC
+	Programs []Program
+	Networkd Networkd
+	Kernel   string  // its release, as uname(2) says it
+	Egress   []error // cards that the configuration wants the host to leave by, and that cannot have that
+	Config   error   // why the configuration file does not count; nil: it does
+	Gaps     map[string]string
+	Now      time.Time
+}
+
+// Metadata is how asking the cloud went.
+type Metadata struct {
+	Server netip.Addr // that was asked; invalid: unknown
+	Err    error      // nil: it answered
+	Route  *Answer    // where the host's packets to it leave; nil: not known
+}
+
+// Source says whence it is known what the cloud grants a card.
+type Source string
+
+// The sources, the best first.
+const (
+	FromMetadata Source = "metadata"
+	FromRecord   Source = "an earlier reading"
+	FromLease    Source = "the lease alone"
+	Nowhere      Source = ""
+)
+
+// Card is one network card of the cloud.
+type Card struct {
+	Name     string
+	Index    int
+	MAC      metadata.MAC
+	Managed  bool // ec2net sets up all of it
+	Primary  bool
+	Granted  metadata.Interface
+	Source   Source
+	Problems []error  // what the metadata says and is not believed
+	SetUp    bool     // something of ours is there, or a record
+	Waiting  string   // what a card that is not ready yet waits for
+	Undone   []string // what its last change cut off, which is why the change was taken back
+	Egress   string   // whether the host's own traffic leaves by it; empty: nobody asked for that
+	Degraded string   // why it runs on its lease alone; empty: it does not
+	Have     plumb.Snapshot
+	Want     plumb.State
+	Plan     plumb.Plan // from Have to Want
+	ReadAt   time.Time  // of the last reading that ec2net made
+	Refresh  time.Duration
+	Leasing  string      // who has the lease: "native", "off", or a program
+	Lease    *dhcp.Lease // of our own client
+	Keeper   int         // process that keeps the card; 0: none
+	Died     bool        // the process that kept it did not end by itself
+	Owner    *dhcp.Owner // another program that has the card now
+	Probes   []Probe
+}
+
+// Probe is what the kernel says of a conversation with one of the card's addresses.
+type Probe struct {
+	Src, Peer netip.Addr
+	Leaves    Answer // of the packet from Src to Peer
+	Enters    Answer // of the packet from Peer to Src that comes in by the card
+}
+
+// Program is another one that configures network cards.
+type Program struct {
+	Name string // "cloud-init", …
+	Why  string // what it was recognised by
+	Does string // what it does that gets in the way
+	Cure string // how to keep it off
+}
+
+// Networkd is systemd-networkd, as far as it touches what others made.
+type Networkd struct {
+	Running                 bool
+	DropsRules, DropsRoutes bool // whenever it starts, what it did not make itself
+}
+
+// Addrs are the addresses that the cloud grants the card.
+func (c Card) Addrs() []netip.Addr {
+	return append(append([]netip.Addr{}, c.Granted.Addrs4.Value...), c.Granted.Addrs6.Value...)
+}
+
+// Table is the card's own table.
+func (c Card) Table() uint32 {
+	if c.Source == FromLease {
+		return plumb.Table(plumb.DegradedN(c.Index))
+	}
+	return plumb.Table(c.Granted.N())
+}
+
+// hasRules: the card answers by rules of its own. A primary one that is alone needs none.
+func (c Card) hasRules() bool { return len(c.Want.Rules) > 0 }

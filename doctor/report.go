@@ -1,0 +1,112 @@
+package doctor
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Write prints the report for a person, the worst first, on lines of at most Width characters. colour is for
+// a terminal.
+func (r Report) Write(w io.Writer, colour bool) error {
+	var b strings.Builder
+	for _, f := range r.Findings {
+		if f.Verdict != OK {
+			f.write(&b, colour)
+		}
+	}
+	r.summary(&b, colour)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (f Finding) write(b *strings.Builder, colour bool) {
+	head := f.Verdict.String()
+	pad := strings.Repeat(" ", 8-len(head))
+	text := wrap(head+pad, f.title())
+	b.WriteString(strings.Replace(text, head, paint(head, f.Verdict, colour), 1))
+	const most = 4
+	for i, e := range f.Evidence {
+		if i == most && len(f.Evidence) > most+1 {
+			b.WriteString(wrap("        ", fmt.Sprintf("and %d more", len(f.Evidence)-most)))
+			break
+		}
+		b.WriteString(wrap("        ", e))
+	}
+	for _, id := range f.consequences() {
+		b.WriteString(wrap("        so: ", id))
+	}
+	if f.Remedy != "" {
+		b.WriteString(wrap("        do: ", f.Remedy))
+	}
+	b.WriteByte('\n')
+}
+
+func (f Finding) title() string {
+	where := ""
+	if f.Card != "" {
+		where = f.Card + ": "
+	}
+	return where + f.Summary + " [" + f.ID + "]"
+}
+
+// consequences are told once for each check and card.
+func (f Finding) consequences() (out []string) {
+	seen := map[string]int{}
+	for _, c := range f.Consequences {
+		key := c.ID + " " + c.Card
+		if seen[key]++; seen[key] == 1 {
+			out = append(out, c.title())
+		}
+	}
+	for i, c := range out {
+		for key, n := range seen {
+			id, card, _ := strings.Cut(key, " ")
+			if n > 1 && strings.HasSuffix(c, "["+id+"]") && strings.HasPrefix(c, card+":") {
+				out[i] += fmt.Sprintf(", and %d more", n-1)
+			}
+		}
+	}
+	return out
+}
+
+func (r Report) summary(b *strings.Builder, colour bool) {
+	n := map[Verdict]int{}
+	var cards []string
+	for _, f := range r.Findings {
+		n[f.Verdict]++
+		if f.Card != "" && !slices.Contains(cards, f.Card) {
+			cards = append(cards, f.Card)
+		}
+	}
+	checked := fmt.Sprintf("%d checks, %s", len(r.Findings), countCards(cards))
+	switch {
+	case n[Fail]+n[Warn]+n[Unknown] == 0:
+		fmt.Fprintf(b, "%s: %s\n", paint("all well", OK, colour), checked)
+	case n[Fail]+n[Warn] == 0:
+		fmt.Fprintf(b, "nothing wrong was found: %s, %d of them could not be made\n", checked, n[Unknown])
+	default:
+		fmt.Fprintf(b, "%d failed, %d to be warned of, %d unknown: %s\n", n[Fail], n[Warn], n[Unknown], checked)
+	}
+}
+
+func countCards(cards []string) string {
+	slices.Sort(cards)
+	text := strings.Join(cards, " ")
+	switch {
+	case len(cards) == 0:
+		return "no card"
+	case len(text) > 30:
+		return fmt.Sprintf("%d cards", len(cards))
+	}
+	return text
+}
+
+func paint(s string, v Verdict, colour bool) string {
+	if !colour {
+		return s
+	}
+	code := map[Verdict]int{OK: 32, Unknown: 36, Warn: 33, Fail: 31}[v]
+	return fmt.Sprintf("\x1b[1;%dm%s\x1b[0m", code, s)
+}
