@@ -5,8 +5,10 @@ GO      ?= go
 BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 PREFIX  ?= /usr
 SECONDS ?= 10
+DAY     ?= 48m
+SEQUENCES ?= 20000
 
-.PHONY: build demo test test-go packages test-packages test-system test-vm bench lint fuzz install setup setup-demo clean
+.PHONY: build demo test test-go packages test-packages test-system test-vm bench lint fuzz test-fuzz soak install setup setup-demo clean
 
 build:
 	$(BUILD) -o bin/ec2net ./cmd/ec2net
@@ -23,7 +25,7 @@ demo: setup-demo build
 	bin/ec2net-lab demo
 
 # All of them: in namespaces, the packages, booted containers, booted virtual machines.
-test: test-go test-packages test-system test-vm
+test: test-go test-fuzz test-packages test-system test-vm
 
 test-go: setup build
 	$(GO) vet ./...
@@ -60,11 +62,16 @@ lint:
 
 # Each fuzz target for $(SECONDS) seconds.
 fuzz:
-	@for p in $$($(GO) list ./...); do \
-	  for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
-	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(SECONDS)s $$p || exit 1; \
-	  done; \
-	done
+	GO=$(GO) test/fuzz $(SECONDS)
+
+test-fuzz:
+	GO=$(GO) test/fuzz 2
+
+# A day of readings, 30 s apart, made a second apart: 48 minutes of random faults on 8 cards. Then long
+# histories, on the kernel and with the whole program.
+soak: setup build
+	EC2NET_DAY=$(DAY) $(GO) test -v -count=1 -timeout 24h -run '^TestDay$$' ./cmd/ec2net
+	EC2NET_SEQUENCES=$(SEQUENCES) $(GO) test -v -count=1 -timeout 24h -run '^TestSequences$$' ./plumb
 
 install: build
 	install -Dm755 bin/ec2net $(DESTDIR)$(PREFIX)/sbin/ec2net
