@@ -45,10 +45,20 @@ func (l *Link) apply(o Op, have Snapshot) error {
 		return l.setUp(have.Index, bool(x))
 	case linkMTU:
 		return l.setLink(have.Index, attr32(unix.IFLA_MTU, uint32(x)))
+	case linkValidMark:
+		_, errs := l.rt.execute(0, l.devconf(have.Index, devconfSrcValidMark, boolean(bool(x))))
+		return errs[0]
 	case linkGroup:
 		return l.setLink(x.Index, attr32(unix.IFLA_GROUP, x.Group))
 	}
 	return errors.New("unknown operation")
+}
+
+func boolean(on bool) uint32 {
+	if on {
+		return 1
+	}
+	return 0
 }
 
 // errAlready is the success of an operation that had nothing to do.
@@ -160,9 +170,13 @@ func (s *socket) rule(v Verb, r Rule) error {
 	if r.From.Bits() > 0 {
 		data = append(data, attrIP(nl.FRA_SRC, r.From.Addr()))
 	}
-	if r.Guard {
+	switch {
+	case r.Guard && r.Iif != "":
+		data = append(data, attr32(nl.FRA_SUPPRESS_PREFIXLEN, 0))
+	case r.Guard:
 		data = append(data, attr32(nl.FRA_SUPPRESS_PREFIXLEN, 0), attr32(nl.FRA_SUPPRESS_IFGROUP, Group))
 	}
+	data = append(data, r.markAttrs()...)
 	data = append(data, r.sharedAttrs(msg)...)
 	if v == Del {
 		return s.do(unix.RTM_DELRULE, 0, data...)

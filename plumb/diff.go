@@ -20,14 +20,15 @@ const (
 type Op struct {
 	Verb Verb
 	dev  string // name of the card, for the text
-	obj  any    // Addr, Route, Rule, packetTable, altName, linkUp, linkMTU, linkGroup
+	obj  any    // Addr, Route, Rule, packetTable, altName, linkUp, linkMTU, linkGroup, linkValidMark
 }
 
 type (
-	altName   string
-	linkUp    bool
-	linkMTU   int
-	linkGroup IfGroup
+	altName       string
+	linkUp        bool
+	linkMTU       int
+	linkGroup     IfGroup
+	linkValidMark bool
 )
 
 // Plan is what has to be done, in order. An empty one means converged.
@@ -48,7 +49,8 @@ func Diff(have, want State) Plan {
 	addRoutes, delRoutes := diffRoutes(have, want)
 	addRules, delRules := diffRules(have, want)
 	addPackets, delPackets := diffPackets(have, want)
-	for _, ops := range []Plan{addAddrs, addRoutes, addRules, addPackets, delPackets, delRules, delRoutes, delAddrs, leave, diffNames(have, want)} {
+	validMark := diffValidMark(have, want)
+	for _, ops := range []Plan{addAddrs, addRoutes, addRules, addPackets, validMark, delPackets, delRules, delRoutes, delAddrs, leave, diffNames(have, want)} {
 		p = append(p, ops...)
 	}
 	if have.Link.Up && !want.Link.Up {
@@ -64,6 +66,15 @@ func diffLink(have, want State) (p Plan) {
 	}
 	if !have.Link.Up && want.Link.Up {
 		set(linkUp(true))
+	}
+	return p
+}
+
+// diffValidMark stands between what is added and what is deleted: as long as the setting is ours, there
+// are rules that tell.
+func diffValidMark(have, want State) (p Plan) {
+	if have.Link.SrcValidMark != want.Link.SrcValidMark {
+		p = append(p, Op{Set, want.Name, linkValidMark(want.Link.SrcValidMark)})
 	}
 	return p
 }
@@ -210,15 +221,20 @@ func diffPackets(have, want State) (add, del Plan) {
 		return t
 	}
 	for _, t := range wanted {
-		switch old := find(had, t.table); {
+		old := find(had, t.table)
+		if slices.Equal(old.rules, t.rules) {
+			continue // an altered one, too, that is to stay
+		}
+		switch t.rules = slices.DeleteFunc(t.rules, PacketRule.isAltered); {
+		case len(t.rules) == 0, slices.Equal(old.rules, t.rules):
 		case len(old.rules) == 0:
 			add = append(add, Op{Add, want.Name, t})
-		case !slices.Equal(old.rules, t.rules):
+		default:
 			add = append(add, Op{Set, want.Name, t})
 		}
 	}
 	for _, t := range had {
-		if len(find(wanted, t.table).rules) == 0 {
+		if find(wanted, t.table).table == 0 {
 			del = append(del, Op{Del, want.Name, packetTable{table: t.table}})
 		}
 	}

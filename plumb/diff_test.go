@@ -54,8 +54,12 @@ func (d dice) rule() Rule {
 	return Rule{Pref: baseSource + n, From: netip.PrefixFrom(from, from.BitLen()), Table: Table(int(n))}
 }
 
-func (d dice) packet() PacketRule {
-	return PacketRule{Table: pick[uint32](d, 10001, 10002), Kind: pick(d, ReplyByCard, ClampMSS, altered), Dev: pick(d, 3, 4)}
+func (d dice) packet(strangers bool) PacketRule {
+	kinds := []PacketKind{ReplyByCard, ClampMSS, Masquerade}
+	if strangers {
+		kinds = append(kinds, altered) // never wanted
+	}
+	return PacketRule{Table: pick[uint32](d, 10001, 10002), Kind: pick(d, kinds...), Dev: pick(d, 3, 4)}
 }
 
 // state has no two objects that a kernel could not hold together.
@@ -65,7 +69,7 @@ func (d dice) state(strangers bool) State {
 	for range d.IntN(5) {
 		s.AltNames = appendNew(s.AltNames, pick(d, "eni-0a1", "device-number-1", "enp0s6"))
 		s.Rules = appendNew(s.Rules, d.rule())
-		s.Packets = appendNew(s.Packets, d.packet())
+		s.Packets = appendNew(s.Packets, d.packet(strangers))
 		if a := d.addr(!strangers || d.IntN(2) == 0); !slices.ContainsFunc(s.Addrs, func(b Addr) bool {
 			return b.Prefix == a.Prefix || (!strangers && a.Prefix.Addr() == b.Prefix.Addr())
 		}) {

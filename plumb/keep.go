@@ -64,9 +64,14 @@ func sharesSubnet(a Addr, all []Addr) bool {
 
 // promote is the request that sets the card's promote_secondaries.
 func (l *Link) promote(index int, v uint32) *nl.NetlinkRequest {
+	return l.devconf(index, devconfPromote, v)
+}
+
+// devconf is the request that sets one of the card's own IPv4 sysctls.
+func (l *Link) devconf(index, key int, v uint32) *nl.NetlinkRequest {
 	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
 	conf := spec.AddRtAttr(unix.AF_INET, nil).AddRtAttr(inetConf, nil)
-	conf.AddRtAttr(devconfPromote, nl.Uint32Attr(v))
+	conf.AddRtAttr(key, nl.Uint32Attr(v))
 	return l.rt.linkRequest(index, spec)
 }
 

@@ -28,6 +28,8 @@ func (o Op) text() string {
 		return "link " + word(o.dev) + " down"
 	case linkMTU:
 		return "link " + word(o.dev) + " mtu " + strconv.Itoa(int(x))
+	case linkValidMark: // with slashes, because the name may hold dots
+		return "sysctl net/ipv4/conf/" + word(o.dev) + "/src_valid_mark=" + u(boolean(bool(x)))
 	case linkGroup:
 		return "link " + word(x.Name) + " group " + u(x.Group)
 	}

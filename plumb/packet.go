@@ -82,6 +82,8 @@ const (
 	masqComment  = packetMark + " masquerade dev %d from %s"
 )
 
+func (r PacketRule) isAltered() bool { return r.Kind == altered }
+
 // comment says in the kernel, and to whoever lists the table, which element a rule belongs to.
 func (r PacketRule) comment() string {
 	switch r.Kind {

@@ -189,6 +189,8 @@ func (l *Link) readRules(s *Snapshot) error {
 			s.Rules = append(s.Rules, r)
 		case ok && r.shared():
 			s.Leaving = append(s.Leaving, r)
+		case ok && r.marked():
+			s.noteMark(r.Mark, n)
 		case ok && r.Guard:
 			s.OthersManaged = s.OthersManaged || n != 0 // another card's guard asks for the group; the primary's is there because of others
 		case ok:
@@ -239,6 +241,8 @@ func parseRule(m []byte) (r Rule, ok bool, err error) {
 	}
 	if r.shared() {
 		r.parseShared(h, a)
+	} else {
+		r.parseMark(h, a)
 	}
 	return r, r.From.IsValid(), nil
 }

@@ -114,7 +114,9 @@ func linkSnapshot(info *nl.IfInfomsg, a attrs) Snapshot {
 		}
 	})
 	family := a.nested(unix.IFLA_AF_SPEC)
-	s.promote = devconf(family.nested(unix.AF_INET)[inetConf], devconfPromote-1) != 0
+	conf4 := family.nested(unix.AF_INET)[inetConf]
+	s.promote = devconf(conf4, devconfPromote-1) != 0
+	s.Link.SrcValidMark = devconf(conf4, devconfSrcValidMark-1) != 0
 	conf6 := family.nested(unix.AF_INET6)[inet6Conf] // missing where the card can do no IPv6
 	s.NoIPv6 = len(conf6) == 0 || devconf(conf6, devconfNoIPv6) != 0
 	return s
@@ -127,6 +129,8 @@ const (
 	// devconfPromote is promote_secondaries (IPV4_DEVCONF_PROMOTE_SECONDARIES of linux/ip.h, which
 	// counts from 1).
 	devconfPromote = 20
+	// devconfSrcValidMark is src_valid_mark (IPV4_DEVCONF_SRC_VMARK).
+	devconfSrcValidMark = 24
 	// devconfNoIPv6 is disable_ipv6 (DEVCONF_DISABLE_IPV6 of linux/ipv6.h, which counts from 0).
 	devconfNoIPv6 = 26
 )

@@ -27,6 +27,7 @@ type Snapshot struct {
 	// Leaving are the rules of other cards of this host by which traffic leaves that no source rule
 	// caught.
 	Leaving []Rule
+	Marks   map[uint32]int // of other cards of this host, each with the lowest number of a card that has it
 
 	promote bool // the card's promote_secondaries
 }
@@ -88,7 +89,7 @@ func (s Snapshot) Granted() metadata.Interface {
 	var g metadata.Interface
 	for _, r := range s.Rules {
 		n, ok := r.n()
-		if !ok || r.Guard || r.shared() || r.Table != Table(n) || n >= degradedN {
+		if !ok || r.Guard || r.shared() || r.marked() || r.Table != Table(n) || n >= degradedN {
 			continue
 		}
 		g.MAC, g.Number, g.Primary = s.MAC, n, n == 0

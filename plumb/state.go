@@ -62,6 +62,8 @@ type LinkState struct {
 	Up    bool
 	MTU   int // bytes
 	Group uint32
+	// SrcValidMark: rp_filter looks the way back up with the packet's mark (net.ipv4.conf.IF.src_valid_mark).
+	SrcValidMark bool
 }
 
 // IfGroup is the interface group of another card.
@@ -100,7 +102,12 @@ type Rule struct {
 	Pref  uint32
 	From  netip.Prefix
 	Table uint32
-	Guard bool // suppress_prefixlength 0 suppress_ifgroup 236
+	Guard bool // suppress_prefixlength 0 suppress_ifgroup 236; of a rule with Iif, only the first
+
+	// For what came in by a card and was passed on, see mark.go.
+
+	Mark, Mask uint32 // Mask 0: the rule asks for no mark
+	Iif        string // the card that the packet came in by; empty: whichever
 
 	// The rest is for the rules that several cards may have beside each other, see egress.go.
 
@@ -198,6 +205,9 @@ func (r Route) text(dev string) string {
 func (r Rule) text() string {
 	if r.shared() {
 		return r.sharedText()
+	}
+	if r.marked() {
+		return r.markedText()
 	}
 	if r.Guard {
 		return fmt.Sprintf("rule from %s lookup main suppress_prefixlength 0 suppress_ifgroup %d pref %d", fromText(r.From), Group, r.Pref)

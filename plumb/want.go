@@ -22,6 +22,11 @@ type Input struct {
 	MainTable bool
 	// Gateway6 is where IPv6 leaves when no router advertisement named a router (EC2: fe80:ec2::1).
 	Gateway6 netip.Addr
+	// ByCard: a card also answers the connections that came in by it and were passed on to another
+	// address of the host's, such as a container's.
+	ByCard bool
+	// Before is how the card was found, for what is given back while the card stays; or nil.
+	Before *Before
 	// Prefixes says what becomes of the blocks that are delegated to the card.
 	Prefixes Delegation
 	// Egress: what no source rule caught leaves by this card.
@@ -45,12 +50,14 @@ func Want(in Input) (State, error) {
 	w.link()
 	if in.Card.Primary {
 		w.primary()
+		w.replies()
 		return w.out, errors.Join(w.errs...)
 	}
 	w.family(false, w.addrs4(), w.subnets4(), w.delegated(false, in.Card.Prefixes4), w.gateway4)
 	w.family(true, in.Card.Addrs6, in.Card.Subnets6, w.delegated(true, in.Card.Prefixes6), w.gateway6)
 	w.egress()
 	w.altNames()
+	w.replies()
 	return w.out, errors.Join(w.errs...)
 }
 
@@ -182,7 +189,7 @@ func (w *want) keepRouting(six bool) {
 		}
 	}
 	for _, r := range w.in.Have.Rules {
-		if r.From.Addr().Is6() == six && !r.shared() {
+		if r.From.Addr().Is6() == six && !r.shared() && !r.marked() { // what has a mark is for the setting to say
 			w.out.Rules = append(w.out.Rules, r)
 		}
 	}

@@ -1,6 +1,9 @@
 package plumb
 
-import "slices"
+import (
+	"net/netip"
+	"slices"
+)
 
 // packet has the card's nftables table do r, unless the name is another program's: then it says so, and
 // returns false.
@@ -12,4 +15,59 @@ func (w *want) packet(r PacketRule) bool {
 	}
 	w.out.Packets = append(w.out.Packets, r)
 	return true
+}
+
+// replies has the card answer what came in by it and was passed on to a container (DNAT). The answer has
+// the container's address when the kernel looks for its way, so that no source rule knows it: the
+// connection's mark does. With the mark, too, strict rp_filter looks for the way back of the question,
+// whose destination is the container's by then.
+//
+// Three rules in each family that the card has. What came in by the card goes where main says, to a bridge or
+// to another card; the answer, where main says but for the default route and the cloud's cards; else by
+// the card.
+func (w *want) replies() {
+	families := w.answering()
+	if !w.in.ByCard || len(families) == 0 {
+		w.unmarked()
+		return
+	}
+	mark, ok := w.mark()
+	if !ok || !w.packet(PacketRule{Kind: ReplyByCard, Mark: mark}) {
+		w.unmarked()
+		return
+	}
+	for _, all := range families {
+		r := Rule{From: all, Mark: mark, Mask: MarkMask}
+		guard, source, in := r, r, r
+		guard.Pref, guard.Table, guard.Guard = uint32(baseTable+w.n()), tableMain, true
+		source.Pref, source.Table = uint32(baseSource+w.n()), Table(w.n())
+		in = guard
+		in.Iif = w.out.Name
+		w.out.Rules = append(w.out.Rules, in, guard, source)
+	}
+	w.out.Link.SrcValidMark = true
+}
+
+// answering are the families in which the card has a table of its own to answer by.
+func (w *want) answering() (out []netip.Prefix) {
+	for _, r := range w.out.Rules {
+		all := everywhere(r.From.Addr().Is6())
+		if !r.Guard && !r.shared() && r.Table == Table(w.n()) && !slices.Contains(out, all) {
+			out = append(out, all)
+		}
+	}
+	return out
+}
+
+// unmarked gives the card's src_valid_mark back, if it was set for marks.
+func (w *want) unmarked() {
+	if marks(w.in.Have.State) {
+		w.out.Link.SrcValidMark = w.in.Before != nil && w.in.Before.Link.SrcValidMark
+	}
+}
+
+// marks: the kernel holds what is only there for a card's marks.
+func marks(s State) bool {
+	return slices.ContainsFunc(s.Rules, Rule.marked) ||
+		slices.ContainsFunc(s.Packets, func(r PacketRule) bool { return r.Kind == ReplyByCard })
 }

@@ -26,33 +26,41 @@ type Change struct {
 // kernel names nobody, so that l's own are reported too. Changes that come faster than they are
 // taken are dropped: one that is waiting says already that there is something to read.
 func (l *Link) Watch(ctx context.Context) (<-chan Change, error) {
-	s, err := nl.SubscribeAt(netns.None(), netns.None(), unix.NETLINK_ROUTE,
-		unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE,
+	l.publish()
+	return listen(ctx, l.rt, l.concerns, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE,
 		unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
+}
+
+// listen reports what concerns finds in notifications, but for those that our own socket caused.
+func listen(ctx context.Context, self *socket, concerns func(syscall.NetlinkMessage) (Change, bool), groups ...uint) (<-chan Change, error) {
+	s, err := nl.SubscribeAt(netns.None(), netns.None(), self.proto, groups...)
 	if err != nil {
 		return nil, fmt.Errorf("watch the kernel: %w", err)
 	}
 	// Only a wish: the limit of unprivileged users is enough too, an overrun is noticed.
 	_ = s.SetReceiveBufferSize(1<<20, true)
-	own, err := l.rt.port()
+	own, err := self.port()
 	if err != nil {
 		s.Close()
 		return nil, err
 	}
 	changes := make(chan Change, 32)
-	l.publish()
 	stop := context.AfterFunc(ctx, s.Close)
 	go func() {
 		defer close(changes)
 		defer s.Close()
 		defer stop()
-		for l.receive(ctx, s, own, changes) {
+		for receive(ctx, s, own, concerns, changes) {
 		}
 	}()
 	return changes, nil
 }
 
-func (l *Link) receive(ctx context.Context, s *nl.NetlinkSocket, own uint32, changes chan<- Change) bool {
+func (l *Link) concerns(m syscall.NetlinkMessage) (Change, bool) {
+	return l.identity.Load().concerns(m)
+}
+
+func receive(ctx context.Context, s *nl.NetlinkSocket, own uint32, concerns func(syscall.NetlinkMessage) (Change, bool), changes chan<- Change) bool {
 	msgs, _, err := s.Receive()
 	if ctx.Err() != nil {
 		return false
@@ -64,7 +72,7 @@ func (l *Link) receive(ctx context.Context, s *nl.NetlinkSocket, own uint32, cha
 		msgs = []syscall.NetlinkMessage{{}}
 	}
 	for _, m := range msgs {
-		c, ok := l.identity.Load().concerns(m)
+		c, ok := concerns(m)
 		if !ok || (m.Header.Pid == own && own != 0) {
 			continue
 		}
@@ -125,9 +133,9 @@ func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 }
 
 func (s *socket) port() (uint32, error) {
-	pid, err := s.byProto[unix.NETLINK_ROUTE].Socket.GetPid()
+	pid, err := s.byProto[s.proto].Socket.GetPid()
 	if err != nil {
-		return 0, fmt.Errorf("port of the rtnetlink socket: %w", err)
+		return 0, fmt.Errorf("port of the netlink socket: %w", err)
 	}
 	return pid, nil
 }

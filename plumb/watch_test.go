@@ -205,7 +205,7 @@ func TestWatchOverrun(t *testing.T) {
 	batch(t, flood.String())
 	changes := make(chan Change, 1)
 	for len(changes) == 0 {
-		if !l.receive(t.Context(), s, 0, changes) {
+		if !receive(t.Context(), s, 0, l.concerns, changes) {
 			t.Fatal("an overrun ends the watch")
 		}
 	}

@@ -25,6 +25,9 @@ func Without(have Snapshot, before *Before) State {
 	if out.Link.Group == Group {
 		out.Link.Group = 0
 	}
+	if marks(have.State) {
+		out.Link.SrcValidMark = false
+	}
 	if before != nil {
 		out.Link = before.link(have)
 		out.AltNames = before.altNames(have.AltNames)
@@ -60,6 +63,9 @@ func (b Before) link(have Snapshot) LinkState {
 	}))
 	if have.Link.Group != Group {
 		l.Group = have.Link.Group
+	}
+	if !marks(have.State) {
+		l.SrcValidMark = have.Link.SrcValidMark
 	}
 	return l
 }

@@ -1,0 +1,76 @@
+package plumb
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// marked: the rule is for packets with a mark, from everywhere.
+func (r Rule) marked() bool { return r.Mask != 0 }
+
+func (r Rule) markedText() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "rule from %s fwmark %#x/%#x", fromAll(r.From), r.Mark, r.Mask)
+	if r.Iif != "" {
+		b.WriteString(" iif " + word(r.Iif))
+	}
+	switch {
+	case r.Guard && r.Iif != "":
+		b.WriteString(" lookup main suppress_prefixlength 0")
+	case r.Guard:
+		fmt.Fprintf(&b, " lookup main suppress_prefixlength 0 suppress_ifgroup %d", Group)
+	default:
+		b.WriteString(" lookup " + u(r.Table))
+	}
+	return b.String() + " pref " + u(r.Pref)
+}
+
+func (r Rule) markAttrs() (data []nl.NetlinkRequestData) {
+	if r.marked() {
+		data = append(data, attr32(nl.FRA_FWMARK, r.Mark), attr32(nl.FRA_FWMASK, r.Mask))
+	}
+	if r.Iif != "" {
+		data = append(data, nl.NewRtAttr(nl.FRA_IIFNAME, nl.ZeroTerminated(r.Iif)))
+	}
+	return data
+}
+
+func (r *Rule) parseMark(h *nl.RtMsg, a attrs) {
+	r.Mark, r.Mask, r.Iif = a.u32(nl.FRA_FWMARK), a.u32(nl.FRA_FWMASK), text(a[nl.FRA_IIFNAME])
+	if r.marked() && !r.From.IsValid() {
+		r.From = everywhere(h.Family == unix.AF_INET6)
+	}
+	if r.Iif != "" {
+		r.Guard = a.u32or(nl.FRA_SUPPRESS_PREFIXLEN, ^uint32(0)) == 0
+	}
+}
+
+func (s *Snapshot) noteMark(mark uint32, n int) {
+	if s.Marks == nil {
+		s.Marks = map[uint32]int{}
+	}
+	if was, ok := s.Marks[mark]; !ok || n < was {
+		s.Marks[mark] = n
+	}
+}
+
+// markIDs is how many cards of a host can have marks of their own.
+const markIDs = MarkMask >> markShift
+
+const markShift = 24
+
+// mark is the card's mark, by its number. Of two cards with the same one, that with the higher number
+// takes the next that is free.
+func (w *want) mark() (uint32, bool) {
+	for i := range markIDs {
+		m := uint32(1+(w.n()+i)%markIDs) << markShift
+		if n, taken := w.in.Have.Marks[m]; !taken || n > w.n() {
+			return m, true
+		}
+	}
+	w.refuse("replies by card: all %d marks are other cards'", markIDs)
+	return 0, false
+}

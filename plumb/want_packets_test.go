@@ -1,0 +1,291 @@
+package plumb
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ec2net/metadata"
+)
+
+// answering has a card answer by card, and remembers how it was found.
+func answering(c metadata.Interface, before *Before) func(Snapshot) (State, error) {
+	return func(s Snapshot) (State, error) {
+		return Want(Input{Card: c, Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), ByCard: true, Before: before})
+	}
+}
+
+// TestWantReplies: what is wanted of rules, table and setting.
+func TestWantReplies(t *testing.T) {
+	const both, one = "6 rules, 0x2000000, table, src_valid_mark", "3 rules, 0x2000000, table, src_valid_mark"
+	marked := []Rule{{Pref: 10001, From: netip.MustParsePrefix("0.0.0.0/0"), Mark: 7 << 24, Mask: MarkMask, Table: tableMain, Guard: true}}
+	for _, tt := range []struct {
+		name, want string
+		refused    bool
+		change     func(*Input)
+	}{
+		{"both families", both, false, func(*Input) {}},
+		{"IPv4", one, false, func(in *Input) {
+			in.Card.Addrs6, in.Card.Prefixes6 = metadata.None[[]netip.Addr](), metadata.None[[]netip.Prefix]()
+		}},
+		{"IPv6", one, false, func(in *Input) { in.Card.Addrs4 = metadata.None[[]netip.Addr]() }},
+		{"by source", "", false, func(in *Input) { in.ByCard = false }},
+		{"by source, and the setting is somebody's", "src_valid_mark", false, func(in *Input) { in.ByCard, in.Have.Link.SrcValidMark = false, true }},
+		{"by source again", "", false, func(in *Input) {
+			in.ByCard, in.Have.Link.SrcValidMark, in.Have.Rules, in.Before = false, true, marked, &Before{}
+		}},
+		{"by source again, and nobody knows how it was", "", false, func(in *Input) {
+			in.ByCard, in.Have.Link.SrcValidMark, in.Have.Packets = false, true, []PacketRule{{Table: 10001, Kind: ReplyByCard}}
+		}},
+		{"by source again, and the setting was somebody's", "src_valid_mark", false, func(in *Input) {
+			in.ByCard, in.Have.Link.SrcValidMark, in.Have.Rules = false, true, marked
+			in.Before = &Before{Link: LinkState{SrcValidMark: true}}
+		}},
+		{"nothing is known of the addresses", "", true, func(in *Input) {
+			in.Card.Addrs4, in.Card.Addrs6 = metadata.Answer[[]netip.Addr]{}, metadata.Answer[[]netip.Addr]{}
+		}},
+		{"the table is another's", "", true, func(in *Input) { in.Have.TakenTables = []uint32{10001} }},
+		{"the next card's table is another's", both, false, func(in *Input) { in.Have.TakenTables = []uint32{10002} }},
+		{"the mark is a card's with a lower number", "6 rules, 0x4000000, table, src_valid_mark", false,
+			func(in *Input) { in.Have.Marks = map[uint32]int{0x2000000: 0, 0x3000000: 0} }},
+		{"the mark is a card's with a higher number", both, false, func(in *Input) { in.Have.Marks = map[uint32]int{0x2000000: 128} }},
+		{"all marks are taken", "", true, func(in *Input) {
+			in.Have.Marks = map[uint32]int{}
+			for m := range uint32(256) {
+				in.Have.Marks[m<<24] = 0
+			}
+		}},
+	} {
+		in := Input{Card: dual(), OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), ByCard: true,
+			Have: Snapshot{State: State{Name: "eth1", Index: 3, Link: LinkState{MTU: 1500}}}}
+		tt.change(&in)
+		got, err := Want(in)
+		if s := repliesOf(got); s != tt.want || (err != nil) != tt.refused {
+			t.Errorf("%s: %q, and it said %v; want %q", tt.name, s, err, tt.want)
+		}
+	}
+}
+
+// repliesOf is what of a state is there for replies by card, in short.
+func repliesOf(s State) string {
+	var out []string
+	rules := slices.DeleteFunc(slices.Clone(s.Rules), func(r Rule) bool { return r.Mask == 0 })
+	if len(rules) > 0 {
+		out = append(out, fmt.Sprintf("%d rules, %#x", len(rules), rules[0].Mark))
+	}
+	for _, r := range s.Packets {
+		if r == (PacketRule{Table: rules[len(rules)-1].Table, Kind: ReplyByCard, Dev: s.Index, Mark: rules[0].Mark}) {
+			out = append(out, "table")
+		}
+	}
+	if s.Link.SrcValidMark {
+		out = append(out, "src_valid_mark")
+	}
+	return strings.Join(out, ", ")
+}
+
+// TestReplyRules: the rules as ip(8) would have them, and lists them.
+func TestReplyRules(t *testing.T) {
+	host(t)
+	l := marking(t)
+	settleTo(t, l, answering(eth1(), nil))
+	plan := Plan{}
+	for _, r := range read(t, l).Rules {
+		plan = append(plan, Op{Add, "eth1", r})
+	}
+	const want = `+ rule from 10.0.2.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
++ rule from all fwmark 0x2000000/0x7f000000 iif eth1 lookup main suppress_prefixlength 0 pref 10001
++ rule from all fwmark 0x2000000/0x7f000000 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
++ rule from 10.0.2.37 lookup 10001 pref 20001
++ rule from all fwmark 0x2000000/0x7f000000 lookup 10001 pref 20001
+`
+	if d := cmp.Diff(want, plan.String()); d != "" {
+		t.Errorf("read back (-want +got)\n%s", d)
+	}
+	// The same commands make the same rules.
+	listed := ip(t, "rule")
+	ip(t, "rule flush protocol 236")
+	for line := range strings.Lines(want) {
+		ip(t, "rule add"+strings.TrimPrefix(strings.TrimSpace(line), "+ rule")+" protocol 236")
+	}
+	if d := cmp.Diff(listed, ip(t, "rule")); d != "" {
+		t.Errorf("by ip(8) (-ours +ip's)\n%s", d)
+	}
+}
+
+// The primary card alone has no table, and so nothing to answer by.
+func TestWantRepliesOfThePrimary(t *testing.T) {
+	for others, want := range map[bool]int{false: 0, true: 6} {
+		got, _ := Want(first(func(in *Input) { in.ByCard, in.Have.OthersManaged = true, others }))
+		n := 0
+		for _, r := range got.Rules {
+			if r.Mask != 0 {
+				n++
+			}
+		}
+		if n != want || (len(got.Packets) > 0) != others || got.Link.SrcValidMark != others {
+			t.Errorf("others %v: %d rules, table %v, src_valid_mark %v", others, n, got.Packets, got.Link.SrcValidMark)
+		}
+	}
+}
+
+// Cards with many device numbers and network cards have marks of their own, and none outside of the mask.
+func TestMarksAreApart(t *testing.T) {
+	seen := map[uint32]int{}
+	for _, n := range []int{0, 1, 2, 14, 31, 101, 102, 131, 201, 1501, 3101, 3131, 8999, 9007, 9999} {
+		w := want{in: Input{Card: metadata.Interface{MAC: mac("02:00:00:00:00:11"), Number: n}, Have: Snapshot{Marks: seen}}}
+		m, ok := w.mark()
+		if was, twice := seen[m]; !ok || m == 0 || m&^MarkMask != 0 || twice && was != w.n() {
+			t.Errorf("card %d has the mark %#x, as %d", n, m, was)
+		}
+		seen[m] = w.n()
+	}
+}
+
+// withMarks is the world with what it takes to answer by card.
+func withMarks(t testing.TB) []string {
+	t.Helper()
+	b, err := os.ReadFile("/proc/sys/net/ipv4/conf/eth1/src_valid_mark")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(world(t), "src_valid_mark "+string(b), nft(t, "list ruleset\n"))
+}
+
+// TestCrashByCard kills a process before each operation that has to do with replies by card, on the way there,
+// away from it, and to another number: the next one gets there, and a leave gives back what was found.
+func TestCrashByCard(t *testing.T) {
+	moved := dual()
+	moved.DeviceNumber = 2
+	on := func(b *Before) func(Snapshot) (State, error) { return answering(dual(), b) }
+	none := func(b *Before) func(Snapshot) (State, error) {
+		return func(s Snapshot) (State, error) { return Without(s, b), nil }
+	}
+	for _, c := range []crash{
+		{"on", "0", none, on}, {"on where it was set", "1", none, on}, {"off", "0", on, bySource}, {"off where it was set", "1", on, bySource},
+		{"renumbered", "0", on, func(b *Before) func(Snapshot) (State, error) { return answering(moved, b) }},
+		{"left", "0", on, none}, {"left where it was set", "1", on, none},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for k := 0; c.after(t, k); k++ {
+			}
+		})
+	}
+}
+
+type crash struct {
+	name, found string // src_valid_mark
+	from, to    func(*Before) func(Snapshot) (State, error)
+}
+
+// after kills the process when k of the operations that count are still to come, and all the others done;
+// false: there are not so many.
+func (c crash) after(t *testing.T, k int) bool {
+	host(t)
+	sysctl(t, "ipv4/conf/eth1/src_valid_mark", c.found)
+	before, l := withMarks(t), marking(t)
+	was := &Before{Link: read(t, l).Link}
+	settleTo(t, l, c.from(was))
+	have := read(t, l)
+	state, err := c.to(was)(have)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := Diff(have.State, state)
+	at := -1
+	for i := len(plan) - 1; i >= 0 && k >= 0; i-- {
+		if at = i; concernsMarks(plan[i]) {
+			k--
+		}
+	}
+	if k >= 0 {
+		return false
+	}
+	if _, err := l.Apply(plan[:at], have); err != nil {
+		t.Fatalf("%d operations: %v", at, err)
+	}
+	next := marking(t)
+	settleTo(t, next, c.to(was))
+	got := repliesOf(read(t, next).State)
+	if want := repliesOf(state); got != want {
+		t.Errorf("killed after %d operations of\n%s: %q, want %q", at, plan, got, want)
+	}
+	if _, err := marking(t).Leave(t.Context(), was); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(before, withMarks(t)); d != "" {
+		t.Errorf("killed after %d operations, and left (-before +after)\n%s", at, d)
+	}
+	return true
+}
+
+func concernsMarks(o Op) bool {
+	switch x := o.obj.(type) {
+	case Rule:
+		return x.Mask != 0
+	case packetTable, linkValidMark:
+		return true
+	}
+	return false
+}
+
+func bySource(b *Before) func(Snapshot) (State, error) {
+	return func(s Snapshot) (State, error) {
+		return Want(Input{Card: dual(), Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), Before: b})
+	}
+}
+
+// marking is a process that knows from its record that the card may have a table.
+func marking(t testing.TB) *Link {
+	t.Helper()
+	l := open(t, "eth1")
+	l.Numbers, l.Packets = []int{1, 2}, true
+	return l
+}
+
+func settleTo(t testing.TB, l *Link, want func(Snapshot) (State, error)) {
+	t.Helper()
+	for i := range 2 {
+		done, err := l.Reconcile(t.Context(), want)
+		if err != nil || i == 1 && len(done) > 0 {
+			t.Fatalf("reconcile %d: %v\n%s", i, err, done)
+		}
+	}
+}
+
+// What others have that looks like ours stays: a rule with a mark but another protocol, and a mark's rule
+// of another card.
+func TestMarksOfOthers(t *testing.T) {
+	host(t)
+	batch(t, `rule add fwmark 0x2000000/0x7f000000 lookup 10001 pref 20001 protocol 99
+rule add fwmark 0x2000000/0x7f000000 lookup 10002 pref 20002 protocol 236
+rule add fwmark 0x5000000 lookup 10001 pref 20001 protocol 99
+`)
+	before := withMarks(t)
+	l := marking(t)
+	l.Numbers = []int{1}
+	was := found(t, l)
+	settleTo(t, l, answering(dual(), was))
+	have := read(t, l)
+	if n, ok := have.Marks[0x2000000]; !ok || n != 2 {
+		t.Errorf("marks of others: %v", have.Marks)
+	}
+	if got := len(slices.DeleteFunc(have.Rules, func(r Rule) bool { return r.Mask == 0 })); got != 6 {
+		t.Errorf("%d rules with a mark:\n%s", got, ip(t, "rule"))
+	}
+	if g := have.Granted(); len(g.Prefixes4.Value)+len(g.Prefixes6.Value) != 0 {
+		t.Errorf("a rule with a mark passes for a delegated prefix: %v %v", g.Prefixes4, g.Prefixes6)
+	}
+	if _, err := l.Leave(t.Context(), was); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(before, withMarks(t)); d != "" {
+		t.Errorf("(-before +after)\n%s", d)
+	}
+}
