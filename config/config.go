@@ -53,12 +53,25 @@ const (
 // String writes the value as in the file, without quotes.
 func (p Prefixes) String() string { return [...]string{"rules", "local", "off"}[p] }
 
+// Replies says by which card an answer leaves.
+type Replies uint8
+
+// The values of the key replies.
+const (
+	BySource Replies = iota // "by-source": the card whose address it comes from
+	ByCard                  // "by-card": also, for what the host passed on to another address, the card that the question came by
+)
+
+// String writes the value as in the file, without quotes.
+func (r Replies) String() string { return [...]string{"by-source", "by-card"}[r] }
+
 // Card is the settings of one card.
 type Card struct {
 	Manage    Manage
 	DHCP      DHCP
 	MainTable bool // the card's subnet and default route are in table main too
 	Prefixes  Prefixes
+	Replies   Replies
 	Refresh   time.Duration // between two readings of the metadata, 1s to 1h
 	Wait      time.Duration // for the card to be known to the cloud and set up, 1s to 1h
 }
@@ -90,6 +103,7 @@ func Default() Config {
 		DHCP:      Auto,
 		MainTable: true,
 		Prefixes:  PrefixRules,
+		Replies:   BySource,
 		Refresh:   30 * time.Second,
 		Wait:      2 * time.Minute,
 	}}

@@ -69,6 +69,8 @@ func TestSettings(t *testing.T) {
 		`prefixes = "rules"`:    with(nil),
 		`prefixes = "local"`:    with(func(c *Card) { c.Prefixes = PrefixLocal }),
 		`prefixes = "off"`:      with(func(c *Card) { c.Prefixes = PrefixOff }),
+		`replies = "by-source"`: with(nil),
+		`replies = "by-card"`:   with(func(c *Card) { c.Replies = ByCard }),
 		`refresh = "1s"`:        with(func(c *Card) { c.Refresh = time.Second }),
 		`refresh = "1h"`:        with(func(c *Card) { c.Refresh = time.Hour }),
 		`refresh = "1m30s"`:     with(func(c *Card) { c.Refresh = 90 * time.Second }),

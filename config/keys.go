@@ -32,6 +32,8 @@ func settings() []entry[func(*Card)] {
 			func(c *Card, on bool) { c.MainTable = on })},
 		{"prefixes", `"rules", "local" or "off"`, setter(choice(map[string]Prefixes{`"rules"`: PrefixRules, `"local"`: PrefixLocal, `"off"`: PrefixOff}),
 			func(c *Card, p Prefixes) { c.Prefixes = p })},
+		{"replies", `"by-source" or "by-card"`, setter(choice(map[string]Replies{`"by-source"`: BySource, `"by-card"`: ByCard}),
+			func(c *Card, r Replies) { c.Replies = r })},
 		{"refresh", `a time from "1s" to "1h", such as "30s"`, setter(duration(time.Second, time.Hour),
 			func(c *Card, d time.Duration) { c.Refresh = d })},
 		{"wait", `a time from "1s" to "1h", such as "2m"`, setter(duration(time.Second, time.Hour),

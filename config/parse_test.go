@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	known        = `known here: manage, dhcp, main_table, prefixes, refresh and wait`
-	knownCard    = `known here: manage, dhcp, main_table, prefixes, refresh, wait, name, mac, eni, device_number, network_card and driver`
+	known        = `known here: manage, dhcp, main_table, prefixes, replies, refresh and wait`
+	knownCard    = `known here: manage, dhcp, main_table, prefixes, replies, refresh, wait, name, mac, eni, device_number, network_card and driver`
 	egressAllows = `an interface name, such as "eth2", or a list of up to 16 of them in order of preference`
 	noMatch      = `this section does not say which cards it is for; add name, mac, eni, device_number, network_card or driver`
 )
@@ -25,7 +25,7 @@ var badFiles = []struct {
 	{"dash for underscore", "\n main-table = true", []string{`2:2: unknown key "main-table"; did you mean main_table?`}},
 	{"capitals", "DHCP = \"off\"", []string{`1:1: unknown key "DHCP"; did you mean dhcp?`}},
 	{"swapped letters", "dchp = \"off\"", []string{`1:1: unknown key "dchp"; did you mean dhcp?`}},
-	{"key of nowhere", "replicas = \"local\"", []string{`1:1: unknown key "replicas"; ` + known}},
+	{"key of nowhere", "copies = \"local\"", []string{`1:1: unknown key "copies"; ` + known}},
 	{"empty key", "'' = 1", []string{`1:1: unknown key ""; ` + known}},
 	{"hostile key", `"a\u001b[31m\nb" = 1`, []string{`1:1: unknown key "a\x1b[31m\nb"; ` + known}},
 	{"dotted key", "manage . full = true", []string{`1:1: unknown key "manage.full"; ` + known}},
@@ -57,6 +57,8 @@ var badFiles = []struct {
 	{"dhcp: date", `dhcp = 2026-11-21`, []string{`1:8: dhcp cannot be 2026-11-21: a date or a time of day; allowed: "auto", "native" or "off"`}},
 	{"main_table: text", `main_table = "false"`, []string{`1:14: main_table cannot be "false": write false without quotes; allowed: true or false`}},
 	{"prefixes: unknown", `prefixes = "all"`, []string{`1:12: prefixes cannot be "all": unknown value; allowed: "rules", "local" or "off"`}},
+	{"replies: unknown", `replies = "by-mark"`, []string{`1:11: replies cannot be "by-mark": unknown value; allowed: "by-source" or "by-card"`}},
+	{"replies: capitals", `replies = "By-Card"`, []string{`1:11: replies cannot be "By-Card": write it in small letters; allowed: "by-source" or "by-card"`}},
 	{"prefixes: switch", `prefixes = false`, []string{`1:12: prefixes cannot be false: a boolean; allowed: "rules", "local" or "off"`}},
 	{"main_table: other text", `main_table = "no"`, []string{`1:14: main_table cannot be "no": unknown value; allowed: true or false`}},
 	{"refresh: number", `refresh = 30`, []string{`1:11: refresh cannot be 30: a number; allowed: a time from "1s" to "1h", such as "30s"`}},
@@ -247,7 +249,7 @@ func TestNearest(t *testing.T) {
 	for word, want := range map[string]string{
 		"manage": "manage", "managed": "manage", "mange": "manage", "refersh": "refresh", "REFRESH": "refresh",
 		"Device-Number": "device_number", "devicenumber": "device_number", "maintable": "main_table",
-		"net_card": "", "x": "", "": "", "hello": "", "nat": "", "egress": "", "metrics_file": "", "replies": "",
+		"net_card": "", "x": "", "": "", "hello": "", "nat": "", "egress": "", "metrics_file": "", "reply": "", "repleis": "replies",
 		strings.Repeat("manage", 1000): "",
 	} {
 		if got := nearest(word, known); got != want {

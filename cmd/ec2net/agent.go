@@ -149,6 +149,7 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	}
 	w, err := wanted(a.where, a.card, plumb.Input{
 		Card: card, Lease: lease, Have: s, OwnAddress: a.ownsAddress(), Egress: a.leaving(s), Services: a.services,
+		Before: a.record.Before,
 	})
 	a.refused = err
 	a.writeAhead(w)

@@ -79,7 +79,7 @@ func (p *program) down(ctx context.Context, name string) error {
 	}
 	defer link.Close()
 	old, known := p.store.load(name)
-	link.Numbers = old.Numbers
+	link.Numbers, link.Packets = old.Numbers, old.Packets || !known // the record is written before the table
 	if !known && vanished(link) {
 		return p.downUnknown(name)
 	}
@@ -134,7 +134,9 @@ func (p *program) before(l *plumb.Link, old record) *plumb.Before {
 	s, err := l.Read()
 	switch {
 	case err == nil && s.MAC == old.MAC && (old.Card.Primary || old.Yielded != ""): // its link is its owner's
-		return &plumb.Before{Link: s.Link, AltNames: s.AltNames}
+		link := s.Link
+		link.SrcValidMark = old.Before != nil && old.Before.Link.SrcValidMark
+		return &plumb.Before{Link: link, AltNames: s.AltNames}
 	case err == nil && s.MAC == old.MAC:
 		l.Peers = p.peers(s)
 		return old.Before

@@ -14,7 +14,8 @@ import (
 type events struct {
 	readings chan reading
 	changes  <-chan plumb.Change
-	reload   <-chan struct{} // SIGHUP
+	packets  <-chan plumb.Change // of the card's nftables table; nil while it has none
+	reload   <-chan struct{}     // SIGHUP
 	reread   *time.Timer
 	repair   *time.Timer
 	egress   *time.Timer // for another look at the gateway of the card that traffic leaves by
@@ -54,6 +55,9 @@ func (a *agent) loop(ctx context.Context, reload <-chan struct{}, done func() (b
 		a.chooseDHCP(ctx)
 		a.report()
 		if end, err := done(); end || err != nil {
+			return err
+		}
+		if err := a.watchPackets(ctx, &ev); err != nil {
 			return err
 		}
 		if err := a.next(ctx, &ev); err != nil || ctx.Err() != nil {
@@ -106,6 +110,11 @@ func (a *agent) next(ctx context.Context, ev *events) error {
 			return nil
 		}
 		return a.changed(c, ok, ev)
+	case c, ok := <-ev.packets:
+		if ctx.Err() != nil {
+			return nil
+		}
+		return a.changed(c, ok, ev)
 	case <-ev.repair.C:
 		return a.mend(ctx, ev)
 	case <-ev.tick.C:
@@ -118,6 +127,18 @@ func (a *agent) next(ctx context.Context, ev *events) error {
 		}
 	}
 	return a.converge(ctx)
+}
+
+// watchPackets begins to watch the card's nftables table once there is one, and looks again at what was
+// not watched before. Whoever sets a card up once needs no watch.
+func (a *agent) watchPackets(ctx context.Context, ev *events) (err error) {
+	if ev.packets != nil || !a.stays || !a.record.Packets {
+		return nil
+	}
+	ev.packets, err = a.link.WatchPackets(ctx)
+	ev.armed = true
+	ev.repair.Reset(burst)
+	return err
 }
 
 // asks: the metadata has something to say on this card.
@@ -149,8 +170,10 @@ func (a *agent) changed(c plumb.Change, ok bool, ev *events) error {
 
 func (a *agent) mend(ctx context.Context, ev *events) error {
 	ev.armed = false
-	for len(ev.changes) > 0 {
-		a.repairs.hint(<-ev.changes)
+	for _, more := range []<-chan plumb.Change{ev.changes, ev.packets} {
+		for len(more) > 0 {
+			a.repairs.hint(<-more)
+		}
 	}
 	held, before, begun := a.setUp, a.link.Written(), time.Now()
 	a.mending = a.repairs.fighting(begun)

@@ -99,6 +99,7 @@ func (a *agent) planned() (plumb.State, error) {
 	a.lease = a.record.Lease
 	state, err := wanted(a.where, a.card, plumb.Input{
 		Card: a.settled, Lease: a.lease, Have: a.snap, OwnAddress: a.wouldOwn(), Egress: a.wouldLead(), Services: a.services,
+		Before: a.record.Before,
 	})
 	primary, _ := a.store.primary()
 	return state, errors.Join(append(misnamed(a.config, primary.Name), err, a.egressTrouble(0, time.Now()), a.egressTrouble(1, time.Now()))...)

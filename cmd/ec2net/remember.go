@@ -39,6 +39,8 @@ func (a *agent) inherit(old record) {
 		return
 	}
 	a.link.Numbers = append(a.link.Numbers, old.Numbers...)
+	a.link.Packets = a.link.Packets || old.Packets
+	a.record.Packets = a.link.Packets
 	if same {
 		a.record.Numbers, a.record.Lease = old.Numbers, old.Lease
 		a.record.Peers, a.link.Peers = old.Peers, old.Peers
@@ -68,7 +70,7 @@ func (a *agent) lastGood(s plumb.Snapshot) metadata.Interface {
 	return good
 }
 
-// writeAhead puts on disk which rules are about to be this card's, before the kernel gets them: a
+// writeAhead puts on disk which rules and tables are about to be this card's, before the kernel gets them: a
 // rule outlives the card, and only the record says whose it was. A full disk is no reason to leave
 // the card dead; while the card is there, its routes tell as much.
 func (a *agent) writeAhead(w plumb.State) {
@@ -77,6 +79,9 @@ func (a *agent) writeAhead(w plumb.State) {
 		if !slices.Contains(a.record.Numbers, n) {
 			a.record.Numbers, added = append(a.record.Numbers, n), true
 		}
+	}
+	if uses := len(w.Packets)+len(a.snap.Packets) > 0; uses != a.record.Packets {
+		a.record.Packets, added = uses, true
 	}
 	if added {
 		a.saved()

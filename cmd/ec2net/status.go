@@ -72,7 +72,7 @@ func (p *program) look(r record) cardStatus {
 		return c
 	}
 	defer link.Close()
-	link.Numbers, link.Peers = r.Numbers, p.peers(plumb.Snapshot{})
+	link.Packets, link.Numbers, link.Peers = r.Packets, r.Numbers, p.peers(plumb.Snapshot{})
 	have, err := link.Read()
 	if errors.Is(err, plumb.ErrGone) || have.MAC != r.MAC {
 		return c
@@ -84,7 +84,7 @@ func (p *program) look(r record) cardStatus {
 	conf, _ := p.config()
 	want, _ := wanted(r.Cloud, p.settings(r), plumb.Input{
 		Card: r.Card, Lease: r.Lease, Have: have, OwnAddress: owns(r.DHCP),
-		Egress: r.Egress.wanted(), Services: services(r.Cloud, conf),
+		Egress: r.Egress.wanted(), Services: services(r.Cloud, conf), Before: r.Before,
 	})
 	for _, o := range plumb.Diff(have.State, want) {
 		c.Drift = append(c.Drift, o.String())

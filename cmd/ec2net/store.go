@@ -27,10 +27,11 @@ type record struct {
 	Name    string             `json:"name"`
 	Index   int                `json:"index"`
 	MAC     metadata.MAC       `json:"mac"`
-	Cloud   metadata.Cloud     `json:"cloud"`   // that the card is of
-	Numbers []int              `json:"numbers"` // of the tables and rules that are this card's
-	Peers   []metadata.MAC     `json:"peers"`   // the host's other cloud cards
-	Before  *plumb.Before      `json:"before"`  // how the card was found
+	Cloud   metadata.Cloud     `json:"cloud"`             // that the card is of
+	Numbers []int              `json:"numbers"`           // of the tables and rules that are this card's
+	Packets bool               `json:"packets,omitempty"` // there is, or is about to be, an nftables table of the card's
+	Peers   []metadata.MAC     `json:"peers"`             // the host's other cloud cards
+	Before  *plumb.Before      `json:"before"`            // how the card was found
 	Card    metadata.Interface `json:"card"`
 	ReadAt  time.Time          `json:"read_at"` // last answer of the metadata
 	Lease   *dhcp.Lease        `json:"lease,omitempty"`
