@@ -4,13 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 )
 
 // maxCards of one document; Azure's largest machines have 8.
@@ -48,6 +44,7 @@ type azureCard struct {
 type azureFamily struct {
 	addrs, subnets []string
 	broken         bool // a part could not be read at all
+	holes          bool // a list has holes
 }
 
 // parseNetwork reads the document. What can not be read costs only itself.
@@ -67,7 +64,9 @@ func parseNetwork(body string) (network, error) {
 	}
 	var n network
 	for _, raw := range list {
-		n.add(raw)
+		if string(raw) != "null" {
+			n.add(raw)
+		}
 	}
 	if len(n.cards) == 0 && len(n.odd) == 0 {
 		return network{}, notReady(keyNetwork, "no card is listed yet")
@@ -128,76 +127,14 @@ func (f *azureFamily) add(name string, raw json.RawMessage, odd *[]error) {
 		{"ipAddress", e.Addrs, addrText, &f.addrs},
 		{"subnet", e.Subnets, subnetText, &f.subnets},
 	} {
-		values, err := texts(part.raw, part.text)
+		values, holes, err := texts(part.raw, part.text)
+		f.holes = f.holes || holes
 		if err != nil {
 			f.broken = true
 			*odd = append(*odd, fmt.Errorf("%s.%s: %w", name, part.name, err))
 		}
 		*part.into = append(*part.into, values...)
 	}
-}
-
-// texts reads a list of objects; those that are empty are holes.
-func texts(raw json.RawMessage, text func(json.RawMessage) (string, error)) (out []string, err error) {
-	list, err := elements(raw)
-	for _, e := range list {
-		s, bad := text(e)
-		if bad != nil {
-			err = bad
-		} else if s != "" {
-			out = append(out, s)
-		}
-	}
-	return out, err
-}
-
-func addrText(raw json.RawMessage) (string, error) {
-	var e struct {
-		Private string `json:"privateIpAddress"`
-	}
-	if json.Unmarshal(raw, &e) != nil {
-		return "", errNoObject
-	}
-	return e.Private, nil
-}
-
-// subnetText puts the two parts of a subnet together. The length is a text in Azure's documents.
-func subnetText(raw json.RawMessage) (string, error) {
-	var e struct {
-		Address string          `json:"address"`
-		Prefix  json.RawMessage `json:"prefix"`
-	}
-	if json.Unmarshal(raw, &e) != nil {
-		return "", errNoObject
-	}
-	if e.Address == "" {
-		return "", nil
-	}
-	bits, err := strconv.ParseUint(strings.Trim(string(e.Prefix), `"`), 10, 8)
-	if err != nil {
-		return "", fmt.Errorf("prefix %.20q %w", e.Prefix, errLength)
-	}
-	return e.Address + "/" + strconv.FormatUint(bits, 10), nil
-}
-
-// elements are the members of a list, without the holes in it. The metadata's tree numbers them, and
-// one that was made an object of has the numbers for keys.
-func elements(raw json.RawMessage) (out []json.RawMessage, err error) {
-	if len(raw) == 0 || string(raw) == "null" {
-		return nil, nil
-	}
-	if raw[0] == '{' {
-		var byNumber map[uint]json.RawMessage
-		if json.Unmarshal(raw, &byNumber) != nil {
-			return nil, errNoList
-		}
-		for _, k := range slices.Sorted(maps.Keys(byNumber)) {
-			out = append(out, byNumber[k])
-		}
-	} else if json.Unmarshal(raw, &out) != nil {
-		return nil, errNoList
-	}
-	return slices.DeleteFunc(out, func(e json.RawMessage) bool { return string(e) == "null" }), nil
 }
 
 func (n network) macs() (out []MAC) {
@@ -230,6 +167,7 @@ func (n network) card(mac MAC) Interface {
 		Prefixes4: None[[]netip.Prefix](), Prefixes6: None[[]netip.Prefix](),
 	}
 	v4, v6 := family4(), family6()
+	c.v4.doubt(v4)
 	out.Subnets4 = answers(&out, "ipv4.subnet", c.v4, c.v4.subnets, v4.subnet)
 	out.Subnets6 = answers(&out, "ipv6.subnet", c.v6, c.v6.subnets, v6.subnet)
 	out.Addrs4 = answers(&out, "ipv4.ipAddress", c.v4, c.v4.addrs, v4.addr(out.Subnets4.Value))
@@ -237,6 +175,18 @@ func (n network) card(mac MAC) Interface {
 	out.Subnets6 = supplied(out.Subnets6, out.Addrs6)
 	needed4(&out)
 	return out
+}
+
+// doubt counts a family as broken when one of its addresses lies outside of the subnets that could be
+// read, and there is another that could not: the address is not wrong then, and must not go.
+func (f *azureFamily) doubt(fam family) {
+	subnets, refused := parseWords(f.subnets, fam.subnet)
+	if len(subnets) == 0 || len(refused) == 0 && !f.holes {
+		return
+	}
+	_, all := parseWords(f.addrs, fam.addr(nil))
+	_, in := parseWords(f.addrs, fam.addr(subnets))
+	f.broken = f.broken || len(in) > len(all)
 }
 
 // answers reads one list. When none of it can be used the answer is Unavailable: nothing that is there
@@ -275,19 +225,4 @@ func needed4(i *Interface) {
 	if i.Subnets4.Status == Absent {
 		i.Subnets4.Status = Unavailable
 	}
-}
-
-// knownVersions reads which versions the page of a 400 names, the newest first.
-func knownVersions(page string) []string {
-	var doc struct {
-		Newest []string `json:"newest-versions"`
-	}
-	if json.Unmarshal([]byte(page), &doc) != nil || len(doc.Newest) > maxValues {
-		return nil
-	}
-	dated := regexp.MustCompile(`^20[0-9]{2}-[01][0-9]-[0-3][0-9]$`)
-	out := slices.DeleteFunc(doc.Newest, func(v string) bool { return !dated.MatchString(v) })
-	slices.Sort(out)
-	slices.Reverse(out)
-	return out
 }
