@@ -1,8 +1,10 @@
 package main
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"ec2net/test/lab"
 )
@@ -39,4 +41,67 @@ func TestAzureUpPlanDown(t *testing.T) {
 		ec2net(t, c, exitOK, "down", card)
 	}
 	unchanged(t, c, before, "up and down")
+}
+
+// Addresses of both families come, go and move between cards that are kept, and a session on one that
+// stays does not notice.
+func TestAzureFollows(t *testing.T) {
+	t.Parallel()
+	c := azureCloud(t, lab.Config{Cards: []lab.Card{
+		{Name: "eth1", Addrs4: []netip.Addr{addr("172.22.5.68")}, EIPs: map[netip.Addr]netip.Addr{addr("172.22.5.68"): lab.EIP1}},
+		{Name: "eth2", Addrs4: []netip.Addr{addr("172.22.5.4")}, Addrs6: []netip.Addr{addr("2001:db8:a2e:2::4")}, EIPs: map[netip.Addr]netip.Addr{addr("172.22.5.4"): lab.EIP2}},
+		{Name: "eth3", Addrs4: []netip.Addr{addr("172.22.5.5")}},
+	}})
+	c.IMDS().Limit(0)
+	for _, card := range []string{"eth1", "eth2", "eth3"} {
+		keep(t, c, card)
+	}
+	end := session(t, c, "172.22.5.4", lab.EIP2)
+	has := func(card string, want ...string) {
+		t.Helper()
+		eventually(t, 20*time.Second, card+" has "+strings.Join(want, " "), func() bool {
+			table := map[string]string{"eth2": "14202", "eth3": "13904"}[card]
+			rules := ip(t, c, "rule")
+			for _, a := range want {
+				if !strings.Contains(rules, "from "+a+" lookup "+table) {
+					return false
+				}
+			}
+			return addresses(t, c, card) == strings.Join(want, " ") && strings.Count(rules, "lookup "+table) == len(want)
+		})
+	}
+	has("eth2", "172.22.5.4")
+	must(t, c.Assign("eth2", addr("172.22.5.9"), addr("2001:db8:a2e:2::9")))
+	must(t, c.AssociateEIP(addr("172.22.5.9"), addr("203.0.113.9")))
+	has("eth2", "172.22.5.4", "172.22.5.9")
+	eventually(t, 10*time.Second, "a rule for the IPv6 address", func() bool { return strings.Contains(ip(t, c, "-6 rule"), "from 2001:db8:a2e:2::9 lookup 14202") })
+	answers(t, c, addr("203.0.113.9"))
+	answers(t, c, addr("2001:db8:a2e:2::9"))
+	must(t, c.Move(addr("172.22.5.9"), "eth2", "eth3"))
+	has("eth3", "172.22.5.5", "172.22.5.9")
+	has("eth2", "172.22.5.4")
+	answers(t, c, addr("203.0.113.9"))
+	must(t, c.Release("eth2", addr("2001:db8:a2e:2::9")))
+	eventually(t, 20*time.Second, "the IPv6 address goes", func() bool { return !strings.Contains(ip(t, c, "-6 rule"), "2001:db8:a2e:2::9 ") })
+	end()
+}
+
+// A card of which the metadata says nothing runs on its lease alone, whose subnet tells the gateway that
+// Azure's leases do not; then it moves to its own table, and a session does not notice.
+func TestAzureLate(t *testing.T) {
+	t.Parallel()
+	c := azureCloud(t, lab.Config{})
+	c.IMDS().Limit(0)
+	heal := spoil(t, c, lab.Fault{Card: "eth2", Absent: true})
+	k := keep(t, c, "eth2")
+	k.notify.await(t, "STATUS=degraded: 172.22.5.4/26 by its lease alone")
+	answers(t, c, lab.EIP2)
+	end := session(t, c, "172.22.5.4", lab.EIP2)
+	heal()
+	k.notify.await(t, "STATUS=172.22.5.4, table 14202")
+	if rules := ip(t, c, "rule"); strings.Contains(rules, "lookup 19") {
+		t.Errorf("rules of the lease alone are left:\n%s", rules)
+	}
+	end()
+	k.stop(t)
 }
