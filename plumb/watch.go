@@ -123,7 +123,9 @@ func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 		if mine {
 			c.Removed = r.text()
 		}
-		return c, ok && err == nil && shaped && (mine || l.beside)
+		// Of another card's block this one may be waiting to take it over.
+		block := !r.Guard && !r.From.IsSingleIP()
+		return c, ok && err == nil && shaped && (mine || l.beside || block)
 	case unix.RTM_NEWRULE:
 		_, ok, err := parseRule(m.Data)
 		_, foreign := parseForeign(m.Data)

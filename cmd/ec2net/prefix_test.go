@@ -113,6 +113,37 @@ func TestPrefixKept(t *testing.T) {
 	holds(t, ip(t, c, "route show table local"), "local 10.0.2.64/28 dev lo metric 7")
 }
 
+// Blocks that are moved to another card are taken over by it in the moment that the first lets go of them:
+// until then they are refused, and no reading comes to the help.
+func TestPrefixMoved(t *testing.T) {
+	t.Parallel()
+	cfg := dual(lab.Config{RPFilter: 1})
+	cfg.Cards[1].Prefixes4, cfg.Cards[1].Prefixes6 = []netip.Prefix{block4}, []netip.Prefix{block6}
+	cfg.Cards = append(cfg.Cards, lab.Card{Name: "eth2", Subnet: cfg.Cards[1].Subnet, Addrs4: []netip.Addr{addr("10.0.2.50")}, Addrs6: []netip.Addr{addr("2001:db8:ec2:2::50")}})
+	c := cloud(t, cfg)
+	from, to := keep(t, c, "eth1"), keep(t, c, "eth2")
+	for _, b := range []netip.Prefix{block4, block6} {
+		must(t, c.ReleasePrefix("eth1", b))
+		must(t, c.AssignPrefix("eth2", b))
+	}
+	spoil(t, c, lab.Fault{Card: "eth1", Status: 503}) // of that card nothing is read yet
+	to.reload(t, c, "ipv4-prefix", "ipv6-prefix")
+	eventually(t, 5*time.Second, "it is refused", func() bool {
+		return strings.Contains(to.log.String(), "the delegated prefix 10.0.2.64/28 overlaps 10.0.2.64/28 of another card, left out")
+	})
+	c.IMDS().Clear()
+	spoil(t, c, lab.Fault{Card: "eth2", Status: 503}) // nothing more is read of this one
+	from.reload(t, c)
+	for _, v := range []string{"-4", "-6"} {
+		has := func(table string) bool {
+			out := ip(t, c, v+" rule show lookup "+table)
+			return strings.Contains(out, block4.String()) || strings.Contains(out, block6.String())
+		}
+		eventually(t, 10*time.Second, "eth1 lets go", func() bool { return !has("10001") })
+		eventually(t, 2*time.Second, "eth2 takes over", func() bool { return has("10002") })
+	}
+}
+
 // Spellings of one block are one block: nothing is written, over 100 readings by a process that
 // stays, and by commands that come anew.
 func TestSpellings(t *testing.T) {
