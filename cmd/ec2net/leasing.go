@@ -29,6 +29,9 @@ const (
 // chooseDHCP decides who takes the lease, and starts our own client where nobody else does. It is
 // asked again while a manager has not made up its mind.
 func (a *agent) chooseDHCP(ctx context.Context) {
+	if a.noIPv4() && !a.held { // in a subnet of IPv6 alone a link-local address is leased
+		a.leases.stop()
+	}
 	if a.noIPv4() || a.yielded != "" {
 		return
 	}
