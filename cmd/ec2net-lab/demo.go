@@ -18,12 +18,16 @@ import (
 )
 
 func demoCommand() *cobra.Command {
-	return &cobra.Command{
+	var like string
+	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show a second card that does not answer, and ec2net making it answer",
+		Short: "Show what goes wrong with several cards, and ec2net making it right",
 		Long: `Build a lab and show, with real packets on this machine's kernel: an instance with two cards and
 two elastic IPs, of which the second never answers; "ec2net up eth1"; both answering; a secondary address
 that comes and goes; the card unplugged, and nothing left. Exit status 1 when something is not as it should be.
+
+With --cloud azure: traffic shall leave by the second card, and SSH to the first one's public
+address shall stay. By hand it is lost, and everything at the next restart; by ec2net's configuration file it stays.
 
 The ec2net program is the one beside this, else $EC2NET, else the first in PATH.`,
 		Args: cobra.NoArgs,
@@ -37,7 +41,7 @@ The ec2net program is the one beside this, else $EC2NET, else the first in PATH.
 				return exitWith(code)
 			}
 			if err == nil {
-				err = runDemo(cmd.Context(), cmd.OutOrStdout())
+				err = runDemo(cmd.Context(), cmd.OutOrStdout(), lab.Provider(like))
 			}
 			if err != nil {
 				return fmt.Errorf("demo: %w", err)
@@ -45,6 +49,8 @@ The ec2net program is the one beside this, else $EC2NET, else the first in PATH.
 			return nil
 		},
 	}
+	cloudFlag(cmd, &like)
+	return cmd
 }
 
 func exitWith(code int) error {
@@ -90,23 +96,40 @@ type step struct {
 	run   func() error
 }
 
-func runDemo(ctx context.Context, out io.Writer) (err error) {
+func runDemo(ctx context.Context, out io.Writer, like lab.Provider) (err error) {
 	program, err := findEC2net()
 	if err != nil {
 		return err
 	}
-	cloud, err := lab.New(lab.Config{Cards: []lab.Card{lab.Eth0()}, RPFilter: 1})
+	cfg := lab.Config{Cloud: like, Cards: []lab.Card{lab.Eth0()}}
+	if like == lab.Azure {
+		cfg = lab.Seed001()
+	}
+	cfg.RPFilter = 1
+	cloud, err := lab.New(cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, cloud.Close()) }()
 	d := &demo{ctx: ctx, cloud: cloud, out: out, ec2net: program}
-	for i, s := range d.story() {
+	story := d.story()
+	if like == lab.Azure {
+		dir, err := os.MkdirTemp("", "ec2net-lab")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		story = (&egressStory{demo: d, conf: filepath.Join(dir, "ec2net.toml")}).story()
+	}
+	for i, s := range story {
 		d.say("\n%d. %s\n", i+1, s.title)
 		if err := s.run(); err != nil {
 			d.say("\n   FAILED: %v\n", err)
 			return fmt.Errorf("step %d: %w", i+1, err)
 		}
+	}
+	if like == lab.EC2 {
+		d.say("\nAnother story: ec2net-lab demo --cloud azure\n")
 	}
 	d.say("\nAll as it should be.\n")
 	return nil

@@ -34,6 +34,45 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+// The other story: by hand SSH is lost, by the configuration file it stays, after a restart too.
+func TestDemoAzure(t *testing.T) {
+	for name, make := range map[string]func(testing.TB) *user{"me": asMe, "nobody": asNobody} {
+		t.Run(name, func(t *testing.T) {
+			out := make(t).lab("demo", "--cloud", "azure")
+			for _, want := range []string{
+				"client -> 203.0.113.70, port 22: no reply, and the open connection hangs",
+				"All that was typed is lost.",
+				"from all lookup 14202",
+				"5. Everything is restarted\n   client -> 203.0.113.70, port 22: connected\n",
+				"168.63.129.16 -> 172.22.5.4: answered by eth2",
+				"6. eth2 is unplugged\n   instance -> internet: answers; seen on eth1's wire, from 172.22.5.68\n",
+			} {
+				if !strings.Contains(out, want) {
+					t.Errorf("no %q in\n%s", want, out)
+				}
+			}
+			goesOn := "instance -> internet: answers; seen on eth2's wire, from 172.22.5.4\n   client -> 203.0.113.70, port 22: the open connection goes on"
+			if strings.Count(out, goesOn) != 2 || !strings.HasSuffix(out, "All as it should be.") {
+				t.Errorf("not twice %q, or the end:\n%s", goesOn, out)
+			}
+		})
+	}
+}
+
+// A program that ends at once is found out at once, with what it said.
+func TestDemoAzureFails(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "ec2net")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho nothing to say of $2\nexit 3\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	u := asMe(t)
+	alone(t, u, "/usr/sbin:/usr/bin:/sbin:/bin")
+	u.env = []string{"EC2NET=" + script}
+	u.fails(1, "has ended: exit status 3", "demo", "--cloud", "azure")
+	u.fails(1, "nothing to say of eth2", "demo", "--cloud", "azure")
+	u.fails(1, `cloud "gce": there are ec2 and azure`, "demo", "--cloud", "gce")
+}
+
 // alone copies ec2net-lab to a place without ec2net beside it, and sets its PATH.
 func alone(t *testing.T, u *user, path string) {
 	t.Helper()

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"ec2net/test/lab"
+
+	"golang.org/x/sys/unix"
+)
+
+// The addresses of seed 001's story.
+var (
+	vmPrimary = netip.MustParseAddr("172.22.5.68")  // eth1, where SSH comes in
+	vmOutside = netip.MustParseAddr("172.22.5.4")   // eth2, where traffic shall leave
+	vmInside  = netip.MustParseAddr("172.22.5.132") // eth3
+)
+
+// egressConfig is what makes it permanent.
+const egressConfig = `[egress]
+card = "eth2"
+`
+
+// egressStory is seed 001's: traffic leaves by the second card, and SSH stays.
+type egressStory struct {
+	*demo
+	conf    string // where the configuration file is: an ordinary user cannot write to the machine's /etc
+	ssh     *lab.Stream
+	keepers []*keeper
+	running context.Context // ends with a reason when one of them does
+	ended   context.CancelCauseFunc
+}
+
+// keeper is "ec2net run" of one card, as its systemd unit would run it.
+type keeper struct {
+	*lab.Cmd
+	card string
+	log  syncBuffer
+}
+
+// syncBuffer is a log that is read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+func (d *egressStory) story() []step {
+	return []step{
+		{"A machine with three cards, SSH from the internet", d.threeCards},
+		{"By hand: the default route moved to eth2", d.byHand},
+		{"The machine is restarted", d.lost},
+		{"The same by ec2net's configuration file", d.configured},
+		{"Everything is restarted", d.restarted},
+		{"eth2 is unplugged", d.unplugged},
+	}
+}
+
+func (d *egressStory) threeCards() (err error) {
+	d.say("   eth1  %s, public address %s\n   eth2  %s, public address %s\n   eth3  %s\n",
+		vmPrimary, lab.EIP1, vmOutside, lab.EIP2, vmInside)
+	d.running, d.ended = context.WithCancelCause(d.ctx)
+	if err := d.listen(); err != nil {
+		return err
+	}
+	return errors.Join(d.login(), d.through(d.cloud.Instance(), "eth1", vmPrimary, time.Second))
+}
+
+// listen starts the machine's sshd.
+func (d *egressStory) listen() error {
+	_, err := d.cloud.Instance().Echo(netip.AddrPortFrom(vmPrimary, 22))
+	return err
+}
+
+// login opens a connection to the primary's public address that stays open.
+func (d *egressStory) login() (err error) {
+	ctx, cancel := context.WithTimeout(d.ctx, 5*time.Second)
+	defer cancel()
+	if d.ssh, err = d.cloud.Client().Stream(ctx, netip.AddrPortFrom(lab.EIP1, 22)); err == nil {
+		err = d.ssh.Alive(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("SSH to %s: %w", lab.EIP1, err)
+	}
+	d.say("   client -> %s, port 22: connected\n", lab.EIP1)
+	return nil
+}
+
+// connected wants the open connection to have lost nothing, and a new one to come about.
+func (d *egressStory) connected() error {
+	ctx, cancel := context.WithTimeout(d.ctx, 5*time.Second)
+	defer cancel()
+	if err := d.ssh.Alive(ctx); err != nil {
+		return fmt.Errorf("the open SSH connection: %w", err)
+	}
+	conn, err := d.cloud.Client().Dial(ctx, "tcp", netip.AddrPortFrom(lab.EIP1, 22).String())
+	if err != nil {
+		return fmt.Errorf("a new SSH connection: %w", err)
+	}
+	d.say("   client -> %s, port 22: the open connection goes on, a new one comes about\n", lab.EIP1)
+	return conn.Close()
+}
+
+// through wants packets from a host to the internet to be answered, and to be seen on a card's cable from an
+// address. It tries until then: what makes it work may be on its way.
+func (d *egressStory) through(from *lab.Node, card string, as netip.Addr, patience time.Duration) error {
+	wire, err := d.cloud.Capture(card)
+	if err != nil {
+		return err
+	}
+	defer wire.Close()
+	ctx, cancel := context.WithTimeout(d.running, patience)
+	defer cancel()
+	for {
+		_, err := from.Ping(ctx, lab.ClientIP, lab.Ping{Timeout: quiet})
+		if err == nil && len(wire.Packets(lab.FromCard, lab.From(as), lab.To(lab.ClientIP), lab.Proto(unix.IPPROTO_ICMP))) > 0 {
+			break
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s -> internet by %s as %s: %w", from.Name, card, as, context.Cause(ctx))
+		}
+	}
+	d.say("   %s -> internet: answers; seen on %s's wire, from %s\n", from.Name, card, as)
+	return nil
+}
+
+// byHand is what seed 001's author did, up to where SSH is lost.
+func (d *egressStory) byHand() error {
+	if err := d.moveDefault(); err != nil {
+		return err
+	}
+	if err := errors.Join(d.showIP("route"), d.through(d.cloud.Instance(), "eth2", vmOutside, time.Second)); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(d.ctx, quiet)
+	defer cancel()
+	if conn, err := d.cloud.Client().Dial(ctx, "tcp", netip.AddrPortFrom(lab.EIP1, 22).String()); err == nil {
+		return errors.Join(errors.New("SSH still comes about, and should not"), conn.Close())
+	}
+	if err := d.ssh.Alive(ctx); err == nil {
+		return errors.New("the open SSH connection still works, and should not")
+	}
+	d.say("   client -> %s, port 22: no reply, and the open connection hangs: the answers leave by eth2\n", lab.EIP1)
+	return nil
+}
+
+// lost is the end of what was done by hand.
+func (d *egressStory) lost() error {
+	if err := d.reboot(); err != nil {
+		return err
+	}
+	d.say("   All that was typed is lost.\n")
+	return errors.Join(d.login(), d.through(d.cloud.Instance(), "eth1", vmPrimary, time.Second))
+}
+
+// reboot restarts the machine with what it starts by itself, which is sshd.
+func (d *egressStory) reboot() error {
+	if err := d.cloud.Reboot(); err != nil {
+		return err
+	}
+	d.keepers = nil
+	d.running, d.ended = context.WithCancelCause(d.ctx)
+	return d.listen()
+}
+
+func (d *egressStory) configured() error {
+	if err := os.WriteFile(d.conf, []byte(egressConfig), 0o600); err != nil {
+		return err
+	}
+	if err := d.show("cat", d.conf); err != nil {
+		return err
+	}
+	if err := d.works(); err != nil {
+		return err
+	}
+	return d.showIP("rule")
+}
+
+// works runs ec2net on all cards, as the units do, and wants everything at once.
+func (d *egressStory) works() error {
+	for _, card := range []string{"eth1", "eth2", "eth3"} {
+		if err := d.keep(card); err != nil {
+			return err
+		}
+	}
+	if err := d.through(d.cloud.Instance(), "eth2", vmOutside, 20*time.Second); err != nil {
+		return d.withLogs(err)
+	}
+	return errors.Join(d.connected(), d.probed())
+}
+
+func (d *egressStory) keep(card string) error {
+	k := &keeper{Cmd: d.cloud.Instance().Command(d.ctx, d.ec2net, "run", card, "--cloud", "azure", "--config", d.conf), card: card}
+	k.Stdout, k.Stderr = &k.log, &k.log
+	d.say("   $ ec2net run %s --cloud azure --config %s &\n", card, d.conf)
+	if err := k.Start(); err != nil {
+		return err
+	}
+	d.keepers = append(d.keepers, k)
+	go func(ended context.CancelCauseFunc) {
+		_ = k.Wait() // how it ended is its exit status
+		ended(fmt.Errorf("ec2net run %s has ended: %s", card, k.ProcessState))
+	}(d.ended)
+	return nil
+}
+
+// withLogs shows what the keepers said before an error ends the story.
+func (d *egressStory) withLogs(err error) error {
+	for _, k := range d.keepers {
+		d.say("\n   %s run %s:\n%s", filepath.Base(d.ec2net), k.card, k.log.String())
+	}
+	return err
+}
+
+// probed wants the load balancer's probe of eth2 to be answered by eth2: a refusal will do.
+func (d *egressStory) probed() error {
+	card, err := d.cloud.Probe(d.ctx, netip.AddrPortFrom(vmOutside, 80))
+	if card != "eth2" {
+		return fmt.Errorf("the probe of %s was answered by %q: %w", vmOutside, card, cmpError(err))
+	}
+	d.say("   %s -> %s: answered by eth2\n", lab.WireServer, vmOutside)
+	return nil
+}
+
+func (d *egressStory) restarted() error {
+	if err := d.reboot(); err != nil {
+		return err
+	}
+	return errors.Join(d.login(), d.works())
+}
+
+// unplugged is what happens when the card goes that all traffic leaves by.
+func (d *egressStory) unplugged() error {
+	d.running, d.ended = context.WithCancelCause(d.ctx) // the card's keeper has nothing left to do, and ends
+	if err := d.cloud.Detach("eth2"); err != nil {
+		return err
+	}
+	if err := d.through(d.cloud.Instance(), "eth1", vmPrimary, 20*time.Second); err != nil {
+		return d.withLogs(err)
+	}
+	return d.connected()
+}
