@@ -108,7 +108,7 @@ func (p *program) prepare() (err error) {
 	}
 	p.log = newLogger(p.err, level)
 	p.store = store{cmp.Or(firstDir(os.Getenv("RUNTIME_DIRECTORY")), "/run/ec2net")}
-	return nil
+	return p.store.ours()
 }
 
 // firstDir: systemd separates several runtime directories by colons.

@@ -51,7 +51,7 @@ func (s store) path(name, suffix string) string { return filepath.Join(s.dir, na
 // load returns what is known of the card, and false when that is nothing. A file that no process of
 // ours can have written is nothing: the kernel tells the most of it anyway.
 func (s store) load(name string) (record, bool) {
-	b, err := os.ReadFile(s.path(name, ".json"))
+	b, err := s.read(name, ".json")
 	if err != nil {
 		return record{}, false
 	}
@@ -80,8 +80,8 @@ func (s store) save(r record) error {
 	if err != nil {
 		return fmt.Errorf("record of %s: %w", r.Name, err)
 	}
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fmt.Errorf("state folder: %w", err)
+	if err := s.folder(); err != nil {
+		return err
 	}
 	f, err := os.CreateTemp(s.dir, "."+r.Name+"-*") // 0600
 	if err != nil {
@@ -120,8 +120,8 @@ type cardLock struct{ f *os.File }
 // lock takes the card for a process that stays. held is the process that has the card, when it is
 // not free.
 func (s store) lock(name string) (l *cardLock, held int, err error) {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return nil, 0, fmt.Errorf("state folder: %w", err)
+	if err := s.folder(); err != nil {
+		return nil, 0, err
 	}
 	for {
 		f, err := os.OpenFile(s.path(name, ".lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
@@ -180,7 +180,7 @@ func lockPID(f *os.File) int {
 
 // holder is the process that keeps the card, or 0.
 func (s store) holder(name string) int {
-	f, err := os.Open(s.path(name, ".lock"))
+	f, err := s.open(name, ".lock")
 	if err != nil {
 		return 0
 	}
