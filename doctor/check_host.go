@@ -66,10 +66,11 @@ func checkMetadataRoute(f Facts) []Finding {
 	path := Walk(f.FIB, Packet{Dst: f.Metadata.Server})
 	out := Finding{
 		ID: "metadata-route", Verdict: Fail, Summary: fmt.Sprintf("packets to the metadata (%s) do not leave by a card that it answers by", f.Metadata.Server),
-		Evidence: []string{f.FIB.answer(*r)}, Remedy: "remove that route",
+		Evidence: []string{f.FIB.answer(*r)}, Remedy: "remove that route or rule",
 	}
 	if path.Table != 0 {
-		out.Evidence = append(out.Evidence, fmt.Sprintf("table %s: %s", tableText(path.Table), f.FIB.text(path.Route)))
+		rule := path.Steps[len(path.Steps)-1]
+		out.Evidence = append(out.Evidence, fmt.Sprintf("by the rule %d: %s, and its route %s", rule.Pref, rule.Text, f.FIB.text(path.Route)))
 	}
 	return []Finding{out}
 }

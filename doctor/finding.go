@@ -52,6 +52,7 @@ type Finding struct {
 // others; what follows from what is here.
 func causesOf(id string) []string {
 	return map[string][]string{
+		"set-up":          {"undone"},
 		"link":            {"set-up"},
 		"carrier":         {"link", "set-up"},
 		"mtu":             {"set-up"},

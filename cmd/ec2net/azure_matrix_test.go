@@ -67,6 +67,7 @@ func TestAzureMatrix(t *testing.T) {
 			neighbours(t, c)
 			captures := azureKeepers(t, c)
 			leave(t, c, shots(c, azureKinds), captures, listenLocal(t, c, "docker0", "vpn0"))
+			explained(t, c, shots(c, azureKinds))
 			for _, card := range c.Cards() {
 				for _, public := range card.EIPs {
 					answers(t, c, public)

@@ -119,6 +119,9 @@ func sickCloud() []patient {
 			cure: []string{"ip route del 169.254.169.254/32"}},
 		{name: "metadata in a black hole", breaks: []string{"ip route add blackhole 169.254.169.254"}, want: "fail metadata-route", because: []string{"metadata"},
 			cure: []string{"ip route del blackhole 169.254.169.254"}},
+		{name: "Azure's metadata by a secondary card", cfg: azureMachine(2),
+			breaks: []string{"ip rule add pref 50 to 169.254.169.254 lookup $(ip rule | sed -n 's/.*from 10.1.1.31 lookup \\([0-9]*\\).*/\\1/p')"},
+			want:   "fail metadata-route", because: []string{"metadata"}, says: "50: from all to 169.254.169.254 lookup", cure: []string{"ip rule del pref 50"}},
 		{name: "not set up", cards: "-", want: "fail set-up eth1", because: []string{"link", "table", "leave"}, cure: []string{upAgain, "ec2net --cloud ec2 up eth0"}},
 		{name: "primary not set up", cards: "eth1", want: "fail set-up eth0", because: []string{"source-rule", "leave"}, says: "not set up beside the other cards",
 			cure: []string{"ec2net --cloud ec2 up eth0"}},
@@ -143,6 +146,10 @@ func sickLife() []patient {
 		{name: "the keeper died", harm: killed, want: "fail keeper eth1"},
 		{name: "the keeper died, and the lease ended", harm: func(t *testing.T, c *lab.Cloud) { killed(t, c); shell(t, c, []string{started("2 hours ago")}) },
 			want: "fail keeper eth1", because: []string{"lease"}},
+		{name: "the host's own way out is missing", cards: "-", harm: func(t *testing.T, c *lab.Cloud) { egressed(t, c); ip(t, c, "rule del pref 30200") },
+			want: "fail egress-rule eth1"},
+		{name: "a change that was undone", cfg: wide(), cards: "-", harm: cutOff, want: "fail undone eth1", because: []string{"set-up", "source-rule"},
+			says: "the connection of 10.0.0.29:2222"},
 		{name: "degraded", cards: "-", harm: degraded, want: "fail metadata", because: []string{"degraded"}},
 		{name: "degraded, and the metadata is back", cards: "-", harm: func(t *testing.T, c *lab.Cloud) { degraded(t, c); c.IMDS().Clear(); ec2net(t, c, exitOK, "up", "eth0") },
 			want: "fail degraded eth1", because: []string{"table"}, cure: []string{upAgain, "ec2net --cloud ec2 up eth0"}},
@@ -175,4 +182,12 @@ func degraded(t *testing.T, c *lab.Cloud) {
 	t.Helper()
 	spoil(t, c, lab.Fault{Status: 403})
 	ec2net(t, c, exitPartial, "up", "eth1")
+}
+
+// cutOff keeps eth1, whose set-up would cut the operator off.
+func cutOff(t *testing.T, c *lab.Cloud) {
+	t.Helper()
+	operator(t, c, "10.0.3.200", "10.0.0.29")
+	ip(t, c, "rule add from 10.0.0.29 lookup 10001 pref 100")
+	start(t, c, "eth1").notify.await(t, "STATUS=undone, because the connection of 10.0.0.29:2222")
 }

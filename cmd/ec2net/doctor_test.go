@@ -92,7 +92,7 @@ func shell(t *testing.T, c *lab.Cloud, commands []string) {
 // diagnosis is what the doctor finds, and its exit status.
 func diagnosis(t *testing.T, c *lab.Cloud, flags ...string) ([]doctor.Finding, int) {
 	t.Helper()
-	out, status := on(t, c, "ec2net", append(slices.Clone(flags), "--cloud", "ec2", "doctor", "--json")...)
+	out, status := on(t, c, "ec2net", append(slices.Clone(flags), "--cloud", string(c.Provider()), "doctor", "--json")...)
 	var r doctor.Report
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatalf("doctor: %v, exit status %d\n%s", err, status, out)
@@ -102,7 +102,7 @@ func diagnosis(t *testing.T, c *lab.Cloud, flags ...string) ([]doctor.Finding, i
 
 func report(t *testing.T, c *lab.Cloud, flags ...string) string {
 	t.Helper()
-	out, _ := on(t, c, "ec2net", append(slices.Clone(flags), "--cloud", "ec2", "doctor")...)
+	out, _ := on(t, c, "ec2net", append(slices.Clone(flags), "--cloud", string(c.Provider()), "doctor")...)
 	return out
 }
 
@@ -156,6 +156,8 @@ func TestDoctorHealthy(t *testing.T) {
 		{name: "owned by dhclient", cards: "-", harm: leased},
 		{name: "networkd that was told", breaks: []string{networkdRuns, "mkdir -p /etc/systemd/networkd.conf.d",
 			"printf '[Network]\\nManageForeignRoutes=no\\nManageForeignRoutingPolicyRules=no\\n' > /etc/systemd/networkd.conf.d/ec2net.conf"}},
+		{name: "Azure", cfg: azureMachine(3), cards: "eth1 eth2 eth0"},
+		{name: "egress", cards: "-", harm: egressed},
 		{name: "kept", cards: "-", harm: kept2},
 	} {
 		p.says = "all well: "
@@ -183,6 +185,17 @@ func kept2(t *testing.T, c *lab.Cloud) {
 	keep(t, c, "eth0")
 	keep(t, c, "eth1").notify.await(t, "lease until")
 	eventually(t, 5*time.Second, "eth0's rules beside eth1", func() bool { return strings.Contains(ip(t, c, "rule"), "lookup 10000") })
+}
+
+// egressed has the host's own traffic leave by eth1, set up by processes that have ended since.
+func egressed(t *testing.T, c *lab.Cloud) {
+	t.Helper()
+	configure(t, c, "[egress]\ncard = \"eth1\"\n")
+	first, second := keep(t, c, "eth0"), keep(t, c, "eth1")
+	second.notify.await(t, "lease until")
+	eventually(t, 10*time.Second, "traffic leaves by eth1", func() bool { return strings.Contains(ip(t, c, "rule"), "30200:") })
+	second.stop(t)
+	first.stop(t)
 }
 
 // timeless leaves out of a world what the kernel does in its own time: carriers, and the addresses that it gives.
