@@ -17,7 +17,7 @@ func checkTable(f Facts, c Card) []Finding {
 		}
 		v := Warn
 		for _, p := range c.Probes {
-			path := Walk(f.FIB, Packet{Src: p.Src, Dst: p.Peer})
+			path := f.FIB.way(Packet{Src: p.Src, Dst: p.Peer})
 			if path.Table == r.Table && f.FIB.text(path.Route) == f.FIB.text(r) && !path.leavesBy(c.Index) {
 				v = Fail
 			}
@@ -88,9 +88,8 @@ func (c Card) last() (pref uint32) {
 // caught are the card's addresses whose packets a rule of another program takes, out of a wrong card.
 func (f Facts) caught(c Card, r Rule) (out []netip.Addr) {
 	for _, p := range c.Probes {
-		path := Walk(f.FIB, Packet{Src: p.Src, Dst: p.Peer})
-		n := len(path.Steps)
-		if n == 0 || !path.Steps[n-1].Taken || path.Steps[n-1].Rule != r || path.leavesBy(c.Index) {
+		path := f.FIB.way(Packet{Src: p.Src, Dst: p.Peer})
+		if path.By != r || path.leavesBy(c.Index) {
 			continue
 		}
 		if len(out) == 0 || out[len(out)-1] != p.Src {

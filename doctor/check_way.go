@@ -27,7 +27,7 @@ func (f Facts) right(c Card, p Probe) bool {
 	if p.Leaves.End != Forward || p.Leaves.Device == c.Index {
 		return p.Leaves.End == Forward
 	}
-	path := Walk(f.FIB, Packet{Src: p.Src, Dst: p.Peer})
+	path := f.FIB.way(Packet{Src: p.Src, Dst: p.Peer})
 	return path.End == Forward && !slices.ContainsFunc(f.Cards, func(o Card) bool { return o.Index == p.Leaves.Device }) &&
 		path.Route.Dst.Bits() > 0
 }
@@ -57,12 +57,15 @@ func checkEnter(f Facts, c Card) []Finding {
 // path check drops the questions: it looks up as user 0, and without a mark. Only then is rp_filter itself at
 // fault; otherwise it only tells of an answer that would leave by another card, and be dropped by the cloud.
 func (f Facts) private(c Card, p Probe) (Rule, bool) {
+	if !p.Enters.Dropped() {
+		return Rule{}, false
+	}
 	check := CheckSource(f.FIB, Packet{Src: p.Peer, Dst: p.Src, In: c.Index}, 0)
-	if !check.Drops || check.Mode == 0 || !p.Enters.Dropped() {
+	if !check.Drops || check.Mode == 0 {
 		return Rule{}, false
 	}
 	for _, r := range f.FIB.Rules {
-		if (r.UID.Set || r.Mask != 0) && !r.Not && Walk(f.FIB, Packet{Src: p.Src, Dst: p.Peer, UID: r.UID.First, Mark: r.Mark}).leavesBy(c.Index) {
+		if (r.UID.Set || r.Mask != 0) && !r.Not && f.FIB.way(Packet{Src: p.Src, Dst: p.Peer, UID: r.UID.First, Mark: r.Mark}).leavesBy(c.Index) {
 			return r, true
 		}
 	}

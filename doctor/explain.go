@@ -13,7 +13,7 @@ type Question struct {
 	Src, Dst netip.Addr
 	In       string // device that it comes in by; empty: the host sends it, or the one that has Dst
 	UID      uint32 // of the user who sends it
-	Mark     uint32
+	Mark     uint32 // firewall mark of the packet, and of its answer
 }
 
 // ErrQuestion: the question makes no sense on this host.
@@ -171,7 +171,7 @@ func (f FIB) disagreement(l Leg, a Answer) string {
 // answerTo is the packet that comes back. Of what the host sent by a cloud's card, the cloud brings the
 // answer to the card that has the address.
 func (f FIB) answerTo(p Packet, there Leg) (Packet, bool) {
-	back := Packet{Src: p.Dst, Dst: p.Src, UID: p.UID, Mark: 0}
+	back := Packet{Src: p.Dst, Dst: p.Src, UID: p.UID, Mark: p.Mark}
 	switch {
 	case p.In != 0 && there.End == Local:
 		back.UID = 0

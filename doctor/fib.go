@@ -16,6 +16,8 @@ type FIB struct {
 	Rules  []Rule  // of both families, in the order that the kernel walks them
 	Routes []Route // of every table
 	Links  []Link
+
+	tables map[uint32][]Route // of Routes; nil: they are not sorted
 }
 
 // Rule is a policy rule of anybody's (linux/fib_rules.h).
@@ -123,8 +125,8 @@ func (f FIB) Named(name string) (Link, bool) {
 // answers for as a whole block are among them.
 func (f FIB) Owner(a netip.Addr) (Link, bool) {
 	best := Route{}
-	for _, r := range f.Routes {
-		if r.Table == tableLocal && r.Type == typeLocal && r.Dst.Contains(a) && len(r.Hops) > 0 &&
+	for _, r := range f.table(tableLocal) {
+		if r.Type == typeLocal && r.Dst.Contains(a) && len(r.Hops) > 0 &&
 			(!best.Dst.IsValid() || r.Dst.Bits() > best.Dst.Bits()) {
 			best = r
 		}

@@ -29,6 +29,10 @@ func FuzzParse(f *testing.F) {
 			if err == nil && e.String() == "" {
 				t.Error("nothing is explained")
 			}
+			p := Packet{Src: q.Src, Dst: q.Dst}
+			if full, short := Walk(fib, p), fib.way(p); full.End != short.End || full.By != short.By || len(full.Hops) != len(short.Hops) {
+				t.Errorf("with reasons %+v, without %+v", full, short)
+			}
 		}
 	})
 }

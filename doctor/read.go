@@ -33,6 +33,7 @@ func ReadFIB() (f FIB, err error) {
 			return f, err
 		}
 	}
+	f.index()
 	return f, nil
 }
 

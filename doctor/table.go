@@ -38,8 +38,8 @@ func (f FIB) lookup(table uint32, p Packet) (found, bool) {
 }
 
 func (f FIB) candidates(table uint32, p Packet) (out []Route) {
-	for _, r := range f.Routes {
-		if r.Table == table && r.Dst.Contains(p.Dst) && (!r.From.IsValid() || r.From.Contains(p.Src)) &&
+	for _, r := range f.table(table) {
+		if r.Dst.Contains(p.Dst) && (!r.From.IsValid() || r.From.Contains(p.Src)) &&
 			(r.TOS == 0 || r.TOS == p.TOS) {
 			out = append(out, r)
 		}
@@ -50,6 +50,22 @@ func (f FIB) candidates(table uint32, p Packet) (out []Route) {
 			cmp.Compare(b.TOS, a.TOS), cmp.Compare(a.Metric, b.Metric), cmp.Compare(rank(b.Pref), rank(a.Pref)))
 	})
 	return out
+}
+
+// table are the routes of one table.
+func (f FIB) table(n uint32) []Route {
+	if f.tables != nil {
+		return f.tables[n]
+	}
+	return slices.DeleteFunc(slices.Clone(f.Routes), func(r Route) bool { return r.Table != n })
+}
+
+// index sorts the routes into their tables, for many look-ups.
+func (f *FIB) index() {
+	f.tables = map[uint32][]Route{}
+	for _, r := range f.Routes {
+		f.tables[r.Table] = append(f.tables[r.Table], r)
+	}
 }
 
 // equals are the ways of other IPv6 routes for the same prefix, metric and preference.

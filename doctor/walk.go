@@ -21,6 +21,7 @@ type Step struct {
 // Path is where the rules and routes send a packet.
 type Path struct {
 	Steps []Step
+	By    Rule // that decided; the zero Rule where none did
 	End   End
 	Route Route
 	Table uint32
@@ -51,17 +52,24 @@ func (e End) String() string {
 func (e End) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
 // Walk goes through the rules and tables as the kernel does (fib_rules_lookup).
-func Walk(f FIB, p Packet) Path {
-	w := walk{fib: f, packet: p}
-	rules := slices.DeleteFunc(slices.Clone(f.Rules), func(r Rule) bool { return r.Six != p.Dst.Is6() })
-	for i := 0; i < len(rules); i++ {
-		r := rules[i]
+func Walk(f FIB, p Packet) Path { return f.walk(p, true) }
+
+// way is Walk without the reasons, which are most of its cost.
+func (f FIB) way(p Packet) Path { return f.walk(p, false) }
+
+func (f FIB) walk(p Packet, reasons bool) Path {
+	w := walk{fib: f, packet: p, reasons: reasons}
+	for i := 0; i < len(f.Rules); i++ {
+		r := f.Rules[i]
+		if r.Six != p.Dst.Is6() || !reasons && !r.Not && r.From.IsValid() && !r.From.Contains(p.Src) {
+			continue
+		}
 		if why := f.mismatch(r, p); why != "" {
 			w.step(r, false, "%s", why)
 			continue
 		}
 		if r.Action == nl.FR_ACT_GOTO {
-			i = w.jump(rules, i)
+			i = w.jump(i)
 			continue
 		}
 		if w.act(r) {
@@ -72,26 +80,31 @@ func Walk(f FIB, p Packet) Path {
 }
 
 type walk struct {
-	fib    FIB
-	packet Packet
-	path   Path
+	fib     FIB
+	packet  Packet
+	path    Path
+	reasons bool
 }
 
 func (w *walk) step(r Rule, matched bool, format string, args ...any) {
-	w.path.Steps = append(w.path.Steps, Step{
-		Rule: r, Pref: r.Pref, Text: r.String(), Matched: matched, Why: fmt.Sprintf(format, args...),
-	})
+	if w.reasons {
+		w.path.Steps = append(w.path.Steps, Step{
+			Rule: r, Pref: r.Pref, Text: r.String(), Matched: matched, Why: fmt.Sprintf(format, args...),
+		})
+	}
 }
 
 // jump returns the place before the target, or this one where there is none (yet).
-func (w *walk) jump(rules []Rule, i int) int {
-	target := slices.IndexFunc(rules[i+1:], func(r Rule) bool { return r.Pref == rules[i].Target })
-	if target < 0 {
-		w.step(rules[i], true, "there is no rule %d to go to", rules[i].Target)
-		return i
+func (w *walk) jump(i int) int {
+	r := w.fib.Rules[i]
+	for k, t := range w.fib.Rules[i+1:] {
+		if t.Pref == r.Target && t.Six == r.Six {
+			w.step(r, true, "goes on at %d", r.Target)
+			return i + k
+		}
 	}
-	w.step(rules[i], true, "goes on at %d", rules[i].Target)
-	return i + target
+	w.step(r, true, "there is no rule %d to go to", r.Target)
+	return i
 }
 
 // act does what a rule that applies says, and tells whether that is the end.
@@ -112,8 +125,10 @@ func (w *walk) act(r Rule) bool {
 
 func (w *walk) end(r Rule, e End, format string, args ...any) bool {
 	w.step(r, true, format, args...)
-	w.path.Steps[len(w.path.Steps)-1].Taken = true
-	w.path.End = e
+	if n := len(w.path.Steps); n > 0 {
+		w.path.Steps[n-1].Taken = true
+	}
+	w.path.By, w.path.End = r, e
 	return true
 }
 
@@ -127,7 +142,10 @@ func (w *walk) table(r Rule) bool {
 		w.step(r, true, "no route in table %s", tableText(t))
 		return false
 	}
-	text := w.fib.text(got.route)
+	text := ""
+	if w.reasons {
+		text = w.fib.text(got.route)
+	}
 	if why := w.suppressed(r, got); why != "" {
 		w.step(r, true, "%s: not taken, %s", text, why)
 		return false

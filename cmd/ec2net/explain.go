@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +14,8 @@ import (
 )
 
 func (p *program) explainCommand() *cobra.Command {
-	var in string
+	var q doctor.Question
+	var mark string
 	c := &cobra.Command{
 		Use:   "explain SRC DST",
 		Short: "show the way of one packet, and of its answer, rule by rule",
@@ -26,19 +28,21 @@ A packet from an address of this host is one that it sends; one to its address
 comes in by the card that has the address. --in names another. Nothing is sent.
 Exit status 5 when the packet or its answer would be lost.`,
 		Args: usageArgs(cobra.ExactArgs(2)),
-		RunE: func(_ *cobra.Command, args []string) error { return p.explain(args[0], args[1], in) },
+		RunE: func(_ *cobra.Command, args []string) error { return p.explain(args[0], args[1], mark, q) },
 	}
-	c.Flags().StringVar(&in, "in", "", "the packet comes in by this `card`")
+	c.Flags().StringVar(&q.In, "in", "", "the packet comes in by this `card`")
+	c.Flags().StringVar(&mark, "mark", "", "the packet and its answer have this firewall mark, a `number` such as 0x80")
 	c.Flags().BoolVar(&p.json, "json", false, "print JSON")
 	return c
 }
 
-func (p *program) explain(src, dst, in string) error {
-	q := doctor.Question{In: in, UID: uint32(os.Geteuid())}
-	var err1, err2 error
-	q.Src, err1 = address("SRC", src)
-	q.Dst, err2 = address("DST", dst)
-	if err := errors.Join(err1, err2); err != nil {
+func (p *program) explain(src, dst, mark string, q doctor.Question) (err error) {
+	var errs [3]error
+	q.UID = uint32(os.Geteuid())
+	q.Src, errs[0] = address("SRC", src)
+	q.Dst, errs[1] = address("DST", dst)
+	q.Mark, errs[2] = markOf(mark)
+	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
 	fib, err := doctor.ReadFIB()
@@ -69,6 +73,18 @@ func (p *program) printExplanation(e doctor.Explanation) error {
 	out := json.NewEncoder(p.out)
 	out.SetIndent("", "  ")
 	return out.Encode(e)
+}
+
+// markOf reads a firewall mark; empty is none.
+func markOf(s string) (uint32, error) {
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(s, 0, 32)
+	if err != nil {
+		return 0, fail(exitUsage, "--mark %.40q is not a number from 0 to 0xffffffff", s)
+	}
+	return uint32(n), nil
 }
 
 // address reads one as it is written by ip(8); an IPv4 address in IPv6's clothes is that IPv4 address.

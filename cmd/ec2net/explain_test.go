@@ -108,6 +108,23 @@ func TestExplainForeignRules(t *testing.T) {
 	}
 }
 
+// A mark is asked about too, and the kernel agrees.
+func TestExplainMark(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, lab.Config{RPFilter: 1})
+	ec2net(t, c, exitOK, "up", "eth1")
+	ip(t, c, "rule add pref 5000 fwmark 0x80/0x80 lookup 10001")
+	for mark, by := range map[string]string{"0x80": "eth1", "0x181": "eth1", "0x100": "eth0", "0": "eth0", "128": "eth1"} {
+		status := exitOK
+		if by == "eth1" { // with eth0's address
+			status = exitDifferences
+		}
+		if e := explain(t, c, status, "10.0.0.29", "198.51.100.146", "--mark", mark); !slices.Equal(e.There.By, []string{by}) || !e.Agrees {
+			t.Errorf("mark %s: %+v", mark, e.There)
+		}
+	}
+}
+
 // What comes in: by strict, loose and no rp_filter the walk and the kernel have the same verdict.
 func TestExplainIncoming(t *testing.T) {
 	t.Parallel()
@@ -159,19 +176,22 @@ func TestExplainBadInput(t *testing.T) {
 	c := cloud(t, lab.Config{})
 	before := world(t, c)
 	for args, want := range map[string]string{
-		"":                                "accepts 2 arg(s), received 0",
-		"10.0.0.29":                       "accepts 2 arg(s), received 1",
-		"10.0.0.29 eth1":                  `DST "eth1" is not an IP address`,
-		"10.0.0.256 10.0.0.1":             `SRC "10.0.0.256" is not an IP address`,
-		"10.0.0.0/24 10.0.0.1":            `SRC "10.0.0.0/24" is not an IP address`,
-		"fe80::1%eth0 fe80::2":            `SRC "fe80::1%eth0" is not an IP address`,
-		"10.0.0.29 2001:db8::1":           "10.0.0.29 and 2001:db8::1 are of different families",
-		"0.0.0.0 10.0.0.1":                "0.0.0.0 is no address that a packet can come from",
-		"255.255.255.255 10.0.0.1":        "255.255.255.255 is no address that a packet can come from",
-		"ff02::1 2001:db8::1":             "ff02::1 is no address that a packet can come from",
-		"10.0.0.29 0.0.0.0":               "0.0.0.0 is no address that a packet can go to",
-		"192.0.2.1 192.0.2.2":             "neither 192.0.2.1 nor 192.0.2.2 is an address of this host: say by which card it comes in (--in)",
-		"192.0.2.1 10.0.0.29 --in nosuch": `there is no network device "nosuch" here`,
+		"":                                     "accepts 2 arg(s), received 0",
+		"10.0.0.29":                            "accepts 2 arg(s), received 1",
+		"10.0.0.29 eth1":                       `DST "eth1" is not an IP address`,
+		"10.0.0.256 10.0.0.1":                  `SRC "10.0.0.256" is not an IP address`,
+		"10.0.0.0/24 10.0.0.1":                 `SRC "10.0.0.0/24" is not an IP address`,
+		"fe80::1%eth0 fe80::2":                 `SRC "fe80::1%eth0" is not an IP address`,
+		"10.0.0.29 2001:db8::1":                "10.0.0.29 and 2001:db8::1 are of different families",
+		"0.0.0.0 10.0.0.1":                     "0.0.0.0 is no address that a packet can come from",
+		"255.255.255.255 10.0.0.1":             "255.255.255.255 is no address that a packet can come from",
+		"ff02::1 2001:db8::1":                  "ff02::1 is no address that a packet can come from",
+		"10.0.0.29 0.0.0.0":                    "0.0.0.0 is no address that a packet can go to",
+		"192.0.2.1 192.0.2.2":                  "neither 192.0.2.1 nor 192.0.2.2 is an address of this host: say by which card it comes in (--in)",
+		"10.0.0.29 10.0.2.1 --mark x":          `--mark "x" is not a number`,
+		"10.0.0.29 10.0.2.1 --mark 4294967296": `--mark "4294967296" is not a number from 0 to 0xffffffff`,
+		"10.0.0.29 10.0.2.1 --mark -1":         `--mark "-1" is not a number`,
+		"192.0.2.1 10.0.0.29 --in nosuch":      `there is no network device "nosuch" here`,
 	} {
 		out := ec2net(t, c, exitUsage, append([]string{"explain"}, strings.Fields(args)...)...)
 		says(t, out, want)
