@@ -82,6 +82,20 @@ const (
 	masqComment  = packetMark + " masquerade dev %d from %s"
 )
 
+// String is what the rule does, for a person.
+func (r PacketRule) String() string {
+	s := "inet " + packetTable{table: r.Table}.name() + ": "
+	switch r.Kind {
+	case ReplyByCard:
+		return s + fmt.Sprintf("replies by card, mark %#x/%#x", r.Mark, uint32(MarkMask))
+	case ClampMSS:
+		return s + "segment size of TCP as the routes allow"
+	case Masquerade:
+		return s + "masquerade from " + fromText(r.From)
+	}
+	return s + "altered by another program"
+}
+
 func (r PacketRule) isAltered() bool { return r.Kind == altered }
 
 // comment says in the kernel, and to whoever lists the table, which element a rule belongs to.

@@ -209,7 +209,7 @@ func TestContainerKept(t *testing.T) {
 	session6, err := c.Client().Stream(t.Context(), netip.AddrPortFrom(in6[0], published))
 	must(t, err)
 	held := c.marks()
-	says(t, statusOf1(t, c.Cloud, "eth1"), "drift      none")
+	says(t, statusOf1(t, c.Cloud, "eth1"), "nftables   inet ec2net-10001: replies by card, mark 0x2000000/0x7f000000", "drift      none")
 
 	for _, damage := range []string{
 		"nft delete table inet ec2net-10001", "nft flush table inet ec2net-10001", "nft add rule inet ec2net-10001 prerouting drop",

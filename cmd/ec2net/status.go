@@ -37,7 +37,8 @@ type cardStatus struct {
 	record
 	Process int      `json:"process"` // that keeps the card; 0: nobody
 	Present bool     `json:"present"`
-	Drift   []string `json:"drift"` // what the kernel lacks or has too much
+	Tables  []string `json:"nftables,omitempty"` // what the card's nftables table does
+	Drift   []string `json:"drift"`              // what the kernel lacks or has too much
 }
 
 func (p *program) status(args []string) error {
@@ -77,7 +78,7 @@ func (p *program) look(r record) cardStatus {
 	if errors.Is(err, plumb.ErrGone) || have.MAC != r.MAC {
 		return c
 	}
-	c.Present = true
+	c.Present, c.Tables = true, texts(have.Packets)
 	if !r.Ready || r.Card.MAC != r.MAC {
 		return c
 	}
@@ -107,6 +108,7 @@ func (p *program) show(c cardStatus) error {
 	row("lease", leaseText(c.record))
 	row("metadata", age(c.ReadAt))
 	row("egress", c.Egress.text())
+	row("nftables", strings.Join(c.Tables, "\n  \t"))
 	row("kept by", keptBy(c))
 	row("drift", drift(c))
 	return w.Flush()
