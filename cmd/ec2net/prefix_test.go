@@ -39,7 +39,14 @@ func configure(t *testing.T, c *lab.Cloud, text string) {
 func TestPrefixes(t *testing.T) {
 	t.Parallel()
 	c := delegating(t)
-	ip(t, c, "link set eth1 up")
+	up := func() {
+		t.Helper()
+		ip(t, c, "link set eth1 up")
+		eventually(t, 5*time.Second, "the kernel's own address", func() bool {
+			return strings.Contains(ip(t, c, "-6 route show table local dev eth1"), "local fe80::")
+		})
+	}
+	up()
 	before := world(t, c)
 	peer, err := c.AddPeer("neighbour", addr("10.0.2.200"), addr("2001:db8:ec2:2::200"))
 	must(t, err)
@@ -82,7 +89,7 @@ func TestPrefixes(t *testing.T) {
 		}
 	}
 	ec2net(t, c, exitOK, "down", "eth1")
-	ip(t, c, "link set eth1 up")
+	up()
 	if d := cmp.Diff(before, world(t, c)); d != "" {
 		t.Errorf("after down (-before +after):\n%s", d)
 	}
