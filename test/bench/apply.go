@@ -15,6 +15,7 @@ import (
 
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/test/lab"
 )
 
 const manyCards, manyAddrs = 15, 50
@@ -22,8 +23,8 @@ const manyCards, manyAddrs = 15, 50
 // apply measures the kernel's side alone: many cards with many addresses, nothing asked of anybody.
 func (o options) apply(ctx context.Context) (p Part, err error) {
 	p = Part{
-		Title: fmt.Sprintf("%d cards × %d addresses", manyCards, manyAddrs),
-		Floor: "ip -batch with the same addresses, routes and rules",
+		Title: fmt.Sprintf("%d cards × %d addresses of each family", manyCards, manyAddrs),
+		Floor: "ip -batch with the same addresses, routes and rules, one for each family",
 	}
 	errs := make(chan error)
 	go func() {
@@ -40,13 +41,13 @@ func (o options) applyHere(ctx context.Context, p *Part) error {
 	}
 	defer ns.Close()
 	var applied, whole, again, floor series
-	batch := ""
+	var written batches
 	steps := []struct {
 		runs *series
 		do   func() (time.Duration, error)
 	}{
-		{&applied, func() (took time.Duration, err error) { took, batch, err = applyOnly(); return took, err }},
-		{&floor, func() (time.Duration, error) { return ipBatch(ctx, batch) }},
+		{&applied, func() (took time.Duration, err error) { took, written, err = applyOnly(); return took, err }},
+		{&floor, func() (time.Duration, error) { return written.run(ctx) }},
 		{&whole, func() (time.Duration, error) { return reconcileAll(ctx) }},
 	}
 	for range o.runs {
@@ -67,22 +68,29 @@ func (o options) applyHere(ctx context.Context, p *Part) error {
 		again.time(took)
 	}
 	p.Rows = []Row{
-		row(fmt.Sprintf("%d objects applied", strings.Count(batch, "\n")), "ms", applied).beside(floor).mostTimes(1.5),
+		row(fmt.Sprintf("%d objects applied", written.count()), "ms", applied).beside(floor).mostTimes(1.5),
 		row("read, decided, applied and read again", "ms", whole).beside(floor),
 		row("the same once more, nothing to do", "ms", again),
 	}
 	return nil
 }
 
+// flush takes all rules of ec2net away. ip(8) deletes while it reads the list, and of hundreds of rules
+// misses some.
+const flush = "rule flush protocol 236\nrule flush protocol 236\nrule flush protocol 236\nrule flush protocol 236\n"
+
 // plugMany makes the cards anew, bare and down.
 func plugMany(ctx context.Context) error {
 	var b strings.Builder
-	b.WriteString("link set dev lo up\nrule flush protocol 236\n")
+	b.WriteString("link set dev lo up\n" + flush)
 	for n := 1; n <= manyCards; n++ {
 		m := many(n)
 		fmt.Fprintf(&b, "link add %s address %s type veth peer name gw%d\nlink set dev gw%d up\n", nameOf(n), m.MAC, n, n)
 	}
-	_, err := ipBatch(ctx, unplugMany()+b.String())
+	_, err := ipBatch(ctx, "-4", unplugMany()+b.String())
+	if err == nil {
+		_, err = ipBatch(ctx, "-6", flush)
+	}
 	return err
 }
 
@@ -110,35 +118,50 @@ func nameOf(n int) string { return fmt.Sprintf("eth%d", n) }
 
 // many is the card with number n, in a subnet of its own.
 func many(n int) metadata.Interface {
-	c := metadata.Interface{
+	four, six := subnetsOf(n)
+	return metadata.Interface{
 		MAC: metadata.MAC{0x02, 0, 0, 0, 1, byte(n)}, ID: fmt.Sprintf("eni-0ec2%013x", n), DeviceNumber: n,
-		Subnets4: metadata.Is([]netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 1, byte(n), 0}), 24)}),
+		Subnets4: metadata.Is([]netip.Prefix{four}), Subnets6: metadata.Is([]netip.Prefix{six}),
+		Addrs4: metadata.Is(within(four, manyAddrs)), Addrs6: metadata.Is(within(six, manyAddrs)),
 	}
-	var addrs []netip.Addr
-	for i := range manyAddrs {
-		addrs = append(addrs, netip.AddrFrom4([4]byte{10, 1, byte(n), byte(10 + i)}))
+}
+
+// subnetsOf are the subnets of card n, which the lab's VPC has room for.
+func subnetsOf(n int) (four, six netip.Prefix) {
+	ip := netip.MustParseAddr("2001:db8:ec2::").As16()
+	ip[7] = byte(n)
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(n), 0}), 24), netip.PrefixFrom(netip.AddrFrom16(ip), 64)
+}
+
+// within are addresses of a subnet, from the tenth on.
+func within(p netip.Prefix, count int) (list []netip.Addr) {
+	a := p.Addr()
+	for range 10 {
+		a = a.Next()
 	}
-	c.Addrs4 = metadata.Is(addrs)
-	return c
+	for range count {
+		list, a = append(list, a), a.Next()
+	}
+	return list
 }
 
 func want(n int, s plumb.Snapshot) (plumb.State, error) {
-	return plumb.Want(plumb.Input{Card: many(n), Have: s, OwnAddress: true, MainTable: true})
+	return plumb.Want(plumb.Input{Card: many(n), Have: s, OwnAddress: true, MainTable: true, Gateway6: lab.Gateway6})
 }
 
 // applyOnly times the writing alone, and returns what was written.
-func applyOnly() (took time.Duration, batch string, err error) {
+func applyOnly() (took time.Duration, written batches, err error) {
 	var text strings.Builder
 	for n := 1; n <= manyCards; n++ {
 		one, plan, err := applyOne(n)
 		if err != nil {
-			return 0, "", fmt.Errorf("apply %s: %w", nameOf(n), err)
+			return 0, written, fmt.Errorf("apply %s: %w", nameOf(n), err)
 		}
 		took += one
 		text.WriteString(plan.String())
 	}
-	batch, err = batchOf(text.String())
-	return took, batch, err
+	written, err = batchOf(text.String())
+	return took, written, err
 }
 
 func applyOne(n int) (time.Duration, plumb.Plan, error) {
@@ -182,15 +205,39 @@ func reconcileAll(ctx context.Context) (time.Duration, error) {
 	return time.Since(begun), nil
 }
 
-// ipBatch runs ip(8) in the calling thread's network namespace.
-func ipBatch(ctx context.Context, commands string) (time.Duration, error) {
-	cmd := exec.CommandContext(ctx, "ip", "-batch", "-")
+// run writes both families, one after the other.
+func (b batches) run(ctx context.Context) (took time.Duration, err error) {
+	for _, one := range []struct{ family, commands string }{{"-4", b.four}, {"-6", b.six}} {
+		more, err := ipBatch(ctx, one.family, one.commands)
+		if err != nil {
+			return 0, err
+		}
+		took += more
+	}
+	return took, nil
+}
+
+// ipBatch runs ip(8) in the calling thread's network namespace, with one family for default routes
+// and rules.
+func ipBatch(ctx context.Context, family, commands string) (time.Duration, error) {
+	cmd := exec.CommandContext(ctx, "ip", family, "-batch", "-")
 	cmd.Stdin = strings.NewReader(commands)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	begun := time.Now()
 	if err := cmd.Run(); err != nil {
-		return 0, fmt.Errorf("ip -batch: %w\n%s", err, out.String())
+		return 0, fmt.Errorf("ip %s -batch: %w\n%s%s", family, err, out.String(), failedLine(commands, out.String()))
 	}
 	return time.Since(begun), nil
+}
+
+// failedLine is the command that ip(8) says it failed at.
+func failedLine(commands, said string) string {
+	var n int
+	_, after, _ := strings.Cut(said, "Command failed -:")
+	lines := strings.Split(commands, "\n")
+	if _, err := fmt.Sscan(after, &n); err != nil || n < 1 || n > len(lines) {
+		return ""
+	}
+	return lines[n-1]
 }

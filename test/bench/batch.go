@@ -6,10 +6,15 @@ import (
 	"strings"
 )
 
+// batches are the inputs of `ip -4 -batch` and `ip -6 -batch`: within one batch ip(8) has one family for
+// default routes and rules.
+type batches struct{ four, six string }
+
+func (b batches) count() int { return strings.Count(b.four, "\n") + strings.Count(b.six, "\n") }
+
 // batchOf turns operations, in the text of plumb.Op, into the input of `ip -batch`. Other lines, such as
 // the rest of a log, are left out; "eth1: + rule …" is what the log makes of an operation.
-func batchOf(text string) (string, error) {
-	var b strings.Builder
+func batchOf(text string) (b batches, err error) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if _, rest, ok := strings.Cut(line, ": "); ok {
@@ -21,11 +26,24 @@ func batchOf(text string) (string, error) {
 		}
 		command, err := batchLine(words[0], words[1], words[2:])
 		if err != nil {
-			return "", fmt.Errorf("as ip(8): %q: %w", line, err)
+			return batches{}, fmt.Errorf("as ip(8): %q: %w", line, err)
 		}
-		b.WriteString(command + "\n")
+		if six(words) {
+			b.six += command + "\n"
+		} else {
+			b.four += command + "\n"
+		}
 	}
-	return b.String(), nil
+	return b, nil
+}
+
+// only4 is batchOf for a card without IPv6.
+func only4(text string) (string, error) {
+	b, err := batchOf(text)
+	if err == nil && b.six != "" {
+		err = fmt.Errorf("IPv6 where there is none: %s", b.six)
+	}
+	return b.four, err
 }
 
 // mark is what ec2net puts on its routes and rules.
@@ -34,11 +52,9 @@ const mark = " protocol 236"
 func batchLine(verb, object string, rest []string) (string, error) {
 	args := strings.Join(rest, " ")
 	do := map[string]string{"+": "add", "-": "del", "~": "replace"}[verb]
-	if six(rest) {
-		// Within one batch ip(8) has one family for default routes and rules.
-		return "", fmt.Errorf("IPv6 is not measured")
-	}
 	switch {
+	case object == "addr" && verb == "+" && six(rest):
+		return "addr add " + args + " nodad", nil // as ec2net does
 	case object == "addr" && verb != "~":
 		return "addr " + do + " " + args, nil
 	case object == "route":

@@ -26,7 +26,18 @@ func TestBatchOf(t *testing.T) {
 	}
 	for in, want := range tests {
 		got, err := batchOf(in + "\n")
-		if err != nil || strings.TrimSpace(got) != want {
+		if err != nil || strings.TrimSpace(got.four) != want || got.six != "" {
+			t.Errorf("%q:\n got %q, %v\nwant %q", in, got, err, want)
+		}
+	}
+	for in, want := range map[string]string{
+		"+ rule from 2001:db8::1 lookup 10001":       "rule add from 2001:db8::1 lookup 10001 protocol 236",
+		"+ addr 2001:db8::1/128 dev eth1":            "addr add 2001:db8::1/128 dev eth1 nodad",
+		"- addr 2001:db8::1/128 dev eth1":            "addr del 2001:db8::1/128 dev eth1",
+		"+ route default via fe80:ec2::1 dev eth1":   "route add default via fe80:ec2::1 dev eth1 protocol 236",
+		"+ route 2001:db8::/64 dev eth1 table 10001": "route add 2001:db8::/64 dev eth1 table 10001 protocol 236",
+	} {
+		if got, err := batchOf(in); err != nil || strings.TrimSpace(got.six) != want || got.four != "" || got.count() != 1 {
 			t.Errorf("%q:\n got %q, %v\nwant %q", in, got, err, want)
 		}
 	}
@@ -34,14 +45,11 @@ func TestBatchOf(t *testing.T) {
 
 func TestBatchOfRefuses(t *testing.T) {
 	for in, want := range map[string]string{
-		"+ tunnel a b":                             "no such operation",
-		"~ addr 10.0.0.1/24 dev eth1":              "no such operation",
-		"+ link eth1 up":                           "no such operation",
-		"+ altname eni-0a1":                        "no such operation",
-		"+ altname eni-0a1 dev eth1 x":             "no such operation",
-		"+ rule from 2001:db8::1 lookup 10001":     "IPv6",
-		"+ addr 2001:db8::1/128 dev eth1":          "IPv6",
-		"+ route default via fe80:ec2::1 dev eth1": "IPv6",
+		"+ tunnel a b":                 "no such operation",
+		"~ addr 10.0.0.1/24 dev eth1":  "no such operation",
+		"+ link eth1 up":               "no such operation",
+		"+ altname eni-0a1":            "no such operation",
+		"+ altname eni-0a1 dev eth1 x": "no such operation",
 	} {
 		_, err := batchOf(in)
 		if err == nil || !strings.Contains(err.Error(), want) {

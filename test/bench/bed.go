@@ -20,13 +20,17 @@ type bed struct {
 	dir string // for sockets and the state of ec2net
 }
 
-// newBed makes a cloud. Close it.
+// newBed makes a cloud with these cards. Close it.
 func (o options) newBed(cards ...lab.Card) (*bed, error) {
+	return o.newBedOf(lab.Config{Cards: cards})
+}
+
+func (o options) newBedOf(cfg lab.Config) (*bed, error) {
 	dir, err := os.MkdirTemp("", "ec2net-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
-	c, err := lab.New(lab.Config{Cards: cards})
+	c, err := lab.New(cfg)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

@@ -108,7 +108,7 @@ func (o options) measure(ctx context.Context, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	parts := []func(context.Context) (Part, error){o.plug, o.fresh, o.resident, o.apply, o.size}
+	parts := []func(context.Context) (Part, error){o.plug, o.fresh, o.resident, o.apply, o.matrix, o.size}
 	for i, measure := range parts {
 		begun := time.Now()
 		part, err := measure(ctx)

@@ -91,7 +91,7 @@ func TestBench(t *testing.T) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Parts) != 5 || r.Kernel == "" || r.CPUs < 1 || r.Version == "" || r.Time.IsZero() {
+	if len(r.Parts) != 6 || r.Kernel == "" || r.CPUs < 1 || r.Version == "" || r.Time.IsZero() {
 		t.Errorf("the report's head: %+v", r)
 	}
 	counted := 0
@@ -100,8 +100,8 @@ func TestBench(t *testing.T) {
 			counted += measured(t, p.Title, row, table.String())
 		}
 	}
-	if counted != 5 {
-		t.Errorf("%d counts have an aim, want 5:\n%s", counted, &table)
+	if counted != 7 {
+		t.Errorf("%d counts have an aim, want 7:\n%s", counted, &table)
 	}
 	if t.Failed() {
 		t.Logf("\n%s", &table)

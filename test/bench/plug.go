@@ -68,7 +68,7 @@ func (b *bed) learn(ctx context.Context) (w work, err error) {
 		return w, err
 	}
 	w.requests = b.asked(begun)
-	if w.batch, err = batchOf(c.out); err != nil {
+	if w.batch, err = only4(c.out); err != nil {
 		return w, err
 	}
 	if w.batch == "" || len(w.requests) == 0 {
