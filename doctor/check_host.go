@@ -3,6 +3,7 @@ package doctor
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ec2net/metadata"
@@ -97,7 +98,7 @@ func checkNetworkd(f Facts) []Finding {
 
 func checkPrograms(f Facts) (out []Finding) {
 	for _, p := range f.Programs {
-		if len(f.Cards) > 0 {
+		if slices.ContainsFunc(f.Cards, func(c Card) bool { return c.Managed }) {
 			out = append(out, Finding{
 				ID: "program", Verdict: Warn, Summary: fmt.Sprintf("%s %s", p.Name, p.Does), Evidence: []string{p.Why}, Remedy: p.Cure,
 			})

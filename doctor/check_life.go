@@ -85,3 +85,23 @@ func checkEgress(_ Facts, c Card) []Finding {
 		Remedy: "see why its gateway does not answer; it is tried again by itself",
 	}}
 }
+
+// checkSandbox: the unit confines the process; a drop-in can undo that.
+func checkSandbox(_ Facts, c Card) []Finding {
+	if c.Keeper == 0 || !c.Sandbox.Unit || c.Sandbox.NoNewPrivileges && c.Sandbox.Filtered {
+		return nil
+	}
+	return []Finding{{
+		ID: "sandbox", Verdict: Warn, Card: c.Name, Summary: "the process that keeps it runs without its unit's sandbox",
+		Evidence: []string{fmt.Sprintf("process %d: NoNewPrivileges %v, SystemCallFilter %v", c.Keeper, c.Sandbox.NoNewPrivileges, c.Sandbox.Filtered)},
+		Remedy:   "look for a drop-in: systemctl cat ec2net-ifup@" + c.Name,
+	}}
+}
+
+// checkReadable: without rights, nftables says nothing of a card that has a table there.
+func checkReadable(_ Facts, c Card) []Finding {
+	if c.Unread == "" {
+		return nil
+	}
+	return []Finding{{ID: "readable", Verdict: Unknown, Card: c.Name, Summary: "its state cannot be read: " + c.Unread, Remedy: "run the doctor as root"}}
+}

@@ -65,7 +65,7 @@ func (f Facts) private(c Card, p Probe) (Rule, bool) {
 		return Rule{}, false
 	}
 	for _, r := range f.FIB.Rules {
-		if (r.UID.Set || r.Mask != 0) && !r.Not && f.FIB.way(Packet{Src: p.Src, Dst: p.Peer, UID: r.UID.First, Mark: r.Mark}).leavesBy(c.Index) {
+		if (r.UID.Set || r.Mask != 0) && !r.Not && !r.ours() && f.FIB.way(Packet{Src: p.Src, Dst: p.Peer, UID: r.UID.First, Mark: r.Mark}).leavesBy(c.Index) {
 			return r, true
 		}
 	}

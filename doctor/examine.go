@@ -34,6 +34,7 @@ func checks() []check {
 		{id: "programs", host: checkPrograms},
 		{id: "orphan", host: checkOrphans},
 		{id: "absent", host: checkStrays},
+		{id: "readable", card: checkReadable, any: true},
 		{id: "set-up", card: checkSetUp},
 		{id: "values", card: checkValues},
 		{id: "manager", card: checkManager},
@@ -54,6 +55,7 @@ func checks() []check {
 		{id: "arp", card: checkARP},
 		{id: "lease", card: checkLease},
 		{id: "keeper", card: checkKeeper},
+		{id: "sandbox", card: checkSandbox},
 		{id: "reading-age", card: checkAge},
 		{id: "degraded", card: checkDegraded},
 	}

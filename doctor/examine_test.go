@@ -83,12 +83,24 @@ func TestExamine(t *testing.T) {
 		{"a card that is left alone is not judged", func(f *Facts) { f.Cards[1].Managed, f.Cards[1].Have.Link.Up = false, false }, ""},
 		{"no default route", func(f *Facts) { f.FIB.Routes = f.FIB.Routes[1:] }, "fail main-default eth0"},
 		{"networkd keeps rules, not routes", func(f *Facts) { f.Networkd = Networkd{Running: true, DropsRoutes: true} }, "warn networkd"},
+		{"a card that cannot be read", func(f *Facts) {
+			f.Cards[1] = Card{Name: "eth1", Index: 3, Unread: "operation not permitted"}
+		}, "unknown readable eth1"},
+		{"a sandbox that is off", func(f *Facts) { f.Cards[1].Keeper, f.Cards[1].Sandbox = 7, Sandbox{Unit: true} }, "warn sandbox eth1"},
+		{"a sandbox", func(f *Facts) {
+			f.Cards[1].Keeper, f.Cards[1].Sandbox = 7, Sandbox{Unit: true, NoNewPrivileges: true, Filtered: true}
+		}, ""},
+		{"by hand there is none", func(f *Facts) { f.Cards[1].Keeper = 7 }, ""},
 		{"a change that was undone", func(f *Facts) { f.Cards[1].Undone = []string{"the metadata"} }, "fail undone eth1"},
 		{"traffic that fell back", func(f *Facts) { f.Cards[1].Egress = "IPv4 taken back: its gateway is silent" }, "warn egress eth1"},
 		{"traffic that leaves", func(f *Facts) { f.Cards[1].Egress = "IPv4 by this card" }, ""},
 		{"[egress] of no card", func(f *Facts) { f.Egress = []error{errors.New("no")} }, "warn egress"},
 		{"another program", func(f *Facts) { f.Programs = []Program{{Name: "x"}} }, "warn program"},
 		{"another program, and no card", func(f *Facts) { f.Programs, f.Cards = []Program{{Name: "x"}}, nil }, ""},
+		{"another program, and no card of ours", func(f *Facts) {
+			f.Programs = []Program{{Name: "x"}}
+			f.Cards[0].Managed, f.Cards[1].Managed = false, false
+		}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := well()
@@ -112,7 +124,7 @@ func TestCausesEnd(t *testing.T) {
 	for _, c := range checks() {
 		known = append(known, c.id)
 	}
-	for _, id := range []string{"address", "table", "main-route", "guard", "source-rule", "leftover", "group", "altname", "mtu", "renewal", "rp_filter", "egress-rule", "packets"} {
+	for _, id := range []string{"address", "table", "main-route", "guard", "source-rule", "leftover", "group", "altname", "mtu", "renewal", "rp_filter", "egress-rule", "packets", "mark-rule", "src-valid-mark"} {
 		known = append(known, id) // of the checks plan, lease and enter
 	}
 	for _, id := range known {

@@ -66,10 +66,19 @@ type Card struct {
 	Refresh  time.Duration
 	Leasing  string      // who has the lease: "native", "off", or a program
 	Lease    *dhcp.Lease // of our own client
+	Sandbox  Sandbox     // of the process that keeps it
+	Unread   string      // why the kernel would not tell its state; empty: it did
 	Keeper   int         // process that keeps the card; 0: none
 	Died     bool        // the process that kept it did not end by itself
 	Owner    *dhcp.Owner // another program that has the card now
 	Probes   []Probe
+}
+
+// Sandbox is what a process may not do (proc_pid_status(5)).
+type Sandbox struct {
+	Unit            bool // it was started by its unit
+	NoNewPrivileges bool
+	Filtered        bool // its system calls are (seccomp)
 }
 
 // Probe is what the kernel says of a conversation with one of the card's addresses.

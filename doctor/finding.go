@@ -65,6 +65,8 @@ func causesOf(id string) []string {
 		"source-rule":     {"networkd", "undone", "set-up", "degraded", "address", "ipv6", "manager"},
 		"egress-rule":     {"networkd", "undone", "set-up", "degraded", "link", "table"},
 		"packets":         {"set-up", "undone", "degraded"},
+		"mark-rule":       {"networkd", "set-up", "undone", "degraded"},
+		"src-valid-mark":  {"set-up", "undone", "degraded"},
 		"leftover":        {"set-up", "degraded", "link", "ipv6"},
 		"extra-address":   {"manager", "vf"},
 		"main-default":    {"manager", "link"},

@@ -16,7 +16,7 @@ const upAgain = "ec2net --cloud ec2 up eth1"
 // Each world has one thing wrong with it, on the real kernel. The doctor names that, and only that.
 func TestDoctorSick(t *testing.T) {
 	t.Parallel()
-	for _, p := range [][]patient{sickRules(), sickLinks(), sickOthers(), sickCloud(), sickLife()} {
+	for _, p := range [][]patient{sickRules(), sickMarks(), sickLinks(), sickOthers(), sickCloud(), sickLife()} {
 		for _, p := range p {
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
@@ -61,6 +61,22 @@ func sickRules() []patient {
 			breaks: []string{"ip link set eth1 up", "ip addr add 10.0.2.37/32 dev eth1", "ip route add default via 10.0.2.1 dev eth1 onlink table 80",
 				"ip rule add pref 500 fwmark 0x80/0x80 lookup 80"},
 			want: "fail rp_filter eth1", says: "sysctl -w net.ipv4.conf.eth1.src_valid_mark=1"},
+	}
+}
+
+func sickMarks() []patient {
+	broken := func(name, command, want string, because ...string) patient {
+		return patient{
+			name: name, cfg: lab.Config{RPFilter: 1}, cards: "-", want: want, because: because, cure: []string{upAgain},
+			harm: func(t *testing.T, c *lab.Cloud) { byCard(t, c); shell(t, c, []string{command}) },
+		}
+	}
+	return []patient{
+		broken("nftables table missing", "nft delete table inet ec2net-10001", "fail packets eth1"),
+		broken("nftables table altered", "nft flush chain inet ec2net-10001 prerouting", "fail packets eth1"),
+		broken("rule for marks missing", "ip rule del $(ip rule | sed -n 's/^20001:\t\\(from all fwmark [^ ]* lookup 10001\\).*/\\1/p')", "fail mark-rule eth1"),
+		broken("marks do not count", "sysctl -qw net.ipv4.conf.eth1.src_valid_mark=0", "fail src-valid-mark eth1"),
+		broken("source rule missing, beside marks", "ip rule del from 10.0.2.37 pref 20001", "fail source-rule eth1", "leave", "enter"),
 	}
 }
 

@@ -158,6 +158,7 @@ func TestDoctorHealthy(t *testing.T) {
 			"printf '[Network]\\nManageForeignRoutes=no\\nManageForeignRoutingPolicyRules=no\\n' > /etc/systemd/networkd.conf.d/ec2net.conf"}},
 		{name: "Azure", cfg: azureMachine(3), cards: "eth1 eth2 eth0"},
 		{name: "egress", cards: "-", harm: egressed},
+		{name: "answers by card", cfg: lab.Config{RPFilter: 1}, cards: "-", harm: byCard},
 		{name: "kept", cards: "-", harm: kept2},
 	} {
 		p.says = "all well: "
@@ -196,6 +197,14 @@ func egressed(t *testing.T, c *lab.Cloud) {
 	eventually(t, 10*time.Second, "traffic leaves by eth1", func() bool { return strings.Contains(ip(t, c, "rule"), "30200:") })
 	second.stop(t)
 	first.stop(t)
+}
+
+// byCard has eth1 answer for containers, too.
+func byCard(t *testing.T, c *lab.Cloud) {
+	t.Helper()
+	configure(t, c, "replies = \"by-card\"\n")
+	ec2net(t, c, exitOK, "up", "eth1")
+	ec2net(t, c, exitOK, "up", "eth0")
 }
 
 // timeless leaves out of a world what the kernel does in its own time: carriers, and the addresses that it gives.

@@ -52,6 +52,17 @@ func TestDoctorNotRoot(t *testing.T) {
 	}
 }
 
+// What only root may ask of nftables is unknown, too.
+func TestDoctorNotRootByCard(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, lab.Config{})
+	byCard(t, c)
+	out, status := on(t, c, "setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "ec2net", "--cloud", "ec2", "doctor")
+	if status != exitOK || !strings.Contains(out, "eth1: its state cannot be read") {
+		t.Errorf("exit status %d\n%s", status, out)
+	}
+}
+
 // One card alone, no cloud, and what can not be meant.
 func TestDoctorInput(t *testing.T) {
 	t.Parallel()

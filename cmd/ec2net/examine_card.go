@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"ec2net/config"
 	"ec2net/dhcp"
 	"ec2net/doctor"
@@ -16,6 +18,10 @@ import (
 func (x *examination) card(ctx context.Context, l doctor.Link) error {
 	a, err := x.agentWith(x.conf, l.Name)
 	if errors.Is(err, plumb.ErrGone) || x.only == "" && noCard(err) {
+		return nil
+	}
+	if errors.Is(err, unix.EPERM) {
+		x.facts.Cards = append(x.facts.Cards, doctor.Card{Name: l.Name, Index: l.Index, MAC: l.MAC, Unread: oneLine(err)})
 		return nil
 	}
 	if err != nil {
@@ -32,7 +38,7 @@ func (x *examination) card(ctx context.Context, l doctor.Link) error {
 	x.lived(r, recorded, &c)
 	if c.Managed && c.Source != doctor.Nowhere {
 		c.Want, _ = wanted(a.where, a.card, plumb.Input{
-			Card: c.Granted, Lease: r.Lease, Have: a.snap, OwnAddress: x.owned(a, r), Egress: x.leads(a, r), Services: a.services,
+			Card: c.Granted, Lease: r.Lease, Have: a.snap, OwnAddress: x.owned(a, r), Egress: x.leads(a, r), Services: a.services, Before: a.record.Before,
 		})
 		c.Plan = plumb.Diff(a.snap.State, c.Want)
 	}
@@ -66,6 +72,9 @@ func (x *examination) granted(ctx context.Context, a *agent, r record, c *doctor
 // lived is what became of the card since it was set up.
 func (x *examination) lived(r record, recorded bool, c *doctor.Card) {
 	c.Keeper, c.ReadAt, c.Leasing, c.Lease = x.store.holder(c.Name), r.ReadAt, r.DHCP, r.Lease
+	if c.Keeper != 0 {
+		c.Sandbox = doctor.ReadSandbox(os.DirFS("/"), c.Keeper)
+	}
 	if _, err := os.Stat(x.store.path(c.Name, ".lock")); err == nil {
 		c.Died = c.Keeper == 0
 	}
