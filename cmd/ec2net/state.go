@@ -99,8 +99,6 @@ func plural(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-func since(t time.Time) string { return time.Since(t).Truncate(time.Second).String() }
-
 // clock is a point of time for a line that is only told again when it changes.
 func clock(t time.Time) string { return t.Format(time.TimeOnly) }
 

@@ -4,30 +4,38 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
-	"strings"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"ec2net/metadata"
 	"ec2net/plumb"
 )
 
 func (p *program) statusCommand() *cobra.Command {
+	var watch bool
 	c := &cobra.Command{
 		Use:   "status [IF]",
 		Short: "show the cards that ec2net set up",
-		Long: `Show the cards that ec2net set up: ENI, addresses, routing table, lease, and
-whether the kernel still is as it was set up. Nothing is asked of the cloud.`,
+		Long: `Show the cards that ec2net set up: ENI, addresses, routing table, lease, who keeps
+them, and whether the kernel still is as it was set up (drift). Of several cards
+a table stands first. Nothing is asked of the cloud. Only root may read the
+records; others see what the kernel tells.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return fail(exitUsage, "%s takes one card at most", c.CommandPath())
 			}
 			return names(c, args)
 		},
-		RunE: func(_ *cobra.Command, args []string) error { return p.status(args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if watch {
+				return p.watchStatus(c.Context(), args)
+			}
+			return p.status(args)
+		},
 	}
+	c.Flags().BoolVar(&watch, "watch", false, "go on, and show it again whenever something has changed")
 	c.Flags().BoolVar(&p.json, "json", false, "print JSON")
 	return c
 }
@@ -37,16 +45,16 @@ type cardStatus struct {
 	record
 	Process int      `json:"process"` // that keeps the card; 0: nobody
 	Present bool     `json:"present"`
+	Table   uint32   `json:"table,omitempty"`    // where the card's own traffic is looked up
 	Tables  []string `json:"nftables,omitempty"` // what the card's nftables table does
 	Drift   []string `json:"drift"`              // what the kernel lacks or has too much
+	Limited bool     `json:"limited,omitempty"`  // there was no right to read the record: the kernel tells this
 }
 
 func (p *program) status(args []string) error {
-	list := []cardStatus{}
-	for _, r := range p.store.all() {
-		if len(args) == 0 || slices.Contains(args, r.Name) {
-			list = append(list, p.look(r))
-		}
+	list, err := p.cards(args)
+	if err != nil {
+		return err
 	}
 	if p.json {
 		e := json.NewEncoder(p.out)
@@ -57,17 +65,78 @@ func (p *program) status(args []string) error {
 		p.log.Info("no card is set up by ec2net")
 		return nil
 	}
-	for _, c := range list {
-		if err := p.show(c); err != nil {
-			return err
-		}
+	if _, err := fmt.Fprint(p.out, viewOf(p.out).text(list)); err != nil {
+		return fmt.Errorf("write the status: %w", err)
+	}
+	if !p.store.readable() {
+		return nil
 	}
 	return p.showRefused()
 }
 
+// cards are those that are named, or all.
+func (p *program) cards(args []string) ([]cardStatus, error) {
+	list := []cardStatus{}
+	if !p.store.readable() {
+		p.log.Warnf("only root may read %s: lease, metadata, keeper and drift are not known", p.store.dir)
+		return p.fromKernel(args)
+	}
+	for _, r := range p.store.all() {
+		if len(args) == 0 || slices.Contains(args, r.Name) {
+			list = append(list, p.look(r))
+		}
+	}
+	return list, nil
+}
+
+// fromKernel are the cards with something of ours, by our mark alone.
+func (p *program) fromKernel(args []string) ([]cardStatus, error) {
+	list := []cardStatus{}
+	links, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("list the network cards: %w", err)
+	}
+	for _, i := range links {
+		if len(args) > 0 && !slices.Contains(args, i.Name) {
+			continue
+		}
+		c, err := unprivileged(i.Name)
+		if err != nil {
+			return nil, err
+		}
+		if c.Limited {
+			list = append(list, c)
+		}
+	}
+	return list, nil
+}
+
+// unprivileged is what anybody may see of a card. It is not Limited where nothing of it is ours.
+func unprivileged(name string) (c cardStatus, err error) {
+	link, err := plumb.Open(name)
+	if err != nil {
+		return c, err
+	}
+	defer link.Close()
+	s, err := link.Read()
+	if errors.Is(err, plumb.ErrGone) {
+		return c, nil
+	}
+	good := s.Granted()
+	if held := s.Held(); good.MAC == (metadata.MAC{}) {
+		good = held
+	}
+	c.Name, c.Index, c.MAC, c.Card, c.Present = s.Name, s.Index, s.MAC, good, true
+	c.Limited = err == nil && len(good.Addrs4.Value)+len(good.Addrs6.Value) > 0
+	if c.State = "set up, as the kernel shows"; len(s.Numbers()) > 0 {
+		c.Table = plumb.Table(s.Numbers()[0])
+	}
+	return c, err
+}
+
 // look compares the record with the kernel.
 func (p *program) look(r record) cardStatus {
-	c := cardStatus{record: r, Process: p.store.holder(r.Name), Drift: []string{}}
+	c := cardStatus{record: r, Process: p.store.holder(r.Name), Table: tableOf(r), Drift: []string{}}
 	link, err := plumb.Open(r.Name)
 	if err != nil {
 		return c
@@ -91,56 +160,4 @@ func (p *program) look(r record) cardStatus {
 		c.Drift = append(c.Drift, o.String())
 	}
 	return c
-}
-
-func (p *program) show(c cardStatus) error {
-	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-	row := func(k, v string) {
-		if v != "" {
-			fmt.Fprintf(w, "  %s\t%s\n", k, v)
-		}
-	}
-	fmt.Fprintf(w, "%s: %s\n", c.Name, c.State)
-	row("ENI", c.Card.ID)
-	row("MAC", c.MAC.String())
-	row("addresses", strings.Join(append(texts(c.Card.Addrs4.Value), texts(c.Card.Addrs6.Value)...), " "))
-	row("prefixes", strings.Join(append(texts(c.Card.Prefixes4.Value), texts(c.Card.Prefixes6.Value)...), " "))
-	row("lease", leaseText(c.record))
-	row("metadata", age(c.ReadAt))
-	row("egress", c.Egress.text())
-	row("nftables", strings.Join(c.Tables, "\n  \t"))
-	row("kept by", keptBy(c))
-	row("drift", drift(c))
-	return w.Flush()
-}
-
-func leaseText(r record) string {
-	if r.Lease == nil {
-		return r.DHCP
-	}
-	return fmt.Sprintf("%s by %s from %s, %s", r.Lease.Addr, r.DHCP, r.Lease.Server, until(r.Lease))
-}
-
-func age(t time.Time) string {
-	if t.IsZero() {
-		return "never answered"
-	}
-	return "read " + since(t) + " ago"
-}
-
-func keptBy(c cardStatus) string {
-	if c.Process == 0 {
-		return "nobody (set up once, by hand)"
-	}
-	return fmt.Sprintf("process %d, %s", c.Process, plural(c.Repairs, "repair", "repairs"))
-}
-
-func drift(c cardStatus) string {
-	switch {
-	case !c.Present:
-		return "the card is gone (ec2net down " + c.Name + " clears up)"
-	case len(c.Drift) == 0:
-		return "none"
-	}
-	return strings.Join(c.Drift, "\n  \t")
 }

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+
+	"ec2net/dhcp"
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+// view is how status is shown.
+type view struct {
+	now    time.Time
+	width  int  // columns; 0: lines of any length
+	colour bool // by terminal escape sequences
+	still  bool // times of the day, which stay true while they are shown, in place of ages
+}
+
+// viewOf is the view for a terminal, or for a file or a pipe. NO_COLOR: no-color.org.
+func viewOf(w any) view {
+	v := view{now: time.Now()}
+	f, ok := w.(*os.File)
+	if !ok {
+		return v
+	}
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return v
+	}
+	v.width = max(int(size.Col), 40)
+	if size.Col == 0 {
+		v.width = 80
+	}
+	v.colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return v
+}
+
+// text is the table of all cards, when there are several, and then each card.
+func (v view) text(list []cardStatus) string {
+	var b strings.Builder
+	if len(list) > 1 {
+		v.table(&b, list)
+	}
+	for i, c := range list {
+		if len(list) > 1 || i > 0 {
+			b.WriteByte('\n')
+		}
+		v.card(&b, c)
+	}
+	return b.String()
+}
+
+func (v view) table(b *strings.Builder, list []cardStatus) {
+	var plain strings.Builder
+	w := tabwriter.NewWriter(&plain, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "CARD\tSTATE\tADDRESS\tTABLE\tLEASE\tREAD\tDRIFT\tKEPT BY")
+	for _, c := range list {
+		fmt.Fprintln(w, strings.Join(v.cells(c), "\t"))
+	}
+	w.Flush() // to memory
+	lines := strings.SplitAfter(plain.String(), "\n")
+	b.WriteString(lines[0])
+	for i, c := range list {
+		b.WriteString(v.painted(lines[i+1], c.word()))
+	}
+}
+
+// cells are a card's row of the table. Everything is short; what is long is told below.
+func (v view) cells(c cardStatus) []string {
+	address := first(c.Card)
+	switch n := extra(c.Card); {
+	case c.Card.MAC == (metadata.MAC{}) && c.Lease != nil:
+		address = c.Lease.Addr.Addr().String()
+	case c.Card.MAC == (metadata.MAC{}):
+		address = "-"
+	case n > 0:
+		address += fmt.Sprintf(" +%d", n)
+	}
+	drift, kept := fmt.Sprint(len(c.Drift)), fmt.Sprint(c.Process)
+	if c.Limited {
+		drift, kept = "?", "?"
+	} else if c.Process == 0 {
+		kept = "nobody"
+	}
+	return []string{c.Name, c.word(), address, or(c.Table != 0, fmt.Sprint(c.Table)), v.left(c.Lease), v.ago(c.ReadAt), drift, kept}
+}
+
+func or(ok bool, s string) string {
+	if ok {
+		return s
+	}
+	return "-"
+}
+
+// word is the card's state in one word.
+func (c cardStatus) word() string {
+	switch {
+	case !c.Present:
+		return "gone"
+	case c.Limited:
+		return "?"
+	case c.Yielded != "":
+		return "left"
+	case c.Undone != nil:
+		return "undone"
+	case len(c.Drift) > 0:
+		return "drift"
+	case strings.HasPrefix(c.State, "degraded"):
+		return "degraded"
+	case c.Set:
+		return "ok"
+	}
+	return "waiting"
+}
+
+// painted colours the word in a line.
+func (v view) painted(line, word string) string {
+	const green, yellow, red = "32", "33", "31"
+	colour := map[string]string{"ok": green, "waiting": yellow, "degraded": yellow, "drift": yellow, "undone": red, "gone": red}[word]
+	if !v.colour || colour == "" {
+		return line
+	}
+	before, after, _ := strings.Cut(line, "  "+word)
+	return before + "  \x1b[" + colour + "m" + word + "\x1b[0m" + after
+}
+
+// left is what is left of a lease.
+func (v view) left(l *dhcp.Lease) string {
+	switch {
+	case l == nil:
+		return "-"
+	case l.Expires == dhcp.Infinite:
+		return "endless"
+	}
+	end := l.Start.Add(l.Expires)
+	switch {
+	case v.still:
+		return clock(end)
+	case !end.After(v.now):
+		return "ended"
+	}
+	return brief(end.Sub(v.now))
+}
+
+func (v view) ago(t time.Time) string {
+	switch {
+	case t.IsZero():
+		return "never"
+	case v.still:
+		return clock(t)
+	}
+	return brief(v.now.Sub(t))
+}
+
+// brief is a time in its largest unit.
+func brief(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", max(0, d/time.Second))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	}
+	return fmt.Sprintf("%dd", d/(24*time.Hour))
+}
+
+// card shows all of one card.
+func (v view) card(b *strings.Builder, c cardStatus) {
+	b.WriteString(v.folded(c.Name+": "+c.State, 0, "    ") + "\n")
+	row := func(key, value string) {
+		if value != "" {
+			fmt.Fprintf(b, "  %-9s  %s\n", key, v.folded(value, 13, strings.Repeat(" ", 13)))
+		}
+	}
+	row("ENI", c.Card.ID)
+	row("MAC", c.MAC.String())
+	row("addresses", strings.Join(append(texts(c.Card.Addrs4.Value), texts(c.Card.Addrs6.Value)...), " "))
+	row("prefixes", strings.Join(append(texts(c.Card.Prefixes4.Value), texts(c.Card.Prefixes6.Value)...), " "))
+	row("table", strings.TrimPrefix(or(c.Table != 0, fmt.Sprint(c.Table)), "-"))
+	if c.Limited {
+		return
+	}
+	row("lease", v.lease(c.record))
+	row("metadata", v.age(c.ReadAt))
+	row("egress", c.Egress.text())
+	for i, does := range c.Tables {
+		row([]string{"nftables", ""}[min(i, 1)], does)
+	}
+	row("kept by", keptBy(c))
+	for i, d := range drifts(c) {
+		row([]string{"drift", ""}[min(i, 1)], d)
+	}
+	if c.Undone != nil {
+		row("undone", inPlan(c.Undone.Plan))
+	}
+}
+
+func (v view) lease(r record) string {
+	if r.Lease == nil {
+		return r.DHCP
+	}
+	s := fmt.Sprintf("%s by %s from %s, %s", r.Lease.Addr, r.DHCP, r.Lease.Server, until(r.Lease))
+	if left := v.left(r.Lease); !v.still && left != "ended" && left != "endless" {
+		s += " (" + left + " left)"
+	}
+	return s
+}
+
+func (v view) age(t time.Time) string {
+	switch {
+	case t.IsZero():
+		return "never answered"
+	case v.still:
+		return "read at " + clock(t)
+	}
+	return "read " + v.now.Sub(t).Truncate(time.Second).String() + " ago"
+}
+
+func keptBy(c cardStatus) string {
+	if c.Process == 0 {
+		return "nobody (set up once, by hand)"
+	}
+	return fmt.Sprintf("process %d, %s", c.Process, plural(c.Repairs, "repair", "repairs"))
+}
+
+func drifts(c cardStatus) []string {
+	switch {
+	case !c.Present:
+		return []string{"the card is gone (ec2net down " + c.Name + " clears up)"}
+	case len(c.Drift) == 0:
+		return []string{"none"}
+	}
+	return c.Drift
+}
+
+// inPlan is the beginning of a recorded plan.
+func inPlan(ops []string) string {
+	s := strings.Join(ops[:min(len(ops), announced)], "; ")
+	if more := len(ops) - announced; more > 0 {
+		s += fmt.Sprintf("; and %d more", more)
+	}
+	return s
+}
+
+// folded breaks a text at its blanks, so that what begins at a column ends before the width. A word that
+// is longer than a line stays whole: it is there to be copied.
+func (v view) folded(s string, column int, indent string) string {
+	if v.width == 0 {
+		return s
+	}
+	var b strings.Builder
+	at := column
+	for i, word := range strings.Split(s, " ") {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case at+1+n > v.width:
+			b.WriteString("\n" + indent)
+			at = len(indent)
+		default:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += n
+	}
+	return b.String()
+}
+
+// tableOf is the routing table that the card's own traffic is looked up in; 0: there is none.
+func tableOf(r record) uint32 {
+	switch {
+	case r.Yielded != "" || !r.Ready:
+		return 0
+	case r.Card.MAC == (metadata.MAC{}):
+		return plumb.Table(plumb.DegradedN(r.Index))
+	case r.Card.Primary && !slices.Contains(r.Numbers, 0):
+		return 0
+	}
+	return plumb.Table(r.Card.N())
+}

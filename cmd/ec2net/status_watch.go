@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"ec2net/plumb"
+)
+
+// redrawPause is how long after news status is drawn again: one change is many notifications.
+const redrawPause = 200 * time.Millisecond
+
+// watchStatus draws the status again whenever a record or the kernel has changed, until ctx ends.
+func (p *program) watchStatus(ctx context.Context, args []string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	records, err := p.store.watch(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fail(exitFailed, "nothing to watch yet: no card has been set up since the boot (there is no %s)", p.store.dir)
+	}
+	if err != nil {
+		return err
+	}
+	kernel, err := plumb.Changes(ctx)
+	if err != nil {
+		return err
+	}
+	for last := ""; ; {
+		text, err := p.frame(args)
+		if err != nil {
+			return err
+		}
+		if text != last {
+			last = text
+			if _, err := fmt.Fprint(p.out, p.cleared(text)); err != nil {
+				return fmt.Errorf("write the status: %w", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-records:
+		case _, ok := <-kernel:
+			if !ok {
+				return errors.New("the kernel's notifications have ended")
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(redrawPause):
+		}
+	}
+}
+
+// frame is the status as it is now.
+func (p *program) frame(args []string) (string, error) {
+	list, err := p.cards(args)
+	if err != nil {
+		return "", err
+	}
+	if p.json { // a document a line
+		b, err := json.Marshal(list)
+		return string(b) + "\n", err
+	}
+	v := viewOf(p.out)
+	v.still = true
+	if text := v.text(list); text != "" {
+		return text, nil
+	}
+	return "no card is set up by ec2net\n", nil
+}
+
+// cleared draws over what a terminal shows. Elsewhere an empty line stands between two frames.
+func (p *program) cleared(text string) string {
+	switch {
+	case p.json:
+		return text
+	case viewOf(p.out).width > 0:
+		return "\x1b[H\x1b[2J" + text
+	}
+	return text + "\n"
+}
