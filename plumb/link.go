@@ -73,7 +73,6 @@ func (l *Link) Reconcile(ctx context.Context, want func(Snapshot) (State, error)
 		if err != nil {
 			return done, errors.Join(err, applied, harmed)
 		}
-		l.Name, l.Index = have.Name, have.Index
 		var state State
 		state, refused = want(have)
 		l.adopt(state)

@@ -20,13 +20,24 @@ func (l *Link) Read() (Snapshot, error) {
 	if err != nil {
 		return s, err
 	}
+	l.Name, l.Index = s.Name, s.Index // from here on it is this card, whatever it is called
 	steps := []func(*Snapshot) error{l.readAddrs, l.readPeers, l.readRoutes, l.readRules, l.readPackets}
 	for _, step := range steps {
 		if err := step(&s); err != nil {
-			return s, fmt.Errorf("read the state of %s: %w", l.Name, err)
+			return s, l.failed(err)
 		}
 	}
 	return s, nil
+}
+
+// failed is the error of a question about the card, which may have been unplugged since the last one.
+func (l *Link) failed(err error) error {
+	if errors.Is(err, unix.ENODEV) {
+		if _, gone := l.readLinks(); gone != nil {
+			return gone
+		}
+	}
+	return fmt.Errorf("read the state of %s: %w", l.Name, err)
 }
 
 func (l *Link) readAddrs(s *Snapshot) (err error) {
@@ -38,7 +49,7 @@ func (l *Link) readAddrs(s *Snapshot) (err error) {
 func (l *Link) readPeers(s *Snapshot) error {
 	for _, g := range s.Groups {
 		list, err := l.addrs(g.Index)
-		if err != nil {
+		if err != nil && !errors.Is(err, unix.ENODEV) { // unplugged meanwhile
 			return err
 		}
 		for _, a := range list {

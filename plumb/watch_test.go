@@ -235,3 +235,16 @@ func TestRename(t *testing.T) {
 		t.Errorf("after a rename:\n%s\nwant:\n%s", got, strings.Join(right, "\n"))
 	}
 }
+
+// TestRenameBeforeReconcile: the card was looked up, and has another name before anything was done.
+func TestRenameBeforeReconcile(t *testing.T) {
+	l, c := up1(t)
+	reconcile(t, l, c)
+	next := open(t, "eth1")
+	read(t, next)
+	batch(t, "link set eth1 down\nlink set eth1 name ens6\n")
+	done := reconcile(t, next, c)
+	if next.Name != "ens6" || !strings.Contains(done.String(), "~ link ens6 up") {
+		t.Errorf("%s:\n%s", next.Name, done)
+	}
+}
