@@ -245,7 +245,7 @@ func (v *venue) judge(before sight) error {
 		if c.mtu != 0 && now.mtus[c.name] != c.mtu {
 			return fmt.Errorf("%s has MTU %d, its lease says %d", c.name, now.mtus[c.name], c.mtu)
 		}
-		if g := now.groups[c.name]; len(cards) > 1 && g != 236 && g != usersGroup {
+		if g := now.groups[c.name]; len(cards) > 1 && g != 236 && g != usersGroup || len(cards) == 1 && c.n == 0 && g == 236 && len(v.actors) == 1 {
 			return fmt.Errorf("%s is in group %d", c.name, g)
 		}
 	}
@@ -273,7 +273,10 @@ func (v *venue) finish(origin sight) error {
 	for _, a := range v.actors[1:] {
 		v.undo = append(v.undo, "link del "+a.name)
 	}
-	if err := ipBatch(append([]string{"link set eth0 group 0"}, v.undo...)...); err != nil {
+	if g := now.groups["eth0"]; g == 236 {
+		return fmt.Errorf("eth0 was left in group %d", g)
+	}
+	if err := ipBatch(append([]string{"link set eth0 group 0"}, v.undo...)...); err != nil { // a user's
 		return err
 	}
 	now, err = look(v.h)

@@ -84,6 +84,9 @@ func (w *want) link() {
 	have := w.in.Have
 	w.out.Link, w.out.Groups = have.Link, have.Groups
 	if w.in.Card.Primary {
+		if have.Link.Group == Group && !have.OthersManaged {
+			w.out.Link.Group = 0 // whoever asked for it is gone, and was killed before it could say so
+		}
 		return
 	}
 	w.out.Link.Up = true

@@ -43,7 +43,7 @@ func TestWantPrimaryBesideOthers(t *testing.T) {
 + rule from 10.0.0.29 lookup 10000 pref 20000
 + rule from 10.0.0.5 lookup 10000 pref 20000
 + rule from 2001:db8::29 lookup 10000 pref 20000`},
-		{"alone", first(func(in *Input) { in.Have.OthersManaged = false }), all, "+ addr 10.0.0.5/32 dev eth0 noprefixroute"},
+		{"alone", first(func(in *Input) { in.Have.OthersManaged = false }), all, "+ addr 10.0.0.5/32 dev eth0 noprefixroute\n~ link eth0 group 0"},
 		{"a manager gave its default route a metric", first(func(in *Input) { in.Have.Routes[1].Metric = 100 }), only("dev eth0 metric"), ""},
 		{"main is not ours to write", first(func(in *Input) { in.MainTable = false }), only("dev eth0 metric"), ""},
 		{"main does not leave by it", first(func(in *Input) {
