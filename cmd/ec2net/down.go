@@ -39,9 +39,15 @@ the card is gone, too. A running "ec2net run" of the card is stopped first.`,
 // unit again: systemd drops the start that a device wants while its unit is still stopping.
 func (p *program) downIfGone(ctx context.Context, name string) error {
 	gone := os.Getenv("EXIT_STATUS") == strconv.Itoa(exitGone) // of run, see systemd.exec(5)
-	if !p.present(name) {
+	_, known := p.store.load(name)
+	switch _, err := net.InterfaceByName(name); {
+	case !p.present(name):
 		gone = true
 		if err := p.down(ctx, name); err != nil {
+			return err
+		}
+	case !known && err != nil:
+		if _, err := p.sweep(ctx); err != nil {
 			return err
 		}
 	}
@@ -81,7 +87,7 @@ func (p *program) down(ctx context.Context, name string) error {
 	old, known := p.store.load(name)
 	link.Numbers, link.Packets = old.Numbers, old.Packets || !known // the record is written before the table
 	if !known && vanished(link) {
-		return p.downUnknown(name)
+		return p.downUnknown(ctx, name)
 	}
 	before := p.before(link, old)
 	t, err := p.downTrial(link, old)
@@ -145,23 +151,37 @@ func (p *program) before(l *plumb.Link, old record) *plumb.Before {
 	return nil
 }
 
-// downUnknown is for a card that is not there and was never recorded: what it may have left are
-// rules without a table.
-func (p *program) downUnknown(name string) error {
-	done, err := plumb.Orphans(p.claimed())
-	for _, o := range done {
-		p.log.Info(o)
-	}
-	if err == nil && len(done) == 0 {
+// downUnknown is for a card that is not there and was never recorded under this name.
+func (p *program) downUnknown(ctx context.Context, name string) error {
+	found, err := p.sweep(ctx)
+	if err == nil && !found {
 		return fail(exitUsage, "there is no network card %s here, and nothing of one is left", name)
 	}
 	return err
 }
 
-// claimed are the numbers of all cards that are recorded.
-func (p *program) claimed() (out []int) {
+// sweep takes away what is left of cards that are gone, and tells whether there was any: of one that
+// was renamed, and unplugged before a process had written down its new name; and rules without a table.
+func (p *program) sweep(ctx context.Context) (found bool, err error) {
+	var claimed []int
+	var errs []error
 	for _, r := range p.store.all() {
-		out = append(out, r.Numbers...)
+		if p.stale(r) {
+			found = true
+			errs = append(errs, p.down(ctx, r.Name))
+		} else {
+			claimed = append(claimed, r.Numbers...)
+		}
 	}
-	return out
+	done, err := plumb.Orphans(claimed)
+	for _, o := range done {
+		p.log.Info(o)
+	}
+	return found || len(done) > 0, errors.Join(append(errs, err)...)
+}
+
+// stale: the recorded card is gone, nobody keeps it, and no other card has its name.
+func (p *program) stale(r record) bool {
+	_, err := net.InterfaceByName(r.Name)
+	return err != nil && !p.present(r.Name) && p.store.holder(r.Name) == 0
 }
