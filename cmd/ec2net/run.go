@@ -49,6 +49,8 @@ func (p *program) run(ctx context.Context, name string) error {
 		return err
 	}
 	defer a.link.Close()
+	reload, stop := hangups() // before others know of us: `up` asks whoever holds the card to read the metadata
+	defer stop()
 	if err := a.own(name); err != nil {
 		return err
 	}
@@ -56,8 +58,6 @@ func (p *program) run(ctx context.Context, name string) error {
 	a.stays = true
 	told := &notify{}
 	a.progress = func(state string) { told.tell(state, a.set()) }
-	reload, stop := hangups()
-	defer stop()
 	err = a.loop(ctx, reload, func() (bool, error) { return a.idle(), nil })
 	if err == nil && vanished(a.link) {
 		err = errGone // systemd stops the unit at the moment that the card goes
