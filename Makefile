@@ -7,6 +7,7 @@ PREFIX  ?= /usr
 SECONDS ?= 10
 DAY     ?= 48m
 SEQUENCES ?= 20000
+HISTORIES ?= 1000
 
 .PHONY: build demo test test-go packages test-packages test-system test-vm bench lint fuzz test-fuzz soak install setup setup-demo clean
 
@@ -72,6 +73,7 @@ test-fuzz:
 soak: setup build
 	EC2NET_DAY=$(DAY) $(GO) test -v -count=1 -timeout 24h -run '^TestDay$$' ./cmd/ec2net
 	EC2NET_SEQUENCES=$(SEQUENCES) $(GO) test -v -count=1 -timeout 24h -run '^TestSequences$$' ./plumb
+	EC2NET_HISTORIES=$(HISTORIES) $(GO) test -v -count=1 -timeout 24h -run '^TestHistories$$' ./cmd/ec2net
 
 install: build
 	install -Dm755 bin/ec2net $(DESTDIR)$(PREFIX)/sbin/ec2net

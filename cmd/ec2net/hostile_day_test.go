@@ -143,7 +143,7 @@ func (d *day) live(until time.Time) {
 			spoilDHCP(d.T, d.c, f)
 		default:
 			d.changes.Add(2)
-			f := d.anyFault()
+			f := anyFault(d.rnd)
 			f.Card, f.For = card, length
 			f.Path = []string{"**", "", "local-ipv4s", "**"}[d.rnd.IntN(4)]
 			spoil(d.T, d.c, f)
@@ -152,12 +152,12 @@ func (d *day) live(until time.Time) {
 	}
 }
 
-func (d *day) anyFault() lab.Fault {
+func anyFault(rnd *rand.Rand) lab.Fault {
 	faults := []lab.Fault{
 		{Status: 500}, {Status: 503, RetryAfter: "1"}, {Status: 429}, {Status: 401}, {Status: 404}, {Absent: true}, {Body: lab.HTML},
 		{Body: lab.Binary}, {Body: lab.Empty}, {Body: lab.Short}, {Reset: true}, {Close: true}, {Delay: time.Second}, {Redirect: "http://192.0.2.1/"},
 	}
-	return faults[d.rnd.IntN(len(faults))]
+	return faults[rnd.IntN(len(faults))]
 }
 
 // move assigns a secondary address to a card, or takes it back.
