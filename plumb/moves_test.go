@@ -190,7 +190,7 @@ func (v *venue) strange(a, b int) error {
 	if c.n > 0 {
 		commands = append(commands,
 			fmt.Sprintf("addr add %s/24 dev %s", c.addr(0, b), x.name),
-			fmt.Sprintf("addr add %s/64 dev %s", c.addr(1, b), x.name),
+			fmt.Sprintf("addr add %s/64 dev %s nodad", c.addr(1, b), x.name),
 			fmt.Sprintf("route add default via %s dev %s onlink table %d", c.addr(0, 9), x.name, t),
 			fmt.Sprintf("route replace %s dev %s table %d", subnet, x.name, t),
 			fmt.Sprintf("route replace default via %s dev %s onlink metric %d", c.addr(0, 9), x.name, t),
