@@ -81,6 +81,7 @@ type Config struct {
 	File     string // where it was read from; empty when there was no file
 	Defaults Card   // of a card that no section matches
 	Egress   Egress // where the host's own traffic leaves
+	NAT      NAT    // for whom the host passes traffic on
 	sections []section
 }
 

@@ -29,6 +29,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add([]byte(layered))
 	f.Add([]byte("[egress]\ncard = \"eth2\"\n[[card]]\nname = \"a\"\n"))
+	f.Add([]byte("[nat]\nin = \"eth3\"\nfrom = [\"172.22.5.128/26\", '10.0.0.0/8']\nout = \"eth2\"\n[egress]\ncard = \"eth2\""))
 	f.Add([]byte("[egress]\ncard = [\n'eth2' , # two\n\"eth3\" ]\n"))
 	f.Add([]byte("\xef\xbb\xbfmanage = false\r\n[[card]]\r\nname = 'eth*'\r\n[[card]]\nmac='02000000000a'\ndevice_number=0b11 # three\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -72,6 +73,10 @@ type file struct {
 	Wait      string
 	Card      []fileCard
 	Egress    *struct{ Card any }
+	NAT       *struct {
+		From    any
+		Out, In string
+	}
 }
 
 type fileCard struct {
@@ -93,6 +98,9 @@ func unlike(c Config, b []byte) string {
 	}
 	if got, card := fmt.Sprint(c.Egress.names()), want.egress(); got != card {
 		return fmt.Sprintf("egress by %s, the decoder's %s", got, card)
+	}
+	if want.NAT != nil && (c.NAT.Out.Name != want.NAT.Out || c.NAT.In.Name != want.NAT.In || !strings.Contains(fmt.Sprint(want.NAT.From), c.NAT.From[0].Prefix.String())) {
+		return fmt.Sprintf("NAT %+v, the decoder's %+v", c.NAT, want.NAT)
 	}
 	if len(c.sections) != len(want.Card) {
 		return fmt.Sprintf("%d sections, the decoder's %d", len(c.sections), len(want.Card))

@@ -40,7 +40,7 @@ type table struct {
 func tables() []*table {
 	return []*table{{name: "egress", need: []string{"card"}, keys: []entry[func(*Config)]{
 		{"card", `an interface name, such as "eth2", or a list of up to 16 of them in order of preference`, cardList},
-	}}}
+	}}, natTable()}
 }
 
 // cardList reads one card or several.
@@ -147,7 +147,7 @@ func (r *reader) endTable() {
 	if t == nil {
 		return
 	}
-	r.table = nil
+	defer func() { r.table = nil }()
 	complete := true
 	for _, name := range t.need {
 		if !t.given[name] {

@@ -12,9 +12,12 @@ import (
 const (
 	known        = `known here: manage, dhcp, main_table, prefixes, replies, refresh and wait`
 	knownCard    = `known here: manage, dhcp, main_table, prefixes, replies, refresh, wait, name, mac, eni, device_number, network_card and driver`
+	natAllows    = `an IPv4 subnet, such as "172.22.5.128/26", or a list of up to 32 of them`
 	egressAllows = `an interface name, such as "eth2", or a list of up to 16 of them in order of preference`
 	noMatch      = `this section does not say which cards it is for; add name, mac, eni, device_number, network_card or driver`
 )
+
+func natFrom(list string) string { return "[nat]\nout = \"eth2\"\nfrom = [" + list + "]" }
 
 // badFiles are texts and all that is said of them, "x.toml:" left out.
 var badFiles = []struct {
@@ -39,9 +42,9 @@ var badFiles = []struct {
 
 	{"section for no card", "[[card]]\nmanage = false", []string{`1:3: ` + noMatch}},
 	{"empty sections", "[[card]]\n [[ card ]]", []string{`1:3: ` + noMatch, `2:5: ` + noMatch}},
-	{"unknown section", "[[cards]]\nname = 1\nfoo = 2", []string{`1:3: unknown section "cards"; the sections are [[card]] and [egress]`}},
-	{"later section", "[nat]\nfrom = []", []string{`1:2: unknown section "nat"; the sections are [[card]] and [egress]`}},
-	{"section in a section", "[[card]]\nname = \"a\"\n[card.x]\ny = 1", []string{`3:2: unknown section "card.x"; the sections are [[card]] and [egress]`}},
+	{"unknown section", "[[cards]]\nname = 1\nfoo = 2", []string{`1:3: unknown section "cards"; the sections are [[card]], [egress] and [nat]`}},
+	{"later section", "[dns]\nfrom = []", []string{`1:2: unknown section "dns"; the sections are [[card]], [egress] and [nat]`}},
+	{"section in a section", "[[card]]\nname = \"a\"\n[card.x]\ny = 1", []string{`3:2: unknown section "card.x"; the sections are [[card]], [egress] and [nat]`}},
 	{"one bracket", "[card]\nname = \"a\"\nfoo = 1", []string{`1:2: a card's section is written with two brackets: [[card]]`, `3:1: unknown key "foo"; ` + knownCard}},
 	{"dotted card", "card.name = \"eth1\"", []string{`1:1: a card's settings stand in a section of their own, below a line [[card]]`}},
 	{"card as a list", "card = [{name = \"eth1\"}]", []string{`1:1: a card's settings stand in a section of their own, below a line [[card]]`}},
@@ -143,7 +146,21 @@ var badFiles = []struct {
 	{"egress: unknown key", "[egress]\ncards = \"eth2\"", []string{`1:2: the section [egress] needs the key card: ` + egressAllows, `2:1: unknown key "cards"; did you mean card?`}},
 	{"egress: a card's key", "[egress]\ncard = \"eth2\"\nmanage = true", []string{`3:1: unknown key "manage"; known here: card`}},
 	{"egress: at the top", "egress.card = \"eth2\"", []string{`1:1: unknown key "egress.card"; ` + known}},
-	{"INI", "[main]\nmanage=no\n; comment", []string{`1:2: unknown section "main"; the sections are [[card]] and [egress]`,
+	{"nat: empty", "[nat]", []string{`1:2: the section [nat] needs the key from: ` + natAllows, `1:2: the section [nat] needs the key out: an interface name, such as "eth2"`}},
+	{"nat: out is a list", "[nat]\nfrom = \"10.0.0.0/24\"\nout = [\"eth2\"]", []string{`3:7: out cannot be […]: a list; allowed: an interface name, such as "eth2"`}},
+	{"nat: in is out", "[nat]\nfrom = \"10.0.0.0/24\"\nout = \"eth2\"\nin = \"eth2\"", []string{`1:2: the section [nat] names eth2 for both in and out; traffic is passed on from one card to another`}},
+	{"nat: everything", natFrom(`"0.0.0.0/0"`), []string{`3:9: from cannot hold "0.0.0.0/0": that is every address; allowed: ` + natAllows}},
+	{"nat: nearly everything", natFrom(`"128.0.0.0/1"`), []string{`3:9: from cannot hold "128.0.0.0/1": wider than /8; allowed: ` + natAllows}},
+	{"nat: host bits", natFrom(`"172.22.5.130/26"`), []string{`3:9: from cannot hold "172.22.5.130/26": it has bits behind its length; the subnet is 172.22.5.128/26; allowed: ` + natAllows}},
+	{"nat: overlap", natFrom(`"172.22.5.128/26", "10.0.0.0/8", "172.22.5.176/28"`), []string{`3:42: from cannot hold "172.22.5.176/28": it overlaps 172.22.5.128/26; allowed: ` + natAllows}},
+	{"nat: twice", natFrom(`"10.0.0.0/8", "10.0.0.0/8"`), []string{`3:23: from cannot hold "10.0.0.0/8": it overlaps 10.0.0.0/8; allowed: ` + natAllows}},
+	{"nat: IPv6", natFrom(`"2001:db8::/64"`), []string{`3:9: from cannot hold "2001:db8::/64": IPv6, which is passed on without translation or not at all; allowed: ` + natAllows}},
+	{"nat: address", natFrom(`"10.0.0.1"`), []string{`3:9: from cannot hold "10.0.0.1": malformed; allowed: ` + natAllows}},
+	{"nat: number", natFrom(`10`), []string{`3:9: from cannot hold 10: a number; allowed: ` + natAllows}},
+	{"nat: loopback", natFrom(`"127.0.0.0/8"`), []string{`3:9: from cannot hold "127.0.0.0/8": no host that another one passes packets on for has such an address; allowed: ` + natAllows}},
+	{"nat: metadata", natFrom(`"169.254.0.0/16"`), []string{`3:9: from cannot hold "169.254.0.0/16": no host that another one passes packets on for has such an address; allowed: ` + natAllows}},
+	{"nat: none", natFrom(``), []string{`3:8: from cannot be […]: an empty list; allowed: ` + natAllows}},
+	{"INI", "[main]\nmanage=no\n; comment", []string{`1:2: unknown section "main"; the sections are [[card]], [egress] and [nat]`,
 		`2:8: invalid TOML: "no" is not a value; text is written in quotes; manage allows true, "link-up" or false`,
 		`3:1: invalid TOML: invalid character at start of key: U+003B ';'`}},
 	{"nested without end", "manage = " + strings.Repeat("[", 100000), []string{`1:10010: invalid TOML: arrays and inline tables are nested more than the maximum of 10000 levels deep`}},

@@ -1,0 +1,101 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// NAT is the section [nat]: the host passes on what comes from some subnets, under the address of one of
+// its cards.
+type NAT struct {
+	From []Range // none: the host passes nothing on
+	Out  Named   // the card that it leaves by
+	In   Named   // the card that it arrives by; without Name: the one that the range is a part of the subnet of
+}
+
+// Range is a subnet that the file names, and where.
+type Range struct {
+	Prefix netip.Prefix // IPv4, masked
+	At     string       // file:line:column
+}
+
+// maxRanges bounds the list: each is two rules that every packet is compared with.
+const maxRanges = 32
+
+// natTable is the section [nat].
+func natTable() *table {
+	const card = `an interface name, such as "eth2"`
+	return &table{name: "nat", need: []string{"from", "out"}, check: checkNAT, keys: []entry[func(*Config)]{
+		{"from", `an IPv4 subnet, such as "172.22.5.128/26", or a list of up to 32 of them`, ranges},
+		{"out", card, oneCard(func(c *Config, n Named) { c.NAT.Out = n })},
+		{"in", card, oneCard(func(c *Config, n Named) { c.NAT.In = n })},
+	}}
+}
+
+func oneCard(put func(*Config, Named)) func(value) (func(*Config), error) {
+	return func(v value) (func(*Config), error) {
+		name, err := cardName(v)
+		if err != nil {
+			return nil, err
+		}
+		n := Named{name, v.place(v.at)}
+		return func(c *Config) { put(c, n) }, nil
+	}
+}
+
+func ranges(v value) (func(*Config), error) {
+	list, err := oneOrMore(v)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) > maxRanges {
+		return nil, errors.New("too many")
+	}
+	var out []Range
+	for _, item := range list {
+		p, err := subnet(item)
+		if i := slices.IndexFunc(out, func(r Range) bool { return r.Prefix.Overlaps(p) }); err == nil && i >= 0 {
+			err = fmt.Errorf("it overlaps %s", out[i].Prefix)
+		}
+		if err != nil {
+			return nil, in(v, item, err)
+		}
+		out = append(out, Range{p, item.place(item.at)})
+	}
+	return func(c *Config) { c.NAT.From = out }, nil
+}
+
+// widest is the least length of a range: the largest private block, and more than any cloud's network.
+const widest = 8
+
+// subnet reads an IPv4 prefix that hosts can have their addresses in.
+func subnet(v value) (netip.Prefix, error) {
+	if err := v.must(text); err != nil {
+		return netip.Prefix{}, err
+	}
+	p, err := netip.ParsePrefix(v.text)
+	switch a := p.Addr(); {
+	case err != nil:
+		return p, errors.New("malformed")
+	case !a.Is4():
+		return p, errors.New("IPv6, which is passed on without translation or not at all")
+	case p != p.Masked():
+		return p, fmt.Errorf("it has bits behind its length; the subnet is %s", p.Masked())
+	case p.Bits() == 0:
+		return p, errors.New("that is every address")
+	case p.Bits() < widest:
+		return p, fmt.Errorf("wider than /%d", widest)
+	case a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.As4()[0] == 0 || a.As4()[0] >= 240:
+		return p, errors.New("no host that another one passes packets on for has such an address")
+	}
+	return p, nil
+}
+
+// checkNAT compares the keys of [nat] with each other.
+func checkNAT(r *reader, c *Config) {
+	if c.NAT.Out.Name != "" && c.NAT.Out.Name == c.NAT.In.Name {
+		r.add(r.table.at, "the section [nat] names %s for both in and out; traffic is passed on from one card to another", c.NAT.In.Name)
+	}
+}
