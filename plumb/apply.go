@@ -48,6 +48,9 @@ func (l *Link) apply(o Op, have Snapshot) error {
 	case linkValidMark:
 		_, errs := l.rt.execute(0, l.devconf(have.Index, devconfSrcValidMark, boolean(bool(x))))
 		return errs[0]
+	case linkForward:
+		_, errs := l.rt.execute(0, l.devconf(have.Index, devconfForwarding, boolean(bool(x))))
+		return errs[0]
 	case linkGroup:
 		return l.setLink(x.Index, attr32(unix.IFLA_GROUP, x.Group))
 	}

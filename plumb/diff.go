@@ -20,7 +20,7 @@ const (
 type Op struct {
 	Verb Verb
 	dev  string // name of the card, for the text
-	obj  any    // Addr, Route, Rule, packetTable, altName, linkUp, linkMTU, linkGroup, linkValidMark
+	obj  any    // Addr, Route, Rule, packetTable, altName, linkUp, linkMTU, linkGroup, linkValidMark, linkForward
 }
 
 type (
@@ -29,6 +29,7 @@ type (
 	linkMTU       int
 	linkGroup     IfGroup
 	linkValidMark bool
+	linkForward   bool
 )
 
 // Plan is what has to be done, in order. An empty one means converged.
@@ -75,6 +76,9 @@ func diffLink(have, want State) (p Plan) {
 func diffValidMark(have, want State) (p Plan) {
 	if have.Link.SrcValidMark != want.Link.SrcValidMark {
 		p = append(p, Op{Set, want.Name, linkValidMark(want.Link.SrcValidMark)})
+	}
+	if have.Link.Forwarding != want.Link.Forwarding {
+		p = append(p, Op{Set, want.Name, linkForward(want.Link.Forwarding)})
 	}
 	return p
 }

@@ -58,6 +58,9 @@ func (r Rule) sharedText() string {
 	if r.To.IsValid() {
 		b.WriteString(" to " + fromText(r.To))
 	}
+	if r.Iif != "" {
+		b.WriteString(" iif " + r.Iif)
+	}
 	if r.Specific {
 		fmt.Fprintf(&b, " fwmark %d/0 lookup main suppress_prefixlength 0 pref %d", r.Owner, r.Pref)
 	} else {
@@ -98,6 +101,7 @@ func (r *Rule) parseShared(h *nl.RtMsg, a attrs) {
 	if to := a.addr(nl.FRA_DST); to.IsValid() {
 		r.To = netip.PrefixFrom(to, int(h.Dst_len))
 	}
+	r.Iif = text(a[nl.FRA_IIFNAME])
 	if r.Specific = a.u32or(nl.FRA_SUPPRESS_PREFIXLEN, ^uint32(0)) == 0; r.Specific {
 		r.Owner = a.u32(nl.FRA_FWMARK)
 	}

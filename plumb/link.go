@@ -23,6 +23,8 @@ type Link struct {
 	Packets bool
 	// Changing, unless it is nil, is told before each change that Reconcile makes.
 	Changing func(Snapshot, Plan)
+	// Forwards says that the card's setting of forwarding was changed. Read then looks what it would be else.
+	Forwards bool
 	// Beside has Watch report the rules of the host's other cards too.
 	Beside bool
 

@@ -30,6 +30,8 @@ func (o Op) text() string {
 		return "link " + word(o.dev) + " mtu " + strconv.Itoa(int(x))
 	case linkValidMark: // with slashes, because the name may hold dots
 		return "sysctl net/ipv4/conf/" + word(o.dev) + "/src_valid_mark=" + u(boolean(bool(x)))
+	case linkForward:
+		return "sysctl net/ipv4/conf/" + word(o.dev) + "/forwarding=" + u(boolean(bool(x)))
 	case linkGroup:
 		return "link " + word(x.Name) + " group " + u(x.Group)
 	}

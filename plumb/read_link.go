@@ -117,6 +117,7 @@ func linkSnapshot(info *nl.IfInfomsg, a attrs) Snapshot {
 	conf4 := family.nested(unix.AF_INET)[inetConf]
 	s.promote = devconf(conf4, devconfPromote-1) != 0
 	s.Link.SrcValidMark = devconf(conf4, devconfSrcValidMark-1) != 0
+	s.Link.Forwarding = devconf(conf4, devconfForwarding-1) != 0
 	conf6 := family.nested(unix.AF_INET6)[inet6Conf] // missing where the card can do no IPv6
 	s.NoIPv6 = len(conf6) == 0 || devconf(conf6, devconfNoIPv6) != 0
 	return s
@@ -128,7 +129,8 @@ const (
 	inetConf, inet6Conf = 1, 2 // IFLA_INET_CONF, IFLA_INET6_CONF
 	// devconfPromote is promote_secondaries (IPV4_DEVCONF_PROMOTE_SECONDARIES of linux/ip.h, which
 	// counts from 1).
-	devconfPromote = 20
+	devconfPromote    = 20
+	devconfForwarding = 1 // forwarding (IPV4_DEVCONF_FORWARDING)
 	// devconfSrcValidMark is src_valid_mark (IPV4_DEVCONF_SRC_VMARK).
 	devconfSrcValidMark = 24
 	// devconfNoIPv6 is disable_ipv6 (DEVCONF_DISABLE_IPV6 of linux/ipv6.h, which counts from 0).

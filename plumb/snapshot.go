@@ -29,6 +29,8 @@ type Snapshot struct {
 	Leaving []Rule
 	Marks   map[uint32]int // of other cards of this host, each with the lowest number of a card that has it
 
+	forwardsAll bool // ip_forward, read when l.Forwards
+
 	promote bool // the card's promote_secondaries
 }
 

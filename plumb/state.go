@@ -64,6 +64,8 @@ type LinkState struct {
 	Group uint32
 	// SrcValidMark: rp_filter looks the way back up with the packet's mark (net.ipv4.conf.IF.src_valid_mark).
 	SrcValidMark bool
+	// Forwarding: IPv4 packets that come in by the card are passed on (net.ipv4.conf.IF.forwarding).
+	Forwarding bool
 }
 
 // IfGroup is the interface group of another card.

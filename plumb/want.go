@@ -31,6 +31,9 @@ type Input struct {
 	Prefixes Delegation
 	// Egress: what no source rule caught leaves by this card.
 	Egress Egress
+	// NAT are ranges of other hosts that leave by this card, and Inside those that arrive by it.
+	NAT    []NAT
+	Inside []netip.Prefix
 	// Services are the cloud's own servers, which stay reachable by the primary card when traffic leaves
 	// by another one. Any at all give the primary card its table and its rules even where it is alone.
 	Services []netip.Addr
@@ -50,12 +53,15 @@ func Want(in Input) (State, error) {
 	w.link()
 	if in.Card.Primary {
 		w.primary()
+		w.inside()
 		w.replies()
 		return w.out, errors.Join(w.errs...)
 	}
 	w.family(false, w.addrs4(), w.subnets4(), w.delegated(false, in.Card.Prefixes4), w.gateway4)
 	w.family(true, in.Card.Addrs6, in.Card.Subnets6, w.delegated(true, in.Card.Prefixes6), w.gateway6)
 	w.egress()
+	w.nat()
+	w.inside()
 	w.altNames()
 	w.replies()
 	return w.out, errors.Join(w.errs...)
@@ -83,6 +89,7 @@ func (w *want) n() int {
 func (w *want) link() {
 	have := w.in.Have
 	w.out.Link, w.out.Groups = have.Link, have.Groups
+	w.out.Link.Forwarding = w.in.Before.forwarding(have)
 	if w.in.Card.Primary {
 		if have.Link.Group == Group && !have.OthersManaged {
 			w.out.Link.Group = 0 // whoever asked for it is gone, and was killed before it could say so

@@ -28,7 +28,7 @@ type Change struct {
 func (l *Link) Watch(ctx context.Context) (<-chan Change, error) {
 	l.publish()
 	return listen(ctx, l.rt, l.concerns, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE,
-		unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
+		unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_IPV4_NETCONF)
 }
 
 // listen reports what concerns finds in notifications, but for those that our own socket caused.
@@ -90,11 +90,12 @@ type identity struct {
 	index   int
 	numbers []int
 	beside  bool
+	forward bool
 }
 
 // publish tells a running Watch what Reconcile has learned.
 func (l *Link) publish() {
-	l.identity.Store(&identity{l.Name, l.Index, slices.Clone(l.Numbers), l.Beside})
+	l.identity.Store(&identity{l.Name, l.Index, slices.Clone(l.Numbers), l.Beside, l.Forwards})
 }
 
 // concerns tells whether a notification is about the card, and what of ours it removed.
@@ -126,6 +127,9 @@ func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 		// Of another card's block this one may be waiting to take it over.
 		block := !r.Guard && !r.From.IsSingleIP()
 		return c, ok && err == nil && shaped && (mine || l.beside || block)
+	case unix.RTM_NEWNETCONF:
+		index, _, ok := parseNetconf(m.Data)
+		return c, ok && l.forward && index == l.index
 	case unix.RTM_NEWRULE:
 		_, ok, err := parseRule(m.Data)
 		_, foreign := parseForeign(m.Data)

@@ -16,6 +16,8 @@ func Keep(have Snapshot) State {
 type Before struct {
 	Link     LinkState `json:"link"`
 	AltNames []string  `json:"altnames"`
+	// Forwarding is what the card's setting was before ec2net first changed it; nil: it has not.
+	Forwarding *bool `json:"forwarding,omitempty"`
 }
 
 // Without is the state of a card that ec2net has left. before is how the card was when ec2net first
@@ -32,6 +34,7 @@ func Without(have Snapshot, before *Before) State {
 		out.Link = before.link(have)
 		out.AltNames = before.altNames(have.AltNames)
 	}
+	out.Link.Forwarding = before.forwarding(have)
 	for i, g := range out.Groups {
 		if g.Group == Group && !have.OthersManaged {
 			out.Groups[i].Group = 0
@@ -47,7 +50,7 @@ func Yielded(have Snapshot, before *Before) State {
 		kept.Link.Group = 0
 	}
 	if before != nil {
-		kept.AltNames = before.AltNames
+		kept.AltNames, kept.Forwarding = before.AltNames, before.Forwarding
 	}
 	return Without(have, &kept)
 }

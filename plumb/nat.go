@@ -1,0 +1,141 @@
+package plumb
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// For whom the host passes traffic on. What arrives from a range by one card leaves by another, under
+// that one's address. Each card's keeper does its own card's part: both cards forward; the card that
+// traffic leaves by has two rules for each range and translates; the one that it arrives by has the
+// way back to a range that is not on its link.
+
+// NAT is a range whose packets leave by the card, under the card's address.
+type NAT struct {
+	From netip.Prefix // IPv4
+	In   string       // the card that they arrive by
+}
+
+const (
+	prefPass  = baseShared + 10 // from <range> iif <card> lookup main suppress_prefixlength 0
+	prefLeave = baseShared + 20 // from <range> iif <card> lookup <the card's table>
+)
+
+// nat has what comes from the ranges leave by the card. The rules ask for the card that it arrived by: so
+// they are for what is passed on, and not for what the host itself sends.
+func (w *want) nat() {
+	if len(w.in.NAT) == 0 || !hasDefault(w.out.Routes, Table(w.n()), false) {
+		return
+	}
+	if !w.packet(PacketRule{Kind: ClampMSS}) {
+		return
+	}
+	for _, n := range w.in.NAT {
+		w.packet(PacketRule{Kind: Masquerade, From: n.From})
+		w.out.Rules = append(w.out.Rules,
+			Rule{Pref: prefPass, From: n.From, Iif: n.In, Table: tableMain, Specific: true, Owner: Table(w.n())},
+			Rule{Pref: prefLeave, From: n.From, Iif: n.In, Table: Table(w.n())})
+	}
+	w.out.Link.Forwarding = true
+}
+
+// inside has the card take what comes from the ranges. Strict rp_filter wants the way back to lead by
+// the card, and so do the answers: main has it for the card's own subnet, and gets it for others.
+func (w *want) inside() {
+	for _, p := range w.in.Inside {
+		subnet, ok := w.subnet4()
+		if !ok {
+			return
+		}
+		w.out.Link.Forwarding = true
+		r := Route{Table: tableMain, Dst: p, Metric: Table(w.n()), Src: w.in.Card.Addrs4.Value[0], Ours: true}
+		switch onLink := subnet.Bits() <= p.Bits() && subnet.Contains(p.Addr()); {
+		case onLink && (w.in.MainTable || w.in.Card.Primary):
+			continue
+		case onLink:
+			r.Scope = scopeLink
+		default:
+			r.Via = w.routerFor(subnet)
+		}
+		if r.Via.IsValid() || r.Scope == scopeLink {
+			w.route(r)
+		}
+	}
+}
+
+// subnet4 is the subnet of the card's primary address.
+func (w *want) subnet4() (netip.Prefix, bool) {
+	if len(w.in.Card.Addrs4.Value) == 0 {
+		return netip.Prefix{}, false
+	}
+	return containing(w.in.Card.Subnets4.Value, w.in.Card.Addrs4.Value[0])
+}
+
+func (w *want) routerFor(subnet netip.Prefix) netip.Addr {
+	if w.in.Card.Primary {
+		return w.router(false)
+	}
+	return w.gateway4(subnet)
+}
+
+// forwarding gives the card's setting back once it is not needed: before is what it was, and there is
+// none as long as ec2net has not touched it. A host that forwards anyway goes on to do so.
+func (b *Before) forwarding(have Snapshot) bool {
+	if b == nil || b.Forwarding == nil {
+		return have.Link.Forwarding
+	}
+	return *b.Forwarding || have.forwardsAll
+}
+
+// natted: the kernel holds rules for what the host passes on.
+func natted(s State) bool {
+	return slices.ContainsFunc(s.Rules, func(r Rule) bool { return r.Pref == prefPass || r.Pref == prefLeave })
+}
+
+// netconf numbers of linux/netconf.h, and of linux/rtnetlink.h.
+const (
+	netconfIndex      = 1  // NETCONFA_IFINDEX
+	netconfForwarding = 2  // NETCONFA_FORWARDING
+	netconfAll        = -1 // NETCONFA_IFINDEX_ALL
+)
+
+// readForwarding reads the setting for all cards (net.ipv4.ip_forward), which a new card gets too.
+func (l *Link) readForwarding(s *Snapshot) error {
+	if !l.Forwards {
+		return nil
+	}
+	all := int32(netconfAll)
+	r := l.rt.request(unix.RTM_GETNETCONF, 0, netconfmsg{}, attr32(netconfIndex, uint32(all)))
+	msgs, err := r.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWNETCONF)
+	if err != nil {
+		return fmt.Errorf("read the setting of ip_forward: %w", err)
+	}
+	for _, m := range msgs {
+		_, on, ok := parseNetconf(m)
+		s.forwardsAll = s.forwardsAll || ok && on
+	}
+	return nil
+}
+
+// parseNetconf is the card that a message is about, and whether it forwards, if the message says so.
+func parseNetconf(m []byte) (index int, on, ok bool) {
+	const header = 4 // struct netconfmsg, one byte, aligned
+	a, err := parseAttrs(m, header)
+	if err != nil || m[0] != unix.AF_INET {
+		return 0, false, false
+	}
+	_, ok = a[netconfForwarding]
+	return int(int32(a.u32(netconfIndex))), a.u32(netconfForwarding) != 0, ok
+}
+
+// netconfmsg is struct netconfmsg of linux/netconf.h, for IPv4.
+type netconfmsg struct{}
+
+// Len implements nl.NetlinkRequestData.
+func (netconfmsg) Len() int { return 4 }
+
+// Serialize implements nl.NetlinkRequestData.
+func (netconfmsg) Serialize() []byte { return []byte{unix.AF_INET, 0, 0, 0} }

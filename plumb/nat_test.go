@@ -1,0 +1,134 @@
+package plumb
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"ec2net/metadata"
+)
+
+func TestWantNAT(t *testing.T) {
+	prefix := netip.MustParsePrefix
+	with := func(change func(*Input)) Input {
+		in := ours(card(func(*metadata.Interface) {}))
+		in.NAT = []NAT{{prefix("10.0.3.0/24"), "eth3"}, {prefix("10.9.0.0/16"), "eth3"}}
+		change(&in)
+		return in
+	}
+	inside := func(change func(*Input)) Input {
+		return with(func(in *Input) { in.NAT, in.Inside = nil, []netip.Prefix{prefix("10.9.0.0/16")}; change(in) })
+	}
+	const clamp = `chain forward { type filter hook forward priority -150;` +
+		` iif "eth1" tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu; oif "eth1" tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu; };`
+	was := func(on bool) *Before { return &Before{Forwarding: &on} }
+	parts := only("pref 30", "table inet", "forwarding", "10.9.0.0", "10.0.3.0", "!", "10.0.2.0/24 dev eth1 scope link src 10.0.2.37\n")
+	check(t, []golden{
+		{"nothing", with(func(in *Input) { in.NAT = nil }), parts, ""},
+		{"outside", with(func(*Input) {}), parts, `
++ rule from 10.0.3.0/24 iif eth3 fwmark 10001/0 lookup main suppress_prefixlength 0 pref 30010
++ rule from 10.9.0.0/16 iif eth3 fwmark 10001/0 lookup main suppress_prefixlength 0 pref 30010
++ rule from 10.0.3.0/24 iif eth3 lookup 10001 pref 30020
++ rule from 10.9.0.0/16 iif eth3 lookup 10001 pref 30020
++ table inet ec2net-10001 { chain protocol-236 { }; ` + clamp + ` chain postrouting { type nat hook postrouting priority 100; oif "eth1" ip saddr 10.0.3.0/24 masquerade; oif "eth1" ip saddr 10.9.0.0/16 masquerade; }; }
+~ sysctl net/ipv4/conf/eth1/forwarding=1`},
+		{"the table's name is another program's: nothing at all", with(func(in *Input) { in.Have.TakenTables = []uint32{10001} }), parts,
+			`! table inet ec2net-10001: another program's, left alone ("nft delete table inet ec2net-10001" makes room)`},
+		{"inside, behind the gateway", inside(func(*Input) {}), parts, `
++ route 10.9.0.0/16 via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001
+~ sysctl net/ipv4/conf/eth1/forwarding=1`},
+		{"inside, on the link", inside(func(in *Input) { in.Inside[0] = prefix("10.0.2.128/25") }), parts, "~ sysctl net/ipv4/conf/eth1/forwarding=1"},
+		{"inside, on the link, and main has nothing of the card", inside(func(in *Input) { in.Inside[0], in.MainTable = prefix("10.0.2.128/25"), false }), only("forwarding", "10.0.2.128"), `
++ route 10.0.2.128/25 dev eth1 scope link src 10.0.2.37 metric 10001
+~ sysctl net/ipv4/conf/eth1/forwarding=1`},
+		{"inside of the primary card", first(func(in *Input) { in.Inside = []netip.Prefix{prefix("10.9.0.0/16")} }), parts, `
++ route 10.9.0.0/16 via 10.0.0.1 dev eth0 src 10.0.0.29 metric 10000
+~ sysctl net/ipv4/conf/eth0/forwarding=1`},
+		{"switched off", with(func(in *Input) { in.NAT, in.Before, in.Have.Link.Forwarding = nil, was(false), true }), parts, "~ sysctl net/ipv4/conf/eth1/forwarding=0"},
+		{"switched off, and it was on", with(func(in *Input) { in.NAT, in.Before, in.Have.Link.Forwarding = nil, was(true), true }), parts, ""},
+		{"switched off, and all cards forward by now", with(func(in *Input) {
+			in.NAT, in.Before, in.Have.Link.Forwarding, in.Have.forwardsAll = nil, was(false), true, true
+		}), parts, ""},
+		{"somebody else has it on", with(func(in *Input) { in.NAT, in.Have.Link.Forwarding = nil, true }), parts, ""},
+	})
+}
+
+// In the kernel: written, read back unchanged, put right again whatever is undone, and removed exactly.
+func TestNATInKernel(t *testing.T) {
+	for name, tt := range map[string]struct {
+		before string // forwarding of the card
+		all    string // ip_forward, set while it holds
+		after  string
+	}{
+		"off before": {"0", "", "0"}, "on before": {"1", "", "1"}, "all cards forward since": {"0", "1", "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			secondHost(t)
+			sysctl(t, "ipv4/conf/eth1/forwarding", tt.before)
+			sysctl(t, "ipv4/conf/eth2/forwarding", "1") // the other card's keeper does that
+			l := open(t, "eth1")
+			before := found(t, l)
+			on := tt.before == "1"
+			before.Forwarding, l.Forwards = &on, true
+			world1 := world(t)
+			wanting := func(s Snapshot) (State, error) {
+				return Want(Input{Card: eth1(), Have: s, OwnAddress: true, Before: before, NAT: []NAT{{netip.MustParsePrefix("10.0.3.0/24"), "eth2"}}})
+			}
+			for _, damage := range []string{"", "nft flush ruleset", "sysctl -qw net.ipv4.conf.eth1.forwarding=0", "ip rule del pref 30020", "ip rule del pref 30010"} {
+				if damage != "" {
+					program, args, _ := strings.Cut(damage, " ")
+					if out, err := run(program, args); err != nil {
+						t.Fatalf("%s: %v %s", damage, err, out)
+					}
+				}
+				if _, err := l.Reconcile(context.Background(), wanting); err != nil {
+					t.Fatalf("%s: %v", damage, err)
+				}
+				if again, err := l.Reconcile(context.Background(), wanting); err != nil || len(again) > 0 {
+					t.Errorf("%s: the second plan: %v\n%s", damage, err, again)
+				}
+				if got := forwards(t, "eth1"); got != "1" {
+					t.Errorf("%s: forwarding is %s", damage, got)
+				}
+			}
+			if out := ip(t, "route get 198.51.100.1 from 10.0.3.9 iif eth2"); !strings.Contains(out, "dev eth1 table 10001") {
+				t.Errorf("from inside: %s", out)
+			}
+			if tt.all != "" {
+				sysctl(t, "ipv4/ip_forward", tt.all)
+			}
+			if _, err := l.Leave(context.Background(), before); err != nil {
+				t.Fatal(err)
+			}
+			if got := forwards(t, "eth1"); got != tt.after {
+				t.Errorf("after Leave forwarding is %s, want %s", got, tt.after)
+			}
+			same(t, "after Leave", world1)
+			if out, _ := run("nft", "list ruleset"); out != "" {
+				t.Errorf("after Leave:\n%s", out)
+			}
+		})
+	}
+}
+
+func forwards(t *testing.T, card string) string {
+	t.Helper()
+	b, err := os.ReadFile("/proc/sys/net/ipv4/conf/" + card + "/forwarding")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// A stranger's change of forwarding is seen, when it concerns the card.
+func TestWatchForwarding(t *testing.T) {
+	secondHost(t)
+	l := open(t, "eth1")
+	reconcile(t, l, eth1())
+	l.Forwards = true
+	w := watch(t, l)
+	sysctl(t, "ipv4/conf/eth1/forwarding", "1")
+	w.until("")
+}
