@@ -74,15 +74,18 @@ type agent struct {
 	said      said
 	repairs   repairs
 	egress    egress
-	services  []netip.Addr // the cloud's own servers, to be kept on the primary card
-	mending   bool         // in a fight with another program: that is said once, not each repair
-	progress  func(string)
-	trial     trial
-	origin    plumb.State // of the card when this process began
-	undone    *undone     // the change that is not made now, because it cut something off
-	taken     string      // the container network that has taken the card, now or once
-	yielded   string      // whom the card is left to
-	setback   *undone     // the last one that was, until a change has stood the trial
+	nat       natRole // the card's part in passing traffic on
+	// natRefused is what of [nat] can not be meant.
+	natRefused []error
+	services   []netip.Addr // the cloud's own servers, to be kept on the primary card
+	mending    bool         // in a fight with another program: that is said once, not each repair
+	progress   func(string)
+	trial      trial
+	origin     plumb.State // of the card when this process began
+	undone     *undone     // the change that is not made now, because it cut something off
+	taken      string      // the container network that has taken the card, now or once
+	yielded    string      // whom the card is left to
+	setback    *undone     // the last one that was, until a change has stood the trial
 }
 
 // errGone ends the agent of a card that was taken away.
@@ -149,7 +152,7 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	}
 	w, err := wanted(a.where, a.card, plumb.Input{
 		Card: card, Lease: lease, Have: s, OwnAddress: a.ownsAddress(), Egress: a.leaving(s), Services: a.services,
-		Before: a.record.Before,
+		Before: a.record.Before, NAT: a.nat.out, Inside: a.nat.in,
 	})
 	a.refused = err
 	a.writeAhead(w)
@@ -184,6 +187,7 @@ func (a *agent) converge(ctx context.Context) error {
 	a.degrade()
 	a.reconsider(time.Now())
 	a.lookAround()
+	a.passing()
 	outlets := a.egress.outlets
 	done, err := a.link.Reconcile(ctx, a.want)
 	switch {

@@ -89,6 +89,7 @@ func (p *program) down(ctx context.Context, name string) error {
 	if !known && vanished(link) {
 		return p.downUnknown(ctx, name)
 	}
+	link.Forwards = old.Before != nil && old.Before.Forwarding != nil
 	before := p.before(link, old)
 	t, err := p.downTrial(link, old)
 	if err != nil {
@@ -142,7 +143,11 @@ func (p *program) before(l *plumb.Link, old record) *plumb.Before {
 	case err == nil && s.MAC == old.MAC && (old.Card.Primary || old.Yielded != ""): // its link is its owner's
 		link := s.Link
 		link.SrcValidMark = old.Before != nil && old.Before.Link.SrcValidMark
-		return &plumb.Before{Link: link, AltNames: s.AltNames}
+		before := &plumb.Before{Link: link, AltNames: s.AltNames}
+		if old.Before != nil {
+			before.Forwarding = old.Before.Forwarding
+		}
+		return before
 	case err == nil && s.MAC == old.MAC:
 		l.Peers = p.peers(s)
 		return old.Before

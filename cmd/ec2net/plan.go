@@ -97,12 +97,13 @@ func (a *agent) planned() (plumb.State, error) {
 		return a.snap.State, unclear(a.snap)
 	}
 	a.lease = a.record.Lease
+	a.passing()
 	state, err := wanted(a.where, a.card, plumb.Input{
 		Card: a.settled, Lease: a.lease, Have: a.snap, OwnAddress: a.wouldOwn(), Egress: a.wouldLead(), Services: a.services,
-		Before: a.record.Before,
+		Before: a.record.Before, NAT: a.nat.out, Inside: a.nat.in,
 	})
 	primary, _ := a.store.primary()
-	return state, errors.Join(append(misnamed(a.config, primary.Name), err, a.egressTrouble(0, time.Now()), a.egressTrouble(1, time.Now()))...)
+	return state, errors.Join(append(append(misnamed(a.config, primary.Name), a.natRefused...), err, a.egressTrouble(0, time.Now()), a.egressTrouble(1, time.Now()))...)
 }
 
 func (p *program) print(name string, plan plumb.Plan, refused error) error {

@@ -48,6 +48,7 @@ func (a *agent) inherit(old record) {
 	}
 	if same && old.Index == a.snap.Index {
 		a.record.Before, a.record.Card, a.record.ReadAt = old.Before, old.Card, old.ReadAt
+		a.link.Forwards = old.Before != nil && old.Before.Forwarding != nil
 	}
 	if old.Name != a.snap.Name {
 		a.formerly = append(a.formerly, old.Name)
@@ -83,7 +84,7 @@ func (a *agent) writeAhead(w plumb.State) {
 	if uses := len(w.Packets)+len(a.snap.Packets) > 0; uses != a.record.Packets {
 		a.record.Packets, added = uses, true
 	}
-	if added {
+	if a.forwardAhead(a.snap, w) || added {
 		a.saved()
 	}
 }

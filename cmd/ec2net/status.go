@@ -47,6 +47,7 @@ type cardStatus struct {
 	Present bool     `json:"present"`
 	Table   uint32   `json:"table,omitempty"`    // where the card's own traffic is looked up
 	Tables  []string `json:"nftables,omitempty"` // what the card's nftables table does
+	NAT     string   `json:"nat,omitempty"`      // for whom the card passes traffic on
 	Drift   []string `json:"drift"`              // what the kernel lacks or has too much
 	Limited bool     `json:"limited,omitempty"`  // there was no right to read the record: the kernel tells this
 }
@@ -152,9 +153,12 @@ func (p *program) look(r record) cardStatus {
 		return c
 	}
 	conf, _ := p.config()
+	roles, _ := natRoles(conf.NAT, p.store.natCards(conf))
+	c.NAT = roles[r.Name].text()
 	want, _ := wanted(r.Cloud, p.settings(r), plumb.Input{
 		Card: r.Card, Lease: r.Lease, Have: have, OwnAddress: owns(r.DHCP),
 		Egress: r.Egress.wanted(), Services: services(r.Cloud, conf), Before: r.Before,
+		NAT: roles[r.Name].out, Inside: roles[r.Name].in,
 	})
 	for _, o := range plumb.Diff(have.State, want) {
 		c.Drift = append(c.Drift, o.String())

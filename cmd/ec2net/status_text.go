@@ -192,6 +192,7 @@ func (v view) card(b *strings.Builder, c cardStatus) {
 	row("lease", v.lease(c.record))
 	row("metadata", v.age(c.ReadAt))
 	row("egress", c.Egress.text())
+	row("NAT", c.NAT)
 	for i, does := range c.Tables {
 		row([]string{"nftables", ""}[min(i, 1)], does)
 	}

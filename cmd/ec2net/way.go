@@ -115,20 +115,21 @@ func (p *program) showRefused() error {
 		return err
 	}
 	primary, _ := p.store.primary()
-	for _, problem := range misnamed(conf, primary.Name) {
+	_, refused := natRoles(conf.NAT, p.store.natCards(conf))
+	for _, problem := range append(misnamed(conf, primary.Name), refused...) {
 		p.log.Warn(problem)
 	}
 	return nil
 }
 
-// misnamed says which cards of [egress] are none: at once to a person, and of the keepers that of the
+// misnamed says what of [egress] and [nat] can not be meant: at once to a person, and of the keepers that of the
 // primary card does, when all have had the time to come.
 func (a *agent) misnamed() {
-	if len(a.config.Egress.Cards) == 0 || a.stays && (!a.settled.Primary || time.Since(a.begun) < youth) {
+	if len(a.config.Egress.Cards)+len(a.config.NAT.From) == 0 || a.stays && (!a.settled.Primary || time.Since(a.begun) < youth) {
 		return
 	}
 	primary, _ := a.store.primary()
-	a.complain(fromFile, errors.Join(misnamed(a.config, primary.Name)...))
+	a.complain(fromFile, errors.Join(append(misnamed(a.config, primary.Name), a.natRefused...)...))
 }
 
 // misnamed are the cards of [egress] that can never have the host's traffic.

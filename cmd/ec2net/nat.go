@@ -1,0 +1,161 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"ec2net/config"
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+// natCard is what is known of one of the host's cards, to decide who passes traffic on.
+type natCard struct {
+	name    string
+	managed bool
+	set     bool // it was set up: what follows is known
+	primary bool
+	subnets []netip.Prefix
+}
+
+// natRole is one card's part in passing traffic on.
+type natRole struct {
+	out []plumb.NAT    // ranges that leave by the card
+	in  []netip.Prefix // ranges that arrive by it
+}
+
+// natRoles decides the roles of all cards from what is known of them. A range that can not be meant is
+// refused with its place in the file, and has no role: not half of one either.
+func natRoles(conf config.NAT, cards []natCard) (roles map[string]natRole, refused []error) {
+	roles = map[string]natRole{}
+	if len(conf.From) == 0 {
+		return roles, nil
+	}
+	out, err := natOut(conf.Out, cards)
+	if err != nil {
+		return roles, []error{err}
+	}
+	for _, r := range conf.From {
+		in, err := natIn(conf, r, out, cards)
+		if err != nil {
+			refused = append(refused, err)
+			continue
+		}
+		o, i := roles[out.name], roles[in]
+		o.out, i.in = append(o.out, plumb.NAT{From: r.Prefix, In: in}), append(i.in, r.Prefix)
+		roles[out.name], roles[in] = o, i
+	}
+	return roles, refused
+}
+
+// natOut is the card that traffic leaves by.
+func natOut(n config.Named, cards []natCard) (natCard, error) {
+	c, err := natNamed(n, cards)
+	switch {
+	case err != nil:
+		return c, err
+	case c.primary:
+		return c, fmt.Errorf("%s: [nat] %s is the primary card, whose routes are not ec2net's; name another card", n.At, n.Name)
+	case !c.set:
+		return c, fmt.Errorf("%s: [nat] %s is not set up yet", n.At, n.Name)
+	}
+	return c, nil
+}
+
+func natNamed(n config.Named, cards []natCard) (natCard, error) {
+	i := slices.IndexFunc(cards, func(c natCard) bool { return c.name == n.Name })
+	switch {
+	case i < 0:
+		return natCard{}, fmt.Errorf("%s: [nat] there is no network card %s here", n.At, n.Name)
+	case !cards[i].managed:
+		return cards[i], fmt.Errorf("%s: [nat] %s is not managed, so that it passes nothing on", n.At, n.Name)
+	}
+	return cards[i], nil
+}
+
+// natIn is the card that a range arrives by: the one that the file names, or the one in whose subnet it lies.
+func natIn(conf config.NAT, r config.Range, out natCard, cards []natCard) (string, error) {
+	if i := slices.IndexFunc(out.subnets, r.Prefix.Overlaps); i >= 0 {
+		return "", fmt.Errorf("%s: [nat] %s overlaps %s, where %s itself is", r.At, r.Prefix, out.subnets[i], out.name)
+	}
+	if conf.In.Name != "" {
+		c, err := natNamed(conf.In, cards)
+		return c.name, err
+	}
+	for _, c := range cards {
+		if c.managed && slices.ContainsFunc(c.subnets, func(s netip.Prefix) bool { return s.Bits() <= r.Prefix.Bits() && s.Contains(r.Prefix.Addr()) }) {
+			return c.name, nil
+		}
+	}
+	return "", fmt.Errorf("%s: [nat] no card that is set up is in %s: name the one that it arrives by with the key in", r.At, r.Prefix)
+}
+
+// natCards are the host's cards, as the kernel and the records know them.
+func (s store) natCards(conf config.Config) (out []natCard) {
+	list, _ := net.Interfaces()
+	records := s.all()
+	for _, i := range list {
+		c := natCard{name: i.Name, managed: managed(conf, &i)}
+		for _, r := range records {
+			if r.Name == i.Name && r.MAC.String() == i.HardwareAddr.String() && r.Card.MAC == r.MAC {
+				c.set, c.primary, c.subnets = true, r.Card.Primary, r.Card.Subnets4.Value
+			}
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// passing works out the card's part in passing traffic on, and what is refused.
+func (a *agent) passing() {
+	a.nat, a.natRefused = natRole{}, nil
+	if len(a.config.NAT.From) == 0 {
+		return
+	}
+	cards := a.store.natCards(a.config)
+	for i := range cards {
+		if c := &cards[i]; c.name == a.snap.Name && a.settled.MAC != (metadata.MAC{}) { // newer than the record
+			c.set, c.primary, c.subnets = true, a.settled.Primary, a.settled.Subnets4.Value
+		}
+	}
+	roles, refused := natRoles(a.config.NAT, cards)
+	a.nat, a.natRefused = roles[a.snap.Name], refused
+	a.link.Packets = a.link.Packets || len(a.nat.out) > 0
+}
+
+// part tells whether the card has one.
+func (r natRole) part() bool { return len(r.out)+len(r.in) > 0 }
+
+// text is for a person.
+func (r natRole) text() string {
+	var said []string
+	for _, n := range r.out {
+		said = append(said, fmt.Sprintf("%s from %s leaves by this card", n.From, n.In))
+	}
+	for _, p := range r.in {
+		said = append(said, fmt.Sprintf("%s arrives by this card", p))
+	}
+	return strings.Join(said, ", ")
+}
+
+// forwardAhead notes how the card's forwarding was before it is changed, and forgets it once it is given
+// back. It returns whether the record has news.
+func (a *agent) forwardAhead(s plumb.Snapshot, w plumb.State) bool {
+	b := a.record.Before
+	switch {
+	case b == nil:
+		return false
+	case a.nat.part() && b.Forwarding == nil:
+		was := s.Link.Forwarding
+		b.Forwarding = &was
+	case !a.nat.part() && b.Forwarding != nil && s.Link.Forwarding == w.Link.Forwarding:
+		b.Forwarding = nil
+	default:
+		return false
+	}
+	a.link.Forwards = b.Forwarding != nil
+	return true
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"ec2net/config"
+	"ec2net/plumb"
+	"ec2net/test/lab"
+)
+
+func TestNATRoles(t *testing.T) {
+	prefix := netip.MustParsePrefix
+	card := func(name, subnet string) natCard {
+		return natCard{name: name, managed: true, set: true, subnets: []netip.Prefix{prefix(subnet)}}
+	}
+	eth0, eth2, eth3 := card("eth0", "172.22.5.0/26"), card("eth2", "172.22.5.64/26"), card("eth3", "172.22.5.128/26")
+	eth0.primary = true
+	docker, bare := natCard{name: "docker0"}, natCard{name: "eth4", managed: true}
+	cards := []natCard{eth0, eth2, eth3, docker, bare}
+	conf := func(out, in string, from ...string) (c config.NAT) {
+		c.Out, c.In = config.Named{Name: out, At: "f:1:1"}, config.Named{Name: in, At: "f:2:1"}
+		for _, p := range from {
+			c.From = append(c.From, config.Range{Prefix: prefix(p), At: "f:3:9"})
+		}
+		return c
+	}
+	whole := map[string]natRole{
+		"eth2": {out: []plumb.NAT{{From: prefix("172.22.5.128/26"), In: "eth3"}}}, "eth3": {in: []netip.Prefix{prefix("172.22.5.128/26")}},
+	}
+	for _, tt := range []struct {
+		name    string
+		conf    config.NAT
+		roles   map[string]natRole
+		refused string
+	}{
+		{"nothing", config.NAT{}, nil, ""},
+		{"seed 001", conf("eth2", "", "172.22.5.128/26"), whole, ""},
+		{"a part of a subnet", conf("eth2", "", "172.22.5.160/28"), map[string]natRole{
+			"eth2": {out: []plumb.NAT{{From: prefix("172.22.5.160/28"), In: "eth3"}}}, "eth3": {in: []netip.Prefix{prefix("172.22.5.160/28")}},
+		}, ""},
+		{"from elsewhere", conf("eth2", "eth3", "10.9.0.0/16"), map[string]natRole{
+			"eth2": {out: []plumb.NAT{{From: prefix("10.9.0.0/16"), In: "eth3"}}}, "eth3": {in: []netip.Prefix{prefix("10.9.0.0/16")}},
+		}, ""},
+		{"one of two is refused", conf("eth2", "", "10.9.0.0/16", "172.22.5.128/26"), whole,
+			"f:3:9: [nat] no card that is set up is in 10.9.0.0/16: name the one that it arrives by with the key in"},
+		{"outside's own subnet", conf("eth2", "eth3", "172.22.5.0/24"), nil, "f:3:9: [nat] 172.22.5.0/24 overlaps 172.22.5.64/26, where eth2 itself is"},
+		{"the primary as outside", conf("eth0", "", "172.22.5.128/26"), nil, "f:1:1: [nat] eth0 is the primary card, whose routes are not ec2net's; name another card"},
+		{"the primary as inside", conf("eth2", "", "172.22.5.0/27"), map[string]natRole{
+			"eth2": {out: []plumb.NAT{{From: prefix("172.22.5.0/27"), In: "eth0"}}}, "eth0": {in: []netip.Prefix{prefix("172.22.5.0/27")}},
+		}, ""},
+		{"no such outside", conf("eth9", "", "172.22.5.128/26"), nil, "f:1:1: [nat] there is no network card eth9 here"},
+		{"no such inside", conf("eth2", "eth9", "172.22.5.128/26"), nil, "f:2:1: [nat] there is no network card eth9 here"},
+		{"a bridge", conf("docker0", "", "172.22.5.128/26"), nil, "f:1:1: [nat] docker0 is not managed, so that it passes nothing on"},
+		{"a bridge inside", conf("eth2", "docker0", "172.17.0.0/16"), nil, "f:2:1: [nat] docker0 is not managed, so that it passes nothing on"},
+		{"not set up", conf("eth4", "", "172.22.5.128/26"), nil, "f:1:1: [nat] eth4 is not set up yet"},
+	} {
+		roles, refused := natRoles(tt.conf, cards)
+		if len(roles) != len(tt.roles) || len(roles) > 0 && !cmp.Equal(tt.roles, roles, cmp.AllowUnexported(natRole{}), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })) {
+			t.Errorf("%s: %+v, want %+v", tt.name, roles, tt.roles)
+		}
+		if got := text(refused); got != tt.refused {
+			t.Errorf("%s: refused %q, want %q", tt.name, got, tt.refused)
+		}
+	}
+}
+
+func text(errs []error) string {
+	var out []string
+	for _, e := range errs {
+		out = append(out, e.Error())
+	}
+	return strings.Join(out, "\n")
+}
+
+// forwarding is what the cards are set to.
+func forwarding(t *testing.T, c *lab.Cloud, cards ...string) string {
+	t.Helper()
+	var out []string
+	for _, card := range cards {
+		v, err := c.Instance().ReadSysctl("net/ipv4/conf/" + card + "/forwarding")
+		must(t, err)
+		out = append(out, v)
+	}
+	return strings.Join(out, " ")
+}
+
+// nftables is all that the instance has.
+func nftables(t *testing.T, c *lab.Cloud) string {
+	t.Helper()
+	out, status := on(t, c, "nft", "list", "ruleset")
+	if status != 0 {
+		t.Fatal(out)
+	}
+	return out
+}
+
+// Seed 001 on EC2: a host behind eth3 reaches the internet by eth2, under eth2's address; what it asks and
+// what is answered is seen on eth2's wire alone. A connection goes on through a restart and a kill. down
+// leaves nothing, and gives forwarding back.
+func TestNAT(t *testing.T) {
+	t.Parallel()
+	const egress3 = "[egress]\ncard = \"eth3\"\n"
+	for _, tt := range []struct{ name, toml string }{{"on the link", ""}, {"without main", "main_table = false\n"}, {"with egress", egress3}} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			nat := func(more string) string {
+				return egressConfig(t, tt.toml+"[nat]\nfrom = [\"10.0.3.0/24\""+more+"out = \"eth2\"\n")
+			}
+			l := egressLab{egressCloud(t), nat("]\n")}
+			test, err := l.AddPeer("test", addr("10.0.3.200"))
+			must(t, err)
+			for _, card := range []string{"eth2", "eth3"} {
+				must(t, l.Forward(card, true)) // the source/destination check is off
+			}
+			must(t, l.AddRoute(lab.Route{Subnet: "subnet-c", Prefix: netip.MustParsePrefix("0.0.0.0/0"), NextHop: addr("10.0.3.37")}))
+			before, rules := world(t, l.Cloud), nftables(t, l.Cloud)
+			keepers := []*kept{l.keep(t, "eth0"), l.keep(t, "eth2"), l.keep(t, "eth3")}
+			eventually(t, 10*time.Second, "forwarding", func() bool { return forwarding(t, l.Cloud, "eth0", "eth2", "eth3") == "0 1 1" })
+			capture, err := l.Capture("eth2")
+			must(t, err)
+			server, err := l.Client().Echo(netip.AddrPortFrom(lab.ClientIP, 0))
+			must(t, err)
+			stream, err := test.Stream(t.Context(), server.Addr)
+			must(t, err)
+			must(t, stream.Alive(t.Context()))
+			tcp := []func(lab.Packet) bool{lab.Proto(unix.IPPROTO_TCP), lab.To(lab.ClientIP)}
+			if n := len(capture.Packets(append(tcp, lab.FromCard, lab.From(addr("10.0.2.37")))...)); n == 0 {
+				t.Error("nothing left by eth2 under its address")
+			}
+			if list := capture.Packets(append(tcp, lab.FromCard, lab.From(addr("10.0.3.200")))...); len(list) > 0 {
+				t.Errorf("%d packets left by eth2 untranslated", len(list))
+			}
+			says(t, l.ec2net(t, exitOK, "status"), "10.0.3.0/24 from eth3 leaves by this card", "10.0.3.0/24 arrives by this card", "drift      none")
+
+			if tt.toml == egress3 {
+				leads(t, l.Cloud, 5*time.Second, "10002")
+			}
+			held := world(t, l.Cloud)
+			for i, k := range keepers {
+				must(t, k.Process.Kill())
+				<-k.ended
+				keepers[i] = l.keep(t, []string{"eth0", "eth2", "eth3"}[i])
+			}
+			unchanged(t, l.Cloud, held, "killed and started again")
+			more := nat(", \"10.9.0.0/24\"]\nin = \"eth3\"\n")
+			for _, card := range []string{"eth2", "eth3"} { // another table in the place of the first
+				keepers[map[string]int{"eth2": 1, "eth3": 2}[card]].stop(t)
+				ec2net(t, l.Cloud, exitOK, "--config", more, "up", card)
+			}
+			holds(t, ip(t, l.Cloud, "route"), "10.9.0.0/24 via 10.0.3.1 dev eth3")
+			holds(t, ip(t, l.Cloud, "rule"), "from 10.9.0.0/24 iif eth3 lookup 10001")
+			if err := stream.Alive(t.Context()); err != nil {
+				t.Errorf("the connection from inside: %v", err)
+			}
+			if err := stream.Close(); err != nil {
+				t.Errorf("the connection from inside: %v", err)
+			}
+			keepers[1], keepers[2] = l.keep(t, "eth2"), l.keep(t, "eth3")
+			eventually(t, 5*time.Second, "as before", func() bool { return cmp.Equal(held, world(t, l.Cloud)) })
+			for _, damage := range []string{"nft delete table inet ec2net-10001", "nft flush ruleset", "sysctl -w net.ipv4.conf.eth2.forwarding=0", "sysctl -w net.ipv4.ip_forward=0", "ip rule del pref 30010", "ip rule del pref 30020"} {
+				damaged(t, l.Cloud, damage)
+				eventually(t, 3*time.Second, damage+" repaired", func() bool {
+					return forwarding(t, l.Cloud, "eth2", "eth3") == "1 1" && strings.Contains(nftables(t, l.Cloud), "masquerade") && cmp.Equal(held, world(t, l.Cloud))
+				})
+			}
+			for _, k := range keepers {
+				k.stop(t)
+			}
+			for _, card := range []string{"eth3", "eth2", "eth0"} {
+				l.ec2net(t, exitOK, "down", card)
+			}
+			unchanged(t, l.Cloud, before, "down")
+			if got := forwarding(t, l.Cloud, "eth0", "eth2", "eth3"); got != "0 0 0" {
+				t.Errorf("forwarding after down: %s", got)
+			}
+			if now := nftables(t, l.Cloud); now != rules {
+				t.Errorf("nftables after down:\n%s", now)
+			}
+		})
+	}
+}
+
+func damaged(t *testing.T, c *lab.Cloud, command string) {
+	t.Helper()
+	if out, status := runOn(c.Instance(), command); status != 0 {
+		t.Fatalf("%s: %s", command, out)
+	}
+}
