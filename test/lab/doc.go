@@ -7,6 +7,12 @@
 // fd00:ec2::254, and a DHCP server that answers as EC2's does. Metadata and DHCP can be made to
 // fail in the ways that clouds do (Fault, DHCPFault).
 //
+// Config{Cloud: Azure} makes Azure's virtual network in the same way: one metadata document with
+// Azure's manners, leases that route only the primary card, DHCPv6, gateways with Azure's one MAC,
+// the host's servers (168.63.129.16) for the primary card alone, its probes of any card (Probe), a
+// public address lent to who has none, IP forwarding (Forward), routes of the user's own (AddRoute),
+// and VFs (AttachVF). Seed001 is such a machine. Reboot starts either cloud's instance again.
+//
 // It needs root or a user namespace, and no program: everything is netlink, nftables by netlink,
 // and Go. Tests start with
 //
