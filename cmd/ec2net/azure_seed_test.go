@@ -12,21 +12,28 @@ import (
 	"ec2net/test/lab"
 )
 
-// The addresses of seed 001: SSH comes in by the primary, traffic shall leave by the second card.
+// The addresses of seed 001: SSH comes in by the primary, traffic shall leave by the second card, that of the machine
+// behind the third too.
 var (
 	seedPrimary = addr("172.22.5.68")
 	seedOutside = addr("172.22.5.4")
 	seedInside  = addr("172.22.5.132")
+	seedTestVM  = addr("172.22.5.140")
 )
 
 // seed001Config is what makes it permanent.
 const seed001Config = `[egress]
 card = "eth2"
+
+[nat]
+from = ["172.22.5.128/26"]
+out = "eth2"
 `
 
 // seed001 is the seed's machine and its operator.
 type seed001 struct {
 	*lab.Cloud
+	vm      *lab.Node
 	conf    string
 	session *lab.Stream
 	keepers map[string]*kept
@@ -37,6 +44,10 @@ func newSeed001(t *testing.T, rpFilter int) *seed001 {
 	cfg := lab.Seed001()
 	cfg.RPFilter = rpFilter
 	s := &seed001{Cloud: cloud(t, cfg), conf: egressConfig(t, seed001Config), keepers: map[string]*kept{}}
+	vm, err := s.AddPeer("testvm", seedTestVM)
+	must(t, err)
+	s.vm = vm
+	must(t, s.AddRoute(lab.Route{Subnet: "subnet3", Prefix: netip.MustParsePrefix("0.0.0.0/0"), NextHop: seedInside}))
 	s.login(t)
 	return s
 }
@@ -83,6 +94,10 @@ func (s *seed001) leaves(t *testing.T, from *lab.Node, card string, as netip.Add
 func (s *seed001) works(t *testing.T) {
 	t.Helper()
 	s.leaves(t, s.Instance(), "eth2", seedOutside)
+	s.leaves(t, s.vm, "eth2", seedOutside)
+	if _, err := s.vm.Ping(t.Context(), seedPrimary, lab.Ping{Tries: 3}); err != nil {
+		t.Errorf("the neighbour and the primary's address: %v", err)
+	}
 	must(t, s.session.Alive(t.Context()))
 	conn, err := s.Client().Dial(t.Context(), "tcp", netip.AddrPortFrom(lab.EIP1, 22).String())
 	must(t, err)
@@ -101,6 +116,25 @@ func (s *seed001) works(t *testing.T) {
 			t.Errorf("the load balancer's probe of %s is answered by %q: %v", a, got, err)
 		}
 	}
+}
+
+// killed ends all keepers at once, in the middle of a download of the neighbour's: nothing breaks, neither then nor when
+// they start again.
+func (s *seed001) killed(t *testing.T) {
+	t.Helper()
+	web, err := s.Client().Echo(netip.AddrPortFrom(lab.ClientIP, 0))
+	must(t, err)
+	download, err := s.vm.Stream(t.Context(), web.Addr)
+	must(t, err)
+	for _, k := range s.keepers {
+		must(t, k.Process.Kill())
+		<-k.ended
+	}
+	must(t, download.Alive(t.Context()))
+	s.boot(t)
+	s.works(t)
+	must(t, download.Alive(t.Context()))
+	must(t, download.Close())
 }
 
 // Seed 001: the author's machine, with strict, loose and no rp_filter. The open session lives through the change, the
@@ -122,6 +156,7 @@ func TestSeed001(t *testing.T) {
 			s.boot(t)
 			s.works(t)
 
+			s.killed(t)
 			must(t, s.Detach("eth2"))
 			s.leaves(t, s.Instance(), "eth1", seedPrimary)
 			must(t, s.session.Close())
