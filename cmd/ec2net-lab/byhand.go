@@ -1,21 +1,28 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
 
+	"ec2net/test/lab"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 )
 
-// moveDefault does on the machine what seed 001's author types: cards 2 and 3 up, the default route by eth2.
+// moveDefault does on the machine what seed 001's author types: cards 2 and 3 up, the default route by eth2, address
+// translation for the third subnet there, and forwarding.
 func (d *egressStory) moveDefault() error {
+	n := d.cloud.Instance()
 	for card, addr := range map[string]netip.Addr{"eth2": vmOutside, "eth3": vmInside} {
 		if err := d.bringUp(card, addr); err != nil {
 			return err
 		}
 	}
-	h := d.cloud.Instance().Netlink()
+	h := n.Netlink()
 	l, err := h.LinkByName("eth2")
 	if err != nil {
 		return err
@@ -24,6 +31,8 @@ func (d *egressStory) moveDefault() error {
 	return errors.Join(
 		h.RouteDel(&netlink.Route{Dst: world}),
 		h.RouteAdd(&netlink.Route{Dst: world, Gw: net.IPv4(172, 22, 5, 1).To4(), LinkIndex: l.Attrs().Index}),
+		n.Sysctl("net/ipv4/ip_forward", "1"),
+		masquerade(n, l.Attrs().Index),
 	)
 }
 
@@ -38,4 +47,26 @@ func (d *egressStory) bringUp(card string, a netip.Addr) error {
 		return err
 	}
 	return errors.Join(h.LinkSetUp(l), d.cloud.Settle(card), h.AddrAdd(l, addr))
+}
+
+// masquerade is: nft add rule ip seed postrouting oif eth2 ip saddr 172.22.5.128/26 masquerade.
+func masquerade(n *lab.Node, out int) error {
+	conn, err := nftables.New(nftables.WithNetNSFd(int(n.NetNS())))
+	if err != nil {
+		return err
+	}
+	t := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "seed"})
+	c := conn.AddChain(&nftables.Chain{
+		Table: t, Name: "postrouting", Type: nftables.ChainTypeNAT,
+		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource,
+	})
+	conn.AddRule(&nftables.Rule{Table: t, Chain: c, Exprs: []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyOIF, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.NativeEndian.AppendUint32(nil, uint32(out))},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 12, Len: 4},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: net.CIDRMask(26, 32), Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{172, 22, 5, 128}},
+		&expr.Masq{},
+	}})
+	return conn.Flush()
 }

@@ -26,7 +26,7 @@ func demoCommand() *cobra.Command {
 two elastic IPs, of which the second never answers; "ec2net up eth1"; both answering; a secondary address
 that comes and goes; the card unplugged, and nothing left. Exit status 1 when something is not as it should be.
 
-With --cloud azure: traffic shall leave by the second card, and SSH to the first one's public
+With --cloud azure: traffic shall leave by the second card, a neighbour's too, and SSH to the first one's public
 address shall stay. By hand it is lost, and everything at the next restart; by ec2net's configuration file it stays.
 
 The ec2net program is the one beside this, else $EC2NET, else the first in PATH.`,

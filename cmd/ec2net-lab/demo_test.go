@@ -51,7 +51,7 @@ func TestDemoAzure(t *testing.T) {
 					t.Errorf("no %q in\n%s", want, out)
 				}
 			}
-			goesOn := "instance -> internet: answers; seen on eth2's wire, from 172.22.5.4\n   client -> 203.0.113.70, port 22: the open connection goes on"
+			goesOn := "neighbour -> internet: answers; seen on eth2's wire, from 172.22.5.4\n   client -> 203.0.113.70, port 22: the open connection goes on"
 			if strings.Count(out, goesOn) != 2 || !strings.HasSuffix(out, "All as it should be.") {
 				t.Errorf("not twice %q, or the end:\n%s", goesOn, out)
 			}

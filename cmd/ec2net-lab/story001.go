@@ -18,19 +18,26 @@ import (
 
 // The addresses of seed 001's story.
 var (
-	vmPrimary = netip.MustParseAddr("172.22.5.68")  // eth1, where SSH comes in
-	vmOutside = netip.MustParseAddr("172.22.5.4")   // eth2, where traffic shall leave
-	vmInside  = netip.MustParseAddr("172.22.5.132") // eth3
+	vmPrimary  = netip.MustParseAddr("172.22.5.68")  // eth1, where SSH comes in
+	vmOutside  = netip.MustParseAddr("172.22.5.4")   // eth2, where traffic shall leave
+	vmInside   = netip.MustParseAddr("172.22.5.132") // eth3, where the neighbour's traffic is sent
+	neighbour  = netip.MustParseAddr("172.22.5.140")
+	everywhere = netip.MustParsePrefix("0.0.0.0/0")
 )
 
 // egressConfig is what makes it permanent.
 const egressConfig = `[egress]
 card = "eth2"
+
+[nat]
+from = ["172.22.5.128/26"]
+out = "eth2"
 `
 
-// egressStory is seed 001's: traffic leaves by the second card, and SSH stays.
+// egressStory is seed 001's: traffic leaves by the second card, for a neighbour too, and SSH stays.
 type egressStory struct {
 	*demo
+	vm      *lab.Node
 	conf    string // where the configuration file is: an ordinary user cannot write to the machine's /etc
 	ssh     *lab.Stream
 	keepers []*keeper
@@ -65,8 +72,8 @@ func (s *syncBuffer) String() string {
 
 func (d *egressStory) story() []step {
 	return []step{
-		{"A machine with three cards, SSH from the internet", d.threeCards},
-		{"By hand: the default route moved to eth2", d.byHand},
+		{"A machine with three cards, SSH from the internet, a neighbour behind the third card", d.threeCards},
+		{"By hand: the default route moved to eth2, address translation there", d.byHand},
 		{"The machine is restarted", d.lost},
 		{"The same by ec2net's configuration file", d.configured},
 		{"Everything is restarted", d.restarted},
@@ -75,13 +82,29 @@ func (d *egressStory) story() []step {
 }
 
 func (d *egressStory) threeCards() (err error) {
-	d.say("   eth1  %s, public address %s\n   eth2  %s, public address %s\n   eth3  %s\n",
-		vmPrimary, lab.EIP1, vmOutside, lab.EIP2, vmInside)
+	d.say("   eth1  %s, public address %s\n   eth2  %s, public address %s\n   eth3  %s, where the traffic of the neighbour (%s) is sent\n",
+		vmPrimary, lab.EIP1, vmOutside, lab.EIP2, vmInside, neighbour)
+	if d.vm, err = d.cloud.AddPeer("neighbour", neighbour); err != nil {
+		return err
+	}
+	if err := d.cloud.AddRoute(lab.Route{Subnet: "subnet3", Prefix: everywhere, NextHop: vmInside}); err != nil {
+		return err
+	}
 	d.running, d.ended = context.WithCancelCause(d.ctx)
 	if err := d.listen(); err != nil {
 		return err
 	}
-	return errors.Join(d.login(), d.through(d.cloud.Instance(), "eth1", vmPrimary, time.Second))
+	return errors.Join(d.login(), d.through(d.cloud.Instance(), "eth1", vmPrimary, time.Second), d.cutOff())
+}
+
+// cutOff wants the neighbour not to reach the internet.
+func (d *egressStory) cutOff() error {
+	_, err := d.vm.Ping(d.ctx, lab.ClientIP, lab.Ping{Timeout: quiet})
+	if !errors.Is(err, lab.ErrNoReply) {
+		return fmt.Errorf("the neighbour ought not to reach the internet; got %w", cmpError(err))
+	}
+	d.say("   neighbour -> internet: no reply\n")
+	return nil
 }
 
 // listen starts the machine's sshd.
@@ -147,7 +170,7 @@ func (d *egressStory) byHand() error {
 	if err := d.moveDefault(); err != nil {
 		return err
 	}
-	if err := errors.Join(d.showIP("route"), d.through(d.cloud.Instance(), "eth2", vmOutside, time.Second)); err != nil {
+	if err := errors.Join(d.showIP("route"), d.through(d.vm, "eth2", vmOutside, time.Second)); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, quiet)
@@ -168,7 +191,7 @@ func (d *egressStory) lost() error {
 		return err
 	}
 	d.say("   All that was typed is lost.\n")
-	return errors.Join(d.login(), d.through(d.cloud.Instance(), "eth1", vmPrimary, time.Second))
+	return errors.Join(d.login(), d.through(d.cloud.Instance(), "eth1", vmPrimary, time.Second), d.cutOff())
 }
 
 // reboot restarts the machine with what it starts by itself, which is sshd.
@@ -201,8 +224,10 @@ func (d *egressStory) works() error {
 			return err
 		}
 	}
-	if err := d.through(d.cloud.Instance(), "eth2", vmOutside, 20*time.Second); err != nil {
-		return d.withLogs(err)
+	for _, from := range []*lab.Node{d.cloud.Instance(), d.vm} {
+		if err := d.through(from, "eth2", vmOutside, 20*time.Second); err != nil {
+			return d.withLogs(err)
+		}
 	}
 	return errors.Join(d.connected(), d.probed())
 }
