@@ -31,21 +31,34 @@ type machine struct {
 	sh    *shell
 }
 
-// power starts a VM with the cards in place, from the snapshot if one is named, and ends it with the test.
+// The firmware's tables of the clouds, as far as they tell the cloud.
+const (
+	firmwareEC2   = "type=1,manufacturer=Amazon EC2,product=t3.test"
+	firmwareAzure = "type=3,manufacturer=Microsoft Corporation,asset=7783-7084-3265-9085-8269-3286-77"
+)
+
+// power starts a VM on EC2 with the cards in place, from the snapshot if one is named, and ends it with the
+// test.
 func power(t *testing.T, suite, snapshot string, cards ...lab.Card) *machine {
+	t.Helper()
+	return powerIn(t, suite, snapshot, firmwareEC2, lab.Config{Cards: cards})
+}
+
+// powerIn is power in a cloud of any kind.
+func powerIn(t *testing.T, suite, snapshot, firmware string, cfg lab.Config) *machine {
 	t.Helper()
 	m := &machine{t: t, suite: suite}
 	var err error
 	if m.dir, err = os.MkdirTemp(scratch(), "vm-"); err != nil {
 		t.Fatal(err)
 	}
-	if m.cloud, err = lab.New(lab.Config{Cards: cards}); err != nil {
+	if m.cloud, err = lab.New(cfg); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.discard)
 	m.ip("addr flush dev eth0")
-	args := m.arguments()
-	for i, c := range cards {
+	args := append(m.arguments(), "-smbios", firmware)
+	for i, c := range cfg.Cards {
 		m.tap(c, i)
 		args = append(args, "-netdev", fmt.Sprintf("tap,id=n%d,ifname=tap%d,script=no,downscript=no", i, i),
 			"-device", fmt.Sprintf("virtio-net-pci,netdev=n%d,id=nic%d,mac=%s,addr=0x%x,romfile=", i, i, c.MAC, 5+i))
@@ -71,7 +84,6 @@ func (m *machine) arguments() []string {
 		"-nodefaults", "-no-user-config", "-display", "none", "-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "Nehalem,-cx16",
 		"-smp", "1", "-m", "512", "-kernel", image + "/vmlinuz", "-initrd", image + "/initrd",
 		"-append", "console=ttyS0 panic=-1 mitigations=off quiet systemd.condition_needs_update=no",
-		"-smbios", "type=1,manufacturer=Amazon EC2,product=t3.test",
 		"-drive", "file=" + image + "/root.ext4,format=raw,if=none,id=d0,readonly=on,cache=unsafe", "-device", "virtio-blk-pci,drive=d0,addr=0x3",
 		"-drive", "file=" + payloadFile(m.suite) + ",format=raw,if=none,id=d1,readonly=on,cache=unsafe", "-device", "virtio-blk-pci,drive=d1,addr=0x4",
 		"-chardev", "file,id=con,path=" + m.dir + "/console", "-serial", "chardev:con",

@@ -36,6 +36,7 @@ func TestVM(t *testing.T) {
 		})
 	}
 	t.Run("coldplug and reboot", coldplug)
+	t.Run("azure", azured)
 }
 
 func plugged(t *testing.T, suite, snapshot string) {

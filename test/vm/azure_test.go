@@ -1,0 +1,69 @@
+//go:build vm
+
+package vm
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"ec2net/test/lab"
+)
+
+// azureNIC is the nth card of a machine like seed 001's, in PCI slot 5+n.
+func azureNIC(n byte) lab.Card {
+	a := netip.MustParseAddr([]string{"172.22.5.68", "172.22.5.4", "172.22.5.132"}[n])
+	public := netip.AddrFrom4([4]byte{203, 0, 113, 165 + n})
+	return lab.Card{Name: fmt.Sprintf("eth%d", n), MAC: mac(n), Addrs4: []netip.Addr{a}, EIPs: map[netip.Addr]netip.Addr{a: public}}
+}
+
+// azured boots a machine of which the chassis asset tag alone says that it is Azure's. The primary card is
+// networkd's, and known by the routes that its lease brought. Then comes a second device with a card's MAC,
+// as a virtual function does: udev starts a unit for it, which leaves it as it is.
+func azured(t *testing.T) {
+	m := powerIn(t, suites[1], "", firmwareAzure, lab.Config{Cloud: lab.Azure, Cards: []lab.Card{azureNIC(0), azureNIC(1), azureNIC(2)}})
+	t.Logf("boot %s, kernel %s", m.booted(), m.run("uname -r"))
+	for n := range byte(3) {
+		m.answers(eip(azureNIC(n)), 30*time.Second)
+	}
+	m.state(active+"ens5 ec2net-ifup@ens6 ec2net-ifup@ens7", "active\nactive\nactive")
+	for dst, card := range map[string]string{"168.63.129.16": "ens5", "168.63.129.16 from 172.22.5.4": "ens6", "168.63.129.16 from 172.22.5.68": "ens5"} {
+		if got := m.run("ip -c=never route get " + dst); !strings.Contains(got, "dev "+card) {
+			t.Errorf("to %s: %s", dst, got)
+		}
+	}
+	if got := m.run("ec2net status"); !strings.Contains(got, "ens5: primary card") || !strings.Contains(got, "lease without end") {
+		t.Errorf("status:\n%s", got)
+	}
+	if got := m.run("ip -c=never route show 168.63.129.16"); !strings.Contains(got, "proto dhcp") {
+		t.Errorf("not from networkd's lease: %s", got)
+	}
+
+	const objects = "ip -c=never rule; ip -c=never route show table all; ip -c=never -br addr show dev ens6"
+	before := m.run(objects)
+	for i := range 2 {
+		m.ip("tuntap add dev tap3 mode tap")
+		m.do("netdev_add", map[string]any{"type": "tap", "id": "n3", "ifname": "tap3", "script": "no", "downscript": "no"})
+		m.do("device_add", map[string]any{"driver": "virtio-net-pci", "netdev": "n3", "id": "nic3", "mac": mac(1).String(), "romfile": "", "addr": "0x8"})
+		m.until(30*time.Second, "the unit of the function has ended", func() bool {
+			out, _ := m.try("journalctl -b -o cat --no-pager -u ec2net-ifup@ens8")
+			return strings.Count(out, "is the virtual function of ens6") > i
+		})
+		if got := m.run("ip -c=never -d link show dev ens8; ip -c=never addr show dev ens8"); strings.Contains(got, ",UP") || strings.Contains(got, "inet") || !strings.Contains(got, "group default") {
+			t.Errorf("the function is configured:\n%s", got)
+		}
+		m.answers(eip(azureNIC(1)), 10*time.Second)
+		m.do("device_del", map[string]any{"id": "nic3"})
+		if err := m.qmp.event("DEVICE_DELETED", 30*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		m.do("netdev_del", map[string]any{"id": "n3"})
+		m.ip("link del tap3")
+	}
+	if got := m.run(objects); got != before {
+		t.Errorf("it was\n%s\nand is\n%s", before, got)
+	}
+	m.state("systemctl is-system-running", "running")
+}
