@@ -105,3 +105,25 @@ func TestAzureLate(t *testing.T) {
 	end()
 	k.stop(t)
 }
+
+// One card with one address: nothing is written. Its other addresses are added, and nothing else.
+func TestAzureAlone(t *testing.T) {
+	t.Parallel()
+	c := azureCloud(t, lab.Config{Cards: lab.Seed001().Cards[:1]})
+	before := world(t, c)
+	quiet := silently(t, c)
+	says(t, ec2net(t, c, exitOK, "up", "eth1"), "primary card, 0 secondary addresses")
+	says(t, ec2net(t, c, exitOK, "scan"), "every card is set up")
+	quiet("up and scan")
+	must(t, c.Assign("eth1", addr("172.22.5.70"), addr("2001:db8:a2e:1::70")))
+	ec2net(t, c, exitOK, "up", "eth1")
+	if got := addresses(t, c, "eth1"); got != "172.22.5.68 172.22.5.70" {
+		t.Errorf("eth1 has %s", got)
+	}
+	says(t, ip(t, c, "-6 addr show dev eth1"), "2001:db8:a2e:1::70/128")
+	if rules := ip(t, c, "rule"); strings.Contains(rules, "100") {
+		t.Errorf("rules for a card alone:\n%s", rules)
+	}
+	ec2net(t, c, exitOK, "down", "eth1")
+	unchanged(t, c, before, "up and down")
+}
