@@ -190,7 +190,8 @@ func TestManualOfConfiguration(t *testing.T) {
 	}
 	compare(t, "keys", keys, named)
 
-	_, literal, _ := strings.Cut(source, ".Bd -literal -offset indent\n")
+	_, examples, _ := strings.Cut(source, ".Sh EXAMPLES")
+	_, literal, _ := strings.Cut(examples, ".Bd -literal -offset indent\n")
 	literal, _, _ = strings.Cut(literal, ".Ed")
 	if _, err := config.Parse("ec2net.toml(5)", []byte(literal)); err != nil || !strings.Contains(literal, "[[card]]") {
 		t.Errorf("the page's example: %v\n%s", err, literal)
