@@ -80,9 +80,11 @@ type Card struct {
 type Config struct {
 	File     string // where it was read from; empty when there was no file
 	Defaults Card   // of a card that no section matches
-	Egress   Egress // where the host's own traffic leaves
-	NAT      NAT    // for whom the host passes traffic on
-	sections []section
+	// MetricsFile is where the metrics of all cards are written for Prometheus's node_exporter; empty: nowhere.
+	MetricsFile string
+	Egress      Egress // where the host's own traffic leaves
+	NAT         NAT    // for whom the host passes traffic on
+	sections    []section
 }
 
 // section is one [[card]] of the file.

@@ -71,6 +71,7 @@ type file struct {
 	Prefixes  string
 	Refresh   string
 	Wait      string
+	Metrics   string `toml:"metrics_file"`
 	Card      []fileCard
 	Egress    *struct{ Card any }
 	NAT       *struct {
@@ -95,6 +96,9 @@ func unlike(c Config, b []byte) string {
 	}
 	if card := want.over(Default().Defaults); c.Defaults != card {
 		return fmt.Sprintf("defaults %+v, the decoder's %+v", c.Defaults, card)
+	}
+	if c.MetricsFile != want.Metrics {
+		return fmt.Sprintf("metrics in %q, the decoder's %q", c.MetricsFile, want.Metrics)
 	}
 	if got, card := fmt.Sprint(c.Egress.names()), want.egress(); got != card {
 		return fmt.Sprintf("egress by %s, the decoder's %s", got, card)

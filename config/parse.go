@@ -207,7 +207,7 @@ func (r *reader) keyValue(k key, v value) {
 		r.hostKey(k, v)
 		return
 	}
-	if len(k.parts) == 1 && (r.setting(k, v) || r.matchKey(k, v)) {
+	if len(k.parts) == 1 && (r.setting(k, v) || r.matchKey(k, v) || r.hostSetting(k, v)) {
 		return
 	}
 	r.unknownKey(k)
@@ -267,6 +267,8 @@ func (r *reader) unknownKey(k key) {
 		known = names(r.table.keys)
 	case r.section != nil:
 		known = append(known, names(r.matches)...)
+	default:
+		known = append(known, names(hostKeys())...)
 	}
 	if k.parts[0] == "card" {
 		r.add(k.start, "a card's settings stand in a section of their own, below a line [[card]]")

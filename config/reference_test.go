@@ -49,6 +49,11 @@ func TestReferenceIsComplete(t *testing.T) {
 			}
 		}
 	}
+	for _, k := range hostKeys() {
+		if !strings.Contains(shipped, "\n#"+k.name+" = ") {
+			t.Errorf("the key %s is not shown", k.name)
+		}
+	}
 	for _, m := range matchKeys() {
 		if !strings.Contains(shipped, "\n#   "+m.name+" ") || !strings.Contains(shipped, "\n#"+m.name+" = ") {
 			t.Errorf("the match key %s is not explained or has no example", m.name)

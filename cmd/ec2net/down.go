@@ -105,7 +105,9 @@ func (p *program) down(ctx context.Context, name string) error {
 	if why := t.end(ctx); len(why) > 0 {
 		return p.stay(ctx, t, why)
 	}
-	return errors.Join(p.store.remove(name), p.store.unlock(name))
+	err = errors.Join(p.store.remove(name), p.store.unlock(name))
+	p.publish()
+	return err
 }
 
 // downTrial proves that nothing is cut off by what is taken away.

@@ -94,6 +94,7 @@ func (a *agent) saved() {
 	err := a.save()
 	a.unsaved = err != nil
 	a.complain(fromDisk, err)
+	a.publish()
 }
 
 func (a *agent) save() error {

@@ -65,7 +65,7 @@ func (p *program) run(ctx context.Context, name string) error {
 	if noCard(err) {
 		a.log.Infof("%s; nothing of ours is left on it", oneLine(err))
 		told.tell("not a card of its own", true)
-		return a.store.remove(a.record.Name)
+		return a.forget()
 	}
 	if errors.Is(err, errGone) {
 		told.tell("the card is gone", true) // to systemd, an end without READY is a failure
@@ -132,5 +132,5 @@ func (a *agent) leaveGone() error {
 	done, err := a.link.Leave(context.Background(), nil)
 	a.announce(done)
 	a.log.Info("the card is gone; nothing of its is left")
-	return errors.Join(err, a.store.remove(a.record.Name))
+	return errors.Join(err, a.forget())
 }

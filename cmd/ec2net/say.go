@@ -16,8 +16,10 @@ const (
 	fromCloud  = "metadata"
 	fromDHCP   = "DHCP"
 	fromDisk   = "state file"
-	fromEgress = "egress"
-	fromFile   = "configuration"
+
+	fromMetrics = "metrics"
+	fromEgress  = "egress"
+	fromFile    = "configuration"
 	// fromNeighbours are the gateways that are asked whether they are there.
 	fromNeighbours = "neighbours"
 )

@@ -85,12 +85,12 @@ func (s store) save(r record) error {
 	}
 	f, err := os.CreateTemp(s.dir, "."+r.Name+"-*") // 0600
 	if err != nil {
-		return fmt.Errorf("record of %s: %w", r.Name, err)
+		return fmt.Errorf("record of %s: %w", r.Name, nameless(err))
 	}
 	_, werr := f.Write(append(b, '\n'))
 	if err := errors.Join(werr, f.Close()); err != nil {
 		os.Remove(f.Name())
-		return fmt.Errorf("record of %s: %w", r.Name, err)
+		return fmt.Errorf("record of %s: %w", r.Name, nameless(err))
 	}
 	return os.Rename(f.Name(), s.path(r.Name, ".json"))
 }

@@ -131,14 +131,14 @@ func (a *agent) undo() error {
 	if _, err := a.link.Leave(context.Background(), a.record.Before); err != nil {
 		return err
 	}
-	return a.store.remove(a.record.Name)
+	return a.forget()
 }
 
 // takenBack is the end of an `up` whose change was undone.
 func (a *agent) takenBack() error {
 	var err error
 	if len(a.origin.Numbers()) == 0 { // nothing of the card was set up before
-		err = a.store.remove(a.record.Name)
+		err = a.forget()
 	}
 	return errors.Join(fail(exitFailed, "%s: nothing was changed in the end: with this card set up, %s", a.snap.Name, strings.Join(a.undone.why, "; ")), err)
 }

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ec2net/dhcp"
+)
+
+// metric is one family of the metrics file; value says what a card contributes, if anything.
+type metric struct {
+	name, kind, help string
+	value            func(record) (float64, bool)
+}
+
+// metrics are those of each card, by the label card. "card_info" carries what a person looks for.
+func metrics() []metric {
+	yes := func(ask func(record) bool) func(record) (float64, bool) {
+		return func(r record) (float64, bool) { return map[bool]float64{true: 1}[ask(r)], true }
+	}
+	since := func(ask func(record) time.Time) func(record) (float64, bool) {
+		return func(r record) (float64, bool) { t := ask(r); return float64(t.Unix()), !t.IsZero() }
+	}
+	return []metric{
+		{"ec2net_card_info", "gauge", "A card that ec2net knows; always 1.", yes(func(record) bool { return true })},
+		{"ec2net_card_ready", "gauge", "Whether the card is set up.", yes(func(r record) bool { return r.Ready })},
+		{"ec2net_card_degraded", "gauge", "Whether the card runs on its lease alone.", yes(degradedCard)},
+		{"ec2net_card_undone", "gauge", "Whether a change was undone because it cut something off.", yes(func(r record) bool { return r.Undone != nil })},
+		{"ec2net_card_yielded", "gauge", "Whether the card is left to another program.", yes(func(r record) bool { return r.Yielded != "" })},
+		{"ec2net_card_addresses", "gauge", "Addresses that the metadata grants.", func(r record) (float64, bool) {
+			return float64(len(r.Card.Addrs4.Value) + len(r.Card.Addrs6.Value)), true
+		}},
+		{"ec2net_card_repairs_total", "counter", "Times that something was put back, since the process began.", func(r record) (float64, bool) {
+			return float64(r.Repairs), true
+		}},
+		{"ec2net_metadata_last_read_timestamp_seconds", "gauge", "When the metadata last answered.", since(func(r record) time.Time { return r.ReadAt })},
+		{"ec2net_lease_expiry_timestamp_seconds", "gauge", "When the DHCP lease ends.", since(leaseEnd)},
+	}
+}
+
+func degradedCard(r record) bool { return strings.HasPrefix(r.State, "degraded") }
+
+func leaseEnd(r record) time.Time {
+	if r.Lease == nil || r.Lease.Expires == dhcp.Infinite {
+		return time.Time{}
+	}
+	return r.Lease.Start.Add(r.Lease.Expires)
+}
+
+// metricsText is the file, in the format that Prometheus calls text-based exposition.
+func metricsText(list []record) string {
+	var b strings.Builder
+	for _, m := range metrics() {
+		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", m.name, m.help, m.name, m.kind)
+		for _, r := range list {
+			labels := label("card", r.Name)
+			if strings.HasSuffix(m.name, "_info") {
+				labels += "," + strings.Join([]string{label("eni", r.Card.ID), label("mac", r.MAC.String()), label("table", fmt.Sprint(tableOf(r))), label("dhcp", r.DHCP)}, ",")
+			}
+			if v, ok := m.value(r); ok {
+				fmt.Fprintf(&b, "%s{%s} %.0f\n", m.name, labels, v)
+			}
+		}
+	}
+	return b.String()
+}
+
+func label(name, value string) string {
+	return name + `="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(value, "?")) + `"`
+}
+
+// publish writes the metrics of all cards to a file; nothing when there is none. Each process that keeps a
+// card does it when its record has changed: one at a time, so that an older reading never replaces a newer
+// one.
+func (s store) publish(file string) error {
+	if file == "" {
+		return nil
+	}
+	if err := s.folder(); err != nil {
+		return err
+	}
+	// No card's name has a colon.
+	turn, err := os.OpenFile(s.path(":metrics", ".lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return fmt.Errorf("lock of the metrics: %w", err)
+	}
+	defer turn.Close()
+	if err := unix.Flock(int(turn.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("lock of the metrics: %w", err)
+	}
+	err = replaceFile(file, metricsText(s.all()))
+	if errors.Is(err, unix.EROFS) {
+		return fmt.Errorf("%w: the unit may not write there; a drop-in with ReadWritePaths=%s lets it", err, filepath.Dir(file))
+	}
+	return err
+}
+
+// replaceFile puts a text that everybody may read in a file's place at once. It writes beside it, and
+// through no link.
+func replaceFile(file, text string) error {
+	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, nameless(err))
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("write %s: %w", file, nameless(err))
+	}
+	return nil
+}
+
+// nameless is an error without the name of the temporary file, which is another one each time: what is the
+// same trouble is said once.
+func nameless(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// publish is for the agent: what fails is said once.
+func (a *agent) publish() { a.complain(fromMetrics, a.store.publish(a.config.MetricsFile)) }
+
+// forget removes the record of a card of which nothing is left.
+func (a *agent) forget() error {
+	err := a.store.remove(a.record.Name)
+	a.publish()
+	return err
+}
+
+// publish is for a card that was taken down.
+func (p *program) publish() {
+	conf, err := p.config()
+	if err == nil {
+		err = p.store.publish(conf.MetricsFile)
+	}
+	if err != nil {
+		p.log.Warnf("metrics: %s", oneLine(err))
+	}
+}
