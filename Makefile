@@ -80,6 +80,7 @@ install: build
 	for n in ec2ifup ec2ifdown ec2ifscan; do ln -sf ec2net $(DESTDIR)$(PREFIX)/sbin/$$n; done
 	install -Dm644 systemd/ec2net-ifup@.service $(DESTDIR)$(PREFIX)/lib/systemd/system/ec2net-ifup@.service
 	install -Dm644 systemd/ec2net-scan.service $(DESTDIR)$(PREFIX)/lib/systemd/system/ec2net-scan.service
+	install -Dm644 systemd/ec2net-scan@.service $(DESTDIR)$(PREFIX)/lib/systemd/system/ec2net-scan@.service
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants
 	ln -sf ../ec2net-scan.service $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants/ec2net-scan.service
 	install -Dm644 systemd/networkd-ec2net.conf $(DESTDIR)$(PREFIX)/lib/systemd/networkd.conf.d/ec2net.conf

@@ -130,6 +130,7 @@ func TestSourcesArePackaged(t *testing.T) {
 	for from, to := range map[string]string{
 		"../systemd/ec2net-ifup@.service": "usr/lib/systemd/system/ec2net-ifup@.service",
 		"../systemd/ec2net-scan.service":  "usr/lib/systemd/system/ec2net-scan.service",
+		"../systemd/ec2net-scan@.service": "usr/lib/systemd/system/ec2net-scan@.service",
 		"../systemd/networkd-ec2net.conf": "usr/lib/systemd/networkd.conf.d/ec2net.conf",
 		"../udev/99-ec2net.rules":         "usr/lib/udev/rules.d/99-ec2net.rules",
 		"rt_protos.conf":                  "etc/iproute2/rt_protos.d/ec2net.conf",

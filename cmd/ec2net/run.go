@@ -71,7 +71,21 @@ func (p *program) run(ctx context.Context, name string) error {
 		told.tell("the card is gone", true) // to systemd, an end without READY is a failure
 		return errors.Join(a.leaveGone(), gone())
 	}
-	return err
+	return errors.Join(err, p.handOver(a, name))
+}
+
+// handOver has the unit of the card's new name take the card, when this process was started under
+// another one: its own unit is bound to the old name, and ends with it. What started the new unit may
+// have looked while this process still held the card, and found it kept.
+func (p *program) handOver(a *agent, began string) error {
+	if a.record.Name == began || os.Getenv("INVOCATION_ID") == "" || !underSystemd() {
+		return nil
+	}
+	a.lock.close()
+	a.lock = nil
+	ctx, cancel := context.WithTimeout(context.Background(), dismissal)
+	defer cancel()
+	return p.start(ctx, a.record.Name)
 }
 
 // gone tells the unit that the card was taken away: see downIfGone.

@@ -32,7 +32,8 @@ func (s stage) common(ctx context.Context) error {
 // texts are the files that go into a package as they are.
 func (s stage) texts(context.Context) error {
 	for _, f := range []string{
-		"systemd/ec2net-ifup@.service", "systemd/ec2net-scan.service", "systemd/networkd-ec2net.conf",
+		"systemd/ec2net-ifup@.service", "systemd/ec2net-scan.service", "systemd/ec2net-scan@.service",
+		"systemd/networkd-ec2net.conf",
 		"udev/99-ec2net.rules", "packaging/rt_protos.conf", "packaging/ec2net.toml",
 		"packaging/copyright", "packaging/lintian-overrides", "LICENSE", "README.md", "CHANGELOG.md",
 	} {

@@ -3,6 +3,7 @@
 package system
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 var asPackaged = map[string]string{
 	"/etc/systemd/system/ec2net-ifup@.service.d/t.conf": "",
 	"/etc/systemd/system/ec2net-scan.service.d/t.conf":  "",
+	"/etc/systemd/system/ec2net-scan@.service.d/t.conf": "",
 }
 
 // Off the cloud the unit ends at once, in good order, and no packet is sent.
@@ -84,6 +86,36 @@ func TestEscapedName(t *testing.T) {
 	}
 	m.unplug("eth1", last)
 	m.healthy()
+}
+
+// Several such cards at once: none is missed because a scan for another one has looked around already.
+func TestEscapedNamesAtOnce(t *testing.T) {
+	cards := []lab.Card{extra(1), extra(2), extra(3)}
+	files := map[string]string{}
+	for i, c := range cards {
+		files[fmt.Sprintf("/etc/systemd/network/10-%d.link", i)] = fmt.Sprintf("[Match]\nMACAddress=%s\n[Link]\nName=net-%d\n", c.MAC, i)
+	}
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			m := start(t, options{suite: suite, files: files})
+			for round := range 4 {
+				for _, c := range cards {
+					if err := m.cloud.Attach(c); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(time.Duration(round*10) * time.Millisecond) // the moments that are wanted: 0 to 30 ms
+				}
+				for i, c := range cards {
+					m.answers(onlyEIP(c), 10*time.Second)
+					m.active(fmt.Sprintf(`net\x2d%d`, i))
+				}
+				for i, c := range cards {
+					m.unplug(c.Name, fmt.Sprintf("net-%d", i))
+				}
+			}
+			m.healthy()
+		})
+	}
 }
 
 // Cards that are nobody's, or somebody else's, start nothing.

@@ -40,6 +40,7 @@ ExecStart=-udevadm trigger --type=devices --action=add --subsystem-match=net
 	"/etc/udev/rules.d/90-test.rules":                   `SUBSYSTEM=="net", ENV{ID_NET_DRIVER}=="veth", ENV{EC2NET_MANAGE}="1"` + "\n",
 	"/etc/systemd/system/ec2net-ifup@.service.d/t.conf": "[Service]\nExecStart=\nExecStart=/usr/sbin/ec2net --cloud ec2 run %I\n",
 	"/etc/systemd/system/ec2net-scan.service.d/t.conf":  "[Service]\nExecStart=\nExecStart=/usr/sbin/ec2net --cloud ec2 scan\n",
+	"/etc/systemd/system/ec2net-scan@.service.d/t.conf": "[Service]\nExecStart=\nExecStart=/usr/sbin/ec2net --cloud ec2 scan\n",
 	"/etc/machine-id":         "3d1219c7c4c5404aaa1f6d2a48ad0001\n",
 	"/etc/hostname":           "instance\n",
 	"/etc/fstab":              "",
