@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ec2net/metadata"
+	"ec2net/plumb"
 )
 
 func checkConfig(f Facts) []Finding {
@@ -127,9 +128,31 @@ func checkStrays(f Facts) (out []Finding) {
 	return out
 }
 
-func checkEgressNames(f Facts) (out []Finding) {
-	for _, err := range f.Egress {
-		out = append(out, Finding{ID: "egress", Verdict: Warn, Summary: "the configuration wants traffic to leave by a card that cannot have it", Evidence: []string{err.Error()}, Remedy: "correct [egress] in the file"})
+// checkRefused: what the configuration says of traffic and cannot be meant on this host is left out.
+func checkRefused(f Facts) (out []Finding) {
+	refuse := func(id, summary string, list []error) {
+		if err := errors.Join(list...); err != nil {
+			out = append(out, Finding{ID: id, Verdict: Warn, Summary: summary, Evidence: strings.Split(err.Error(), "\n"), Remedy: "correct the configuration file"})
+		}
+	}
+	refuse("egress", "the host's own traffic is to leave by a card that cannot have it", f.Egress)
+	refuse("nat", "traffic is to be passed on as it cannot be", f.NAT)
+	return out
+}
+
+// checkForward: where traffic is passed on under a card's address, a chain of another program that drops what
+// its own rules do not accept is in the way, as Docker's is.
+func checkForward(f Facts) (out []Finding) {
+	passes := slices.ContainsFunc(f.Cards, func(c Card) bool {
+		return slices.ContainsFunc(c.Want.Packets, func(r plumb.PacketRule) bool { return r.Kind == plumb.Masquerade })
+	})
+	for _, c := range f.Chains {
+		if passes && c.Drops && c.Family != "ip6" {
+			out = append(out, Finding{
+				ID: "forward", Verdict: Warn, Summary: "another program drops traffic that is passed on, unless its own rules accept it",
+				Evidence: []string{c.String() + ": policy drop"}, Remedy: "have that program accept the ranges of [nat]; Docker: chain DOCKER-USER",
+			})
+		}
 	}
 	return out
 }

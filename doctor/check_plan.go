@@ -54,10 +54,14 @@ func kindOf(op plumb.Op, c Card) (id, summary string) {
 		return "", ""
 	case f[1] == "table":
 		return "packets", "its nftables table is missing or altered: answers to forwarded traffic may leave by another card"
+	case f[1] == "sysctl" && strings.Contains(text, "/forwarding="):
+		return "forwarding", "it does not pass on what [nat] says"
 	case f[1] == "sysctl":
 		return "src-valid-mark", "strict rp_filter drops what comes in for containers: the mark of their connections does not count"
 	case f[1] == "rule" && op.Verb == plumb.Add && pref(f) < 30000 && slices.Contains(f, "fwmark"):
 		return "mark-rule", "a rule for marked connections is missing: published containers do not answer by it"
+	case f[1] == "rule" && op.Verb == plumb.Add && pref(f) >= 30000 && slices.Contains(f, "iif"):
+		return "nat-rule", "a rule for traffic that is passed on is missing: it leaves by another card"
 	case f[1] == "rule" && op.Verb == plumb.Add && pref(f) >= 30000:
 		return "egress-rule", "a rule for the host's own traffic is missing"
 	case f[1] == "rule" && op.Verb == plumb.Add && strings.Contains(text, " suppress_"):

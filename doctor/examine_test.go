@@ -12,6 +12,7 @@ import (
 
 	"ec2net/dhcp"
 	"ec2net/metadata"
+	"ec2net/plumb"
 )
 
 // wrong lists what is wrong: "fail kernel, warn arp eth1".
@@ -87,6 +88,12 @@ func TestExamine(t *testing.T) {
 			f.Cards[1] = Card{Name: "eth1", Index: 3, Unread: "operation not permitted"}
 		}, "unknown readable eth1"},
 		{"a sandbox that is off", func(f *Facts) { f.Cards[1].Keeper, f.Cards[1].Sandbox = 7, Sandbox{Unit: true} }, "warn sandbox eth1"},
+		{"[nat] that cannot be", func(f *Facts) { f.NAT = []error{errors.New("no"), errors.New("neither")} }, "warn nat"},
+		{"Docker drops what [nat] passes on", func(f *Facts) {
+			f.Chains = []Chain{{"ip", "filter", "FORWARD", true}, {"ip6", "filter", "FORWARD", true}, {"inet", "x", "y", false}}
+			f.Cards[1].Want.Packets = []plumb.PacketRule{{Kind: plumb.Masquerade}}
+		}, "warn forward"},
+		{"Docker drops, and nothing is passed on", func(f *Facts) { f.Chains = []Chain{{"ip", "filter", "FORWARD", true}} }, ""},
 		{"a sandbox", func(f *Facts) {
 			f.Cards[1].Keeper, f.Cards[1].Sandbox = 7, Sandbox{Unit: true, NoNewPrivileges: true, Filtered: true}
 		}, ""},
@@ -124,9 +131,8 @@ func TestCausesEnd(t *testing.T) {
 	for _, c := range checks() {
 		known = append(known, c.id)
 	}
-	for _, id := range []string{"address", "table", "main-route", "guard", "source-rule", "leftover", "group", "altname", "mtu", "renewal", "rp_filter", "egress-rule", "packets", "mark-rule", "src-valid-mark"} {
-		known = append(known, id) // of the checks plan, lease and enter
-	}
+	known = append(known, // of the checks plan, lease and enter
+		"address", "table", "main-route", "guard", "source-rule", "leftover", "group", "altname", "mtu", "renewal", "rp_filter", "egress-rule", "packets", "mark-rule", "src-valid-mark", "forwarding", "nat-rule")
 	for _, id := range known {
 		seen := []string{}
 		for next := []string{id}; len(next) > 0; next = next[1:] {

@@ -18,9 +18,11 @@ type Facts struct {
 	Orphans  []string // cards that are gone, and of which something is left
 	Strays   []metadata.MAC
 	Programs []Program
+	Chains   []Chain // that see what is passed on
 	Networkd Networkd
 	Kernel   string  // its release, as uname(2) says it
 	Egress   []error // cards that the configuration wants the host to leave by, and that cannot have that
+	NAT      []error // what of [nat] cannot be meant
 	Config   error   // why the configuration file does not count; nil: it does
 	Gaps     map[string]string
 	Now      time.Time

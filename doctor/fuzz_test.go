@@ -15,12 +15,14 @@ func FuzzParse(f *testing.F) {
 	f.Add(append(rule, nl.NewRtAttr(nl.FRA_UID_RANGE, make([]byte, 8)).Serialize()...))
 	f.Add(append(rule, nl.NewRtAttr(unix.RTA_MULTIPATH, []byte{8, 0, 0, 0, 2, 0, 0, 0, 8, 0, 0, 0, 3, 0, 0, 0}).Serialize()...))
 	f.Add(append(rule, nl.NewRtAttr(unix.RTA_VIA, []byte{10, 0, 1, 2, 3, 4}).Serialize()...))
+	f.Add(append([]byte{2, 0, 0, 0}, nl.NewRtAttr(unix.NFTA_CHAIN_HOOK, []byte{8, 0, 1, 0, 0, 0, 0, 2}).Serialize()...))
 	f.Add([]byte{2, 255})
 	f.Fuzz(func(t *testing.T, m []byte) {
 		fib := host()
 		if r, err := parseRule(m); err == nil {
 			fib.Rules = append([]Rule{r}, fib.Rules...)
 		}
+		_, _, _ = parseChain(m)
 		if r, _, err := parseRoute(m); err == nil {
 			fib.Routes = append(fib.Routes, r)
 		}

@@ -16,7 +16,7 @@ const upAgain = "ec2net --cloud ec2 up eth1"
 // Each world has one thing wrong with it, on the real kernel. The doctor names that, and only that.
 func TestDoctorSick(t *testing.T) {
 	t.Parallel()
-	for _, p := range [][]patient{sickRules(), sickMarks(), sickLinks(), sickOthers(), sickCloud(), sickLife()} {
+	for _, p := range [][]patient{sickRules(), sickMarks(), sickNAT(), sickLinks(), sickOthers(), sickCloud(), sickLife()} {
 		for _, p := range p {
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
@@ -78,6 +78,31 @@ func sickMarks() []patient {
 		broken("marks do not count", "sysctl -qw net.ipv4.conf.eth1.src_valid_mark=0", "fail src-valid-mark eth1"),
 		broken("source rule missing, beside marks", "ip rule del from 10.0.2.37 pref 20001", "fail source-rule eth1", "leave", "enter"),
 	}
+}
+
+func sickNAT() []patient {
+	broken := func(name, command, want, cure string) patient {
+		return patient{
+			name: name, cfg: wide(), cards: "-", want: want, cure: []string{cure},
+			harm: func(t *testing.T, c *lab.Cloud) { natted(t, c); shell(t, c, []string{command}) },
+		}
+	}
+	return []patient{
+		broken("forwarding off", "sysctl -qw net.ipv4.conf.eth1.forwarding=0", "fail forwarding eth1", upAgain),
+		broken("NAT rule missing", "ip rule del pref 30020", "fail nat-rule eth1", upAgain),
+		broken("NAT table missing", "nft delete table inet ec2net-10001", "fail packets eth1", upAgain),
+		broken("Docker drops what is passed on", "nft add table ip filter; nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'",
+			"warn forward", "nft delete table ip filter"),
+		{name: "NAT of what cannot be", cards: "-", harm: byNobody, want: "warn nat", says: "there is no network card eth9 here"},
+	}
+}
+
+// byNobody is a NAT gateway without an outside.
+func byNobody(t *testing.T, c *lab.Cloud) {
+	t.Helper()
+	ec2net(t, c, exitOK, "up", "eth1")
+	ec2net(t, c, exitOK, "up", "eth0")
+	configure(t, c, "[nat]\nfrom = [\"10.0.3.0/24\"]\nin = \"eth0\"\nout = \"eth9\"\n")
 }
 
 func sickLinks() []patient {

@@ -159,6 +159,7 @@ func TestDoctorHealthy(t *testing.T) {
 		{name: "Azure", cfg: azureMachine(3), cards: "eth1 eth2 eth0"},
 		{name: "egress", cards: "-", harm: egressed},
 		{name: "answers by card", cfg: lab.Config{RPFilter: 1}, cards: "-", harm: byCard},
+		{name: "a NAT gateway", cfg: wide(), cards: "-", harm: natted},
 		{name: "kept", cards: "-", harm: kept2},
 	} {
 		p.says = "all well: "
@@ -205,6 +206,19 @@ func byCard(t *testing.T, c *lab.Cloud) {
 	configure(t, c, "replies = \"by-card\"\n")
 	ec2net(t, c, exitOK, "up", "eth1")
 	ec2net(t, c, exitOK, "up", "eth0")
+}
+
+// natted passes the traffic of a third subnet on by eth1, set up by processes that have ended since.
+func natted(t *testing.T, c *lab.Cloud) {
+	t.Helper()
+	configure(t, c, "[nat]\nfrom = [\"10.0.3.0/24\"]\nin = \"eth0\"\nout = \"eth1\"\n")
+	first, second := keep(t, c, "eth0"), keep(t, c, "eth1")
+	second.notify.await(t, "lease until")
+	eventually(t, 10*time.Second, "forwarding", func() bool {
+		return forwarding(t, c, "eth0", "eth1") == "1 1" && strings.Contains(ip(t, c, "rule"), "from 10.0.3.0/24 iif eth0 lookup 10001")
+	})
+	second.stop(t)
+	first.stop(t)
 }
 
 // timeless leaves out of a world what the kernel does in its own time: carriers, and the addresses that it gives.

@@ -2,10 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -25,7 +27,7 @@ func TestDoctorNotRoot(t *testing.T) {
 	locked := func() { shell(t, c, []string{"mkdir -p /run/ec2net", "chmod 0 /run/ec2net"}) } // the lab's only user owns the folder
 	locked()
 	out, status := nobody("doctor")
-	if status != exitOK || !strings.Contains(out, "nothing wrong was found: ") || !strings.Contains(out, "unknown the records cannot be read") {
+	if status != exitOK || !strings.Contains(out, "nothing wrong was found: ") || !strings.Contains(out, "unknown the records in /run/ec2net are root's to read") {
 		t.Errorf("exit status %d\n%s", status, out)
 	}
 	ip(t, c, "rule del pref 20001")
@@ -44,7 +46,7 @@ func TestDoctorNotRoot(t *testing.T) {
 		}
 	}
 	slices.Sort(unknown)
-	if want := []string{"degraded", "keeper", "lease", "manager", "orphan", "reading-age"}; !slices.Equal(unknown, want) {
+	if want := []string{"degraded", "forward", "keeper", "lease", "manager", "orphan", "reading-age"}; !slices.Equal(unknown, want) {
 		t.Errorf("unknown are %q, want %q", unknown, want)
 	}
 	if out, status := nobody("explain", "10.0.2.37", "198.51.100.146"); status != exitDifferences || !strings.Contains(out, "is eth1's address: the cloud drops it") {
@@ -61,6 +63,27 @@ func TestDoctorNotRootByCard(t *testing.T) {
 	if status != exitOK || !strings.Contains(out, "eth1: its state cannot be read") {
 		t.Errorf("exit status %d\n%s", status, out)
 	}
+}
+
+// The chains that see what is passed on are those that nft(8) shows.
+func TestDoctorChains(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, lab.Config{})
+	shell(t, c, []string{
+		"nft add table ip filter", "nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'",
+		"nft add chain ip filter INPUT '{ type filter hook input priority 0; policy drop; }'", "nft add chain ip filter DOCKER-USER",
+		"nft add table inet firewalld", "nft add chain inet firewalld passed '{ type filter hook forward priority 10; }'",
+		"nft add table arp x", "nft add chain arp x input '{ type filter hook input priority 0; }'",
+	})
+	must(t, c.Instance().Do(func() error {
+		got, err := doctor.ReadChains()
+		want := []doctor.Chain{{Family: "ip", Table: "filter", Name: "FORWARD", Drops: true}, {Family: "inet", Table: "firewalld", Name: "passed"}}
+		slices.SortFunc(got, func(a, b doctor.Chain) int { return strings.Compare(b.Family, a.Family) })
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
+		}
+		return err
+	}))
 }
 
 // One card alone, no cloud, and what can not be meant.
@@ -89,6 +112,40 @@ func TestDoctorInput(t *testing.T) {
 	}
 	if d := cmp.Diff(before, world(t, c)); d != "" {
 		t.Errorf("something changed:\n%s", d)
+	}
+}
+
+// Where the doctor blames rp_filter, packets are dropped on the wire, and the sysctl that it names is the one
+// that lets them in. The answers leave by the card all along.
+func TestDoctorRPFilterOnTheWire(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, lab.Config{RPFilter: 1})
+	shell(t, c, []string{
+		"ip link set eth1 up", "ip addr add 10.0.2.37/32 dev eth1", "ip route add default via 10.0.2.1 dev eth1 onlink table 80",
+		"ip rule add pref 500 fwmark 0x80/0x80 lookup 80",
+	})
+	must(t, c.Settle("eth1"))
+	flags := []string{"--config", write(t, "[[card]]\nname = \"eth1\"\nmanage = \"link-up\"\n")}
+	marked := func() error {
+		_, err := c.Instance().Ping(t.Context(), lab.ClientIP, lab.Ping{Source: addr("10.0.2.37"), Mark: 0x80, Tries: 2, Timeout: 300 * time.Millisecond})
+		return err
+	}
+	before, _ := c.Instance().NetStat("TcpExt", "IPReversePathFilter")
+	if err := marked(); !errors.Is(err, lab.ErrNoReply) {
+		t.Errorf("rp_filter does not drop it: %v", err)
+	}
+	if after, err := c.Instance().NetStat("TcpExt", "IPReversePathFilter"); err != nil || after <= before {
+		t.Errorf("the kernel counts %d, and did %d: %v", after, before, err)
+	}
+	if findings, _ := diagnosis(t, c, flags...); roots(findings) != "fail rp_filter eth1" {
+		t.Error(report(t, c, flags...))
+	}
+	must(t, c.Instance().Sysctl("net/ipv4/conf/eth1/rp_filter", "2"))
+	if err := marked(); err != nil {
+		t.Error(err)
+	}
+	if findings, _ := diagnosis(t, c, flags...); roots(findings) != "" {
+		t.Error(report(t, c, flags...))
 	}
 }
 

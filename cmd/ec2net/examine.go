@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ec2net/config"
 	"ec2net/doctor"
 	"ec2net/metadata"
@@ -68,6 +70,9 @@ func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, e
 	if x.facts.Cloud == metadata.CloudNone {
 		return x.facts, nil
 	}
+	if err := x.readChains(); err != nil {
+		return x.facts, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
 	x.readRecords()
@@ -95,11 +100,20 @@ func (x *examination) settings() (err error) {
 	return nil
 }
 
+// readChains reads what others do with traffic that is passed on, which is root's to know.
+func (x *examination) readChains() (err error) {
+	x.facts.Chains, err = doctor.ReadChains()
+	if errors.Is(err, unix.EPERM) {
+		x.facts.Gaps["forward"], err = "nftables cannot be read: "+unix.EPERM.Error(), nil
+	}
+	return err
+}
+
 // readRecords reads what ec2net remembers, which is root's.
 func (x *examination) readRecords() {
-	if _, err := os.ReadDir(x.store.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if !x.store.readable() {
 		for _, id := range []string{"manager", "lease", "keeper", "reading-age", "degraded", "orphan"} {
-			x.facts.Gaps[id] = "the records cannot be read: " + err.Error()
+			x.facts.Gaps[id] = "the records in " + x.store.dir + " are root's to read"
 		}
 		return
 	}
@@ -112,7 +126,10 @@ func (x *examination) askCloud(ctx context.Context) (err error) {
 	if x.cloud, err = x.source(); err != nil {
 		return err
 	}
-	x.primary, x.known, x.facts.Metadata.Err = x.cloud.Cards(ctx)
+	x.facts.Metadata.Err = patiently(ctx, func() (err error) {
+		x.primary, x.known, err = x.cloud.Cards(ctx)
+		return err
+	})
 	x.facts.Metadata.Server = x.cloud.Server().Addr()
 	a, err := doctor.Ask(doctor.Packet{Dst: x.facts.Metadata.Server})
 	if err != nil {

@@ -131,11 +131,20 @@ func TestExplainIncoming(t *testing.T) {
 	c := cloud(t, lab.Config{})
 	ip(t, c, "link set eth1 up")
 	ip(t, c, "addr add 10.0.2.37/24 dev eth1") // as seed 002 and seed 004 have it
+	must(t, c.Settle("eth1"))
 	for mode, drops := range map[string]bool{"0": false, "1": true, "2": false} {
 		must(t, c.Instance().Sysctl("net/ipv4/conf/eth1/rp_filter", mode))
 		e := explain(t, c, exitDifferences, "198.51.100.146", "10.0.2.37")
 		if e.There.In != "eth1" || e.There.Check == nil || e.There.Check.Drops != drops || !e.Agrees {
 			t.Errorf("rp_filter %s: %+v", mode, e.There)
+		}
+		counted, _ := c.Instance().NetStat("TcpExt", "IPReversePathFilter")
+		spoofed, _ := c.Spoofed("eth0")
+		silent(t, c, lab.EIP2)
+		dropped, _ := c.Instance().NetStat("TcpExt", "IPReversePathFilter")
+		refused, _ := c.Spoofed("eth0")
+		if (dropped > counted) != drops || (refused > spoofed) == drops {
+			t.Errorf("rp_filter %s, on the wire: the kernel dropped %d, the cloud %d", mode, dropped-counted, refused-spoofed)
 		}
 		says(t, strings.Join(e.Problems, "\n"), "10.0.2.37 leaves by eth0, but is eth1's address: the cloud drops it (source check)")
 	}

@@ -70,7 +70,8 @@ addresses, a routing table and policy rules. Everything it writes is marked with
 protocol 236, and it touches nothing else. "ec2net down" takes it all away.
 
 Exit status: 0 converged or nothing to do, 1 failed, 2 usage or configuration,
-3 metadata unavailable and nothing changed, 4 partly set up, 5 differences found.`
+3 metadata unavailable and nothing changed, 4 partly set up, 5 differences or problems
+found.`
 
 func (p *program) root() *cobra.Command {
 	root := &cobra.Command{

@@ -1,0 +1,81 @@
+package doctor
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Chain is a chain of nftables, of anybody's, that sees packets that are passed on.
+type Chain struct {
+	Family string // "ip", "ip6" or "inet"
+	Table  string
+	Name   string
+	Drops  bool // what none of its rules accepts
+}
+
+// String is the chain as nft(8) names it.
+func (c Chain) String() string { return fmt.Sprintf("chain %s %s %s", c.Family, c.Table, c.Name) }
+
+const hookForward = 2 // NF_INET_FORWARD
+
+// ReadChains lists the chains with the hook forward, those that iptables-nft makes among them. It needs
+// CAP_NET_ADMIN. A kernel without nftables has none.
+func ReadChains() ([]Chain, error) {
+	const get, answer = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETCHAIN, unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWCHAIN
+	var msgs [][]byte
+	var err error
+	for range 8 {
+		req := nl.NewNetlinkRequest(get, unix.NLM_F_DUMP)
+		req.AddData(&nl.Nfgenmsg{NfgenFamily: unix.NFPROTO_UNSPEC})
+		msgs, err = req.Execute(unix.NETLINK_NETFILTER, answer)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the chains of nftables: %w", err)
+	}
+	var out []Chain
+	for _, m := range msgs {
+		c, ok, err := parseChain(m)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+func parseChain(m []byte) (c Chain, ok bool, err error) {
+	a, err := parse(m, nl.SizeofNfgenmsg)
+	if err != nil {
+		return c, false, err
+	}
+	hook, err := parse(a[unix.NFTA_CHAIN_HOOK], 0)
+	if err != nil {
+		return c, false, err
+	}
+	c = Chain{
+		Family: map[uint8]string{unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6", unix.NFPROTO_INET: "inet"}[m[0]],
+		Table:  a.text(unix.NFTA_CHAIN_TABLE), Name: a.text(unix.NFTA_CHAIN_NAME),
+		Drops: a.be32(unix.NFTA_CHAIN_POLICY, 1) == 0, // NF_DROP
+	}
+	return c, c.Family != "" && hook.be32(unix.NFTA_HOOK_HOOKNUM, ^uint32(0)) == hookForward, nil
+}
+
+// be32 tells an attribute that is not there from one that is 0; nftables writes in the network's order.
+func (a attrs) be32(t uint16, missing uint32) uint32 {
+	if b := a[t]; len(b) >= 4 {
+		return binary.BigEndian.Uint32(b)
+	}
+	return missing
+}
