@@ -216,5 +216,10 @@ func (l *Link) applyAltName(v Verb, name string, index int) error {
 	msg.Index = int32(index)
 	list := nl.NewRtAttr(unix.IFLA_PROP_LIST|unix.NLA_F_NESTED, nil)
 	list.AddRtAttr(unix.IFLA_ALT_IFNAME, nl.ZeroTerminated(name))
-	return settled(v, l.rt.do(kind, flags, msg, list))
+	err := l.rt.do(kind, flags, msg, list)
+	if errors.Is(err, unix.EOPNOTSUPP) { // before Linux 5.5: the card does without
+		l.noAltNames = true
+		return errAlready
+	}
+	return settled(v, err)
 }

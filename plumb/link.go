@@ -33,6 +33,7 @@ type Link struct {
 	packets *socket // nil until nftables is asked
 	// onlyMetric leaves IFA_PROTO out, as a kernel before 5.18 does.
 	onlyMetric bool
+	noAltNames bool // the kernel knows none (before 5.5)
 	identity   atomic.Pointer[identity]
 }
 

@@ -31,7 +31,8 @@ type Snapshot struct {
 
 	forwardsAll bool // ip_forward, read when l.Forwards
 
-	promote bool // the card's promote_secondaries
+	promote    bool // the card's promote_secondaries
+	noAltNames bool // the kernel has turned out to know none
 }
 
 // Twin is a device that has the MAC of a card: its virtual function, or what it is the function of. What

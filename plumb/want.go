@@ -242,6 +242,9 @@ func (w *want) addr(p netip.Prefix) {
 
 // altNames are names by what the metadata says: which card it is, and where it is plugged in.
 func (w *want) altNames() {
+	if w.in.Have.noAltNames {
+		return
+	}
 	c := w.in.Card
 	names := []string{}
 	if c.ID != "" {
