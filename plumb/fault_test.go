@@ -193,34 +193,6 @@ func TestEveryFault(t *testing.T) {
 	}
 }
 
-// TestUnpluggedWhileRead: whichever question the card does not live to hear, it is gone.
-func TestUnpluggedWhileRead(t *testing.T) {
-	secondHost(t)
-	for at := 2; ; at++ {
-		batch(t, "link del eth1\nlink add eth1 address 02:00:00:00:00:11 type veth peer name gw1\n")
-		l := open(t, "eth1")
-		l.Peers = append(l.Peers, mac("02:00:00:00:00:12"))
-		real, n := l.rt.execute, 0
-		l.rt.execute = func(answer uint16, list ...*nl.NetlinkRequest) ([][]byte, []error) {
-			if n++; n == at {
-				ip(t, "link del eth1")
-			}
-			return real(answer, list...)
-		}
-		_, err := l.Read()
-		if n < at {
-			return
-		}
-		if err == nil { // it was still there when it was asked for
-			_, err = l.Read()
-		}
-		if !errors.Is(err, ErrGone) {
-			t.Errorf("unplugged before request %d: %v", at, err)
-		}
-		batch(t, "link add eth1 address 02:00:00:00:00:11 type veth peer name gw1\n")
-	}
-}
-
 // sweep is an undertaking that is tried again and again.
 type sweep struct {
 	*testing.T

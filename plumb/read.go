@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -20,6 +21,7 @@ func (l *Link) Read() (Snapshot, error) {
 	if err != nil {
 		return s, err
 	}
+	s.noAltNames = l.noAltNames
 	l.Name, l.Index = s.Name, s.Index // from here on it is this card, whatever it is called
 	steps := []func(*Snapshot) error{l.readAddrs, l.readPeers, l.readRoutes, l.readRules, l.readPackets, l.readForwarding}
 	for _, step := range steps {
@@ -214,25 +216,60 @@ func (l *Link) readRules(s *Snapshot) error {
 // rules lists the rules of both families that carry our mark, and those that others may claim cards by.
 func (s *socket) rules() (out []Rule, others []foreignRule, err error) {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		msg := &nl.RtMsg{}
-		msg.Family = uint8(family)
-		msgs, err := s.dump(unix.RTM_GETRULE, unix.RTM_NEWRULE, msg)
+		ours, foreign, err := s.inParts(family)
 		if err != nil {
 			return nil, nil, fmt.Errorf("list rules: %w", err)
 		}
-		for _, m := range msgs {
-			r, ok, err := parseRule(m)
-			if err != nil {
-				return nil, nil, err
-			}
-			if ok {
-				out = append(out, r)
-			} else if f, ok := parseForeign(m); ok {
-				others = append(others, f)
-			}
-		}
+		out, others = append(out, ours...), append(others, foreign...)
 	}
 	return out, others, nil
+}
+
+// onePart is the least that the kernel puts into one part of an answer (NLMSG_GOODSIZE is a page, less
+// what the buffer's own head takes).
+const onePart = 3500 // bytes
+
+// inParts lists the rules of a family. A list in several parts is asked for until two more bring nothing
+// new: the kernel finds the next part by counting, so that a list lacks some rules, or has them twice,
+// when others add or delete rules meanwhile; and of rules, unlike addresses, it does not say so.
+func (s *socket) inParts(family int) (ours []Rule, others []foreignRule, err error) {
+	for old := 0; old < 3; old++ {
+		list, foreign, size, err := s.listRules(family)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, r := range list {
+			if !slices.Contains(ours, r) {
+				ours, old = append(ours, r), 0
+			}
+		}
+		if others = foreign; size < onePart {
+			return ours, others, nil
+		}
+	}
+	return ours, others, nil
+}
+
+func (s *socket) listRules(family int) (ours []Rule, others []foreignRule, size int, err error) {
+	msg := &nl.RtMsg{}
+	msg.Family = uint8(family)
+	msgs, err := s.dump(unix.RTM_GETRULE, unix.RTM_NEWRULE, msg)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	for _, m := range msgs {
+		size += unix.NLMSG_HDRLEN + len(m)
+		r, ok, err := parseRule(m)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		if ok {
+			ours = append(ours, r)
+		} else if f, ok := parseForeign(m); ok {
+			others = append(others, f)
+		}
+	}
+	return ours, others, size, nil
 }
 
 func parseRule(m []byte) (r Rule, ok bool, err error) {
