@@ -163,6 +163,42 @@ E`); status != 0 {
 	}
 }
 
+// A port that is passed on to another host of the VPC, by another card: the question goes there as main says, and
+// the answer that comes back through the instance leaves by the card that was asked.
+func TestForwardedElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, strict := range []int{0, 1} {
+		t.Run(fmt.Sprintf("rp_filter %d", strict), func(t *testing.T) {
+			t.Parallel()
+			c := withContainer(t, lab.Config{RPFilter: strict})
+			backend, err := c.AddPeer("backend", addr("10.0.0.200"))
+			must(t, err)
+			_, err = backend.Echo(netip.MustParseAddrPort("10.0.0.200:80"))
+			must(t, err)
+			if out, status := runOn(c.Instance(), `nft -f - <<E
+table ip forward { chain in { type nat hook prerouting priority -101; tcp dport 8080 dnat to 10.0.0.200:80; };
+chain out { type nat hook postrouting priority srcnat; ip daddr 10.0.0.200 masquerade; }; }
+E`); status != 0 {
+				t.Fatal(out)
+			}
+			for _, replies := range []string{"by-source", "by-card"} {
+				c.answering(t, replies)
+				for _, card := range []string{"eth1", "eth0"} {
+					ec2net(t, c.Cloud, exitOK, "up", card)
+				}
+				eventually(t, 5*time.Second, replies+": by the first card", func() bool { return c.reaches(t, c.Client(), lab.EIP1) })
+				if replies == "by-source" {
+					if c.reaches(t, c.Client(), lab.EIP2) {
+						t.Error("by-source: reached by the second card")
+					}
+					continue
+				}
+				eventually(t, 5*time.Second, replies+": by the second card", func() bool { return c.reaches(t, c.Client(), lab.EIP2) })
+			}
+		})
+	}
+}
+
 // leavesBy makes a connection, and tells by which of the instance's cards it left, and from which address.
 func (c *docked) leavesBy(t *testing.T, from *lab.Node, to netip.AddrPort) (string, netip.Addr) {
 	t.Helper()
