@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 )
@@ -27,7 +28,8 @@ func (n *Node) Bridge(name string, nets ...netip.Prefix) (*Bridge, error) {
 	if err := n.nl.LinkAdd(link); err != nil {
 		return nil, fmt.Errorf("make the bridge %s on %s: %w", name, n.Name, err)
 	}
-	errs := []error{n.noLinkLocal(name), n.nl.LinkSetUp(link)}
+	// Its own link-local address would come at a time of the kernel's choice.
+	errs := []error{n.Sysctl("net/ipv6/conf/"+name+"/addr_gen_mode", "1"), n.nl.LinkSetUp(link)}
 	for _, p := range append([]netip.Prefix{netip.MustParsePrefix("fe80::/64")}, nets...) { // IPv6 needs one on the link
 		errs = append(errs, addAddr(n.nl, link, netip.PrefixFrom(p.Masked().Addr().Next(), p.Bits())))
 	}
@@ -121,8 +123,11 @@ func (b *Bridge) join(c *Container) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(b.node.noLinkLocal(cable.Name), b.node.nl.LinkSetMaster(cable, bridge), b.node.nl.LinkSetUp(cable), c.nl.LinkSetUp(eth0))
+	err = errors.Join(b.node.Sysctl("net/ipv6/conf/"+cable.Name+"/disable_ipv6", "1"), b.node.nl.LinkSetMaster(cable, bridge), b.node.nl.LinkSetUp(cable), c.nl.LinkSetUp(eth0))
 	if err != nil {
+		return err
+	}
+	if err := b.node.awaitUp(b.Name); err != nil {
 		return err
 	}
 	for _, p := range b.nets {
@@ -142,9 +147,16 @@ func (b *Bridge) join(c *Container) error {
 	return nil
 }
 
-// noLinkLocal keeps a device from getting an address of its own, which comes at a time of the kernel's choice.
-func (n *Node) noLinkLocal(device string) error {
-	return n.Sysctl("net/ipv6/conf/"+device+"/addr_gen_mode", "1")
+// awaitUp waits until the kernel has told a device's signal, and made the routes that hang on it.
+func (n *Node) awaitUp(device string) error {
+	for range 500 {
+		link, err := n.nl.LinkByName(device)
+		if err != nil || link.Attrs().OperState == netlink.OperUp {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond) // the kernel's link watch, up to a second
+	}
+	return fmt.Errorf("%s has no signal", device)
 }
 
 // nft runs commands of nft(8) on the host.
