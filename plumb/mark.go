@@ -8,6 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// prefMark is where a mark leads to its card's table: behind all guards, and before all source rules,
+// because an answer may have an address of another card. The marks keep the cards' rules apart.
+const prefMark = baseTable + maxN
+
 // marked: the rule is for packets with a mark, from everywhere.
 func (r Rule) marked() bool { return r.Mask != 0 }
 

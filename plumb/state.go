@@ -135,6 +135,10 @@ func (r Rule) n() (int, bool) {
 	if r.shared() {
 		return r.owner()
 	}
+	if r.marked() && !r.Guard {
+		n := int(r.Table) - baseTable
+		return n, n >= 0 && n <= maxN
+	}
 	n := int(r.Pref) - baseTable
 	if n > maxN {
 		n = int(r.Pref) - baseSource

@@ -23,8 +23,8 @@ func (w *want) packet(r PacketRule) bool {
 // whose destination is the container's by then.
 //
 // Three rules in each family that the card has. What came in by the card goes where main says, to a bridge or
-// to another card; the answer, where main says but for the default route and the cloud's cards; else by
-// the card.
+// to another card; what else has the mark stays with the host's bridges and tunnels; the rest, which are
+// the answers, leaves by the card.
 func (w *want) replies() {
 	families := w.answering()
 	if !w.in.ByCard || len(families) == 0 {
@@ -40,7 +40,7 @@ func (w *want) replies() {
 		r := Rule{From: all, Mark: mark, Mask: MarkMask}
 		guard, source, in := r, r, r
 		guard.Pref, guard.Table, guard.Guard = uint32(baseTable+w.n()), tableMain, true
-		source.Pref, source.Table = uint32(baseSource+w.n()), Table(w.n())
+		source.Pref, source.Table = prefMark, Table(w.n())
 		in = guard
 		in.Iif = w.out.Name
 		w.out.Rules = append(w.out.Rules, in, guard, source)

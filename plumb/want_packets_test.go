@@ -101,8 +101,8 @@ func TestReplyRules(t *testing.T) {
 	const want = `+ rule from 10.0.2.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
 + rule from all fwmark 0x2000000/0x7f000000 iif eth1 lookup main suppress_prefixlength 0 pref 10001
 + rule from all fwmark 0x2000000/0x7f000000 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
++ rule from all fwmark 0x2000000/0x7f000000 lookup 10001 pref 19999
 + rule from 10.0.2.37 lookup 10001 pref 20001
-+ rule from all fwmark 0x2000000/0x7f000000 lookup 10001 pref 20001
 `
 	if d := cmp.Diff(want, plan.String()); d != "" {
 		t.Errorf("read back (-want +got)\n%s", d)
@@ -263,7 +263,7 @@ func settleTo(t testing.TB, l *Link, want func(Snapshot) (State, error)) {
 // of another card.
 func TestMarksOfOthers(t *testing.T) {
 	host(t)
-	batch(t, `rule add fwmark 0x2000000/0x7f000000 lookup 10001 pref 20001 protocol 99
+	batch(t, `rule add fwmark 0x2000000/0x7f000000 lookup 10001 pref 19999 protocol 99
 rule add fwmark 0x2000000/0x7f000000 lookup 10002 pref 20002 protocol 236
 rule add fwmark 0x5000000 lookup 10001 pref 20001 protocol 99
 `)

@@ -47,9 +47,15 @@ func (c *docked) answering(t *testing.T, replies string) {
 // reaches tells whether a host gets an answer from the container's published port at an address.
 func (c *docked) reaches(t *testing.T, from *lab.Node, at netip.Addr) bool {
 	t.Helper()
+	return echoed(t, from, netip.AddrPortFrom(at, published))
+}
+
+// echoed tells whether a host gets an answer from an echo server.
+func echoed(t *testing.T, from *lab.Node, at netip.AddrPort) bool {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	conn, err := from.Dial(ctx, "tcp", netip.AddrPortFrom(at, published).String())
+	conn, err := from.Dial(ctx, "tcp", at.String())
 	if err != nil {
 		return false
 	}
@@ -163,8 +169,8 @@ E`); status != 0 {
 	}
 }
 
-// A port that is passed on to another host of the VPC, by another card: the question goes there as main says, and
-// the answer that comes back through the instance leaves by the card that was asked.
+// A port that is passed on to another host of the VPC, by another card, or to another address of the host's own: the
+// question goes there as main says, and the answer leaves by the card that was asked.
 func TestForwardedElsewhere(t *testing.T) {
 	t.Parallel()
 	for _, strict := range []int{0, 1} {
@@ -175,9 +181,13 @@ func TestForwardedElsewhere(t *testing.T) {
 			must(t, err)
 			_, err = backend.Echo(netip.MustParseAddrPort("10.0.0.200:80"))
 			must(t, err)
+			_, err = c.Instance().Echo(netip.MustParseAddrPort("10.0.0.29:80"))
+			must(t, err)
 			if out, status := runOn(c.Instance(), `nft -f - <<E
-table ip forward { chain in { type nat hook prerouting priority -101; tcp dport 8080 dnat to 10.0.0.200:80; };
-chain out { type nat hook postrouting priority srcnat; ip daddr 10.0.0.200 masquerade; }; }
+table ip forward {
+	chain in { type nat hook prerouting priority -101; tcp dport 8080 dnat to 10.0.0.200:80; tcp dport 8081 dnat to 10.0.0.29:80; };
+	chain out { type nat hook postrouting priority srcnat; ip daddr 10.0.0.200 oifname eth0 masquerade; };
+}
 E`); status != 0 {
 				t.Fatal(out)
 			}
@@ -186,14 +196,20 @@ E`); status != 0 {
 				for _, card := range []string{"eth1", "eth0"} {
 					ec2net(t, c.Cloud, exitOK, "up", card)
 				}
-				eventually(t, 5*time.Second, replies+": by the first card", func() bool { return c.reaches(t, c.Client(), lab.EIP1) })
-				if replies == "by-source" {
-					if c.reaches(t, c.Client(), lab.EIP2) {
-						t.Error("by-source: reached by the second card")
+				for _, port := range []uint16{8080, 8081} {
+					what := fmt.Sprintf("%s, port %d", replies, port)
+					eventually(t, 5*time.Second, what+": by the first card", func() bool { return echoed(t, c.Client(), netip.AddrPortFrom(lab.EIP1, port)) })
+					second := netip.AddrPortFrom(lab.EIP2, port)
+					if replies == "by-card" {
+						eventually(t, 5*time.Second, what+": by the second card", func() bool { return echoed(t, c.Client(), second) })
+					} else if echoed(t, c.Client(), second) {
+						t.Errorf("%s: reached by the second card", what)
 					}
-					continue
 				}
-				eventually(t, 5*time.Second, replies+": by the second card", func() bool { return c.reaches(t, c.Client(), lab.EIP2) })
+			}
+			// A packet of such a connection that comes in elsewhere, because its address has moved to another card.
+			if out := ip(t, c.Cloud, "route get 172.17.0.2 mark 0x2000000"); !strings.Contains(out, "dev docker0") {
+				t.Errorf("what was passed on to a container: %s", out)
 			}
 		})
 	}
@@ -249,7 +265,7 @@ func TestContainerKept(t *testing.T) {
 
 	for _, damage := range []string{
 		"nft delete table inet ec2net-10001", "nft flush table inet ec2net-10001", "nft add rule inet ec2net-10001 prerouting drop",
-		"nft flush chain inet ec2net-10001 prerouting", "ip rule del pref 20001 fwmark 0x2000000/0x7f000000", "ip -6 rule del pref 10001 fwmark 0x2000000/0x7f000000",
+		"nft flush chain inet ec2net-10001 prerouting", "ip rule del pref 19999 fwmark 0x2000000/0x7f000000", "ip -6 rule del pref 10001 fwmark 0x2000000/0x7f000000",
 		"ip rule flush protocol 236",
 	} {
 		logged := k.log.String()
@@ -324,7 +340,7 @@ func TestContainerSwitched(t *testing.T) {
 			plain := c.wholeWorld(t)
 			c.answering(t, "by-card")
 			plan := ec2net(t, c.Cloud, exitDifferences, "plan", "eth1")
-			says(t, plan, "+ rule from all fwmark 0x2000000/0x7f000000 lookup 10001 pref 20001\n", "+ table inet ec2net-10001 { chain protocol-236 { };")
+			says(t, plan, "+ rule from all fwmark 0x2000000/0x7f000000 lookup 10001 pref 19999\n", "+ table inet ec2net-10001 { chain protocol-236 { };")
 			if strings.Contains(plan, "~ sysctl net/ipv4/conf/eth1/src_valid_mark=1\n") != (found == "0") {
 				t.Errorf("plan:\n%s", plan)
 			}
