@@ -77,6 +77,7 @@ type agent struct {
 	nat       natRole // the card's part in passing traffic on
 	// natRefused is what of [nat] can not be meant.
 	natRefused []error
+	natNew     bool         // the part is another one than at the last look
 	services   []netip.Addr // the cloud's own servers, to be kept on the primary card
 	mending    bool         // in a fight with another program: that is said once, not each repair
 	progress   func(string)

@@ -180,7 +180,7 @@ func (a *agent) mend(ctx context.Context, ev *events) error {
 	err := a.converge(ctx)
 	a.mending = false
 	a.repairs.took(begun, time.Now())
-	if n := a.link.Written() - before; held && n > 0 && a.undone == nil && !a.egress.moved {
+	if n := a.link.Written() - before; held && n > 0 && a.undone == nil && !a.egress.moved && !a.natNew {
 		a.record.Repairs++
 		if text := a.repairs.made(time.Now()); text != "" {
 			a.log.Warn(text)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -111,7 +112,8 @@ func (s store) natCards(conf config.Config) (out []natCard) {
 
 // passing works out the card's part in passing traffic on, and what is refused.
 func (a *agent) passing() {
-	a.nat, a.natRefused = natRole{}, nil
+	was := a.nat
+	a.nat, a.natRefused, a.natNew = natRole{}, nil, was.part()
 	if len(a.config.NAT.From) == 0 {
 		return
 	}
@@ -122,7 +124,9 @@ func (a *agent) passing() {
 		}
 	}
 	roles, refused := natRoles(a.config.NAT, cards)
-	a.nat, a.natRefused = roles[a.snap.Name], refused
+	role := roles[a.snap.Name]
+	a.natNew = !reflect.DeepEqual(role, was)
+	a.nat, a.natRefused = role, refused
 	a.link.Packets = a.link.Packets || len(a.nat.out) > 0
 }
 

@@ -141,6 +141,7 @@ func TestNAT(t *testing.T) {
 			if tt.toml == egress3 {
 				leads(t, l.Cloud, 5*time.Second, "10002")
 			}
+			says(t, l.ec2net(t, exitOK, "doctor"), "all well")
 			held := world(t, l.Cloud)
 			for i, k := range keepers {
 				must(t, k.Process.Kill())
@@ -190,5 +191,55 @@ func damaged(t *testing.T, c *lab.Cloud, command string) {
 	t.Helper()
 	if out, status := runOn(c.Instance(), command); status != 0 {
 		t.Fatalf("%s: %s", command, out)
+	}
+}
+
+// What of [nat] can not be meant is refused with its place and the reason, by up, plan and status; nothing of it
+// is applied on any card, and the cards are set up all the same.
+func TestNATRefused(t *testing.T) {
+	t.Parallel()
+	c := egressCloud(t)
+	for _, card := range []string{"eth0", "eth2", "eth3"} {
+		ec2net(t, c, exitOK, "up", card)
+	}
+	before, rules := world(t, c), nftables(t, c)
+	for _, tt := range []struct{ nat, says string }{
+		{"from = \"10.0.3.0/24\"\nout = \"eth9\"\n", ":3:7: [nat] there is no network card eth9 here"},
+		{"from = \"10.0.3.0/24\"\nout = \"eth0\"\n", ":3:7: [nat] eth0 is the primary card, whose routes are not ec2net's; name another card"},
+		{"from = \"10.0.2.0/25\"\nout = \"eth2\"\n", ":2:8: [nat] 10.0.2.0/25 overlaps 10.0.2.0/24, where eth2 itself is"},
+		{"from = \"10.9.0.0/24\"\nout = \"eth2\"\n", ":2:8: [nat] no card that is set up is in 10.9.0.0/24: name the one that it arrives by with the key in"},
+		{"from = \"10.9.0.0/24\"\nout = \"eth2\"\nin = \"eth9\"\n", ":4:6: [nat] there is no network card eth9 here"},
+		{"from = \"10.0.3.0/24\"\nout = \"eth2\"\n[[card]]\nname = \"eth2\"\nmanage = \"link-up\"\n", ":3:7: [nat] eth2 is not managed, so that it passes nothing on"},
+	} {
+		l := egressLab{c, egressConfig(t, "[nat]\n"+tt.nat)}
+		for _, args := range [][]string{{"up", "eth3"}, {"plan", "eth3"}, {"status"}} {
+			says(t, l.ec2net(t, exitOK, args...), l.conf+tt.says)
+		}
+		unchanged(t, c, before, tt.nat)
+		if now := nftables(t, c) + forwarding(t, c, "eth2", "eth3"); now != rules+"0 0" {
+			t.Errorf("%s: %s", tt.nat, now)
+		}
+	}
+	for _, card := range []string{"eth2", "eth3"} {
+		answers(t, c, map[string]netip.Addr{"eth2": egressEIP2, "eth3": egressEIP3}[card])
+	}
+	broken := egressConfig(t, "[nat]\nfrom = [\"10.0.3.7/24\"]\nout = \"eth2\"\n")
+	says(t, ec2net(t, c, exitUsage, "--config", broken, "up", "eth3"), broken+`:2:9: from cannot hold "10.0.3.7/24": it has bits behind its length; the subnet is 10.0.3.0/24`)
+	unchanged(t, c, before, "a file that can not be read")
+
+	// The section comes and goes: nothing of it stays.
+	on := egressLab{c, egressConfig(t, "[nat]\nfrom = \"10.0.3.0/24\"\nout = \"eth2\"\n")}
+	for _, card := range []string{"eth2", "eth3"} {
+		on.ec2net(t, exitOK, "up", card)
+	}
+	if got := forwarding(t, c, "eth0", "eth2", "eth3"); got != "0 1 1" {
+		t.Errorf("forwarding: %s", got)
+	}
+	for _, card := range []string{"eth2", "eth3"} {
+		ec2net(t, c, exitOK, "up", card)
+	}
+	unchanged(t, c, before, "the section is gone")
+	if now := nftables(t, c) + forwarding(t, c, "eth2", "eth3"); now != rules+"0 0" {
+		t.Errorf("the section is gone: %s", now)
 	}
 }
