@@ -178,7 +178,7 @@ func quietly(s string) string {
 
 // connect opens connections from behind eth0's router to two ports, of which the second's socket has
 // the mark 7. It returns the first.
-func connect(t *testing.T) net.Conn {
+func connect(t testing.TB) net.Conn {
 	t.Helper()
 	router := newNeighbour(t)
 	router.takes("gw0")
@@ -207,4 +207,22 @@ func connect(t *testing.T) net.Conn {
 		}
 	}
 	return conns[0]
+}
+
+// BenchmarkReach is what the proof of a change costs: a look before and one after, with two connections.
+func BenchmarkReach(b *testing.B) {
+	host(b)
+	connect(b)
+	l := open(b, "eth1")
+	reconcile(b, l, eth1())
+	server := netip.MustParseAddrPort("169.254.169.254:80")
+	for b.Loop() {
+		before, err := l.Reach(server)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := l.Again(before); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
