@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -110,7 +111,7 @@ func (h *history) step() {
 			h.attach()
 			continue
 		}
-		things := []func(lab.Card){h.move, h.move, h.block, h.spoilKeys, h.spoilLease, h.damage, h.damage, h.kill, h.kill, h.suspend, h.rename, h.detach,
+		things := []func(lab.Card){h.move, h.move, h.block, h.spoilKeys, h.spoilLease, h.damage, h.damage, h.kill, h.kill, h.suspend, h.rename, h.detach, h.operate,
 			func(lab.Card) { h.attach() }}
 		things[h.rnd.IntN(len(things))](card)
 	}
@@ -235,6 +236,18 @@ func (h *history) suspend(card lab.Card) {
 	must(h.T, k.Process.Signal(syscall.SIGSTOP))
 	time.Sleep(long)
 	must(h.T, k.Process.Signal(syscall.SIGCONT))
+}
+
+// operate is an operator's command in the middle of it. The card is kept, so that it never fails, but what
+// it waits for may be late.
+func (h *history) operate(card lab.Card) {
+	name := h.names[card.MAC.String()]
+	args := [][]string{{"up", name, "--wait", "2s"}, {"status"}, {"status", "--json", name}, {"plan", name}}[h.rnd.IntN(4)]
+	h.tell("ec2net %q", args)
+	out, status := on(h.T, h.c, "ec2net", append([]string{"--cloud", "ec2", "--config", h.conf}, args...)...)
+	if !slices.Contains([]int{exitOK, exitUnavailable, exitPartial, exitDifferences}, status) {
+		h.Errorf("ec2net %q: exit status %d: %s", args, status, out)
+	}
 }
 
 func (h *history) rename(card lab.Card) {
