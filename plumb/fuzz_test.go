@@ -45,6 +45,8 @@ func FuzzParse(f *testing.F) {
 			nl.NewRtAttr(nl.FRA_PROTOCOL, nl.Uint8Attr(Protocol)), attr32(nl.FRA_SUPPRESS_IFGROUP, Group)),
 		message(address, attrIP(unix.IFA_LOCAL, four), attr32(unix.IFA_FLAGS, unix.IFA_F_NOPREFIXROUTE), nl.NewRtAttr(attrProto, nl.Uint8Attr(Protocol))),
 		message(link, nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated("eth1")), names, family, nl.NewRtAttr(unix.IFLA_ADDRESS, make([]byte, 32))),
+		userData(PacketRule{Kind: Masquerade, Dev: 3, From: netip.MustParsePrefix("172.22.5.128/26")}.comment()),
+		userData(PacketRule{Kind: ReplyByCard, Dev: 3, Mark: 0x2000000}.comment()), userData(PacketRule{Kind: ClampMSS, Dev: 3}.comment()),
 	} {
 		f.Add(b)
 	}
@@ -58,6 +60,14 @@ func FuzzParse(f *testing.F) {
 		}
 		if a, ok, err := parseAddr(b, 3); ok && err == nil {
 			s.Addrs = append(s.Addrs, a)
+		}
+		_, _ = parseForeign(b)
+		_, _, _ = parseNetconf(b)
+		if w, err := parseWay(b); err == nil && w.Local && w.Via.IsValid() && len(b) < unix.SizeofRtMsg {
+			t.Errorf("%d bytes are %+v", len(b), w)
+		}
+		if r := parsePacketComment(10001, comment(b)); r.Kind != altered && r.comment() != comment(b) {
+			t.Errorf("%q is read as %+v", comment(b), r)
 		}
 		if a, err := parseAttrs(b, min(len(b), unix.SizeofIfInfomsg)); err == nil && len(b) >= unix.SizeofIfInfomsg {
 			linkSnapshot(nl.DeserializeIfInfomsg(b), a)
