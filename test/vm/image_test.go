@@ -17,7 +17,7 @@ import (
 // modules are what the VM loads: the first line in the initial RAM disk, the rest from the image.
 var modules = [...]string{
 	"virtio_pci virtio_blk ext4 overlay",
-	"virtio_net virtio_rng dummy bonding 8021q veth bridge nf_tables",
+	"virtio_net virtio_rng dummy bonding 8021q veth bridge nf_tables nft_ct nft_chain_nat nft_masq",
 }
 
 // guest is what the image has beyond the release: a shell for the tests, and the first card's manager.

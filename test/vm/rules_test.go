@@ -16,6 +16,7 @@ func rules(t *testing.T, suite, snapshot string) {
 	if score := m.run("systemd-analyze security --no-pager ec2net-ifup@ens6.service | tail -1"); !strings.Contains(score, "OK") {
 		t.Errorf("sandbox: %s", score)
 	}
+	replies(t, m)
 	filter(m)
 	for _, c := range []struct{ make, card string }{
 		{"ip link add dummy7 type dummy", "dummy7"},
