@@ -105,7 +105,8 @@ func (b *Bridge) Container(name string) (*Container, error) {
 // join plugs the container's cable into the bridge and configures its end.
 func (b *Bridge) join(c *Container) error {
 	b.used++
-	if err := c.Sysctl("net/ipv6/conf/default/accept_dad", "0"); err != nil { // its addresses are usable at once
+	// Its addresses are usable at once, and it may ping.
+	if err := errors.Join(c.Sysctl("net/ipv6/conf/default/accept_dad", "0"), c.Sysctl(pingRange[0], pingRange[1])); err != nil {
 		return err
 	}
 	cable := &netlink.Veth{
