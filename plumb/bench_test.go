@@ -18,6 +18,23 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
+// BenchmarkReadByCard is the same look at one that answers by card, too.
+func BenchmarkReadByCard(b *testing.B) {
+	host(b)
+	l := open(b, "eth1")
+	for range 2 {
+		if _, err := l.Reconcile(context.Background(), answering(many(50), nil)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if s, err := l.Read(); err != nil || len(s.Packets) != 1 {
+			b.Fatal(s.Packets, err)
+		}
+	}
+}
+
 // BenchmarkReadInACrowd is the same look where others have 2000 rules and 5000 routes.
 func BenchmarkReadInACrowd(b *testing.B) {
 	host(b)

@@ -147,6 +147,40 @@ func TestMarksAreApart(t *testing.T) {
 	}
 }
 
+// Two cards whose numbers ask for the same mark, the higher one set up first: each comes to have its own.
+func TestMarksMeet(t *testing.T) {
+	secondHost(t)
+	low, high := eth1(), eth2("10.0.2.60")
+	low.DeviceNumber, high.NetworkCard, high.DeviceNumber = 4, 14, 1 // 1401 = 11 * 127 + 4
+	l1, l2 := open(t, "eth1"), open(t, "eth2")
+	settleTo(t, l2, answering(high, nil))
+	first := markOf(t, l2)
+	settleTo(t, l1, answering(low, nil))
+	if got := markOf(t, l1); got != first || got != 5<<markShift {
+		t.Errorf("the lower card has the mark %#x, the higher %#x", got, first)
+	}
+	settleTo(t, l2, answering(high, nil)) // at its next look
+	if got := markOf(t, l2); got != 6<<markShift {
+		t.Errorf("the higher card has the mark %#x", got)
+	}
+	settleTo(t, l1, answering(low, nil))
+	if out := nft(t, "list ruleset\n"); strings.Count(out, "table inet ec2net-") != 2 {
+		t.Errorf("tables:\n%s", out)
+	}
+}
+
+func markOf(t *testing.T, l *Link) uint32 {
+	t.Helper()
+	var out []uint32
+	for _, r := range read(t, l).Packets {
+		out = append(out, r.Mark)
+	}
+	if len(out) != 1 {
+		t.Fatalf("marks %v", out)
+	}
+	return out[0]
+}
+
 // withMarks is the world with what it takes to answer by card.
 func withMarks(t testing.TB) []string {
 	t.Helper()
