@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -170,6 +171,32 @@ func TestRenewStaysOnTheCard(t *testing.T) {
 	wire.next("unicast REQUEST on c0", func(f seen) bool {
 		return f.isDHCP(dhcpv4.MessageTypeRequest) && f.dst.String() == serverMAC
 	})
+}
+
+// Where the host may not send to the server, as in a unit with IPAddressDeny, the renewal is broadcast at once: it
+// need not wait for T2.
+func TestRenewWhereUnicastIsForbidden(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.dnsmasq(t1t2("3", "100")...)
+	forbid := exec.Command("nft", "add table ip t; add chain ip t out { type filter hook output priority 0; }; add rule ip t out ip daddr 10.66.0.1 udp dport 67 drop")
+	if out, err := forbid.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	wire := b.tap()
+	l := b.run(nil, nil, false)
+	first := l.state(Bound).Lease
+	l.state(Renewing)
+	second := l.state(Bound).Lease
+	if d := second.Start.Sub(first.Start); !second.Same(*first) || d > 5*time.Second {
+		t.Errorf("renewed %+v to %+v after %s", first, second, d)
+	}
+	f, _ := wire.next("broadcast REQUEST of a renewal", func(f seen) bool {
+		return f.isDHCP(dhcpv4.MessageTypeRequest) && !f.dhcp().ClientIPAddr.IsUnspecified()
+	})
+	if f.dstIP() != "255.255.255.255" || f.srcIP() != first.Addr.Addr().String() {
+		t.Errorf("renewed from %s to %s", f.srcIP(), f.dstIP())
+	}
 }
 
 func TestRebindToAnotherServer(t *testing.T) {
