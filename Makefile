@@ -9,7 +9,7 @@ DAY     ?= 48m
 SEQUENCES ?= 20000
 HISTORIES ?= 1000
 
-.PHONY: build demo test test-go packages test-packages test-system test-vm bench lint fuzz test-fuzz soak install setup setup-demo clean
+.PHONY: build demo test test-go packages test-packages test-system test-vm bench bench-system lint fuzz test-fuzz soak install setup setup-demo clean
 
 build:
 	$(BUILD) -o bin/ec2net ./cmd/ec2net
@@ -54,6 +54,10 @@ test-vm: setup packages
 
 bench: setup build
 	$(GO) run ./test/bench
+
+# A plugged card and a boot on booted Debians, beside systemd-networkd alone and amazon-ec2-net-utils.
+bench-system: setup packages
+	$(GO) test -count=1 -timeout 20m -tags system,bench -run '^TestBench$$' -v ./test/system
 
 lint:
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

@@ -50,8 +50,15 @@ func prepare() error {
 		}
 		os.Setenv(rootEnv+suite, root)
 	}
-	return nil
+	root, err := peerRoot()
+	if root != "" {
+		os.Setenv(rootEnv+peer, root)
+	}
+	return err
 }
+
+// peer is the suite of the bench that has another program for the same work.
+const peer = "peer"
 
 // isolated runs the tests in a cgroup of their own, with a tmpfs for what containers write.
 type isolated struct{ *testing.M }

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -67,7 +68,13 @@ func Cache() (string, error) {
 // needs root and, the first time, the network: 30 s or so.
 func Root(suite string) (string, error) {
 	recipe := strings.Join(append(append(options[:], packages[:]...), managers[:]...), "\n")
-	return Once("root-"+suite, recipe, func(dir string) error { return bootstrap(suite, dir) })
+	return Once("root-"+suite, recipe, func(dir string) error { return bootstrap(suite, dir, nil) })
+}
+
+// With is Root with further packages of Debian installed.
+func With(suite string, more ...string) (string, error) {
+	recipe := strings.Join(slices.Concat(options[:], packages[:], managers[:], more), "\n")
+	return Once("root-"+suite+"-"+more[0], recipe, func(dir string) error { return bootstrap(suite, dir, more) })
 }
 
 // Once returns the folder for something that recipe describes, and has it made when it is not there.
@@ -104,8 +111,8 @@ func build(dir string, make func(string) error) error {
 	return os.Rename(part, dir)
 }
 
-func bootstrap(suite, dir string) error {
-	args := append(options[:], "--include="+strings.Join(packages[:], ","), suite, dir, mirror)
+func bootstrap(suite, dir string, more []string) error {
+	args := append(options[:], "--include="+strings.Join(append(packages[:], more...), ","), suite, dir, mirror)
 	if err := Run("mmdebstrap", args...); err != nil {
 		return err
 	}
