@@ -3,6 +3,7 @@ package doctor
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -42,6 +43,10 @@ func checkMetadata(f Facts) []Finding {
 	if err == nil {
 		return nil
 	}
+	var refused *metadata.Error
+	if errors.As(err, &refused) && refused.Status == http.StatusTooManyRequests {
+		return []Finding{{ID: "metadata", Verdict: Unknown, Summary: "the instance metadata answers, and takes no more questions for now", Evidence: []string{err.Error()}, Remedy: "ask again in a minute"}}
+	}
 	out := Finding{ID: "metadata", Verdict: Fail, Summary: "the instance metadata does not answer", Evidence: []string{err.Error()}}
 	if r := f.Metadata.Route; r != nil {
 		out.Evidence = append(out.Evidence, fmt.Sprintf("route to %s: %s", f.Metadata.Server, f.FIB.answer(*r)))
@@ -57,7 +62,8 @@ func checkMetadata(f Facts) []Finding {
 // checkMetadataRoute: a cloud answers by its own cards, and by nothing else.
 func checkMetadataRoute(f Facts) []Finding {
 	r := f.Metadata.Route
-	if f.Metadata.Err == nil || r == nil || errors.Is(f.Metadata.Err, metadata.ErrDisabled) {
+	var answered *metadata.Error
+	if f.Metadata.Err == nil || r == nil || errors.As(f.Metadata.Err, &answered) && answered.Status != 0 {
 		return nil
 	}
 	for _, c := range f.Cards {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"ec2net/metadata"
 )
@@ -37,6 +38,17 @@ func checkValues(_ Facts, c Card) []Finding {
 	return []Finding{{
 		ID: "values", Verdict: Warn, Card: c.Name, Summary: "the metadata says something of it that is not believed",
 		Evidence: []string{errors.Join(c.Problems...).Error()}, Remedy: "if it lasts, report it to the cloud",
+	}}
+}
+
+// checkLeftOut: something of the card cannot be set up as things are.
+func checkLeftOut(_ Facts, c Card) []Finding {
+	if c.Refused == nil {
+		return nil
+	}
+	return []Finding{{
+		ID: "left-out", Verdict: Warn, Card: c.Name, Summary: "something of it cannot be set up",
+		Evidence: strings.Split(c.Refused.Error(), "\n"), Remedy: "see the reason; what can be set up is",
 	}}
 }
 

@@ -46,6 +46,7 @@ func checks() []check {
 		{id: "vf", card: checkVF},
 		{id: "ipv6", card: checkIPv6},
 		{id: "plan", card: checkPlan},
+		{id: "left-out", card: checkLeftOut},
 		{id: "extra-address", card: checkExtra},
 		{id: "table-collision", card: checkTable},
 		{id: "rule-collision", card: checkRuleCollision},

@@ -88,6 +88,13 @@ func TestExamine(t *testing.T) {
 			f.Cards[1] = Card{Name: "eth1", Index: 3, Unread: "operation not permitted"}
 		}, "unknown readable eth1"},
 		{"a sandbox that is off", func(f *Facts) { f.Cards[1].Keeper, f.Cards[1].Sandbox = 7, Sandbox{Unit: true} }, "warn sandbox eth1"},
+		{"the metadata throttles", func(f *Facts) {
+			f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: &metadata.Error{Key: "x", Status: 429, Err: metadata.ErrUnavailable}, Route: &Answer{End: Forward, Device: 9}}
+		}, "unknown metadata"},
+		{"the metadata has an error", func(f *Facts) {
+			f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: &metadata.Error{Key: "x", Status: 503, Err: metadata.ErrUnavailable}, Route: &Answer{End: Forward, Device: 9}}
+		}, "fail metadata"},
+		{"something left out", func(f *Facts) { f.Cards[1].Refused = errors.New("no") }, "warn left-out eth1"},
 		{"[nat] that cannot be", func(f *Facts) { f.NAT = []error{errors.New("no"), errors.New("neither")} }, "warn nat"},
 		{"Docker drops what [nat] passes on", func(f *Facts) {
 			f.Chains = []Chain{{"ip", "filter", "FORWARD", true}, {"ip6", "filter", "FORWARD", true}, {"inet", "x", "y", false}}

@@ -63,6 +63,7 @@ type Card struct {
 	Degraded string   // why it runs on its lease alone; empty: it does not
 	Have     plumb.Snapshot
 	Want     plumb.State
+	Refused  error      // what Want had to leave out
 	Plan     plumb.Plan // from Have to Want
 	ReadAt   time.Time  // of the last reading that ec2net made
 	Refresh  time.Duration

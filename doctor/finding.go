@@ -65,6 +65,7 @@ func causesOf(id string) []string {
 		"source-rule":     {"networkd", "undone", "set-up", "degraded", "address", "ipv6", "manager"},
 		"egress-rule":     {"networkd", "undone", "set-up", "degraded", "link", "table"},
 		"nat-rule":        {"networkd", "undone", "set-up", "degraded", "link", "table"},
+		"left-out":        {"table-collision", "undone", "set-up", "degraded", "link", "address", "metadata"},
 		"packets":         {"set-up", "undone", "degraded"},
 		"mark-rule":       {"networkd", "set-up", "undone", "degraded"},
 		"forwarding":      {"set-up", "undone", "degraded"},

@@ -74,7 +74,7 @@ func sickMarks() []patient {
 	return []patient{
 		broken("nftables table missing", "nft delete table inet ec2net-10001", "fail packets eth1"),
 		broken("nftables table altered", "nft flush chain inet ec2net-10001 prerouting", "fail packets eth1"),
-		broken("rule for marks missing", "ip rule del $(ip rule | sed -n 's/^20001:\t\\(from all fwmark [^ ]* lookup 10001\\).*/\\1/p')", "fail mark-rule eth1"),
+		broken("rule for marks missing", "ip rule del $(ip rule | sed -n 's/^[0-9]*:\t\\(from all fwmark [^ ]* lookup 10001\\).*/\\1/p')", "fail mark-rule eth1"),
 		broken("marks do not count", "sysctl -qw net.ipv4.conf.eth1.src_valid_mark=0", "fail src-valid-mark eth1"),
 		broken("source rule missing, beside marks", "ip rule del from 10.0.2.37 pref 20001", "fail source-rule eth1", "leave", "enter"),
 	}

@@ -154,8 +154,10 @@ func TestDoctorHealthy(t *testing.T) {
 		{name: "an operator's static route", breaks: []string{"ip route add 192.0.2.0/24 via 10.0.2.254 dev eth1", "ec2net --cloud ec2 up eth1"}},
 		{name: "not managed", cards: "eth0", conf: "[[card]]\nname = \"eth1\"\nmanage = false\n", breaks: []string{"ec2net --cloud ec2 down eth0"}},
 		{name: "owned by dhclient", cards: "-", harm: leased},
-		{name: "networkd that was told", breaks: []string{networkdRuns, "mkdir -p /etc/systemd/networkd.conf.d",
-			"printf '[Network]\\nManageForeignRoutes=no\\nManageForeignRoutingPolicyRules=no\\n' > /etc/systemd/networkd.conf.d/ec2net.conf"}},
+		{name: "owned by networkd", cards: "-", breaks: []string{networkdRuns, "mkdir -p /run/systemd/netif/links",
+			"printf 'ADMIN_STATE=configured\\nNETWORK_FILE=/run/systemd/network/80.network\\n' > /run/systemd/netif/links/$(cat /sys/class/net/eth1/ifindex)",
+			"ip link set eth1 up", "ip addr add 10.0.2.37/24 dev eth1", told, upAgain, "ec2net --cloud ec2 up eth0"}},
+		{name: "networkd that was told", breaks: []string{networkdRuns, told}},
 		{name: "Azure", cfg: azureMachine(3), cards: "eth1 eth2 eth0"},
 		{name: "egress", cards: "-", harm: egressed},
 		{name: "answers by card", cfg: lab.Config{RPFilter: 1}, cards: "-", harm: byCard},
@@ -172,6 +174,10 @@ func TestDoctorHealthy(t *testing.T) {
 
 // networkdRuns is a process of that name on the instance.
 const networkdRuns = `bash -c 'exec -a /usr/lib/systemd/systemd-networkd sleep 600' >/dev/null 2>&1 &`
+
+// told is what our package tells networkd.
+const told = `mkdir -p /etc/systemd/networkd.conf.d
+printf '[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n' > /etc/systemd/networkd.conf.d/ec2net.conf`
 
 // leased has dhclient take the lease of eth1, and ec2net its layer.
 func leased(t *testing.T, c *lab.Cloud) {

@@ -39,7 +39,7 @@ func (x *examination) card(ctx context.Context, l doctor.Link) error {
 	if c.Managed && c.Source != doctor.Nowhere {
 		a.passing()
 		x.facts.NAT = a.natRefused
-		c.Want, _ = wanted(a.where, a.card, plumb.Input{
+		c.Want, c.Refused = wanted(a.where, a.card, plumb.Input{
 			Card: c.Granted, Lease: r.Lease, Have: a.snap, OwnAddress: x.owned(a, r), Egress: x.leads(a, r), Services: a.services,
 			Before: a.record.Before, NAT: a.nat.out, Inside: a.nat.in,
 		})
