@@ -1,14 +1,18 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"ec2net/plumb"
 	"ec2net/test/lab"
 )
 
@@ -225,6 +229,42 @@ func TestNoFalseAlarm(t *testing.T) {
 				t.Errorf("a false alarm:\n%s", log)
 			}
 		})
+	}
+}
+
+// With main_table = false the card's subnet is not in main, and an operator in it keeps his way.
+func TestOperatorBesideWithoutMain(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, wide())
+	operator(t, c, "10.0.2.200", "10.0.0.29")
+	conf := filepath.Join(t.TempDir(), "ec2net.toml")
+	must(t, os.WriteFile(conf, []byte("main_table = false\n"), 0o600))
+	says(t, ec2net(t, c, exitFailed, "up", "eth1"), "main_table = false")
+	ec2net(t, c, exitOK, "--config", conf, "up", "eth1")
+	answers(t, c, lab.EIP2)
+}
+
+// What only looks like a loss: a connection that has ended meanwhile, and a server that was silent before.
+func TestNoLoss(t *testing.T) {
+	dialled := 0
+	look := trial{
+		server: func() (netip.AddrPort, bool) { return netip.AddrPort{}, false },
+		dial:   func(context.Context, netip.AddrPort) error { dialled++; return errGone },
+	}
+	was := plumb.Way{Index: 2}
+	ended := plumb.Loss{Flow: plumb.Flow{Local: netip.MustParseAddrPort("10.0.0.29:22"), Remote: netip.MustParseAddrPort("192.0.2.1:999")}, Was: was}
+	server := plumb.Loss{Flow: plumb.Flow{Remote: netip.MustParseAddrPort("169.254.169.254:80")}, Was: was}
+	route := plumb.Loss{Was: was, Is: plumb.Way{Index: 3}}
+	lost, err := look.confirmed(t.Context(), []plumb.Loss{ended, server, route})
+	if err != nil || len(lost) != 1 || dialled != 0 {
+		t.Errorf("%+v, %v; dialled %d times", lost, err, dialled)
+	}
+	look.server = func() (netip.AddrPort, bool) { return netip.AddrPort{}, true }
+	if lost, err := look.confirmed(t.Context(), []plumb.Loss{server}); err != nil || len(lost) != 1 || dialled != dials {
+		t.Errorf("%+v, %v; dialled %d times", lost, err, dialled)
+	}
+	if text := strings.Join(describe(append(lost, ended, ended, ended, ended)), "; "); !strings.HasSuffix(text, "; and 2 more") {
+		t.Error(text)
 	}
 }
 

@@ -140,7 +140,11 @@ func (a *agent) takenBack() error {
 	if len(a.origin.Numbers()) == 0 { // nothing of the card was set up before
 		err = a.forget()
 	}
-	return errors.Join(fail(exitFailed, "%s: nothing was changed in the end: with this card set up, %s", a.snap.Name, strings.Join(a.undone.why, "; ")), err)
+	why := strings.Join(a.undone.why, "; ")
+	if strings.Contains(why, "the connection of") {
+		why += "; set the card of that connection up first (its unit keeps its answers on it), or keep this one out of main (main_table = false)"
+	}
+	return errors.Join(fail(exitFailed, "%s: nothing was changed in the end: with this card set up, %s", a.snap.Name, why), err)
 }
 
 // hint: the primary card's answers to hosts in this card's subnet would leave by this card. Its own
