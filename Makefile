@@ -76,7 +76,7 @@ test-fuzz:
 # histories, on the kernel and with the whole program.
 soak: setup build
 	EC2NET_DAY=$(DAY) $(GO) test -v -count=1 -timeout 24h -run '^TestDay$$' ./cmd/ec2net
-	EC2NET_SEQUENCES=$(SEQUENCES) $(GO) test -v -count=1 -timeout 24h -run '^TestSequences$$' ./plumb
+	EC2NET_SEED=$$(date +%s)000000 EC2NET_SEQUENCES=$(SEQUENCES) $(GO) test -v -count=1 -timeout 24h -run '^TestSequences$$' ./plumb
 	EC2NET_HISTORIES=$(HISTORIES) $(GO) test -v -count=1 -timeout 24h -run '^TestHistories$$' ./cmd/ec2net
 
 install: build

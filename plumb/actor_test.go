@@ -137,6 +137,9 @@ func (a *actor) read(blind int) {
 	if blind == everything {
 		return
 	}
+	if a.believed == nil {
+		blind = 0 // a card is published as a whole
+	}
 	r := a.granted.reading(blind)
 	a.settled, a.last = metadata.Settle(a.last, r), metadata.Carry(a.last, r)
 	if a.believed == nil {
