@@ -84,11 +84,11 @@ func TestMatrix(t *testing.T) {
 // leave sends a datagram for each pair, and sees on the wire that it leaves by its device and by no other.
 func leave(t *testing.T, c *lab.Cloud, sent map[int]shot, captures map[string]*lab.Capture, local func(context.Context, string, uint16) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
 	for port, s := range sent {
 		must(t, c.Instance().Do(func() error { return shoot(s.src, netip.AddrPortFrom(s.dst, uint16(port))) }))
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
 	for port, s := range sent {
 		seen := func(p lab.Packet) bool {
 			return p.Proto == unix.IPPROTO_UDP && p.DstPort == uint16(port) && p.Src == s.src
