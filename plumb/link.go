@@ -31,6 +31,7 @@ type Link struct {
 	written int
 	rt      *socket
 	packets *socket // nil until nftables is asked
+	unable  bool    // the kernel has refused a table as more than it can do
 	// onlyMetric leaves IFA_PROTO out, as a kernel before 5.18 does.
 	onlyMetric bool
 	noAltNames bool // the kernel knows none (before 5.5)

@@ -3,9 +3,11 @@ package plumb
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -73,5 +75,39 @@ func TestEveryPacketFault(t *testing.T) {
 			}
 		}
 		t.Logf("%s: %d requests, %d faults each, %d of them reported", u.name, len(p.dumps), len(packetFaults()), reported)
+	}
+}
+
+// TestKernelWithoutPackets: where the kernel can not do it, that is said, and everything else is set up.
+func TestKernelWithoutPackets(t *testing.T) {
+	for _, errno := range []unix.Errno{unix.EOPNOTSUPP, unix.ENOENT} {
+		host(t)
+		l := open(t, "eth1")
+		reconcile(t, l, dual())
+		plain := withMarks(t)
+		s, err := l.nft()
+		if err != nil {
+			t.Fatal(err)
+		}
+		real, tries := s.execute, 0
+		s.execute = func(answer uint16, list ...*nl.NetlinkRequest) ([][]byte, []error) {
+			if len(list) == 1 {
+				return real(answer, list...)
+			}
+			tries++
+			return nil, []error{errno}
+		}
+		for range 3 {
+			_, err := l.Reconcile(t.Context(), answering(dual(), &Before{}))
+			if !errors.Is(err, ErrNoPackets) || errors.Is(err, ErrNotConverged) || !strings.Contains(err.Error(), "table inet ec2net-10001: the kernel has no nftables") {
+				t.Errorf("it said %v", err)
+			}
+		}
+		if tries != 1 {
+			t.Errorf("the kernel was asked %d times", tries)
+		}
+		if d := cmp.Diff(plain, withMarks(t)); d != "" {
+			t.Errorf("beside the rest (-without +with)\n%s", d)
+		}
 	}
 }

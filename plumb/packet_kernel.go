@@ -52,7 +52,7 @@ func withoutPackets(err error) bool {
 func (l *Link) applyPackets(v Verb, t packetTable) error {
 	s, err := l.nft()
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNoPackets, err)
+		return l.refusal(err)
 	}
 	if there, ours, err := s.packetTable(t.table); err != nil || there && !ours {
 		return cmp.Or(err, ErrTaken)
@@ -64,10 +64,16 @@ func (l *Link) applyPackets(v Verb, t packetTable) error {
 		return err
 	}
 	_, errs := s.execute(0, batch...)
-	if err := errs[0]; withoutPackets(err) || errors.Is(err, unix.ENOENT) { // ENOENT: no such type of chain
-		return fmt.Errorf("%w: %w", ErrNoPackets, err)
+	return l.refusal(errs[0])
+}
+
+// refusal remembers that the kernel can not do it: then it is not asked again, and the rest is set up.
+func (l *Link) refusal(err error) error {
+	if !withoutPackets(err) && !errors.Is(err, unix.ENOENT) { // ENOENT: no such type of chain
+		return err
 	}
-	return errs[0]
+	l.unable = true
+	return fmt.Errorf("%w: %w", ErrNoPackets, err)
 }
 
 // write is the transaction that makes the table what it should be, or gone, whatever it was.

@@ -16,6 +16,7 @@ import (
 // readPackets reads the card's nftables tables, and which of the names belong to somebody else. Where
 // nothing says that there may be one, nftables is not even asked.
 func (l *Link) readPackets(s *Snapshot) error {
+	s.unable = l.unable
 	if !l.Packets && !marks(s.State) && !natted(s.State) {
 		return nil
 	}

@@ -27,7 +27,10 @@ type Snapshot struct {
 	// Leaving are the rules of other cards of this host by which traffic leaves that no source rule
 	// caught.
 	Leaving []Rule
-	Marks   map[uint32]int // of other cards of this host, each with the lowest number of a card that has it
+
+	unable bool // the kernel can not do what nftables tables of ours need
+
+	Marks map[uint32]int // of other cards of this host, each with the lowest number of a card that has it
 
 	forwardsAll bool // ip_forward, read when l.Forwards
 
