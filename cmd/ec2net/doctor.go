@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -37,7 +38,7 @@ Exit status 5 when something fails; warnings alone are 0.`,
 }
 
 func (p *program) doctor(ctx context.Context, card string) error {
-	p.log.SetOutput(discard{}) // what the agent has to say is in the findings
+	p.log.SetOutput(io.Discard) // what the agent has to say is in the findings
 	facts, err := p.examined(ctx, card)
 	if err != nil {
 		return err
@@ -51,10 +52,6 @@ func (p *program) doctor(ctx context.Context, card string) error {
 	}
 	return nil
 }
-
-type discard struct{}
-
-func (discard) Write(b []byte) (int, error) { return len(b), nil }
 
 func (p *program) printReport(f doctor.Facts, r doctor.Report) error {
 	if !p.json {
