@@ -204,7 +204,7 @@ func TestExampleConfiguration(t *testing.T) {
 	if _, err := config.Load(f); err != nil {
 		t.Error(err)
 	}
-	on := regexp.MustCompile(`(?m)^#([a-z_]+ = |\[\[)`).ReplaceAllString(read(t, f), "$1")
+	on := regexp.MustCompile(`(?m)^#([a-z_]+ = |\[)`).ReplaceAllString(read(t, f), "$1")
 	c, err := config.Parse(f, []byte(on))
 	if err != nil {
 		t.Error(err)
