@@ -320,3 +320,23 @@ func TestEgressUpAlone(t *testing.T) {
 	l.ec2net(t, exitOK, "up", "eth2")
 	leads(t, l.Cloud, 0, "10001")
 }
+
+// Keepers that do not agree on the order, because the file was changed between their starts, agree all the same:
+// what the kernel holds decides, one card has it, and nothing goes to and fro.
+func TestEgressDisagreement(t *testing.T) {
+	t.Parallel()
+	c := egressCloud(t)
+	one := egressLab{c, egressConfig(t, "[egress]\ncard = [\"eth2\", \"eth3\"]\n")}
+	other := egressLab{c, egressConfig(t, "[egress]\ncard = [\"eth3\", \"eth2\"]\n")}
+	one.keep(t, "eth0")
+	k3 := other.keep(t, "eth3")
+	leads(t, c, 5*time.Second, "10002")
+	k2 := one.keep(t, "eth2")
+	quiet, requests := silently(t, c), len(c.IMDS().Requests(time.Time{}))
+	eventually(t, 8*time.Second, "the next readings", func() bool { return len(c.IMDS().Requests(time.Time{})) > requests+laterReading })
+	quiet("two first choices")
+	leads(t, c, 0, "10002") // who has it keeps it
+	if n := k2.lineCount() + k3.lineCount(); n > 20 {
+		t.Errorf("%d log lines:\n%s\n%s", n, k2.log, k3.log)
+	}
+}

@@ -22,7 +22,7 @@ type way struct {
 // way is nil for a card that is no candidate.
 func (a *agent) way() *way {
 	switch rank := a.config.Egress.Rank(a.snap.Name); {
-	case rank < 0 || a.settled.MAC == (metadata.MAC{}):
+	case rank < 0 || a.settled.MAC == (metadata.MAC{}) || a.yielded != "":
 		return nil
 	case a.settled.Primary:
 		return &way{Rank: rank, State: "as without [egress]: this is the primary card"}
