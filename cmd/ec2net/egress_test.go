@@ -40,6 +40,9 @@ func egressCloud(t *testing.T) *lab.Cloud {
 			card("eth3", "10.0.3.37", "2001:db8:ec2:3::37", egressEIP3),
 		},
 	})
+	eventually(t, 10*time.Second, "the first card's addresses", func() bool { // in the kernel's own time
+		return strings.Contains(ip(t, c, "-6 route show table local"), "local 2001:db8:ec2::29 ")
+	})
 	return c
 }
 
@@ -154,9 +157,9 @@ func TestEgress(t *testing.T) {
 	quiet("killed and started again")
 	unchanged(t, l.Cloud, held, "killed and started again")
 	ip(t, l.Cloud, "rule del pref 30200")
-	leads(t, l.Cloud, time.Second, "10001")
+	leads(t, l.Cloud, 3*time.Second, "10001")
 	ip(t, l.Cloud, "rule del pref 30100")
-	eventually(t, time.Second, "the repair", func() bool { return strings.Contains(ip(t, l.Cloud, "rule"), "30100:") })
+	eventually(t, 3*time.Second, "the repair", func() bool { return strings.Contains(ip(t, l.Cloud, "rule"), "30100:") })
 	unchanged(t, l.Cloud, held, "repaired")
 	if now := ip(t, l.Cloud, "route") + ip(t, l.Cloud, "-6 route"); now != main {
 		t.Errorf("main was touched:\n%s", now)

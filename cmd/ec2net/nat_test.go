@@ -202,6 +202,10 @@ func TestNATRefused(t *testing.T) {
 	for _, card := range []string{"eth0", "eth2", "eth3"} {
 		ec2net(t, c, exitOK, "up", card)
 	}
+	eventually(t, 10*time.Second, "signal and the cards' own IPv6 addresses", func() bool { // in the kernel's own time
+		local := ip(t, c, "-6 route show table local")
+		return !strings.Contains(ip(t, c, "-6 route show table all")+ip(t, c, "route show table all"), "linkdown") && strings.Count(local, "local fe80:") == 3
+	})
 	before, rules := world(t, c), nftables(t, c)
 	for _, tt := range []struct{ nat, says string }{
 		{"from = \"10.0.3.0/24\"\nout = \"eth9\"\n", ":3:7: [nat] there is no network card eth9 here"},
