@@ -49,9 +49,11 @@ func Diff(have, want State) Plan {
 	addAddrs, delAddrs := diffAddrs(have, want)
 	addRoutes, delRoutes := diffRoutes(have, want)
 	addRules, delRules := diffRules(have, want)
+	addRules, addPass := natLast(addRules)
+	delRules, delPass := natLast(delRules)
 	addPackets, delPackets := diffPackets(have, want)
 	validMark := diffValidMark(have, want)
-	for _, ops := range []Plan{addAddrs, addRoutes, addRules, addPackets, validMark, delPackets, delRules, delRoutes, delAddrs, leave, diffNames(have, want)} {
+	for _, ops := range []Plan{addAddrs, addRoutes, addRules, addPackets, addPass, validMark, delPass, delPackets, delRules, delRoutes, delAddrs, leave, diffNames(have, want)} {
 		p = append(p, ops...)
 	}
 	if have.Link.Up && !want.Link.Up {

@@ -50,7 +50,7 @@ func (w *want) inside() {
 		if !ok {
 			return
 		}
-		w.out.Link.Forwarding = true
+		w.out.Link.Forwarding = w.out.Link.Forwarding || w.in.Have.Link.Forwarding || w.in.Have.takenOn(p) // once on, it stays on
 		r := Route{Table: tableMain, Dst: p, Metric: Table(w.n()), Src: w.in.Card.Addrs4.Value[0], Ours: true}
 		switch onLink := subnet.Bits() <= p.Bits() && subnet.Contains(p.Addr()); {
 		case onLink && (w.in.MainTable || w.in.Card.Primary):
@@ -64,6 +64,26 @@ func (w *want) inside() {
 			w.route(r)
 		}
 	}
+}
+
+// takenOn tells whether the card that a range leaves by is ready for what arrives here: its rules come after its
+// table. Before that nothing is passed on: a connection that was seen untranslated would stay so for as long as
+// it lasts, where another program has the kernel track connections.
+func (s Snapshot) takenOn(p netip.Prefix) bool {
+	return slices.ContainsFunc(s.Leaving, func(r Rule) bool { return r.Pref == prefLeave && r.From == p && r.Iif == s.Name })
+}
+
+// natLast splits the rules for what is passed on from the others: they come after the table that translates, and go
+// before it.
+func natLast(rules Plan) (others, nat Plan) {
+	for _, op := range rules {
+		if r := op.obj.(Rule); r.Pref == prefPass || r.Pref == prefLeave {
+			nat = append(nat, op)
+			continue
+		}
+		others = append(others, op)
+	}
+	return others, nat
 }
 
 // subnet4 is the subnet of the card's primary address.

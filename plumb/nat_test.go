@@ -19,7 +19,11 @@ func TestWantNAT(t *testing.T) {
 		return in
 	}
 	inside := func(change func(*Input)) Input {
-		return with(func(in *Input) { in.NAT, in.Inside = nil, []netip.Prefix{prefix("10.9.0.0/16")}; change(in) })
+		return with(func(in *Input) {
+			in.NAT, in.Inside = nil, []netip.Prefix{prefix("10.9.0.0/16")}
+			change(in)
+			in.Have.Leaving = takenOn(in)
+		})
 	}
 	const clamp = `chain forward { type filter hook forward priority -150;` +
 		` iif "eth1" tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu; oif "eth1" tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu; };`
@@ -28,22 +32,26 @@ func TestWantNAT(t *testing.T) {
 	check(t, []golden{
 		{"nothing", with(func(in *Input) { in.NAT = nil }), parts, ""},
 		{"outside", with(func(*Input) {}), parts, `
++ table inet ec2net-10001 { chain protocol-236 { }; ` + clamp + ` chain postrouting { type nat hook postrouting priority 100; oif "eth1" ip saddr 10.0.3.0/24 masquerade; oif "eth1" ip saddr 10.9.0.0/16 masquerade; }; }
 + rule from 10.0.3.0/24 iif eth3 fwmark 10001/0 lookup main suppress_prefixlength 0 pref 30010
 + rule from 10.9.0.0/16 iif eth3 fwmark 10001/0 lookup main suppress_prefixlength 0 pref 30010
 + rule from 10.0.3.0/24 iif eth3 lookup 10001 pref 30020
 + rule from 10.9.0.0/16 iif eth3 lookup 10001 pref 30020
-+ table inet ec2net-10001 { chain protocol-236 { }; ` + clamp + ` chain postrouting { type nat hook postrouting priority 100; oif "eth1" ip saddr 10.0.3.0/24 masquerade; oif "eth1" ip saddr 10.9.0.0/16 masquerade; }; }
 ~ sysctl net/ipv4/conf/eth1/forwarding=1`},
 		{"the table's name is another program's: nothing at all", with(func(in *Input) { in.Have.TakenTables = []uint32{10001} }), parts,
 			`! table inet ec2net-10001: another program's, left alone ("nft delete table inet ec2net-10001" makes room)`},
 		{"inside, behind the gateway", inside(func(*Input) {}), parts, `
 + route 10.9.0.0/16 via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001
 ~ sysctl net/ipv4/conf/eth1/forwarding=1`},
+		{"inside, and the card that it leaves by is not ready", with(func(in *Input) { in.NAT, in.Inside = nil, []netip.Prefix{prefix("10.0.2.128/25")} }), parts, ""},
 		{"inside, on the link", inside(func(in *Input) { in.Inside[0] = prefix("10.0.2.128/25") }), parts, "~ sysctl net/ipv4/conf/eth1/forwarding=1"},
 		{"inside, on the link, and main has nothing of the card", inside(func(in *Input) { in.Inside[0], in.MainTable = prefix("10.0.2.128/25"), false }), only("forwarding", "10.0.2.128"), `
 + route 10.0.2.128/25 dev eth1 scope link src 10.0.2.37 metric 10001
 ~ sysctl net/ipv4/conf/eth1/forwarding=1`},
-		{"inside of the primary card", first(func(in *Input) { in.Inside = []netip.Prefix{prefix("10.9.0.0/16")} }), parts, `
+		{"inside of the primary card", first(func(in *Input) {
+			in.Inside = []netip.Prefix{prefix("10.9.0.0/16")}
+			in.Have.Leaving = takenOn(in)
+		}), parts, `
 + route 10.9.0.0/16 via 10.0.0.1 dev eth0 src 10.0.0.29 metric 10000
 ~ sysctl net/ipv4/conf/eth0/forwarding=1`},
 		{"switched off", with(func(in *Input) { in.NAT, in.Before, in.Have.Link.Forwarding = nil, was(false), true }), parts, "~ sysctl net/ipv4/conf/eth1/forwarding=0"},
@@ -53,6 +61,14 @@ func TestWantNAT(t *testing.T) {
 		}), parts, ""},
 		{"somebody else has it on", with(func(in *Input) { in.NAT, in.Have.Link.Forwarding = nil, true }), parts, ""},
 	})
+}
+
+// takenOn are the rules by which another card takes on what arrives by this one.
+func takenOn(in *Input) (out []Rule) {
+	for _, p := range in.Inside {
+		out = append(out, Rule{Pref: prefLeave, From: p, Iif: in.Have.Name, Table: Table(7)})
+	}
+	return out
 }
 
 // In the kernel: written, read back unchanged, put right again whatever is undone, and removed exactly.

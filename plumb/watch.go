@@ -131,9 +131,9 @@ func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 		index, _, ok := parseNetconf(m.Data)
 		return c, ok && l.forward && index == l.index
 	case unix.RTM_NEWRULE:
-		_, ok, err := parseRule(m.Data)
+		r, ok, err := parseRule(m.Data)
 		_, foreign := parseForeign(m.Data)
-		return c, ok && err == nil && l.beside || foreign
+		return c, ok && err == nil && (l.beside || r.Iif == l.name) || foreign // Iif: what arrives here may be passed on now
 	}
 	return c, true // an overrun
 }

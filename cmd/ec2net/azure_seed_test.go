@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -216,4 +218,60 @@ func TestSeed001Down(t *testing.T) {
 			must(t, s.session.Close())
 		})
 	}
+}
+
+// A connection of the neighbour's that begins while the cards are being set up, in whichever order, is never seen
+// untranslated: where another program has the kernel track connections, it would stay so for as long as it lasts.
+func TestSeed001NothingUntranslated(t *testing.T) {
+	t.Parallel()
+	for _, order := range [][]string{{"eth1", "eth2", "eth3"}, {"eth3", "eth1", "eth2"}} {
+		t.Run(strings.Join(order, " "), func(t *testing.T) {
+			t.Parallel()
+			s := newSeed001(t, 1)
+			out, status := on(t, s.Cloud, "nft", "add table inet fw; add chain inet fw f { type filter hook forward priority 0; }; add rule inet fw f ct state established accept")
+			if status != 0 {
+				t.Fatal(out)
+			}
+			wires := map[string]*lab.Capture{}
+			for _, card := range []string{"eth1", "eth2"} {
+				wire, err := s.Capture(card)
+				must(t, err)
+				wires[card] = wire
+			}
+			s.talks(t)
+			for _, card := range order {
+				s.keepers[card] = startWith(t, s.Cloud, card, []string{"--config", s.conf})
+				s.keepers[card].notify.await(t, "READY=1")
+			}
+			asked := []func(lab.Packet) bool{lab.FromCard, lab.To(lab.ClientIP), lab.Proto(unix.IPPROTO_UDP)}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			if _, err := wires["eth2"].Wait(ctx, append(asked, lab.From(seedOutside))...); err != nil {
+				t.Errorf("the neighbour's connection does not leave by eth2, translated: %v", err)
+			}
+			for card, wire := range wires {
+				if got := wire.Packets(append(asked, lab.From(seedTestVM))...); len(got) > 0 {
+					t.Errorf("%d packets left by %s untranslated", len(got), card)
+				}
+			}
+			must(t, s.session.Close())
+		})
+	}
+}
+
+// talks has the neighbour send to the internet on one connection all the time, until the test ends.
+func (s *seed001) talks(t *testing.T) {
+	t.Helper()
+	conn, err := s.vm.Dial(t.Context(), "udp", netip.AddrPortFrom(lab.ClientIP, 5353).String())
+	must(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for tick := time.NewTicker(time.Millisecond); ; <-tick.C {
+			if _, err := conn.Write([]byte("x")); errors.Is(err, net.ErrClosed) {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = conn.Close(); <-done })
 }
