@@ -4,14 +4,18 @@ package vm
 
 import "testing"
 
-// replies has the unit answer by card: from its sandbox the kernel loads the modules that this takes, and what
-// this kernel says of the table afterwards is what was written.
+// replies has the unit answer by card, on a kernel that has no nftables and on one that has: from the unit's sandbox
+// it loads the modules, and what it says of the table afterwards is what was written.
 func replies(t *testing.T, m *machine) {
 	const mark = "cat /proc/sys/net/ipv4/conf/ens6/src_valid_mark"
-	if got := m.run("lsmod | grep -w ^nft_ct; true"); got != "" {
+	if got := m.run("lsmod | grep -w -e ^nf_tables -e ^nft_ct; true"); got != "" {
 		t.Errorf("a module is loaded before it is needed: %s", got)
 	}
-	m.run("mkdir -p /etc/ec2net; echo 'replies = \"by-card\"' >/etc/ec2net/ec2net.toml; systemctl restart --no-block ec2net-ifup@ens6")
+	m.run("echo 'install nf_tables /bin/false' >/etc/modprobe.d/none.conf; mkdir -p /etc/ec2net; echo 'replies = \"by-card\"' >/etc/ec2net/ec2net.toml; systemctl restart --no-block ec2net-ifup@ens6")
+	m.state("journalctl -b --no-pager -u ec2net-ifup@ens6 | grep -o 'the kernel has no nftables' | head -1", "the kernel has no nftables")
+	m.state(active+"ens6", "active")
+	m.answers(eip(nic(1)), 20e9)
+	m.run("rm /etc/modprobe.d/none.conf; systemctl restart --no-block ec2net-ifup@ens6")
 	m.state(mark, "1")
 	m.state(active+"ens6", "active")
 	m.state("ec2net plan ens6 && echo nothing to do", "nothing to do")
