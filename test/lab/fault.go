@@ -91,7 +91,7 @@ func (s *IMDS) suits(f Fault) error {
 	case !azure && (f.JSON != nil || f.Reverse):
 		return errors.New("json and reverse are for Azure's document")
 	case azure && f.Card != "" && !f.shapesTree():
-		return errors.New("Azure's metadata is one document for all cards: of one card it can be absent, value, json or reverse; via is for requests that came by a card")
+		return errors.New("the metadata of Azure is one document for all cards: of one card it can be absent, value, json or reverse; via is for requests that came by a card")
 	case f.JSON != nil && !json.Valid([]byte(*f.JSON)):
 		return fmt.Errorf("%.40q is not JSON; a body is sent as it is", *f.JSON)
 	}
