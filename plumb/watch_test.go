@@ -72,8 +72,10 @@ func up1(t testing.TB) (*Link, metadata.Interface) {
 	host(t)
 	r := record(t)
 	ip(t, "link set eth1 up")
-	for !strings.Contains(ip(t, "link show eth1"), "state UP") {
-		r.await("+ link eth1")
+	for _, name := range []string{"eth0", "gw0", "eth1", "gw1"} { // of each link's being ready the kernel tells a moment later
+		for !strings.Contains(ip(t, "link show "+name), "state UP") {
+			r.await("+ link " + name)
+		}
 	}
 	c := card(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4", "10.0.2.5") })
 	l := open(t, "eth1")

@@ -58,8 +58,8 @@ func newRoot() *cobra.Command {
 		Long: `ec2net-lab builds a VPC out of network namespaces: an instance with network cards in two
 subnets, elastic IPs, a client on the internet, the VPC's router with its source/destination check, an
 IMDSv2 server on 169.254.169.254 and DHCP. With --cloud azure it is Azure's virtual network in the same way:
-Azure's metadata and leases, IP forwarding, user-defined routes, load balancer probes, VFs. It needs root or unprivileged user namespaces, and touches
-nothing of the machine's own network.
+Azure's metadata and leases, IP forwarding, user-defined routes, load balancer probes, VFs. It needs root
+or unprivileged user namespaces, and touches nothing of the machine's own network.
 
     ec2net-lab demo                        a second card, with and without ec2net
     ec2net-lab demo --cloud azure          traffic leaves by another card, and SSH stays
