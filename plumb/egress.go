@@ -59,7 +59,7 @@ func (r Rule) sharedText() string {
 		b.WriteString(" to " + fromText(r.To))
 	}
 	if r.Iif != "" {
-		b.WriteString(" iif " + r.Iif)
+		b.WriteString(" iif " + word(r.Iif))
 	}
 	if r.Specific {
 		fmt.Fprintf(&b, " fwmark %d/0 lookup main suppress_prefixlength 0 pref %d", r.Owner, r.Pref)
