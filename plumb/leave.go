@@ -27,14 +27,19 @@ func (l *Link) Leave(ctx context.Context, before *Before) (Plan, error) {
 func (l *Link) leaveGone() (Plan, error) {
 	return l.emptied(func() (Plan, Snapshot, error) {
 		have, err := l.readLinks()
-		if err != nil && !errors.Is(err, ErrGone) {
+		gone := errors.Is(err, ErrGone)
+		if err != nil && !gone {
 			return nil, have, err
 		}
 		have.Name = l.Name
 		if err := errors.Join(l.readRules(&have), l.readPackets(&have)); err != nil {
 			return nil, have, err
 		}
-		return Diff(have.State, Without(have, nil)), have, nil
+		want := Without(have, nil)
+		if gone {
+			want.Link = have.Link // none
+		}
+		return Diff(have.State, want), have, nil
 	})
 }
 

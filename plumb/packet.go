@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // PacketRule is one thing that a card's own nftables table does. Each card has a table of its own,
@@ -15,6 +16,7 @@ type PacketRule struct {
 	Dev   int          // ifindex of the card
 	From  netip.Prefix // Masquerade: whose packets
 	Mark  uint32       // ReplyByCard: what the card's connections carry, within MarkMask
+	Was   bool         // ReplyByCard: src_valid_mark was on before, for who has lost the record of it
 }
 
 // PacketKind says what a PacketRule does. Each needs Linux 5.2: before that, tables of the family inet
@@ -68,7 +70,8 @@ func packetTables(rules []PacketRule) (out []packetTable) {
 
 func (r PacketRule) compare(other PacketRule) int {
 	return cmp.Or(cmp.Compare(r.Table, other.Table), cmp.Compare(r.Kind, other.Kind),
-		cmp.Compare(r.Dev, other.Dev), cmp.Compare(r.Mark, other.Mark), r.From.Compare(other.From))
+		cmp.Compare(r.Dev, other.Dev), cmp.Compare(r.Mark, other.Mark), r.From.Compare(other.From),
+		cmp.Compare(boolean(r.Was), boolean(other.Was)))
 }
 
 // packetMark is what protocol 236 is for routes and rules: nftables has no protocol. A chain without
@@ -80,6 +83,7 @@ const (
 	replyComment = packetMark + " reply-by-card dev %d mark 0x%x/0x7f000000"
 	clampComment = packetMark + " clamp-mss dev %d"
 	masqComment  = packetMark + " masquerade dev %d from %s"
+	wasComment   = " src_valid_mark was 1" // at the end of a replyComment
 )
 
 // String is what the rule does, for a person.
@@ -102,7 +106,11 @@ func (r PacketRule) isAltered() bool { return r.Kind == altered }
 func (r PacketRule) comment() string {
 	switch r.Kind {
 	case ReplyByCard:
-		return fmt.Sprintf(replyComment, r.Dev, r.Mark)
+		s := fmt.Sprintf(replyComment, r.Dev, r.Mark)
+		if r.Was {
+			s += wasComment
+		}
+		return s
 	case ClampMSS:
 		return fmt.Sprintf(clampComment, r.Dev)
 	case Masquerade:
@@ -114,11 +122,12 @@ func (r PacketRule) comment() string {
 // parsePacketComment is the inverse of comment. What it does not understand, another version may have
 // written: altered.
 func parsePacketComment(table uint32, s string) PacketRule {
+	plain, was := strings.CutSuffix(s, wasComment)
 	scan := func(format string, into ...any) bool {
-		n, _ := fmt.Sscanf(s, format, into...)
+		n, _ := fmt.Sscanf(plain, format, into...)
 		return n == len(into)
 	}
-	r, from := PacketRule{Table: table}, ""
+	r, from := PacketRule{Table: table, Was: was}, ""
 	switch {
 	case scan(replyComment, &r.Dev, &r.Mark):
 		r.Kind = ReplyByCard

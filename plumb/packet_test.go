@@ -80,7 +80,8 @@ var comments = regexp.MustCompile(` comment "protocol-236 [^"]*"`)
 // TestPacketComment: an element comes back from its comment, and nothing else does.
 func TestPacketComment(t *testing.T) {
 	longest := PacketRule{Table: 10001, Kind: Masquerade, Dev: 1<<31 - 1, From: netip.MustParsePrefix("2001:db8:1111:2222:3333:4444:5555:6666/127")}
-	for _, r := range append(everyKind(7), longest) {
+	was := PacketRule{Table: 10001, Kind: ReplyByCard, Dev: 1<<31 - 1, Mark: MarkMask, Was: true}
+	for _, r := range append(everyKind(7), longest, was) {
 		if got := parsePacketComment(10001, r.comment()); got != r {
 			t.Errorf("%q is read as %+v", r.comment(), got)
 		}
@@ -89,6 +90,7 @@ func TestPacketComment(t *testing.T) {
 		}
 	}
 	for _, s := range []string{"", "protocol-236", "protocol-236 clamp-mss dev", "protocol-236 clamp-mss dev 7 and more", "protocol-236 clamp-mss dev +7",
+		"protocol-236 clamp-mss dev 7 src_valid_mark was 1", "protocol-236 reply-by-card dev 7 mark 0x2000000/0x7f000000 src_valid_mark was 0",
 		"protocol-236 clamp-mss dev 99999999999999999999", "protocol-236 reply-by-card dev 7 mark 0x2000000/0xff000000",
 		"protocol-236 masquerade dev 7 from nowhere", "protocol-236 masquerade dev 7 from 10.0.0.0/99", "protocol-236 dance dev 7", "clamp-mss dev 7"} {
 		if got := parsePacketComment(10001, s); got != (PacketRule{Table: 10001, Kind: altered}) {

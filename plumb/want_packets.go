@@ -37,7 +37,7 @@ func (w *want) replies() {
 		return
 	}
 	mark, ok := w.mark()
-	if !ok || !w.packet(PacketRule{Kind: ReplyByCard, Mark: mark}) {
+	if !ok || !w.packet(PacketRule{Kind: ReplyByCard, Mark: mark, Was: w.in.Before.validMark(w.in.Have.State)}) {
 		w.unmarked()
 		return
 	}
@@ -67,7 +67,7 @@ func (w *want) answering() (out []netip.Prefix) {
 // unmarked gives the card's src_valid_mark back, if it was set for marks.
 func (w *want) unmarked() {
 	if marks(w.in.Have.State) {
-		w.out.Link.SrcValidMark = w.in.Before != nil && w.in.Before.Link.SrcValidMark
+		w.out.Link.SrcValidMark = w.in.Before.validMark(w.in.Have.State)
 	}
 }
 

@@ -20,6 +20,34 @@ type Before struct {
 	Forwarding *bool `json:"forwarding,omitempty"`
 }
 
+// Found is how a card was before ec2net, as far as the card itself still tells, where nobody wrote it down:
+// what is ours by its mark was not there.
+func Found(have Snapshot) *Before {
+	b := &Before{Link: have.Link, AltNames: have.AltNames}
+	if b.Link.Group == Group {
+		b.Link.Group = 0
+	}
+	if marks(have.State) {
+		b.Link.SrcValidMark = (*Before)(nil).validMark(have.State)
+	}
+	return b
+}
+
+// Note brings up to date how the setting was that marks change, as long as there are none.
+func (b *Before) Note(have Snapshot) {
+	if b != nil && !marks(have.State) {
+		b.Link.SrcValidMark = have.Link.SrcValidMark
+	}
+}
+
+// validMark is how src_valid_mark was before marks needed it; the card's table says so too.
+func (b *Before) validMark(have State) bool {
+	if b != nil {
+		return b.Link.SrcValidMark
+	}
+	return slices.ContainsFunc(have.Packets, func(r PacketRule) bool { return r.Kind == ReplyByCard && r.Was })
+}
+
 // Without is the state of a card that ec2net has left. before is how the card was when ec2net first
 // touched it; nil when nobody wrote that down: then the link's attributes stay, but for the group.
 func Without(have Snapshot, before *Before) State {
@@ -28,7 +56,7 @@ func Without(have Snapshot, before *Before) State {
 		out.Link.Group = 0
 	}
 	if marks(have.State) {
-		out.Link.SrcValidMark = false
+		out.Link.SrcValidMark = before.validMark(have.State)
 	}
 	if before != nil {
 		out.Link = before.link(have)
@@ -45,10 +73,8 @@ func Without(have Snapshot, before *Before) State {
 
 // Yielded is Without, but for the link, which stays as whoever has the card now needs it.
 func Yielded(have Snapshot, before *Before) State {
-	kept := Before{Link: have.Link}
-	if kept.Link.Group == Group {
-		kept.Link.Group = 0
-	}
+	kept := Before{Link: Found(have).Link}
+	kept.Link.SrcValidMark = before.validMark(have.State)
 	if before != nil {
 		kept.AltNames, kept.Forwarding = before.AltNames, before.Forwarding
 	}

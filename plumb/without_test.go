@@ -1,0 +1,76 @@
+package plumb
+
+import (
+	"strings"
+	"testing"
+)
+
+// The record of how the card was found is lost, while it answers by card: the card's own table says how
+// src_valid_mark was, also to a process that begins anew and takes the card for as it is; and when the card
+// goes, nothing is left of it to be set.
+func TestLeaveWithoutRecord(t *testing.T) {
+	for _, was := range []string{"0", "1"} {
+		for _, again := range []bool{false, true} {
+			host(t)
+			sysctl(t, "ipv4/conf/eth1/src_valid_mark", was)
+			l := open(t, "eth1")
+			settleTo(t, l, answering(dual(), Found(read(t, l))))
+			var before *Before
+			l = open(t, "eth1")
+			if again {
+				before = Found(read(t, l))
+				settleTo(t, l, answering(dual(), before))
+			}
+			if _, err := l.Leave(t.Context(), before); err != nil {
+				t.Fatal(err)
+			}
+			if got := withMarks(t); !strings.Contains(strings.Join(got, "\n"), "src_valid_mark "+was) {
+				t.Errorf("it was %s, again %v: left\n%s", was, again, strings.Join(got, "\n"))
+			}
+			if out := ip(t, "-o link show eth1"); strings.Contains(out, "group 236") {
+				t.Errorf("again %v: eth1 is still in our group:\n%s", again, out)
+			}
+			settleTo(t, l, answering(dual(), Found(read(t, l))))
+			ip(t, "link del eth1")
+			if done, err := l.Leave(t.Context(), nil); err != nil || strings.Contains(done.String(), "sysctl") {
+				t.Errorf("it was %s, and the card went: %v\n%s", was, err, done)
+			}
+		}
+	}
+}
+
+// TestYieldedMarks: whoever takes the card over gets src_valid_mark as it was before marks needed it.
+func TestYieldedMarks(t *testing.T) {
+	ours := []PacketRule{{Table: 10001, Kind: ReplyByCard, Mark: 2 << 24}}
+	kept := []PacketRule{{Table: 10001, Kind: ReplyByCard, Mark: 2 << 24, Was: true}}
+	on := &Before{Link: LinkState{SrcValidMark: true}}
+	for _, tt := range []struct {
+		name   string
+		have   []PacketRule
+		before *Before
+		want   bool
+	}{
+		{"it was off", ours, &Before{}, false}, {"it was on", kept, on, true}, {"nobody knows", ours, nil, false},
+		{"only the table knows", kept, nil, true}, {"no marks, and it is somebody's", nil, &Before{}, true},
+	} {
+		have := with(func(s *Snapshot) { s.Link = LinkState{Up: true, MTU: 9001, Group: Group, SrcValidMark: true} })
+		have.Packets = tt.have
+		got := Yielded(have, tt.before).Link
+		if want := (LinkState{Up: true, MTU: 9001, SrcValidMark: tt.want}); got != want {
+			t.Errorf("%s: %+v, want %+v", tt.name, got, want)
+		}
+	}
+}
+
+// TestNote: what an operator sets before marks are needed is how it was; what marks need is not.
+func TestNote(t *testing.T) {
+	s := with(func(s *Snapshot) { s.Link.SrcValidMark = true })
+	b := &Before{}
+	if b.Note(s); !b.Link.SrcValidMark {
+		t.Error("the operator's setting is not noted")
+	}
+	s.Packets, b = []PacketRule{{Table: 10001, Kind: ReplyByCard}}, &Before{}
+	if b.Note(s); b.Link.SrcValidMark {
+		t.Error("our own setting is noted as the operator's")
+	}
+}
