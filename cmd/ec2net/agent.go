@@ -70,6 +70,7 @@ type agent struct {
 	refused   error // what Want had to leave out
 	degraded  bool
 	unsaved   bool // there is news for the record
+	unwritten bool // the record on disk is of before the card was plugged in again
 	partial   bool // the last reading left keys open
 	said      said
 	repairs   repairs
@@ -142,7 +143,7 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 		return s.State, nil
 	}
 	if a.disowned && !a.known() {
-		return disown(s), nil
+		return disown(s, a.record.Before), nil
 	}
 	if a.card.Manage == config.LinkUp || !a.known() {
 		return plumb.Keep(s), nil
@@ -150,6 +151,9 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	card, lease := a.settled, a.trusted()
 	if a.degraded {
 		card, lease = metadata.Interface{}, a.basis()
+	}
+	if !a.record.Packets {
+		a.record.Before.Note(s)
 	}
 	w, err := wanted(a.where, a.card, plumb.Input{
 		Card: card, Lease: lease, Have: s, OwnAddress: a.ownsAddress(), Egress: a.leaving(s), Services: a.services,
@@ -161,8 +165,8 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 }
 
 // disown takes an address off that another host turned out to have.
-func disown(s plumb.Snapshot) plumb.State {
-	w := plumb.Without(s, nil)
+func disown(s plumb.Snapshot, before *plumb.Before) plumb.State {
+	w := plumb.Without(s, before)
 	w.Link.Up = true
 	return w
 }

@@ -13,7 +13,7 @@ import (
 func (a *agent) remember() {
 	a.record = record{
 		Name: a.snap.Name, Index: a.snap.Index, MAC: a.snap.MAC, Cloud: a.where,
-		Before: &plumb.Before{Link: a.snap.Link, AltNames: a.snap.AltNames},
+		Before: plumb.Found(a.snap), Packets: len(a.snap.Packets) > 0,
 	}
 	for _, old := range a.store.all() {
 		a.inherit(old)
@@ -40,15 +40,16 @@ func (a *agent) inherit(old record) {
 	}
 	a.link.Numbers = append(a.link.Numbers, old.Numbers...)
 	a.link.Packets = a.link.Packets || old.Packets
-	a.record.Packets = a.link.Packets
+	a.record.Packets = a.record.Packets || a.link.Packets
 	if same {
 		a.record.Numbers, a.record.Lease = old.Numbers, old.Lease
 		a.record.Peers, a.link.Peers = old.Peers, old.Peers
-		a.taken = old.Taken
+		a.taken, a.unwritten = old.Taken, true
 	}
 	if same && old.Index == a.snap.Index {
 		a.record.Before, a.record.Card, a.record.ReadAt = old.Before, old.Card, old.ReadAt
 		a.link.Forwards = old.Before != nil && old.Before.Forwarding != nil
+		a.unwritten = false
 	}
 	if old.Name != a.snap.Name {
 		a.formerly = append(a.formerly, old.Name)
@@ -73,9 +74,10 @@ func (a *agent) lastGood(s plumb.Snapshot) metadata.Interface {
 
 // writeAhead puts on disk which rules and tables are about to be this card's, before the kernel gets them: a
 // rule outlives the card, and only the record says whose it was. A full disk is no reason to leave
-// the card dead; while the card is there, its routes tell as much.
+// the card dead; while the card is there, its routes tell as much. How a card was found that was plugged in
+// again is written ahead too: what the disk says is how it was found the last time.
 func (a *agent) writeAhead(w plumb.State) {
-	added := false
+	added := a.unwritten
 	for _, n := range w.Numbers() {
 		if !slices.Contains(a.record.Numbers, n) {
 			a.record.Numbers, added = append(a.record.Numbers, n), true
@@ -92,7 +94,7 @@ func (a *agent) writeAhead(w plumb.State) {
 // saved writes the record. What fails is said, and tried again with the next news.
 func (a *agent) saved() {
 	err := a.save()
-	a.unsaved = err != nil
+	a.unsaved, a.unwritten = err != nil, a.unwritten && err != nil
 	a.complain(fromDisk, err)
 	a.publish()
 }
@@ -104,11 +106,18 @@ func (a *agent) save() error {
 	a.record.Taken, a.record.Yielded = a.taken, a.yielded
 	a.record.Undone = a.undone.recorded()
 	a.record.Egress = a.way()
-	for _, name := range a.formerly {
+	if err := a.store.save(a.record); err != nil {
+		return err
+	}
+	for _, name := range a.formerly { // after the new one: a process that is killed here leaves two, not none
+		old, known := a.store.load(name)
+		if known && old.MAC != a.record.MAC || name == a.record.Name {
+			continue // a card that has the name now
+		}
 		if err := a.store.remove(name); err != nil {
 			return err
 		}
 	}
 	a.formerly = nil
-	return a.store.save(a.record)
+	return nil
 }

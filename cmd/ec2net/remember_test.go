@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"os"
 	"testing"
 
 	"github.com/sirupsen/logrus"
@@ -25,5 +26,65 @@ func TestLastGood(t *testing.T) {
 	}
 	if got.Addrs6.Status != metadata.Absent || got.Prefixes6.Status != metadata.Present || got.ID != "eni-0a1" {
 		t.Errorf("the record is forgotten: %+v", got)
+	}
+}
+
+// The record of a card that was renamed: the new one is there before the old one goes, and what another
+// card has under the old name by now stays.
+func TestSavedUnderANewName(t *testing.T) {
+	old := aRecord(t)
+	another := old
+	another.MAC[5]++
+	for _, tt := range []struct {
+		name   string
+		at     record // under the old name
+		blocks bool   // the new one can not be written
+		stays  bool
+	}{
+		{"its own", old, false, false}, {"its own, and the new one fails", old, true, true}, {"another card's", another, false, true},
+	} {
+		s := store{t.TempDir()}
+		must(t, s.save(tt.at))
+		if tt.blocks {
+			must(t, os.Mkdir(s.path("ens6", ".json"), 0o700))
+		}
+		a := &agent{record: old, store: s, log: logrus.New(), link: &plumb.Link{}, formerly: []string{"eth1", "ens6"}}
+		a.record.Name = "ens6"
+		if err := a.save(); (err != nil) != tt.blocks {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if _, there := s.load("eth1"); there != tt.stays {
+			t.Errorf("%s: the record of the old name is there: %v", tt.name, there)
+		}
+		if _, there := s.load("ens6"); there == tt.blocks {
+			t.Errorf("%s: the record of the new name is there: %v", tt.name, there)
+		}
+	}
+}
+
+// A card that is plugged in again has another index: how it is found is on disk before it is changed, also
+// where its rules and table are those of the last time.
+func TestWrittenAheadAgain(t *testing.T) {
+	old := aRecord(t)
+	s := store{t.TempDir()}
+	must(t, s.save(old))
+	a := &agent{store: s, log: logrus.New(), link: &plumb.Link{}, said: newSaid()}
+	a.snap = plumb.Snapshot{State: plumb.State{Name: "eth1", Index: old.Index + 6}, MAC: old.MAC}
+	a.record = record{Name: "eth1", Index: a.snap.Index, MAC: old.MAC, Before: &plumb.Before{Link: plumb.LinkState{MTU: 9001}}}
+	a.inherit(old)
+	a.writeAhead(plumb.State{Rules: []plumb.Rule{{Pref: 20001, From: netip.MustParsePrefix("10.0.2.40/32"), Table: 10001}}})
+	if r, _ := s.load("eth1"); r.Index != a.snap.Index || r.Before.Link.MTU != 9001 {
+		t.Errorf("on disk: index %d, before %+v; the card has index %d", r.Index, r.Before, a.snap.Index)
+	}
+}
+
+// TestDisown: the setting that marks needed is given back as it was found.
+func TestDisown(t *testing.T) {
+	for _, was := range []bool{false, true} {
+		s := plumb.Snapshot{State: plumb.State{Link: plumb.LinkState{Up: true, SrcValidMark: true}, Packets: []plumb.PacketRule{{Table: 19003, Kind: plumb.ReplyByCard}}}}
+		got := disown(s, &plumb.Before{Link: plumb.LinkState{SrcValidMark: was}})
+		if got.Link.SrcValidMark != was || !got.Link.Up || len(got.Packets) > 0 {
+			t.Errorf("was %v: %+v", was, got)
+		}
 	}
 }
