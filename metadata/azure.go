@@ -148,6 +148,9 @@ func (s *Azure) firstOf(all []MAC, h Host) (MAC, error) {
 	if slices.Contains(all, s.first) {
 		return s.first, nil
 	}
+	if s.first != (MAC{}) { // the list lacks it: no weak fact makes another card the first for that
+		h = Host{Platform: h.Platform}
+	}
 	first := h.first(all)
 	if first == (MAC{}) {
 		return MAC{}, notReady(keyNetwork, "no card in it is the one that leads to 168.63.129.16, which would be the primary")

@@ -33,8 +33,8 @@ type Host struct {
 }
 
 // first is the card that the machine was started with, by the strongest of the facts; zero when there
-// is none yet. A default route may have been moved by the operator, so that it counts last, and not
-// for a card that was found to be another's already.
+// is none yet. A default route may have been moved by the operator, so that it counts last. Neither it nor
+// a lease counts for a card that was found to be another one already.
 func (h Host) first(all []MAC) MAC {
 	numbered := func(want bool) func(MAC) bool {
 		return func(m MAC) bool { n, ok := h.Numbers[m]; return ok && (n == 0) == want }
@@ -42,7 +42,7 @@ func (h Host) first(all []MAC) MAC {
 	switch zero := slices.IndexFunc(all, numbered(true)); {
 	case slices.Contains(all, h.Platform):
 		return h.Platform
-	case slices.Contains(all, h.Leased):
+	case slices.Contains(all, h.Leased) && !numbered(false)(h.Leased):
 		return h.Leased
 	case zero >= 0:
 		return all[zero]

@@ -100,6 +100,7 @@ func TestFirstCard(t *testing.T) {
 		{"a host route", Host{Platform: one, Default: two}, one},
 		{"a host route by a tunnel", Host{Platform: stranger, Leased: one, Default: two}, one},
 		{"a lease", Host{Leased: one, Default: two}, one},
+		{"a lease of a card that is set up as another", Host{Leased: two, Default: one, Numbers: map[MAC]int{two: 4711}}, one},
 		{"set up as the first already, the default moved", Host{Default: two, Numbers: map[MAC]int{one: 0}}, one},
 		{"the default route", Host{Default: one}, one},
 		{"the default by another card that is set up", Host{Default: two, Numbers: map[MAC]int{two: 4711}}, MAC{}},
@@ -137,5 +138,13 @@ func TestFirstCardStays(t *testing.T) {
 	}
 	if got, err := f.client(t, 0).Read(t.Context(), secondMAC); !errors.Is(err, ErrNotReady) {
 		t.Errorf("a new process: %v, %v", got, err)
+	}
+	f.set(func() { f.host = Host{Default: secondMAC, Leased: secondMAC} })
+	if got, err := s.Read(t.Context(), secondMAC); !errors.Is(err, ErrNotReady) || s.Primary() != primaryMAC {
+		t.Errorf("without the first card, the default route moved: %v, %v, first %s", got, err, s.Primary())
+	}
+	f.set(func() { f.document = document(t, "three") })
+	if got, err := s.Read(t.Context(), secondMAC); err != nil || !Same(got, before) {
+		t.Errorf("the first card listed again: %v, %v", got, err)
 	}
 }
