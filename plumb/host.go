@@ -17,7 +17,8 @@ const fibMatch = 0x2000
 
 // ReadHost asks the kernel what it knows of the host's cards: by which one the platform's addresses are
 // reached, the first of them being the one that counts for Default, and which numbers the cards hold.
-// A card that is enslaved does not count.
+// A card that is enslaved does not count, and for Default no route of ours: main has one for each card
+// that is set up, and a card on its lease alone has no number yet that would tell.
 func ReadHost(platform ...netip.Addr) (metadata.Host, error) {
 	h := metadata.Host{Numbers: map[metadata.MAC]int{}}
 	rt, err := dial()
@@ -30,13 +31,13 @@ func ReadHost(platform ...netip.Addr) (metadata.Host, error) {
 		return h, err
 	}
 	for _, to := range platform {
-		index, bits, err := rt.leads(to)
+		index, bits, ours, err := rt.leads(to)
 		switch {
 		case err != nil:
 			return h, fmt.Errorf("look for the way to %s: %w", to, err)
 		case bits == to.BitLen() && h.Platform == (metadata.MAC{}):
 			h.Platform = macs[index]
-		case bits >= 0 && to == platform[0]:
+		case bits >= 0 && !ours && to == platform[0]:
 			h.Default = macs[index]
 		}
 	}
@@ -68,21 +69,22 @@ func (s *socket) macs() (map[int]metadata.MAC, error) {
 	return out, nil
 }
 
-// leads says through which card the host reaches to, and the length of the route that says so; -1 when
-// there is none.
-func (s *socket) leads(to netip.Addr) (index, bits int, err error) {
+// leads says through which card the host reaches to, the length of the route that says so, -1 when there
+// is none, and whether it is ours.
+func (s *socket) leads(to netip.Addr) (index, bits int, ours bool, err error) {
 	msg := &nl.RtMsg{}
 	msg.Family, msg.Dst_len, msg.Flags = uint8(familyOf(to)), uint8(to.BitLen()), fibMatch
 	msgs, err := s.request(unix.RTM_GETROUTE, 0, msg, attrIP(unix.RTA_DST, to)).Execute(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE)
 	switch {
 	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.EACCES), errors.Is(err, unix.EINVAL):
-		return 0, -1, nil // no route, or one of type unreachable, prohibit or blackhole
+		return 0, -1, false, nil // no route, or one of type unreachable, prohibit or blackhole
 	case err != nil || len(msgs) == 0:
-		return 0, -1, err
+		return 0, -1, false, err
 	}
 	a, err := parseAttrs(msgs[0], unix.SizeofRtMsg)
 	if err != nil {
-		return 0, -1, err
+		return 0, -1, false, err
 	}
-	return int(a.u32(unix.RTA_OIF)), int(nl.DeserializeRtMsg(msgs[0]).Dst_len), nil
+	h := nl.DeserializeRtMsg(msgs[0])
+	return int(a.u32(unix.RTA_OIF)), int(h.Dst_len), h.Protocol == Protocol, nil
 }

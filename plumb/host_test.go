@@ -28,6 +28,9 @@ func TestReadHost(t *testing.T) {
 			metadata.Host{Default: one, Numbers: map[metadata.MAC]int{one: 0, two: 4711}}},
 		{"not ours, or on a lease alone", "route add 10.9.0.0/24 dev eth0 table 10005\nroute add 10.9.0.0/24 dev eth1 table 19003 proto 236\nroute add 10.8.0.0/24 dev eth1 metric 10007 proto 236",
 			metadata.Host{Default: one}},
+		{"the default route of a card on its lease alone", "route del default\nroute add default via 10.0.2.1 dev eth1 onlink metric 19003 proto 236", metadata.Host{}},
+		{"a host route that is copied for [egress]", "route add 168.63.129.16 via 10.0.0.1 dev eth0 table 10000 proto 236\nrule add to 168.63.129.16 lookup 10000 pref 30000",
+			metadata.Host{Platform: one, Numbers: map[metadata.MAC]int{one: 0}}},
 		{"an enslaved card", "link add br0 type bridge\nlink set eth1 master br0\nroute add 10.9.0.0/24 dev eth1 table 14711 proto 236", metadata.Host{Default: one}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

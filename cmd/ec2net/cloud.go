@@ -44,12 +44,22 @@ func platform() []netip.Addr {
 // first one.
 func (p *program) host() (metadata.Host, error) {
 	h, err := plumb.ReadHost(platform()...)
-	for _, r := range p.store.all() {
-		if r.Lease != nil && r.Lease.Wire.IsValid() {
-			h.Leased = r.MAC
+	h.Leased = platformLease(p.store.all())
+	return h, err
+}
+
+// platformLease is of the one card whose lease names Azure's platform. Where several do, it tells nothing.
+func platformLease(records []record) (one metadata.MAC) {
+	for _, r := range records {
+		switch {
+		case r.Lease == nil || !r.Lease.Wire.IsValid() || r.MAC == one:
+		case one != (metadata.MAC{}):
+			return metadata.MAC{}
+		default:
+			one = r.MAC
 		}
 	}
-	return h, err
+	return one
 }
 
 // gateway6 answers on every subnet of the cloud, also where no router advertisement says so. EC2:
