@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -13,10 +14,15 @@ import (
 
 // Elsewhere says whether the host itself leaves by another card than index: main has a default route
 // that it prefers to each one through this card. IPv4 decides, and IPv6 where IPv4 has no default route. A
-// tie speaks for this card, and our own routes through it say nothing. It costs a dump of main.
+// tie speaks for this card, and our own routes through it say nothing; nor does a tunnel's, as of a VPN,
+// whose packets leave by some card all the same. It costs a dump of main and one of the links.
 func (l *Link) Elsewhere(index int) (bool, error) {
+	cards, err := l.rt.cardlike()
+	if err != nil {
+		return false, err
+	}
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		d, err := l.defaults(family, index)
+		d, err := l.defaults(family, index, cards)
 		if err != nil {
 			return false, fmt.Errorf("look for the host's default route: %w", err)
 		}
@@ -28,7 +34,17 @@ func (l *Link) Elsewhere(index int) (bool, error) {
 }
 
 // defaults are main's best default routes of one family: through this card, and through others.
-type defaults struct{ here, away best }
+type defaults struct {
+	here, away best
+	cards      map[int]bool // what counts as away
+}
+
+// cardlike are the devices that are cards, or made of cards.
+func (s *socket) cardlike() (map[int]bool, error) {
+	made := []string{"", "veth", "bridge", "bond", "team", "vlan", "macvlan", "ipvlan", "vrf"}
+	out := map[int]bool{}
+	return out, s.links(func(one Snapshot) { out[one.Index] = !one.Loopback && slices.Contains(made, one.Kind) })
+}
 
 // best is the lowest metric so far.
 type best struct {
@@ -42,7 +58,8 @@ func (b *best) take(metric uint32) {
 	}
 }
 
-func (l *Link) defaults(family, index int) (d defaults, err error) {
+func (l *Link) defaults(family, index int, cards map[int]bool) (d defaults, err error) {
+	d.cards = cards
 	msg := &nl.RtMsg{}
 	msg.Family = uint8(family)
 	msgs, err := l.rt.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, msg, attr32(unix.RTA_TABLE, tableMain))
@@ -68,6 +85,7 @@ func (d *defaults) add(m []byte, index int) error {
 	}
 	for _, out := range outs(a) {
 		switch {
+		case out != index && !d.cards[out]:
 		case out != index:
 			d.away.take(a.u32(unix.RTA_PRIORITY))
 		case h.Protocol != Protocol:

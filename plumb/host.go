@@ -52,21 +52,28 @@ func hold(numbers map[metadata.MAC]int, mac metadata.MAC, n int) {
 
 // macs are the cards that are nobody's slaves, by index.
 func (s *socket) macs() (map[int]metadata.MAC, error) {
+	out := map[int]metadata.MAC{}
+	return out, s.links(func(one Snapshot) {
+		if one.Master == 0 {
+			out[one.Index] = one.MAC
+		}
+	})
+}
+
+// links walks over the host's devices.
+func (s *socket) links(each func(Snapshot)) error {
 	msgs, err := s.dump(unix.RTM_GETLINK, unix.RTM_NEWLINK, nl.NewIfInfomsg(unix.AF_UNSPEC), attr32(unix.IFLA_EXT_MASK, 1<<3))
 	if err != nil {
-		return nil, fmt.Errorf("list the network cards: %w", err)
+		return fmt.Errorf("list the network cards: %w", err)
 	}
-	out := map[int]metadata.MAC{}
 	for _, m := range msgs {
 		a, err := parseAttrs(m, unix.SizeofIfInfomsg)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if one := linkSnapshot(nl.DeserializeIfInfomsg(m), a); one.Master == 0 {
-			out[one.Index] = one.MAC
-		}
+		each(linkSnapshot(nl.DeserializeIfInfomsg(m), a))
 	}
-	return out, nil
+	return nil
 }
 
 // leads says through which card the host reaches to, the length of the route that says so, -1 when there
