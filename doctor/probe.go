@@ -1,14 +1,42 @@
 package doctor
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
 
-// far is a peer far away, of the blocks for documentation (RFC 5737, RFC 3849): nothing is sent to it, the
-// kernel is only asked for the way.
-func far(six bool) netip.Addr {
+	"golang.org/x/sys/unix"
+)
+
+// far are peers far away: nothing is sent to them, the kernel is only asked for the way. The first is of the
+// blocks for documentation (RFC 5737, RFC 3849), which some hosts refuse as a whole, as they do other bogons;
+// the second is a root server of the DNS (a.root-servers.net, RFC 9609).
+func far(six bool) []netip.Addr {
 	if six {
-		return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0xff, 0xff, 15: 1})
+		return []netip.Addr{
+			netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0xff, 0xff, 15: 1}),
+			netip.AddrFrom16([16]byte{0x20, 0x01, 0x05, 0x03, 0xba, 0x3e, 13: 2, 15: 0x30}),
+		}
 	}
-	return netip.AddrFrom4([4]byte{192, 0, 2, 1})
+	return []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, 1}), netip.AddrFrom4([4]byte{198, 41, 0, 4})}
+}
+
+// farFrom is a peer far away that the host does not refuse to talk with; the first when it refuses all.
+func farFrom(src netip.Addr, ask func(Packet) (Answer, error)) (netip.Addr, error) {
+	list := far(src.Is6())
+	for _, peer := range list {
+		a, err := ask(Packet{Src: src, Dst: peer})
+		if err != nil || !a.refused() {
+			return peer, err
+		}
+	}
+	return list[0], nil
+}
+
+// refused: a route of the type blackhole, unreachable or prohibit. Of the first the kernel says EINVAL, as of
+// a source that is not the host's.
+func (a Answer) refused() bool {
+	return slices.Contains([]unix.Errno{unix.EINVAL, unix.EHOSTUNREACH, unix.EACCES}, a.Errno) ||
+		slices.Contains([]End{Blackhole, Unreachable, Prohibit}, a.End)
 }
 
 // ProbeCard has the kernel look up a conversation of each of the card's addresses with a host far away and one in
@@ -16,9 +44,12 @@ func far(six bool) netip.Addr {
 func ProbeCard(c Card, cards []Card, ask func(Packet) (Answer, error)) ([]Probe, error) {
 	var out []Probe
 	for _, src := range c.sources() {
-		for _, peer := range peersOf(src, cards) {
+		away, err := farFrom(src, ask)
+		if err != nil {
+			return nil, err
+		}
+		for _, peer := range append([]netip.Addr{away}, peersOf(src, cards)...) {
 			p := Probe{Src: src, Peer: peer}
-			var err error
 			if p.Leaves, err = ask(Packet{Src: src, Dst: peer}); err != nil {
 				return nil, err
 			}
@@ -44,8 +75,8 @@ func (c Card) sources() (out []netip.Addr) {
 	return out
 }
 
-func peersOf(src netip.Addr, cards []Card) []netip.Addr {
-	out := []netip.Addr{far(src.Is6())}
+// peersOf are others in each subnet of the cards.
+func peersOf(src netip.Addr, cards []Card) (out []netip.Addr) {
 	seen := map[netip.Prefix]bool{}
 	for _, c := range cards {
 		subnets := c.Granted.Subnets4.Value

@@ -152,6 +152,9 @@ func TestDoctorHealthy(t *testing.T) {
 		{name: "both families", cfg: matrixCloud(), cards: "eth1 eth2 eth3 eth0"},
 		{name: "docker and a tunnel", harm: neighbours},
 		{name: "an operator's static route", breaks: []string{"ip route add 192.0.2.0/24 via 10.0.2.254 dev eth1", "ec2net --cloud ec2 up eth1"}},
+		{name: "an operator who refuses bogons", cfg: lab.Config{RPFilter: 1}, breaks: []string{
+			"ip route add blackhole 192.0.2.0/24", "ip route add blackhole 203.0.113.0/24", "ip -6 route add unreachable 2001:db8:ffff::/48",
+		}},
 		{name: "not managed", cards: "eth0", conf: "[[card]]\nname = \"eth1\"\nmanage = false\n", breaks: []string{"ec2net --cloud ec2 down eth0"}},
 		{name: "owned by dhclient", cards: "-", harm: leased},
 		{name: "owned by networkd", cards: "-", breaks: []string{networkdRuns, "mkdir -p /run/systemd/netif/links",
