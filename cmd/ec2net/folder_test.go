@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +35,25 @@ func TestStateIsPrivate(t *testing.T) {
 	}
 	if files, _ := os.ReadDir(s.dir); len(files) != 1 {
 		t.Errorf("left are %v", files)
+	}
+}
+
+// Who only looks whether a card is kept keeps nobody from taking it, also when a killed process has left its
+// file: status --watch looks whenever something changes, as a card's new process does.
+func TestLookingKeepsNobodyOut(t *testing.T) {
+	s := store{t.TempDir()}
+	must(t, os.WriteFile(s.path("eth1", ".lock"), []byte("4194305\n"), 0o600)) // no process has that number
+	looks, err := s.open("eth1", ".lock")
+	must(t, err)
+	must(t, unix.Flock(int(looks.Fd()), unix.LOCK_SH|unix.LOCK_NB))
+	time.AfterFunc(20*time.Millisecond, func() { looks.Close() })
+	l, held, err := s.lock("eth1")
+	if err != nil || l == nil {
+		t.Fatalf("kept by %d, %v", held, err)
+	}
+	defer l.close()
+	if again, held, err := s.lock("eth1"); again != nil || held != os.Getpid() || err != nil {
+		t.Errorf("taken twice: %d, %v", held, err)
 	}
 }
 

@@ -117,6 +117,9 @@ func (s store) all() (out []record) {
 // cardLock is held by the process that keeps a card, and goes with it however it ends.
 type cardLock struct{ f *os.File }
 
+// lookTime is longer than holder, which shares the lock, takes to see whether somebody has it.
+const lookTime = time.Millisecond
+
 // lock takes the card for a process that stays. held is the process that has the card, when it is
 // not free.
 func (s store) lock(name string) (l *cardLock, held int, err error) {
@@ -129,8 +132,14 @@ func (s store) lock(name string) (l *cardLock, held int, err error) {
 			return nil, 0, fmt.Errorf("lock of %s: %w", name, err)
 		}
 		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			defer f.Close()
-			return nil, lockPID(f), nil
+			free := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil // of a keeper: somebody only looks
+			held = lockPID(f)
+			f.Close()
+			if !free {
+				return nil, held, nil
+			}
+			time.Sleep(lookTime)
+			continue
 		}
 		if !s.current(f) { // removed by the last holder while we waited for it
 			f.Close()
