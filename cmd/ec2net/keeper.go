@@ -105,13 +105,14 @@ func (p *program) upByKeeper(ctx context.Context, name string, pid int, wait tim
 	}
 }
 
-// watch reports each change in the folder of the records, until ctx ends.
+// watch reports each change in the folder of the records, until ctx ends. The end of a process that keeps a
+// card is one, however it ends: the kernel closes its lock.
 func (s store) watch(ctx context.Context) (<-chan struct{}, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("inotify: %w", err)
 	}
-	if _, err := unix.InotifyAddWatch(fd, s.dir, unix.IN_MOVED_TO|unix.IN_DELETE); err != nil {
+	if _, err := unix.InotifyAddWatch(fd, s.dir, unix.IN_MOVED_TO|unix.IN_DELETE|unix.IN_CLOSE_WRITE); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("watch %s: %w", s.dir, err)
 	}

@@ -155,6 +155,10 @@ func TestStatusWatch(t *testing.T) {
 	must(t, c.Assign("eth1", addr("10.0.2.40")))
 	ec2net(t, c, exitOK, "up", "eth1")
 	await("a new address", "10.0.2.37 10.0.2.40", "drift      none")
+	k := keep(t, c, "eth1")
+	await("a process keeps it", fmt.Sprintf("process %d", k.Process.Pid))
+	must(t, k.Process.Kill())
+	await("it was killed", "nobody")
 	size, used := len(seen.String()), cpu(t, watch.Process.Pid)
 	time.Sleep(2 * time.Second)
 	if n := len(seen.String()); n != size {
