@@ -54,7 +54,10 @@ func checkMetadata(f Facts) []Finding {
 	out.Remedy = "look for a firewall rule against the metadata's address; what is set up stays"
 	if errors.Is(err, metadata.ErrDisabled) {
 		out.Summary = "the instance metadata is switched off"
-		out.Remedy = "switch it on: aws ec2 modify-instance-metadata-options --http-endpoint enabled"
+		out.Remedy = "switch it on in the cloud's settings of this machine"
+		if f.Cloud == metadata.CloudEC2 {
+			out.Remedy = "switch it on: aws ec2 modify-instance-metadata-options --http-endpoint enabled"
+		}
 	}
 	return []Finding{out}
 }
@@ -63,13 +66,8 @@ func checkMetadata(f Facts) []Finding {
 func checkMetadataRoute(f Facts) []Finding {
 	r := f.Metadata.Route
 	var answered *metadata.Error
-	if f.Metadata.Err == nil || r == nil || errors.As(f.Metadata.Err, &answered) && answered.Status != 0 {
+	if f.Metadata.Err == nil || r == nil || errors.As(f.Metadata.Err, &answered) && answered.Status != 0 || !f.astray(*r) {
 		return nil
-	}
-	for _, c := range f.Cards {
-		if r.End == Forward && c.Index == r.Device && (c.Primary || f.Cloud == metadata.CloudEC2) {
-			return nil
-		}
 	}
 	path := Walk(f.FIB, Packet{Dst: f.Metadata.Server})
 	out := Finding{
@@ -81,6 +79,21 @@ func checkMetadataRoute(f Facts) []Finding {
 		out.Evidence = append(out.Evidence, fmt.Sprintf("by the rule %d: %s, and its route %s", rule.Pref, rule.Text, f.FIB.text(path.Route)))
 	}
 	return []Finding{out}
+}
+
+// astray: a way to the metadata that leads to no card by which it answers. Of a card that is not known, as
+// all others when one is asked about, nothing is said; nor of what stands on one, a bridge or a bond.
+func (f Facts) astray(r Answer) bool {
+	if r.End != Forward {
+		return true
+	}
+	is := func(c Card) bool { return c.Index == r.Device }
+	if i := slices.IndexFunc(f.Cards, is); i >= 0 {
+		known := slices.ContainsFunc(f.Cards, func(c Card) bool { return c.Primary })
+		return f.Cloud != metadata.CloudEC2 && known && !f.Cards[i].Primary
+	}
+	hardware := func(l Link) bool { return l.Kind == "" && !l.Loopback && (l.Index == r.Device || l.Master == r.Device) }
+	return f.FIB.Link(r.Device).Kind != "veth" && !slices.ContainsFunc(f.FIB.Links, hardware)
 }
 
 func checkNetworkd(f Facts) []Finding {
@@ -128,7 +141,7 @@ func checkStrays(f Facts) (out []Finding) {
 	for _, mac := range f.Strays {
 		out = append(out, Finding{
 			ID: "absent", Verdict: Warn, Summary: fmt.Sprintf("the cloud has plugged in %s, and this host has no such card", mac),
-			Remedy: "load its driver, or unplug and plug it in again; a card in another network namespace is no matter",
+			Remedy: "load its driver, or unplug and plug it in again; a card in another network namespace, or for EFA only, is no matter",
 		})
 	}
 	return out

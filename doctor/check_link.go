@@ -12,7 +12,11 @@ import (
 func checkSetUp(_ Facts, c Card) []Finding {
 	switch {
 	case c.Waiting != "":
-		return []Finding{{ID: "set-up", Verdict: Warn, Card: c.Name, Summary: "it is not ready yet: " + c.Waiting, Remedy: "wait, or see the rest of this report"}}
+		out := Finding{ID: "set-up", Verdict: Warn, Card: c.Name, Summary: "it is not ready yet: " + c.Waiting, Remedy: "wait, or see the rest of this report"}
+		if c.Keeper == 0 { // nobody waits for it
+			out.Remedy = "once it is published: " + again(c)
+		}
+		return []Finding{out}
 	case c.SetUp || len(c.Plan) == 0:
 		return nil
 	}

@@ -81,6 +81,23 @@ func TestExamine(t *testing.T) {
 		{"EC2's metadata by a secondary", func(f *Facts) {
 			f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrUnavailable, Route: &Answer{End: Forward, Device: 3}}
 		}, "fail metadata"},
+		{"one card is asked about, and the metadata's way leads by another", func(f *Facts) {
+			f.Cards = f.Cards[1:]
+			f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrUnavailable, Route: &Answer{End: Forward, Device: 2}}
+		}, "fail metadata"},
+		{"nothing is known of any card, and Azure's metadata is silent", func(f *Facts) {
+			f.Cloud, f.Cards = metadata.CloudAzure, nil
+			f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrUnavailable, Route: &Answer{End: Forward, Device: 2}}
+		}, "fail metadata"},
+		{"the first card is a bridge's", func(f *Facts) {
+			f.FIB.Links[1].Master, f.Cards = 9, f.Cards[1:]
+			f.FIB.Links = append(f.FIB.Links, Link{Name: "br0", Index: 9, Kind: "bridge"})
+			f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrUnavailable, Route: &Answer{End: Forward, Device: 9}}
+		}, "fail metadata"},
+		{"the metadata's way leads into a bridge of nobody's", func(f *Facts) {
+			f.FIB.Links = append(f.FIB.Links, Link{Name: "docker0", Index: 9, Kind: "bridge"})
+			f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrUnavailable, Route: &Answer{End: Forward, Device: 9}}
+		}, "fail metadata-route"},
 		{"a card that is left alone is not judged", func(f *Facts) { f.Cards[1].Managed, f.Cards[1].Have.Link.Up = false, false }, ""},
 		{"no default route", func(f *Facts) { f.FIB.Routes = f.FIB.Routes[1:] }, "fail main-default eth0"},
 		{"networkd keeps rules, not routes", func(f *Facts) { f.Networkd = Networkd{Running: true, DropsRoutes: true} }, "warn networkd"},

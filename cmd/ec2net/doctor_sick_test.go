@@ -156,6 +156,13 @@ func sickCloud() []patient {
 		{name: "metadata silent", harm: func(_ *testing.T, c *lab.Cloud) { c.IMDS().Silence() }, want: "fail metadata"},
 		{name: "metadata refused", harm: func(_ *testing.T, c *lab.Cloud) { c.IMDS().Refuse() }, want: "fail metadata"},
 		{name: "metadata switched off", harm: func(t *testing.T, c *lab.Cloud) { spoil(t, c, lab.Fault{Status: 403}) }, want: "fail metadata", says: "switched off"},
+		{name: "metadata silent, and the way to it leads by a card that ec2net never saw", cards: "-", harm: func(_ *testing.T, c *lab.Cloud) { c.IMDS().Silence() }, want: "fail metadata"},
+		{name: "a key that cannot be asked for", harm: func(t *testing.T, c *lab.Cloud) {
+			spoil(t, c, lab.Fault{Card: "eth1", Path: "local-ipv4s", Status: 503})
+		}, want: "warn values eth1"},
+		{name: "a card that is not published yet", cards: "eth0", harm: func(t *testing.T, c *lab.Cloud) {
+			spoil(t, c, lab.Fault{Card: "eth1", Path: "device-number", Absent: true})
+		}, want: "fail set-up eth1", because: []string{"link"}, says: "do: once it is published: ec2net up eth1"},
 		{name: "metadata by the wrong card", breaks: []string{dead}, want: "fail metadata-route", because: []string{"metadata"}, says: "169.254.169.254 dev docker0",
 			cure: []string{"ip route del 169.254.169.254/32"}},
 		{name: "metadata in a black hole", breaks: []string{"ip route add blackhole 169.254.169.254"}, want: "fail metadata-route", because: []string{"metadata"},

@@ -55,11 +55,17 @@ func (x *examination) granted(ctx context.Context, a *agent, r record, c *doctor
 	if len(a.link.Peers) == 0 {
 		a.link.Peers = x.peers(a.snap)
 	}
-	if x.facts.Metadata.Err == nil {
-		if err := a.readTwice(ctx); err == nil {
+	if x.facts.Metadata.Err == nil && ctx.Err() == nil { // when the time is over, that is no news of the cloud
+		switch err := a.readTwice(ctx); {
+		case err == nil, a.partial && errors.Is(err, context.DeadlineExceeded): // the one key is the card's trouble
 			c.Granted, c.Source, c.Problems = a.settled, doctor.FromMetadata, a.settled.Problems
+			_ = a.again()
 			return
-		} else if !errors.Is(err, metadata.ErrUnknownMAC) {
+		case errors.Is(err, metadata.ErrNotReady): // as of every new card for a while
+			if r.Card.MAC != c.MAC {
+				c.Waiting = "waiting for the metadata to publish it: " + oneLine(err)
+			}
+		case !errors.Is(err, metadata.ErrUnknownMAC):
 			x.facts.Metadata.Err = err
 		}
 	}
