@@ -57,17 +57,21 @@ func (a *agent) lookAround() {
 	}
 	primary, known := a.store.primary()
 	e.rank = a.rank(primary.Name)
-	a.link.Beside = e.rank >= 0
+	if a.link.Beside = e.rank >= 0; e.rank < 0 {
+		e.facts = [2]outletFacts{}
+		return
+	}
+	kept := [2]error{errNoPrimary, errNoPrimary}
+	if known {
+		kept = e.primaryKept(primary, a.services)
+	}
 	for i := range e.facts {
 		f := &e.facts[i]
 		f.gateway, f.neighbour = a.snap.Gateway(i == 1), plumb.Unasked
 		if f.gateway.IsValid() {
 			f.neighbour, _ = a.link.See(f.gateway) // unknown counts as not asked
 		}
-		f.senior, f.primary = e.rank == 0, errNoPrimary
-		if known {
-			f.primary = e.primaryKept(primary, i == 1, a.services)
-		}
+		f.senior, f.primary = e.rank == 0, kept[i]
 		f.metadata, f.readAt = a.readErr, a.record.ReadAt
 		if !a.answered {
 			f.metadata = errUnread
@@ -77,17 +81,20 @@ func (a *agent) lookAround() {
 
 var errUnread = errors.New("the metadata was not asked yet")
 
-// primaryKept says why the primary card's own traffic would leave by another card, were the host's
-// to leave there; nil: it would not.
-func (e *egress) primaryKept(r record, six bool, services []netip.Addr) error {
-	have, err := e.readPrimary(r)
-	if err == nil {
-		err = plumb.Protected(have, r.Card, six, services)
+// primaryKept says for each family why the primary card's own traffic would leave by another card, were the
+// host's to leave there; nil: it would not.
+func (e *egress) primaryKept(r record, services []netip.Addr) (out [2]error) {
+	have, failed := e.readPrimary(r)
+	for i := range out {
+		err := failed
+		if err == nil {
+			err = plumb.Protected(have, r.Card, i == 1, services)
+		}
+		if err != nil {
+			out[i] = fmt.Errorf("the primary card %s: %w", r.Name, err)
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("the primary card %s: %w", r.Name, err)
-	}
-	return nil
+	return out
 }
 
 // primary is the record of the card that the host was started with, when it was set up.
