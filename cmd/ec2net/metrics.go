@@ -96,8 +96,11 @@ func (s store) publish(file string) error {
 		return fmt.Errorf("lock of the metrics: %w", err)
 	}
 	err = replaceFile(file, metricsText(s.all()))
-	if errors.Is(err, unix.EROFS) {
-		return fmt.Errorf("%w: the unit may not write there; a drop-in with ReadWritePaths=%s lets it", err, filepath.Dir(file))
+	switch dir := filepath.Dir(file); {
+	case errors.Is(err, unix.EROFS):
+		return fmt.Errorf("%w: the unit may not write there; a drop-in with ReadWritePaths=%s lets it", err, dir)
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w: %s has to belong to root, because the unit may not write into another user's folder", err, dir)
 	}
 	return err
 }

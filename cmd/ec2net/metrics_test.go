@@ -144,3 +144,20 @@ func TestMetricsFile(t *testing.T) {
 	}
 	answers(t, c, lab.EIP2)
 }
+
+// In the unit's sandbox root is bound by the modes of files: a folder of another user's, as some packages of
+// node_exporter have it, needs to be root's.
+func TestMetricsFolderOfSomebodyElse(t *testing.T) {
+	t.Parallel()
+	c := hostile(t, lab.Config{})
+	dir := t.TempDir()
+	metrics, conf := filepath.Join(dir, "metrics"), filepath.Join(dir, "ec2net.toml")
+	must(t, os.Mkdir(metrics, 0o555))
+	must(t, os.WriteFile(conf, []byte(fmt.Sprintf("metrics_file = %q\n", filepath.Join(metrics, "ec2net.prom"))), 0o600))
+	out, status := on(t, c, "setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all", "ec2net", "--cloud", "ec2", "--config", conf, "up", "eth1")
+	if status != exitOK || strings.Count(out, "permission denied") != 1 {
+		t.Errorf("status %d: %s", status, out)
+	}
+	says(t, out, metrics+" has to belong to root")
+	answers(t, c, lab.EIP2)
+}
