@@ -91,11 +91,12 @@ type identity struct {
 	numbers []int
 	beside  bool
 	forward bool
+	marks   bool // the card may have a mark, which another card's may be the same as
 }
 
 // publish tells a running Watch what Reconcile has learned.
 func (l *Link) publish() {
-	l.identity.Store(&identity{l.Name, l.Index, slices.Clone(l.Numbers), l.Beside, l.Forwards})
+	l.identity.Store(&identity{l.Name, l.Index, slices.Clone(l.Numbers), l.Beside, l.Forwards, l.Packets})
 }
 
 // concerns tells whether a notification is about the card, and what of ours it removed.
@@ -133,7 +134,7 @@ func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 	case unix.RTM_NEWRULE:
 		r, ok, err := parseRule(m.Data)
 		_, foreign := parseForeign(m.Data)
-		return c, ok && err == nil && (l.beside || r.Iif == l.name) || foreign // Iif: what arrives here may be passed on now
+		return c, ok && err == nil && (l.beside || r.Iif == l.name || l.marks && r.marked()) || foreign // Iif: what arrives here may be passed on now
 	}
 	return c, true // an overrun
 }

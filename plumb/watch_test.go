@@ -146,6 +146,18 @@ rule del from 10.0.9.9 lookup 10007 pref 20007 protocol 236
 	if got := w.drain(); len(got) != 0 {
 		t.Errorf("what is no concern of the card is told: %+v", got)
 	}
+	const marked = "rule add fwmark 0x2000000/0x7f000000 lookup 10128 pref 19999 protocol 236\n"
+	l.Packets = true
+	batch(t, marked)
+	if got := w.drain(); len(got) != 0 {
+		t.Errorf("a mark is told to a card that has none: %+v", got)
+	}
+	l.publish()
+	batch(t, "rule del pref 19999\n"+marked)
+	if got := w.drain(); len(got) == 0 {
+		t.Error("another card's mark, which may be this one's too, is not told")
+	}
+	w.drain()
 	batch(t, "route add 172.16.0.0/12 via 10.0.2.9 dev eth1\n")
 	if got := w.drain(); len(got) != 1 || got[0].Removed != "" || got[0].By == 0 {
 		t.Errorf("a static route of the operator is told as %+v", got)
