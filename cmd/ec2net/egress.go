@@ -131,7 +131,8 @@ func (e *egress) close() {
 // leaving is what plumb is told: the decision of now, from the kernel's side as it is.
 func (a *agent) leaving(s plumb.Snapshot) plumb.Egress {
 	rank := a.egress.rank
-	if rank < 0 {
+	if rank < 0 { // should its turn come again, it begins anew
+		a.egress.outlets = [2]outlet{}
 		return plumb.Egress{}
 	}
 	for i := range a.egress.outlets {

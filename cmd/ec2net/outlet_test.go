@@ -107,3 +107,16 @@ func TestOutletRests(t *testing.T) {
 		}
 	}
 }
+
+// A card that is none of the list for a while, as one with another name, has no turn that it could keep.
+func TestOutletBeginsAnew(t *testing.T) {
+	a := &agent{}
+	a.egress.outlets[0] = outlet{begun: true, on: true, proven: true, since: time.Now()}
+	a.egress.rank = -1
+	a.leaving(plumb.Snapshot{})
+	a.egress.rank = 0
+	s := plumb.Snapshot{State: plumb.State{Link: plumb.LinkState{Up: true}}, Carrier: true}
+	if e := a.leaving(s); e.IPv4 {
+		t.Error("traffic leaves by a card whose gateway nobody asked")
+	}
+}
