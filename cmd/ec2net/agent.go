@@ -68,6 +68,7 @@ type agent struct {
 	converged bool
 	setUp     bool  // it has been converged in this process
 	refused   error // what Want had to leave out
+	astray    bool  // the kernel could not be asked, or did not do it all
 	degraded  bool
 	unsaved   bool // there is news for the record
 	unwritten bool // the record on disk is of before the card was plugged in again
@@ -201,6 +202,7 @@ func (a *agent) converge(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return nil
 	}
+	a.astray = err != nil && err != a.refused //nolint:errorlint // the very same
 	a.announce(done)
 	if a.role == isFunction {
 		return errors.Join(belongs(a.snap), err)

@@ -63,6 +63,7 @@ func (a *agent) loop(ctx context.Context, reload <-chan struct{}, done func() (b
 		if err := a.next(ctx, &ev); err != nil || ctx.Err() != nil {
 			return err
 		}
+		a.retry(&ev)
 	}
 }
 
@@ -139,6 +140,15 @@ func (a *agent) watchPackets(ctx context.Context, ev *events) (err error) {
 	ev.armed = true
 	ev.repair.Reset(burst)
 	return err
+}
+
+// retry has a card that holds looked at once more when the last look failed. Nothing else may happen for
+// long: what the kernel tells, it has told. A card that is not converged is looked at each second anyway.
+func (a *agent) retry(ev *events) {
+	if a.astray && a.converged && !ev.armed {
+		ev.armed = true
+		ev.repair.Reset(repairPause)
+	}
 }
 
 // asks: the metadata has something to say on this card.

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sirupsen/logrus"
 
 	"ec2net/plumb"
 )
@@ -98,5 +101,24 @@ func TestSaid(t *testing.T) {
 	}
 	if len(s.told) > complaints {
 		t.Errorf("%d complaints are remembered", len(s.told))
+	}
+}
+
+// A look at the kernel fails, of a card that holds: there is another one soon, whatever happens meanwhile.
+func TestRetry(t *testing.T) {
+	link, err := plumb.Open("lo")
+	must(t, err)
+	link.Close()
+	a := &agent{link: link, log: logrus.New(), said: newSaid(), converged: true, setUp: true, store: store{t.TempDir()}, begun: time.Now()}
+	a.egress.rank = -1
+	ev := &events{repair: time.NewTimer(time.Hour)}
+	must(t, a.mend(context.Background(), ev))
+	if a.retry(ev); !ev.armed {
+		t.Error("nobody looks again")
+	}
+	select {
+	case <-ev.repair.C:
+	case <-time.After(10 * time.Second):
+		t.Error("the timer is not set")
 	}
 }
