@@ -27,6 +27,9 @@ func Found(have Snapshot) *Before {
 	if b.Link.Group == Group {
 		b.Link.Group = 0
 	}
+	if natted(have.State) { // a host that forwards anyway goes on to do so
+		b.Forwarding = new(bool)
+	}
 	if marks(have.State) {
 		b.Link.SrcValidMark = (*Before)(nil).validMark(have.State)
 	}

@@ -1,6 +1,7 @@
 package plumb
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -35,6 +36,28 @@ func TestLeaveWithoutRecord(t *testing.T) {
 			if done, err := l.Leave(t.Context(), nil); err != nil || strings.Contains(done.String(), "sysctl") {
 				t.Errorf("it was %s, and the card went: %v\n%s", was, err, done)
 			}
+		}
+	}
+}
+
+// The same of forwarding, by the rules of what is passed on: it goes on where all cards forward.
+func TestLeaveForwardingWithoutRecord(t *testing.T) {
+	for _, all := range []string{"0", "1"} {
+		secondHost(t)
+		l := open(t, "eth1")
+		settleTo(t, l, func(s Snapshot) (State, error) {
+			return Want(Input{Card: eth1(), Have: s, OwnAddress: true, NAT: []NAT{{netip.MustParsePrefix("10.0.3.0/24"), "eth2"}}})
+		})
+		sysctl(t, "ipv4/ip_forward", all)
+		sysctl(t, "ipv4/conf/eth1/forwarding", "1")
+		l = open(t, "eth1")
+		before := Found(read(t, l))
+		l.Forwards = before.Forwarding != nil
+		if _, err := l.Leave(t.Context(), before); err != nil {
+			t.Fatal(err)
+		}
+		if got := forwards(t, "eth1"); got != all {
+			t.Errorf("ip_forward %s: left with forwarding %s", all, got)
 		}
 	}
 }

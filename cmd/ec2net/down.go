@@ -89,8 +89,8 @@ func (p *program) down(ctx context.Context, name string) error {
 	if !known && vanished(link) {
 		return p.downUnknown(ctx, name)
 	}
-	link.Forwards = old.Before != nil && old.Before.Forwarding != nil
 	before := p.before(link, old)
+	link.Forwards = before != nil && before.Forwarding != nil
 	t, err := p.downTrial(link, old)
 	if err != nil {
 		return err
@@ -138,11 +138,13 @@ func (p *program) stay(ctx context.Context, t *trial, why []string) error {
 	return errors.Join(fail(exitFailed, "%s: everything was put back: without this card, %s", t.link.Name, strings.Join(why, "; ")), err)
 }
 
-// before is how the card was found, unless it is another card by now.
+// before is how the card was found. Of another card, and of one that was plugged in again since, that is
+// what the card itself tells.
 func (p *program) before(l *plumb.Link, old record) *plumb.Before {
 	s, err := l.Read()
+	same := s.MAC == old.MAC && s.Index == old.Index
 	switch {
-	case err == nil && s.MAC == old.MAC && (old.Card.Primary || old.Yielded != ""): // its link is its owner's
+	case err == nil && same && (old.Card.Primary || old.Yielded != ""): // its link is its owner's
 		link := s.Link
 		link.SrcValidMark = old.Before != nil && old.Before.Link.SrcValidMark
 		before := &plumb.Before{Link: link, AltNames: s.AltNames}
@@ -150,9 +152,12 @@ func (p *program) before(l *plumb.Link, old record) *plumb.Before {
 			before.Forwarding = old.Before.Forwarding
 		}
 		return before
-	case err == nil && s.MAC == old.MAC:
+	case err == nil && same:
 		l.Peers = p.peers(s)
 		return old.Before
+	case err == nil:
+		l.Peers = p.peers(s)
+		return plumb.Found(s)
 	}
 	l.Peers = p.peers(plumb.Snapshot{})
 	return nil

@@ -15,6 +15,7 @@ func (a *agent) remember() {
 		Name: a.snap.Name, Index: a.snap.Index, MAC: a.snap.MAC, Cloud: a.where,
 		Before: plumb.Found(a.snap), Packets: len(a.snap.Packets) > 0,
 	}
+	a.link.Forwards = a.record.Before.Forwarding != nil
 	for _, old := range a.store.all() {
 		a.inherit(old)
 	}

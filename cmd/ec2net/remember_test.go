@@ -3,12 +3,14 @@ package main
 import (
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/sirupsen/logrus"
 
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/test/lab"
 )
 
 // A card without IPv6 and with a rule for its address: a new process knows from the kernel which address,
@@ -86,5 +88,23 @@ func TestDisown(t *testing.T) {
 		if got.Link.SrcValidMark != was || !got.Link.Up || len(got.Packets) > 0 {
 			t.Errorf("was %v: %+v", was, got)
 		}
+	}
+}
+
+// A card was set up, unplugged and plugged in again while nobody kept it. What the operator has done to it
+// since is not taken for ours.
+func TestDownOfACardPluggedInAgain(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, lab.Config{})
+	ec2net(t, c, exitOK, "up", "eth1")
+	must(t, c.Detach("eth1"))
+	must(t, c.Attach(lab.Eth1()))
+	on(t, c, "ip", "link", "set", "eth1", "up", "mtu", "1400")
+	ec2net(t, c, exitOK, "down", "eth1")
+	if out, _ := on(t, c, "ip", "-o", "link", "show", "eth1"); !strings.Contains(out, "mtu 1400") || !strings.Contains(out, ",UP") {
+		t.Errorf("after down: %s", out)
+	}
+	if out, _ := on(t, c, "ip", "rule"); strings.Contains(out, "10001") {
+		t.Errorf("after down:\n%s", out)
 	}
 }
