@@ -35,6 +35,7 @@ type Link struct {
 	// onlyMetric leaves IFA_PROTO out, as a kernel before 5.18 does.
 	onlyMetric bool
 	noAltNames bool // the kernel knows none (before 5.5)
+	rivalry    bool // the card's default route is another program's, and there are other cloud cards
 	identity   atomic.Pointer[identity]
 }
 

@@ -23,7 +23,7 @@ func (l *Link) Read() (Snapshot, error) {
 	}
 	s.noAltNames = l.noAltNames
 	l.Name, l.Index = s.Name, s.Index // from here on it is this card, whatever it is called
-	steps := []func(*Snapshot) error{l.readAddrs, l.readPeers, l.readRoutes, l.readRules, l.readPackets, l.readForwarding}
+	steps := []func(*Snapshot) error{l.readAddrs, l.readPeers, l.readRoutes, l.readRivals, l.readRules, l.readPackets, l.readForwarding}
 	for _, step := range steps {
 		if err := step(&s); err != nil {
 			return s, l.failed(err)

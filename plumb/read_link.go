@@ -47,6 +47,9 @@ func (l *Link) among(s *Snapshot, others []Snapshot) {
 		if one.MAC == s.MAC && one.isHardware() {
 			s.Twins = append(s.Twins, Twin{one.Name, one.Index, one.Master})
 		}
+		if one.Link.Group == Group {
+			s.siblings = append(s.siblings, one.Index)
+		}
 		switch {
 		case slices.Contains(l.Peers, one.MAC) && one.Master == 0:
 			peers[one.MAC] = append(peers[one.MAC], one)

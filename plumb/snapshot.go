@@ -28,6 +28,10 @@ type Snapshot struct {
 	// caught.
 	Leaving []Rule
 
+	Rivals []Rival // default routes beside the card's own; empty where it has none that is another program's
+
+	siblings []int // ifindexes of the other devices in our interface group
+
 	unable bool // the kernel can not do what nftables tables of ours need
 
 	Marks map[uint32]int // of other cards of this host, each with the lowest number of a card that has it

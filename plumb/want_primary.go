@@ -56,17 +56,22 @@ func (w *want) beside(six bool, addrs metadata.Answer[[]netip.Addr], subnets met
 	}
 	w.routes(primary, subnet, gw)
 	w.rules(addrs.Value, subnets.Value, delegated)
-	if six && w.in.MainTable {
-		w.ahead()
+	if w.in.MainTable {
+		w.ahead(six)
 	}
 }
 
-// ahead puts the primary's IPv6 default route into main once more, one step before the others. Of every
-// card's router advertisements the kernel, and networkd, make a default route of the same metric, and
-// which of them the host's own traffic takes then hangs on who came last. The metric itself is set by a
-// sysctl alone (ra_defrtr_metric), and ec2net changes none.
-func (w *want) ahead() {
-	if r := w.mainDefault(true); r.Via.IsValid() && r.Metric == metric6 {
-		w.route(Route{Table: tableMain, Dst: r.Dst, Via: r.Via, Src: r.Src, Metric: metric6 - 1, MTU: r.MTU, Ours: true})
+// ahead puts the primary's default route into main once more, one step before the others. Of every card's
+// router advertisements the kernel, and networkd, make a default route of the same metric, and so networkd
+// does of every card's lease; which of them the host's own traffic takes then hangs on who came last. The
+// metric of the kernel's is set by a sysctl alone (ra_defrtr_metric), and ec2net changes none.
+func (w *want) ahead(six bool) {
+	r := w.mainDefault(six)
+	if !r.Via.IsValid() || six && r.Metric != metric6 || !six && !w.in.Have.tied(r.Metric) {
+		return
+	}
+	// No metric is below 0, and by those from baseTable a card's number is told.
+	if before := r.Metric - 1; before < baseTable {
+		w.route(Route{Table: tableMain, Dst: r.Dst, Via: r.Via, Src: r.Src, Metric: before, MTU: r.MTU, OnLink: r.OnLink && !six, Ours: true})
 	}
 }

@@ -92,11 +92,12 @@ type identity struct {
 	beside  bool
 	forward bool
 	marks   bool // the card may have a mark, which another card's may be the same as
+	rivalry bool
 }
 
 // publish tells a running Watch what Reconcile has learned.
 func (l *Link) publish() {
-	l.identity.Store(&identity{l.Name, l.Index, slices.Clone(l.Numbers), l.Beside, l.Forwards, l.Packets})
+	l.identity.Store(&identity{l.Name, l.Index, slices.Clone(l.Numbers), l.Beside, l.Forwards, l.Packets, l.rivalry})
 }
 
 // concerns tells whether a notification is about the card, and what of ours it removed.
@@ -117,7 +118,7 @@ func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 		if m.Header.Type == unix.RTM_DELROUTE && r.Ours {
 			c.Removed = r.text(l.name)
 		}
-		return c, ok && err == nil
+		return c, (ok || l.rivalry && rivals(m.Data)) && err == nil
 	case unix.RTM_DELRULE:
 		r, ok, err := parseRule(m.Data)
 		n, shaped := r.n()
