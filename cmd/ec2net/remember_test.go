@@ -96,9 +96,11 @@ func TestDisown(t *testing.T) {
 func TestDownOfACardPluggedInAgain(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
+	card, err := c.Card("eth1")
+	must(t, err)
 	ec2net(t, c, exitOK, "up", "eth1")
 	must(t, c.Detach("eth1"))
-	must(t, c.Attach(lab.Eth1()))
+	must(t, c.Attach(card))
 	on(t, c, "ip", "link", "set", "eth1", "up", "mtu", "1400")
 	ec2net(t, c, exitOK, "down", "eth1")
 	if out, _ := on(t, c, "ip", "-o", "link", "show", "eth1"); !strings.Contains(out, "mtu 1400") || !strings.Contains(out, ",UP") {
