@@ -50,7 +50,7 @@ func (w *want) inside() {
 		if !ok {
 			return
 		}
-		w.out.Link.Forwarding = w.out.Link.Forwarding || w.in.Have.Link.Forwarding || w.in.Have.takenOn(p) // once on, it stays on
+		w.out.Link.Forwarding = w.out.Link.Forwarding || w.in.Have.takenOn(p)
 		r := Route{Table: tableMain, Dst: p, Metric: Table(w.n()), Src: w.in.Card.Addrs4.Value[0], Ours: true}
 		switch onLink := subnet.Bits() <= p.Bits() && subnet.Contains(p.Addr()); {
 		case onLink && (w.in.MainTable || w.in.Card.Primary):
@@ -67,7 +67,7 @@ func (w *want) inside() {
 }
 
 // takenOn tells whether the card that a range leaves by is ready for what arrives here: its rules come after its
-// table. Before that nothing is passed on: a connection that was seen untranslated would stay so for as long as
+// table, and go before it. Before that, and after, nothing is passed on: a connection that was seen untranslated would stay so for as long as
 // it lasts, where another program has the kernel track connections.
 func (s Snapshot) takenOn(p netip.Prefix) bool {
 	return slices.ContainsFunc(s.Leaving, func(r Rule) bool { return r.Pref == prefLeave && r.From == p && r.Iif == s.Name })

@@ -44,6 +44,12 @@ func TestWantNAT(t *testing.T) {
 + route 10.9.0.0/16 via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001
 ~ sysctl net/ipv4/conf/eth1/forwarding=1`},
 		{"inside, and the card that it leaves by is not ready", with(func(in *Input) { in.NAT, in.Inside = nil, []netip.Prefix{prefix("10.0.2.128/25")} }), parts, ""},
+		{"inside, and the card that it leaves by was set down", with(func(in *Input) {
+			in.NAT, in.Inside, in.Before, in.Have.Link.Forwarding = nil, []netip.Prefix{prefix("10.0.2.128/25")}, was(false), true
+		}), parts, "~ sysctl net/ipv4/conf/eth1/forwarding=0"},
+		{"inside, and it was on before", with(func(in *Input) {
+			in.NAT, in.Inside, in.Before, in.Have.Link.Forwarding = nil, []netip.Prefix{prefix("10.0.2.128/25")}, was(true), true
+		}), parts, ""},
 		{"inside, on the link", inside(func(in *Input) { in.Inside[0] = prefix("10.0.2.128/25") }), parts, "~ sysctl net/ipv4/conf/eth1/forwarding=1"},
 		{"inside, on the link, and main has nothing of the card", inside(func(in *Input) { in.Inside[0], in.MainTable = prefix("10.0.2.128/25"), false }), only("forwarding", "10.0.2.128"), `
 + route 10.0.2.128/25 dev eth1 scope link src 10.0.2.37 metric 10001

@@ -170,6 +170,12 @@ func TestNAT(t *testing.T) {
 					return forwarding(t, l.Cloud, "eth2", "eth3") == "1 1" && strings.Contains(nftables(t, l.Cloud), "masquerade") && cmp.Equal(held, world(t, l.Cloud))
 				})
 			}
+			l.ec2net(t, exitOK, "down", "eth2")
+			eventually(t, 3*time.Second, "nothing is passed on that nobody translates", func() bool { return forwarding(t, l.Cloud, "eth2", "eth3") == "0 0" })
+			keepers[1] = l.keep(t, "eth2")
+			eventually(t, 5*time.Second, "as before", func() bool {
+				return forwarding(t, l.Cloud, "eth2", "eth3") == "1 1" && cmp.Equal(held, world(t, l.Cloud))
+			})
 			for _, k := range keepers {
 				k.stop(t)
 			}
