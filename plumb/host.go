@@ -93,5 +93,44 @@ func (s *socket) leads(to netip.Addr) (index, bits int, ours bool, err error) {
 		return 0, -1, false, err
 	}
 	h := nl.DeserializeRtMsg(msgs[0])
+	if equal, err := s.equalled(h, a, to); equal || err != nil {
+		return 0, -1, false, err
+	}
 	return int(a.u32(unix.RTA_OIF)), int(h.Dst_len), h.Protocol == Protocol, nil
+}
+
+// equalled: main has a route like the one that was found, through another card. Then that came first by
+// chance, as after a flap where every card's lease brings such routes, and says nothing.
+func (s *socket) equalled(h *nl.RtMsg, found attrs, to netip.Addr) (bool, error) {
+	if found.u32or(unix.RTA_TABLE, uint32(h.Table)) != tableMain {
+		return false, nil
+	}
+	msg := &nl.RtMsg{}
+	msg.Family = h.Family
+	msgs, err := s.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, msg, attr32(unix.RTA_TABLE, tableMain))
+	if err != nil {
+		return false, err
+	}
+	for _, m := range msgs {
+		o := nl.DeserializeRtMsg(m)
+		a, err := parseAttrs(m, unix.SizeofRtMsg)
+		if err != nil {
+			return false, err
+		}
+		here := o.Dst_len == 0 || netip.PrefixFrom(a.addr(unix.RTA_DST), int(o.Dst_len)).Contains(to)
+		if here && ranked(o, a) == ranked(h, found) && a.u32(unix.RTA_OIF) != found.u32(unix.RTA_OIF) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// rank is by what the kernel prefers one route to another for a destination that both have.
+type rank struct {
+	table, metric   uint32
+	bits, tos, kind uint8
+}
+
+func ranked(h *nl.RtMsg, a attrs) rank {
+	return rank{a.u32or(unix.RTA_TABLE, uint32(h.Table)), a.u32(unix.RTA_PRIORITY), h.Dst_len, h.Tos, h.Type}
 }
