@@ -132,7 +132,7 @@ func (e *egress) close() {
 func (a *agent) leaving(s plumb.Snapshot) plumb.Egress {
 	rank := a.egress.rank
 	if rank < 0 { // should its turn come again, it begins anew
-		a.egress.outlets = [2]outlet{}
+		a.egress.outlets = [2]outlet{{begun: true}, {begun: true}}
 		return plumb.Egress{}
 	}
 	for i := range a.egress.outlets {

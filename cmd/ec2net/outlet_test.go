@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"ec2net/plumb"
 )
 
@@ -110,7 +112,7 @@ func TestOutletRests(t *testing.T) {
 
 // A card that is none of the list for a while, as one with another name, has no turn that it could keep.
 func TestOutletBeginsAnew(t *testing.T) {
-	a := &agent{}
+	a := &agent{log: logrus.New(), said: newSaid()}
 	a.egress.outlets[0] = outlet{begun: true, on: true, proven: true, since: time.Now()}
 	a.egress.rank = -1
 	a.leaving(plumb.Snapshot{})
@@ -118,5 +120,14 @@ func TestOutletBeginsAnew(t *testing.T) {
 	s := plumb.Snapshot{State: plumb.State{Link: plumb.LinkState{Up: true}}, Carrier: true}
 	if e := a.leaving(s); e.IPv4 {
 		t.Error("traffic leaves by a card whose gateway nobody asked")
+	}
+	s.Routes = []plumb.Route{{Table: 10001, Dst: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("10.0.2.1"), Ours: true}}
+	a.egress.facts[0] = outletFacts{senior: true, neighbour: plumb.Answers}
+	was := a.egress.outlets
+	if e := a.leaving(s); !e.IPv4 {
+		t.Error("traffic does not leave by a card whose gateway answers")
+	}
+	if a.decided(was); !a.egress.prove {
+		t.Error("the metadata is not asked whether it answers")
 	}
 }
