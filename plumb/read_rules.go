@@ -1,0 +1,133 @@
+package plumb
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+func (l *Link) readRules(s *Snapshot) error {
+	mine := map[int]bool{}
+	for _, n := range append(s.routed(), l.Numbers...) {
+		mine[n] = true
+	}
+	rules, others, err := l.rt.rules()
+	if err != nil {
+		return err
+	}
+	s.Claimed = claimedBy(others)
+	for _, r := range rules {
+		switch n, ok := r.n(); {
+		case ok && mine[n]:
+			s.Rules = append(s.Rules, r)
+		case ok && r.shared():
+			s.Leaving = append(s.Leaving, r)
+		case ok && r.marked():
+			s.noteMark(r.Mark, n)
+		case ok && r.Guard:
+			s.OthersManaged = s.OthersManaged || n != 0 // another card's guard asks for the group; the primary's is there because of others
+		case ok:
+			s.Taken = append(s.Taken, r.From)
+		}
+	}
+	return nil
+}
+
+// rules lists the rules of both families that carry our mark, and those that others may claim cards by.
+func (s *socket) rules() (out []Rule, others []foreignRule, err error) {
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		ours, foreign, err := s.inParts(family)
+		if err != nil {
+			return nil, nil, fmt.Errorf("list rules: %w", err)
+		}
+		out, others = append(out, ours...), append(others, foreign...)
+	}
+	return out, others, nil
+}
+
+// onePart is the least that the kernel puts into one part of an answer (NLMSG_GOODSIZE is a page, less
+// what the buffer's own head takes).
+const onePart = 3500 // bytes
+
+// inParts lists the rules of a family. A list in several parts is asked for until two more bring nothing
+// new: the kernel finds the next part by counting, so that a list lacks some rules, or has them twice,
+// when others add or delete rules meanwhile; and of rules, unlike addresses, it does not say so.
+func (s *socket) inParts(family int) (ours []Rule, others []foreignRule, err error) {
+	msg := &nl.RtMsg{}
+	msg.Family = uint8(family)
+	l := ruleList{messages: map[string]bool{}, rules: map[Rule]bool{}}
+	for old := 0; old < 3; old++ {
+		msgs, err := s.dump(unix.RTM_GETRULE, unix.RTM_NEWRULE, msg)
+		if err != nil {
+			return nil, nil, err
+		}
+		before, size := len(l.ours), 0
+		for _, m := range msgs {
+			size += unix.NLMSG_HDRLEN + len(m)
+			if err := l.add(m); err != nil {
+				return nil, nil, err
+			}
+		}
+		if len(l.ours) > before {
+			old = 0
+		}
+		if size < onePart {
+			break
+		}
+	}
+	return l.ours, l.others, nil
+}
+
+// ruleList grows by what is new. A message that was there before is not taken apart again: of a host with
+// many cards that would be most of the cost of a look.
+type ruleList struct {
+	ours     []Rule
+	others   []foreignRule
+	messages map[string]bool
+	rules    map[Rule]bool
+}
+
+func (l *ruleList) add(m []byte) error {
+	if l.messages[string(m)] {
+		return nil
+	}
+	l.messages[string(m)] = true
+	r, ok, err := parseRule(m)
+	if err != nil {
+		return err
+	}
+	switch {
+	case ok && !l.rules[r]:
+		l.rules[r], l.ours = true, append(l.ours, r)
+	case !ok:
+		if f, foreign := parseForeign(m); foreign {
+			l.others = append(l.others, f)
+		}
+	}
+	return nil
+}
+
+func parseRule(m []byte) (r Rule, ok bool, err error) {
+	a, err := parseAttrs(m, unix.SizeofRtMsg)
+	if err != nil {
+		return r, false, err
+	}
+	if p := a[nl.FRA_PROTOCOL]; len(p) == 0 || p[0] != Protocol {
+		return r, false, nil
+	}
+	h := nl.DeserializeRtMsg(m)
+	r = Rule{
+		Pref:  a.u32(nl.FRA_PRIORITY),
+		From:  netip.PrefixFrom(a.addr(nl.FRA_SRC), int(h.Src_len)),
+		Table: a.u32or(nl.FRA_TABLE, uint32(h.Table)),
+		Guard: a.u32or(nl.FRA_SUPPRESS_IFGROUP, ^uint32(0)) == Group,
+	}
+	if r.shared() {
+		r.parseShared(h, a)
+	} else {
+		r.parseMark(h, a)
+	}
+	return r, r.From.IsValid(), nil
+}
