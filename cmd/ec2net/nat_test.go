@@ -179,6 +179,12 @@ func TestNAT(t *testing.T) {
 			for _, k := range keepers {
 				k.stop(t)
 			}
+			damaged(t, l.Cloud, "sysctl -w net.ipv4.ip_forward=1")
+			l.ec2net(t, exitOK, "down", "eth2")
+			if out := l.ec2net(t, exitOK, "status", "eth3"); strings.Contains(out, "forwarding") {
+				t.Errorf("all cards forward, and that is drift:\n%s", out)
+			}
+			damaged(t, l.Cloud, "sysctl -w net.ipv4.ip_forward=0")
 			for _, card := range []string{"eth3", "eth2", "eth0"} {
 				l.ec2net(t, exitOK, "down", card)
 			}

@@ -144,6 +144,7 @@ func (p *program) look(r record) cardStatus {
 	}
 	defer link.Close()
 	link.Packets, link.Numbers, link.Peers = r.Packets, r.Numbers, p.peers(plumb.Snapshot{})
+	link.Forwards = r.Before != nil && r.Before.Forwarding != nil
 	have, err := link.Read()
 	if errors.Is(err, plumb.ErrGone) || have.MAC != r.MAC {
 		return c
