@@ -91,10 +91,7 @@ func (p *program) down(ctx context.Context, name string) error {
 	}
 	before := p.before(link, old)
 	link.Forwards = before != nil && before.Forwarding != nil
-	t, err := p.downTrial(link, old)
-	if err != nil {
-		return err
-	}
+	t := p.downTrial(link, old)
 	done, err := link.Leave(ctx, before)
 	for _, o := range done {
 		p.log.Info(o)
@@ -110,19 +107,20 @@ func (p *program) down(ctx context.Context, name string) error {
 	return err
 }
 
-// downTrial proves that nothing is cut off by what is taken away.
-func (p *program) downTrial(l *plumb.Link, old record) (*trial, error) {
-	cloud, err := p.source()
-	if err != nil {
-		return nil, err
+// downTrial proves that nothing is cut off by what is taken away. Where the metadata's address is not known,
+// for an environment that spoils it, that one is not missed.
+func (p *program) downTrial(l *plumb.Link, old record) *trial {
+	at, known := netip.AddrPortFrom(netip.AddrFrom4([4]byte{169, 254, 169, 254}), 80), false
+	if cloud, err := p.source(); err == nil {
+		at, known = cloud.Server(), true
 	}
 	t := &trial{
 		link: l, store: p.store, log: p.log,
 		primary: func() bool { return old.Card.Primary },
-		server:  func() (netip.AddrPort, bool) { return cloud.Server(), time.Since(old.ReadAt) < lately },
+		server:  func() (netip.AddrPort, bool) { return at, known && time.Since(old.ReadAt) < lately },
 	}
 	t.watch()
-	return t, nil
+	return t
 }
 
 // lately is how old the metadata's last answer may be, for it to be missed.

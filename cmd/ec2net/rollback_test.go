@@ -294,3 +294,16 @@ func TestDownIsUndone(t *testing.T) {
 	ec2net(t, c, exitOK, "down", "eth1")
 	ec2net(t, c, exitOK, "down", "eth0")
 }
+
+// Taking down needs nothing of the cloud: not even an address of its metadata that makes sense.
+func TestDownWithoutTheMetadatasAddress(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, lab.Config{})
+	ec2net(t, c, exitOK, "up", "eth1")
+	if out, status := on(t, c, "env", "AWS_EC2_METADATA_SERVICE_ENDPOINT=nowhere:99999", "ec2net", "--cloud", "ec2", "down", "eth1"); status != exitOK {
+		t.Errorf("status %d: %s", status, out)
+	}
+	if left := ip(t, c, "rule") + ip(t, c, "route show table all"); strings.Contains(left, "10001") {
+		t.Errorf("something is left:\n%s", left)
+	}
+}
