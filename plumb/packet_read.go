@@ -27,6 +27,10 @@ func (l *Link) readPackets(s *Snapshot) error {
 	if err != nil {
 		return err
 	}
+	mine, err := l.own(*s)
+	if err != nil {
+		return err
+	}
 	numbers, err := nft.packetNumbers()
 	for _, n := range numbers {
 		table := Table(n)
@@ -36,7 +40,7 @@ func (l *Link) readPackets(s *Snapshot) error {
 			return err
 		case !ours:
 			s.TakenTables = append(s.TakenTables, table)
-		case slices.Contains(l.Numbers, n) || slices.Contains(s.routed(), n):
+		case mine[n]:
 			rules, err := nft.packetRules(table)
 			if err != nil {
 				return err

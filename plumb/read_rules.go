@@ -9,9 +9,9 @@ import (
 )
 
 func (l *Link) readRules(s *Snapshot) error {
-	mine := map[int]bool{}
-	for _, n := range append(s.routed(), l.Numbers...) {
-		mine[n] = true
+	mine, err := l.own(*s)
+	if err != nil {
+		return err
 	}
 	rules, others, err := l.rt.rules()
 	if err != nil {
