@@ -54,6 +54,8 @@ func kindOf(op plumb.Op, c Card) (id, summary string) {
 		return "", ""
 	case f[1] == "table":
 		return "packets", "its nftables table is missing or altered: answers to forwarded traffic may leave by another card"
+	case f[1] == "sysctl" && strings.HasSuffix(text, "/forwarding=0"):
+		return "forwarding", "it forwards, and nothing translates what is passed on"
 	case f[1] == "sysctl" && strings.Contains(text, "/forwarding="):
 		return "forwarding", "it does not pass on what [nat] says"
 	case f[1] == "sysctl":

@@ -68,7 +68,7 @@ func causesOf(id string) []string {
 		"left-out":        {"table-collision", "undone", "set-up", "degraded", "link", "address", "metadata"},
 		"packets":         {"set-up", "undone", "degraded"},
 		"mark-rule":       {"networkd", "set-up", "undone", "degraded"},
-		"forwarding":      {"set-up", "undone", "degraded"},
+		"forwarding":      {"set-up", "undone", "degraded", "nat-rule"},
 		"src-valid-mark":  {"set-up", "undone", "degraded"},
 		"leftover":        {"set-up", "degraded", "link", "ipv6"},
 		"extra-address":   {"manager", "vf"},
@@ -132,10 +132,10 @@ func parent(list []Finding, f Finding) int {
 	return -1
 }
 
-// reaches: the cause is of the same card, of the host, or of all its cards as the groups are, which the guard
-// rules of the others ask for.
+// reaches: the cause is of the same card, of the host, or of all its cards: the groups, which the guard rules of
+// the others ask for, and the rules of [nat], for which another card forwards.
 func (f Finding) reaches(effect Finding) bool {
-	return f.Card == effect.Card || f.Card == "" || f.ID == "group" || f.Card == effect.also
+	return f.Card == effect.Card || f.Card == "" || f.ID == "group" || f.ID == "nat-rule" || f.Card == effect.also
 }
 
 // covers: a cause that is about some addresses explains only what is about them.

@@ -81,15 +81,15 @@ func sickMarks() []patient {
 }
 
 func sickNAT() []patient {
-	broken := func(name, command, want, cure string) patient {
+	broken := func(name, command, want, cure string, because ...string) patient {
 		return patient{
-			name: name, cfg: wide(), cards: "-", want: want, cure: []string{cure},
+			name: name, cfg: wide(), cards: "-", want: want, because: because, cure: []string{cure},
 			harm: func(t *testing.T, c *lab.Cloud) { natted(t, c); shell(t, c, []string{command}) },
 		}
 	}
 	return []patient{
 		broken("forwarding off", "sysctl -qw net.ipv4.conf.eth1.forwarding=0", "fail forwarding eth1", upAgain),
-		broken("NAT rule missing", "ip rule del pref 30020", "fail nat-rule eth1", upAgain),
+		broken("NAT rule missing", "ip rule del pref 30020", "fail nat-rule eth1", upAgain, "forwarding"),
 		broken("NAT table missing", "nft delete table inet ec2net-10001", "fail packets eth1", upAgain),
 		broken("Docker drops what is passed on", "nft add table ip filter; nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'",
 			"warn forward", "nft delete table ip filter"),
