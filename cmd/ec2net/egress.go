@@ -18,6 +18,7 @@ type egress struct {
 	outlets [2]outlet // IPv4, IPv6
 	facts   [2]outletFacts
 	asked   [2]time.Time // when the gateway was asked last
+	asking  [2]time.Time // since when it was seen to owe an answer; zero: it does not
 	moved   bool         // the last reconciliation switched one of them
 	prove   bool         // and the metadata has to answer now
 	primary *plumb.Link
@@ -71,12 +72,28 @@ func (a *agent) lookAround() {
 		if f.gateway.IsValid() {
 			f.neighbour, _ = a.link.See(f.gateway) // unknown counts as not asked
 		}
+		f.neighbour = e.inVain(i, f.neighbour, time.Now())
 		f.senior, f.primary = e.rank == 0, kept[i]
 		f.metadata, f.readAt = a.readErr, a.record.ReadAt
 		if !a.answered {
 			f.metadata = errUnread
 		}
 	}
+}
+
+// inVain takes a question for unanswered that is older than the kernel lets one be: where traffic goes on, the
+// next packet has the kernel ask anew at once, and that it had given up is hardly ever to be seen.
+func (e *egress) inVain(family int, n plumb.Neighbour, now time.Time) plumb.Neighbour {
+	since := &e.asking[family]
+	switch {
+	case n != plumb.Asking:
+		*since = time.Time{}
+	case since.IsZero():
+		*since = now
+	case now.Sub(*since) >= askedInVain:
+		return plumb.Silent
+	}
+	return n
 }
 
 var errUnread = errors.New("the metadata was not asked yet")

@@ -221,6 +221,9 @@ func TestEgressTakenBack(t *testing.T) {
 			k3, k2 := l.keep(t, "eth3"), l.keep(t, "eth2")
 			leads(t, l.Cloud, 10*time.Second, "10001")
 			begun := time.Now()
+			busy := l.Instance().Command(t.Context(), "ping", "-q", "-i", "0.05", lab.ClientIP.String()) // the kernel never rests from asking
+			must(t, busy.Start())
+			defer func() { must(t, busy.Process.Kill()); _ = busy.Wait() }()
 			tt.break_(t, l.Cloud)
 			leads(t, l.Cloud, 2*rollBack, "10002")
 			t.Logf("taken over after %s", time.Since(begun).Round(time.Millisecond))

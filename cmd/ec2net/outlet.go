@@ -13,6 +13,9 @@ const (
 	// gatewayEvery is the pause between two questions to the gateway of the card that traffic leaves
 	// by. One that does not answer is known for dead three seconds after a question (plumb.Silent).
 	gatewayEvery = 3 * time.Second
+	// askedInVain is how long the kernel may be asking before that is an answer, too: it asks three
+	// times, a second apart.
+	askedInVain = 4 * time.Second
 	// proofTime is how long the metadata may take to answer after traffic was moved.
 	proofTime = 7 * time.Second
 	// primaryGrace is how long the primary card's rules may be missing: its own keeper puts back what

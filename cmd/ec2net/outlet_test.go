@@ -131,3 +131,23 @@ func TestOutletBeginsAnew(t *testing.T) {
 		t.Error("the metadata is not asked whether it answers")
 	}
 }
+
+// A gateway is dead also where the host's traffic has the kernel ask again the moment that it gave up.
+func TestGatewayAskedInVain(t *testing.T) {
+	var e egress
+	now := time.Now()
+	for s := range 4 {
+		if n := e.inVain(1, plumb.Asking, now.Add(time.Duration(s)*time.Second)); n != plumb.Asking {
+			t.Errorf("after %d s: %d", s, n)
+		}
+	}
+	if n := e.inVain(1, plumb.Asking, now.Add(4*time.Second)); n != plumb.Silent {
+		t.Errorf("after 4 s: %d", n)
+	}
+	if n := e.inVain(1, plumb.Answers, now.Add(5*time.Second)); n != plumb.Answers {
+		t.Errorf("answered: %d", n)
+	}
+	if n := e.inVain(1, plumb.Asking, now.Add(6*time.Second)); n != plumb.Asking {
+		t.Errorf("asked anew: %d", n)
+	}
+}
