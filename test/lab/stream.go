@@ -75,14 +75,14 @@ func (e *Echo) Close() error {
 // Stream is a long TCP connection to an echo server that sends numbered bytes all the time and checks that the
 // same come back: the operator's own session.
 type Stream struct {
-	conn  net.Conn
-	start time.Time
-	done  sync.WaitGroup
-	stop  chan struct{}
-	halt  sync.Once
+	conn net.Conn
+	done sync.WaitGroup
+	stop chan struct{}
+	halt sync.Once
 
 	mu      sync.Mutex
 	stats   StreamStats
+	begun   int // bytes that are sent or about to be
 	err     error
 	last    time.Time
 	changed bell
@@ -110,12 +110,17 @@ func (n *Node) Stream(ctx context.Context, to netip.AddrPort) (*Stream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a stream: %w", err)
 	}
-	s := &Stream{conn: conn, start: time.Now(), last: time.Now(), stop: make(chan struct{})}
+	s := newStream(conn)
 	n.cloud.own(s.abort)
+	return s, nil
+}
+
+func newStream(conn net.Conn) *Stream {
+	s := &Stream{conn: conn, last: time.Now(), stop: make(chan struct{})}
 	s.done.Add(2)
 	go s.send()
 	go s.receive()
-	return s, nil
+	return s
 }
 
 func (s *Stream) send() {
@@ -127,6 +132,7 @@ func (s *Stream) send() {
 		for i := range piece {
 			piece[i] = pattern(pos + i)
 		}
+		s.note(func() { s.begun += len(piece) }, nil)
 		n, err := s.conn.Write(piece)
 		pos += n
 		s.note(func() { s.stats.Sent += n }, err)
@@ -209,7 +215,7 @@ func (s *Stream) Stats() StreamStats {
 // Alive waits until something that is sent from now on has come back. It fails with ctx or with the stream.
 func (s *Stream) Alive(ctx context.Context) error {
 	s.mu.Lock()
-	goal := s.stats.Sent + 1
+	goal := s.begun + 1 // a piece may be back before its write has returned
 	s.mu.Unlock()
 	var failed error
 	err := s.changed.wait(ctx, func() bool {
