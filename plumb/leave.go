@@ -26,7 +26,7 @@ func (l *Link) Leave(ctx context.Context, before *Before) (Plan, error) {
 // leaveGone deletes the rules and the nftables table of a card that is not there.
 func (l *Link) leaveGone() (Plan, error) {
 	return l.emptied(func() (Plan, Snapshot, error) {
-		have, err := l.readLinks()
+		have, err := l.Look()
 		gone := errors.Is(err, ErrGone)
 		if err != nil && !gone {
 			return nil, have, err

@@ -16,12 +16,11 @@ var ErrGone = errors.New("no such network card")
 // Read takes a snapshot of what the kernel holds for the card. It asks for all of it: nothing is
 // remembered from the last time.
 func (l *Link) Read() (Snapshot, error) {
-	s, err := l.readLinks()
+	s, err := l.Look()
 	if err != nil {
 		return s, err
 	}
 	s.noAltNames = l.noAltNames
-	l.Name, l.Index = s.Name, s.Index // from here on it is this card, whatever it is called
 	steps := []func(*Snapshot) error{l.readAddrs, l.readPeers, l.readRoutes, l.readRivals, l.readRules, l.readPackets, l.readForwarding}
 	for _, step := range steps {
 		if err := step(&s); err != nil {
@@ -34,7 +33,7 @@ func (l *Link) Read() (Snapshot, error) {
 // failed is the error of a question about the card, which may have been unplugged since the last one.
 func (l *Link) failed(err error) error {
 	if errors.Is(err, unix.ENODEV) {
-		if _, gone := l.readLinks(); gone != nil {
+		if _, gone := l.Look(); gone != nil {
 			return gone
 		}
 	}

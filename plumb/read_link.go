@@ -12,7 +12,9 @@ import (
 	"ec2net/metadata"
 )
 
-func (l *Link) readLinks() (Snapshot, error) {
+// Look is the part of Read that tells which card it is and what its link says: one question to the kernel. An
+// error is ErrGone, or of netlink.
+func (l *Link) Look() (Snapshot, error) {
 	var s Snapshot
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	// RTEXT_FILTER_SKIP_STATS: counters are half of an answer, and not asked for.
@@ -37,6 +39,7 @@ func (l *Link) readLinks() (Snapshot, error) {
 	if !found {
 		return s, fmt.Errorf("%s: %w", l.Name, ErrGone)
 	}
+	l.Name, l.Index = s.Name, s.Index // from here on it is this card, whatever it is called
 	return s, nil
 }
 

@@ -116,7 +116,10 @@ func (p *program) agentWith(conf config.Config, name string) (*agent, error) {
 	}
 	a.card, a.services = conf.For(a.facts), services(a.where, conf)
 	a.egress.rank = -1
-	a.remember()
+	if err := a.remember(); err != nil {
+		link.Close()
+		return nil, missing(name, err)
+	}
 	if a.role = a.roleOf(a.snap); a.role == isFunction {
 		link.Close()
 		return nil, belongs(a.snap)

@@ -21,17 +21,23 @@ func (p *program) open(name string) (*plumb.Link, plumb.Snapshot, error) {
 	if err != nil {
 		return nil, plumb.Snapshot{}, err
 	}
-	s, err := link.Read()
+	s, err := link.Look()
 	if err == nil {
 		err = usable(s)
 	}
 	if err != nil {
 		link.Close()
+		return nil, s, missing(name, err)
 	}
-	if errors.Is(err, plumb.ErrGone) {
-		return nil, s, fail(exitUsage, "%w %s here; this host has %s", plumb.ErrGone, name, strings.Join(cardNames(), ", "))
+	return link, s, nil
+}
+
+// missing is err, and says which cards there are when it means that this one is not.
+func missing(name string, err error) error {
+	if !errors.Is(err, plumb.ErrGone) {
+		return err
 	}
-	return link, s, err
+	return fail(exitUsage, "%w %s here; this host has %s", plumb.ErrGone, name, strings.Join(cardNames(), ", "))
 }
 
 var errEnslaved = errors.New("is enslaved")

@@ -62,8 +62,7 @@ func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, e
 		return x.facts, err
 	}
 	if _, ok := x.facts.FIB.Named(only); !ok && only != "" {
-		_, _, err := p.open(only) // which says what there is
-		return x.facts, err
+		return x.facts, missing(only, plumb.ErrGone)
 	}
 	root := os.DirFS("/")
 	x.facts.Programs, x.facts.Networkd = doctor.FindPrograms(root), doctor.ReadNetworkd(root)

@@ -9,26 +9,28 @@ import (
 )
 
 // remember takes over what an earlier process left: on disk what the kernel can not say, and from
-// the kernel the last known good of the metadata.
-func (a *agent) remember() {
-	a.record = record{
-		Name: a.snap.Name, Index: a.snap.Index, MAC: a.snap.MAC, Cloud: a.where,
-		Before: plumb.Found(a.snap), Packets: len(a.snap.Packets) > 0,
-	}
-	a.link.Forwards = a.record.Before.Forwarding != nil
+// the kernel the last known good of the metadata. The records come first: they say what else than the card's
+// link to read.
+func (a *agent) remember() (err error) {
+	a.record = record{Name: a.snap.Name, Index: a.snap.Index, MAC: a.snap.MAC, Cloud: a.where}
 	for _, old := range a.store.all() {
 		a.inherit(old)
 	}
-	if fresh, err := a.link.Read(); err == nil {
-		a.snap = fresh
-		a.last = a.lastGood(fresh)
-		if a.settled = a.last; a.last.MAC == (metadata.MAC{}) {
-			a.last = fresh.Held()
-		}
+	if a.snap, err = a.link.Read(); err != nil {
+		return err
+	}
+	if a.record.Before == nil {
+		a.record.Before = plumb.Found(a.snap)
+		a.link.Forwards = a.record.Before.Forwarding != nil
+	}
+	a.last = a.lastGood(a.snap)
+	if a.settled = a.last; a.last.MAC == (metadata.MAC{}) {
+		a.last = a.snap.Held()
 	}
 	if l := a.record.Lease; l != nil {
 		a.lease, a.held = l, l.Live(time.Now())
 	}
+	return nil
 }
 
 // inherit takes what is of use from one record: of this card, or of one that had its name before,
