@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxName is IFNAMSIZ less its terminating NUL.
-const maxName = 15
+// maxName and maxAltName are IFNAMSIZ and ALTIFNAMSIZ less their terminating NUL.
+const maxName, maxAltName = 15, 127
 
 // ValidName says why a string cannot be the name of a network interface, or nil. It is for names that
 // come from outside (a command line, the instance of a unit template), before they get into a path,
@@ -17,18 +17,30 @@ const maxName = 15
 // what no card has and what would harm: a leading '-', which is an option; '%', which the kernel
 // expands; "all" and "default", which in /proc/sys/net stand for every card; what cannot be printed.
 func ValidName(name string) error {
-	if err := checkName(name); err != nil {
+	return named(name, checkName(name))
+}
+
+// ValidAltName is ValidName for a name that may be one of a card's alternative ones, which are longer
+// (ip-link(8), altname).
+func ValidAltName(name string) error {
+	return named(name, checkLength(name, maxAltName))
+}
+
+func named(name string, err error) error {
+	if err != nil {
 		return fmt.Errorf("%.40q is not an interface name: %w", name, err)
 	}
 	return nil
 }
 
-func checkName(name string) error {
+func checkName(name string) error { return checkLength(name, maxName) }
+
+func checkLength(name string, most int) error {
 	switch {
 	case name == "":
 		return errors.New("empty")
-	case len(name) > maxName:
-		return fmt.Errorf("longer than %d bytes", maxName)
+	case len(name) > most:
+		return fmt.Errorf("longer than %d bytes", most)
 	case name[0] == '-':
 		return errors.New("begins with '-'")
 	case name == "." || name == ".." || name == "all" || name == "default":

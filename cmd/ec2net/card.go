@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"ec2net/config"
@@ -55,6 +56,21 @@ func usable(s plumb.Snapshot) error {
 		return fail(exitUsage, "%s has no MAC address, so the cloud can not know it", s.Name)
 	}
 	return nil
+}
+
+// ownName is the name of the card that has this one or an alternative one. Of a card that is not here it is what
+// was asked for.
+func ownName(name string) (string, error) {
+	if err := config.ValidAltName(name); err != nil {
+		return "", fail(exitUsage, "%w", err)
+	}
+	if l, err := netlink.LinkByName(name); err == nil {
+		return l.Attrs().Name, nil
+	}
+	if err := config.ValidName(name); err != nil {
+		return "", fail(exitUsage, "%w, nor is it an alternative name of a card here; this host has %s", err, strings.Join(cardNames(), ", "))
+	}
+	return name, nil
 }
 
 func nameOf(index int) string {

@@ -45,6 +45,9 @@ func (p *program) explain(src, dst, mark string, q doctor.Question) (err error) 
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
+	if own, invalid := ownName(q.In); invalid == nil {
+		q.In = own
+	}
 	fib, err := doctor.ReadFIB()
 	if err != nil {
 		return err

@@ -136,11 +136,12 @@ func oneCard(c *cobra.Command, args []string) error {
 	return names(c, args)
 }
 
-// names checks that every argument can be a card's name.
-func names(_ *cobra.Command, args []string) error {
-	for _, a := range args {
-		if err := config.ValidName(a); err != nil {
-			return fail(exitUsage, "%w", err)
+// names checks that every argument can be a card's name, and puts the card's own in the place of an alternative
+// one: locks, records and units go by that.
+func names(_ *cobra.Command, args []string) (err error) {
+	for i := range args {
+		if args[i], err = ownName(args[i]); err != nil {
+			return err
 		}
 	}
 	return nil
