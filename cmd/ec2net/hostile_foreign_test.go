@@ -35,7 +35,7 @@ func dhcpcdOn(t *testing.T, c *lab.Cloud, card string) (kill func()) {
 func ownerOn(t *testing.T, c *lab.Cloud, name string, args ...string) (kill func()) {
 	t.Helper()
 	owner := c.Instance().Command(t.Context(), name, args...)
-	log, ended := &syncBuffer{}, make(chan struct{})
+	log, ended := &lab.Log{}, make(chan struct{})
 	owner.Stdout, owner.Stderr = log, log
 	owner.WaitDelay = time.Second // its helpers have the same
 	must(t, owner.Start())

@@ -15,7 +15,7 @@ import (
 // server is a DHCP server that nobody here wrote, on the fabric's end of eth1's cable.
 type server struct {
 	*lab.Cmd
-	log  *syncBuffer
+	log  *lab.Log
 	done chan struct{}
 }
 
@@ -34,7 +34,7 @@ func withoutLabDHCP(t *testing.T) (c *lab.Cloud, port string) {
 
 func serve(t *testing.T, c *lab.Cloud, name string, args ...string) *server {
 	t.Helper()
-	s := &server{Cmd: c.Fabric().Command(t.Context(), name, args...), log: &syncBuffer{}, done: make(chan struct{})}
+	s := &server{Cmd: c.Fabric().Command(t.Context(), name, args...), log: &lab.Log{}, done: make(chan struct{})}
 	s.Stdout, s.Stderr = s.log, s.log
 	must(t, s.Start())
 	go func() { _ = s.Wait(); close(s.done) }()

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -117,7 +116,7 @@ func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 // kept is an `ec2net run` on the instance.
 type kept struct {
 	*lab.Cmd
-	log    *syncBuffer
+	log    *lab.Log
 	notify *notifySocket
 	ended  chan struct{}
 	err    error
@@ -141,7 +140,7 @@ func startWith(t *testing.T, c *lab.Cloud, card string, flags []string, env ...s
 	t.Helper()
 	k := &kept{
 		Cmd: c.Instance().Command(t.Context(), "ec2net", append(flags, "--cloud", string(c.Provider()), "run", card)...),
-		log: &syncBuffer{}, notify: newNotifySocket(t), ended: make(chan struct{}),
+		log: &lab.Log{}, notify: newNotifySocket(t), ended: make(chan struct{}),
 	}
 	k.Stdout, k.Stderr = k.log, k.log
 	k.Env = append(append(os.Environ(), "NOTIFY_SOCKET="+k.notify.path), env...)
@@ -180,35 +179,17 @@ func (k *kept) end(t *testing.T) {
 	}
 }
 
-// syncBuffer is a log that may be read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 // notifySocket is systemd's end of sd_notify.
 type notifySocket struct {
 	path string
-	log  *syncBuffer
+	log  *lab.Log
 	news chan struct{}
 }
 
 func newNotifySocket(t *testing.T) *notifySocket {
 	t.Helper()
 	// An abstract socket would belong to a network namespace.
-	n := &notifySocket{path: filepath.Join(t.TempDir(), "notify"), log: &syncBuffer{}, news: make(chan struct{}, 1)}
+	n := &notifySocket{path: filepath.Join(t.TempDir(), "notify"), log: &lab.Log{}, news: make(chan struct{}, 1)}
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: n.path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
@@ -276,7 +257,7 @@ func sorted(list []string) string {
 func silently(t *testing.T, c *lab.Cloud) func(what string) {
 	t.Helper()
 	cmd := c.Instance().Command(t.Context(), "ip", "monitor", "link", "address", "route", "rule")
-	seen := &syncBuffer{}
+	seen := &lab.Log{}
 	cmd.Stdout = seen
 	must(t, cmd.Start())
 	// The monitor is listening once it reports a change that is made for it.

@@ -197,9 +197,9 @@ func neighbours(t *testing.T, c *lab.Cloud) {
 // listenLocal watches devices of the host. The function that it returns waits for a datagram to a port.
 func listenLocal(t *testing.T, c *lab.Cloud, devs ...string) func(ctx context.Context, dev string, port uint16) bool {
 	t.Helper()
-	seen := map[string]*syncBuffer{}
+	seen := map[string]*lab.Log{}
 	for _, dev := range devs {
-		seen[dev] = &syncBuffer{}
+		seen[dev] = &lab.Log{}
 		cmd := c.Instance().Command(t.Context(), "tcpdump", "-i", dev, "-n", "-l", "-U", "--immediate-mode", "udp")
 		cmd.Stdout, cmd.Stderr = seen[dev], seen[dev]
 		must(t, cmd.Start())

@@ -31,7 +31,7 @@ func TestOwner(t *testing.T) {
 	must(t, os.WriteFile(script, []byte(dhclientScript), 0o755))
 	owner := c.Instance().Command(t.Context(), "dhclient", "-4", "-d", "-sf", script,
 		"-lf", filepath.Join(dir, "leases"), "-pf", filepath.Join(dir, "pid"), "eth1")
-	log := &syncBuffer{}
+	log := &lab.Log{}
 	owner.Stderr = log
 	must(t, owner.Start())
 	t.Cleanup(func() { _ = owner.Process.Kill(); _ = owner.Wait() })

@@ -18,7 +18,7 @@ import (
 func TestSecretsAreKept(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
-	wire := &syncBuffer{}
+	wire := &lab.Log{}
 	dump := c.Instance().Command(t.Context(), "tcpdump", "-i", "any", "-n", "-l", "-U", "-A", "-s0", "--immediate-mode", "tcp port 80")
 	dump.Stdout, dump.Stderr = wire, wire
 	must(t, dump.Start())

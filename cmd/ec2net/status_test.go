@@ -132,7 +132,7 @@ func TestStatusWatch(t *testing.T) {
 		t.Errorf("status %d: %s", status, out)
 	}
 	ec2net(t, c, exitOK, "up", "eth1")
-	seen := &syncBuffer{}
+	seen := &lab.Log{}
 	watch := c.Instance().Command(t.Context(), "ec2net", "status", "--watch")
 	watch.Stdout, watch.Stderr = seen, seen
 	must(t, watch.Start())
