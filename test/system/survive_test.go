@@ -18,7 +18,11 @@ func TestTrafficSurvivesTheUnit(t *testing.T) {
 			m.active("ens6")
 			tr := m.talk(onlyEIP(second()), 7001)
 			defer tr.end()
-			before := m.ours()
+			var before string
+			m.until(10*time.Second, said("the primary card has rules of its own beside another"), func() bool {
+				before = m.ours()
+				return strings.Contains(before, "dev eth0 table 10000")
+			})
 			for _, act := range []struct {
 				name    string
 				command []string
