@@ -43,12 +43,13 @@ func (a Answer) refused() bool {
 // each subnet of the cards. ask is Ask but in tests.
 func ProbeCard(c Card, cards []Card, ask func(Packet) (Answer, error)) ([]Probe, error) {
 	var out []Probe
+	peers := map[bool][]netip.Addr{false: peersOf(false, cards), true: peersOf(true, cards)} // by family
 	for _, src := range c.sources() {
 		away, err := farFrom(src, ask)
 		if err != nil {
 			return nil, err
 		}
-		for _, peer := range append([]netip.Addr{away}, peersOf(src, cards)...) {
+		for _, peer := range append([]netip.Addr{away}, peers[src.Is6()]...) {
 			p := Probe{Src: src, Peer: peer}
 			if p.Leaves, err = ask(Packet{Src: src, Dst: peer}); err != nil {
 				return nil, err
@@ -75,16 +76,21 @@ func (c Card) sources() (out []netip.Addr) {
 	return out
 }
 
-// peersOf are others in each subnet of the cards.
-func peersOf(src netip.Addr, cards []Card) (out []netip.Addr) {
-	seen := map[netip.Prefix]bool{}
+// peersOf are others in each subnet of the cards, of one family.
+func peersOf(six bool, cards []Card) (out []netip.Addr) {
+	seen, used := map[netip.Prefix]bool{}, map[netip.Addr]bool{}
+	for _, c := range cards {
+		for _, a := range c.Addrs() {
+			used[a] = true
+		}
+	}
 	for _, c := range cards {
 		subnets := c.Granted.Subnets4.Value
-		if src.Is6() {
+		if six {
 			subnets = c.Granted.Subnets6.Value
 		}
 		for _, s := range subnets {
-			if peer, ok := someone(s, cards); ok && !seen[s] {
+			if peer, ok := someone(s, used); ok && !seen[s] {
 				seen[s] = true
 				out = append(out, peer)
 			}
@@ -94,13 +100,7 @@ func peersOf(src netip.Addr, cards []Card) (out []netip.Addr) {
 }
 
 // someone is an address of a subnet that no card has.
-func someone(s netip.Prefix, cards []Card) (netip.Addr, bool) {
-	used := map[netip.Addr]bool{}
-	for _, c := range cards {
-		for _, a := range c.Addrs() {
-			used[a] = true
-		}
-	}
+func someone(s netip.Prefix, used map[netip.Addr]bool) (netip.Addr, bool) {
 	a := s.Masked().Addr().Next()
 	for range 1000 {
 		a = a.Next()
