@@ -53,20 +53,19 @@ func (f Finding) title() string {
 
 // consequences are told once for each check and card.
 func (f Finding) consequences() (out []string) {
-	seen := map[string]int{}
+	times := map[[2]string]int{}
 	for _, c := range f.Consequences {
-		key := c.ID + " " + c.Card
-		if seen[key]++; seen[key] == 1 {
-			out = append(out, c.title())
-		}
+		times[[2]string{c.ID, c.Card}]++
 	}
-	for i, c := range out {
-		for key, n := range seen {
-			id, card, _ := strings.Cut(key, " ")
-			if n > 1 && strings.HasSuffix(c, "["+id+"]") && strings.HasPrefix(c, card+":") {
-				out[i] += fmt.Sprintf(", and %d more", n-1)
-			}
+	for _, c := range f.Consequences {
+		key := [2]string{c.ID, c.Card}
+		switch n := times[key]; {
+		case n == 1:
+			out = append(out, c.title())
+		case n > 1:
+			out = append(out, fmt.Sprintf("%s, and %d more", c.title(), n-1))
 		}
+		times[key] = 0 // told
 	}
 	return out
 }
