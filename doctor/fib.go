@@ -61,7 +61,6 @@ type Route struct {
 	From     netip.Prefix // IPv6 only: for packets with such a source; invalid: all
 	TOS      uint8
 	Type     uint8 // RTN_*
-	Scope    uint8 // RT_SCOPE_*
 	Protocol uint8
 	Metric   uint32
 	Src      netip.Addr // preferred source; invalid: none
@@ -74,7 +73,6 @@ type Hop struct {
 	Index           int        // of the device; 0: none
 	Via             netip.Addr // invalid: on the link
 	Dead, NoCarrier bool
-	OnLink          bool
 }
 
 // Link is a network device.
@@ -83,9 +81,6 @@ type Link struct {
 	Index    int
 	MAC      metadata.MAC
 	Group    uint32
-	MTU      int // bytes
-	Up       bool
-	Carrier  bool
 	Master   int // ifindex; 0: none
 	Kind     string
 	Loopback bool
@@ -102,7 +97,6 @@ type Conf struct {
 	Forwarding                         bool // of IPv4, by the device
 	Forwarding6                        bool // of IPv6, by the host
 	SkipLinkDown                       bool // ignore_routes_with_linkdown
-	NoIPv6                             bool
 }
 
 // Link finds a device by its index.

@@ -102,7 +102,7 @@ func parseRoute(m []byte) (r Route, cloned bool, err error) {
 	h := nl.DeserializeRtMsg(m)
 	r = Route{
 		Table: a.u32or(unix.RTA_TABLE, uint32(h.Table)), Dst: a.prefix(unix.RTA_DST, h.Dst_len),
-		From: a.prefix(unix.RTA_SRC, h.Src_len), TOS: h.Tos, Type: h.Type, Scope: h.Scope, Protocol: h.Protocol,
+		From: a.prefix(unix.RTA_SRC, h.Src_len), TOS: h.Tos, Type: h.Type, Protocol: h.Protocol,
 		Metric: a.u32(unix.RTA_PRIORITY), Src: a.addr(unix.RTA_PREFSRC), Pref: a.u8(unix.RTA_PREF),
 	}
 	if !r.Dst.IsValid() {
@@ -124,10 +124,7 @@ func hopOf(index int, flags uint32, a attrs) Hop {
 	if b := a[unix.RTA_VIA]; len(b) > 2 { // IPv4 by an IPv6 gateway
 		via, _ = netip.AddrFromSlice(b[2:])
 	}
-	return Hop{
-		Index: index, Via: via, Dead: flags&unix.RTNH_F_DEAD != 0,
-		NoCarrier: flags&unix.RTNH_F_LINKDOWN != 0, OnLink: flags&unix.RTNH_F_ONLINK != 0,
-	}
+	return Hop{Index: index, Via: via, Dead: flags&unix.RTNH_F_DEAD != 0, NoCarrier: flags&unix.RTNH_F_LINKDOWN != 0}
 }
 
 // multipath takes a list of struct rtnexthop apart.
@@ -168,9 +165,8 @@ func readLinks() ([]Link, error) {
 func linkOf(l netlink.Link) Link {
 	a := l.Attrs()
 	k := Link{
-		Name: a.Name, Index: a.Index, Group: a.Group, MTU: a.MTU, Master: a.MasterIndex, Kind: l.Type(),
-		Up: a.Flags&net.FlagUp != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0, Loopback: a.Flags&net.FlagLoopback != 0,
-		Conf: readConf(a.Name),
+		Name: a.Name, Index: a.Index, Group: a.Group, Master: a.MasterIndex, Kind: l.Type(),
+		Loopback: a.Flags&net.FlagLoopback != 0, Conf: readConf(a.Name),
 	}
 	if k.Kind == "device" { // the library's word for hardware
 		k.Kind = ""
@@ -192,7 +188,7 @@ func readConf(name string) Conf {
 		ARPFilter: most("arp_filter"), ARPIgnore: most("arp_ignore"),
 		SrcValidMark: most("src_valid_mark") != 0, AcceptLocal: most("accept_local") != 0, Forwarding: own("forwarding") != 0,
 		Forwarding6:  sysctl("ipv6/conf/all/forwarding") != 0,
-		SkipLinkDown: most("ignore_routes_with_linkdown") != 0, NoIPv6: sysctl("ipv6/conf/"+name+"/disable_ipv6") != 0,
+		SkipLinkDown: most("ignore_routes_with_linkdown") != 0,
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 
 // Step is one policy rule on a packet's way.
 type Step struct {
-	Rule    Rule   `json:"-"`
 	Pref    uint32 `json:"pref"`
 	Text    string `json:"rule"`
 	Matched bool   `json:"matched"`
@@ -89,7 +88,7 @@ type walk struct {
 func (w *walk) step(r Rule, matched bool, format string, args ...any) {
 	if w.reasons {
 		w.path.Steps = append(w.path.Steps, Step{
-			Rule: r, Pref: r.Pref, Text: r.String(), Matched: matched, Why: fmt.Sprintf(format, args...),
+			Pref: r.Pref, Text: r.String(), Matched: matched, Why: fmt.Sprintf(format, args...),
 		})
 	}
 }
