@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // dhclient6 asks for a lease by DHCPv6 with ISC's client, and returns what it noted down.
@@ -16,6 +19,8 @@ func dhclient6(t *testing.T, c *Cloud, card string, patience time.Duration) stri
 	leases := filepath.Join(dir, "leases")
 	// The client itself changes nothing: its script is /bin/true.
 	cmd := c.Instance().Command(t.Context(), "dhclient", "-6", "-1", "-d", "-sf", "/bin/true", "-lf", leases, "-pf", filepath.Join(dir, "pid"), "-cf", "/dev/null", card)
+	said := &Log{}
+	cmd.Stdout, cmd.Stderr = said, said
 	must(t, cmd.Start())
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
@@ -23,7 +28,33 @@ func dhclient6(t *testing.T, c *Cloud, card string, patience time.Duration) stri
 			return string(b)
 		}
 	}
+	t.Logf("dhclient on %s: %s", card, said)
 	return ""
+}
+
+// ownAddress waits until a card's own IPv6 address is usable. The kernel gets that ready in a worker of its own, also
+// without duplicate address detection; ISC's client binds it at once, and ends when it can not.
+func ownAddress(t *testing.T, c *Cloud, card string) {
+	t.Helper()
+	l, err := c.Instance().Netlink().LinkByName(card)
+	must(t, err)
+	events, stop := make(chan netlink.AddrUpdate, 64), make(chan struct{})
+	defer close(stop)
+	ns := c.Instance().NetNS()
+	must(t, netlink.AddrSubscribeWithOptions(events, stop, netlink.AddrSubscribeOptions{Namespace: &ns, ListExisting: true, ErrorCallback: func(error) {}}))
+	for limit := within(t).Done(); ; {
+		select {
+		case a, open := <-events:
+			if !open {
+				t.Fatal("the kernel tells of addresses no more")
+			}
+			if a.NewAddr && a.LinkIndex == l.Attrs().Index && a.LinkAddress.IP.IsLinkLocalUnicast() && a.Flags&unix.IFA_F_TENTATIVE == 0 {
+				return
+			}
+		case <-limit:
+			t.Fatalf("%s has no IPv6 address of its own", card)
+		}
+	}
 }
 
 // A client that nobody here wrote gets the card's address for ever, and nothing where the card has none.
@@ -33,6 +64,8 @@ func TestAzureDHCP6(t *testing.T) {
 	must(t, c.Assign("eth2", a, a.Next()))
 	up(t, c, "eth2")
 	up(t, c, "eth3")
+	ownAddress(t, c, "eth2")
+	ownAddress(t, c, "eth3")
 	got := dhclient6(t, c, "eth2", 15*time.Second)
 	for _, want := range []string{"iaaddr 2001:db8:a2e:2::9 {", "max-life 4294967295"} {
 		if !strings.Contains(got, want) {
