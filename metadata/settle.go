@@ -20,13 +20,10 @@ func Settle(before, now Interface) Interface {
 	if before.MAC != now.MAC {
 		return now
 	}
-	now.Addrs4 = either(before.Addrs4, now.Addrs4)
-	now.Addrs6 = either(before.Addrs6, now.Addrs6)
-	now.Subnets4 = either(before.Subnets4, now.Subnets4)
-	now.Subnets6 = either(before.Subnets6, now.Subnets6)
-	now.Prefixes4 = either(before.Prefixes4, now.Prefixes4)
-	now.Prefixes6 = either(before.Prefixes6, now.Prefixes6)
-	now.Gateway4 = eitherAddr(before.Gateway4, now.Gateway4)
+	now = merged(before, now, either, either)
+	if !now.Gateway4.IsValid() {
+		now.Gateway4 = before.Gateway4
+	}
 	return now
 }
 
@@ -36,12 +33,22 @@ func Carry(before, now Interface) Interface {
 	if before.MAC != now.MAC {
 		return now
 	}
-	now.Addrs4 = latest(before.Addrs4, now.Addrs4)
-	now.Addrs6 = latest(before.Addrs6, now.Addrs6)
-	now.Subnets4 = latest(before.Subnets4, now.Subnets4)
-	now.Subnets6 = latest(before.Subnets6, now.Subnets6)
-	now.Prefixes4 = latest(before.Prefixes4, now.Prefixes4)
-	now.Prefixes6 = latest(before.Prefixes6, now.Prefixes6)
+	return merged(before, now, latest, latest)
+}
+
+type (
+	addrList   = Answer[[]netip.Addr]
+	prefixList = Answer[[]netip.Prefix]
+)
+
+// merged is now, with each list made of the two that the readings have.
+func merged(before, now Interface, ofAddrs func(before, now addrList) addrList, ofPrefixes func(before, now prefixList) prefixList) Interface {
+	now.Addrs4 = ofAddrs(before.Addrs4, now.Addrs4)
+	now.Addrs6 = ofAddrs(before.Addrs6, now.Addrs6)
+	now.Subnets4 = ofPrefixes(before.Subnets4, now.Subnets4)
+	now.Subnets6 = ofPrefixes(before.Subnets6, now.Subnets6)
+	now.Prefixes4 = ofPrefixes(before.Prefixes4, now.Prefixes4)
+	now.Prefixes6 = ofPrefixes(before.Prefixes6, now.Prefixes6)
 	return now
 }
 
@@ -69,13 +76,6 @@ func either[T comparable](before, now Answer[[]T]) Answer[[]T] {
 		}
 	}
 	return Is(all)
-}
-
-func eitherAddr(before, now netip.Addr) netip.Addr {
-	if now.IsValid() {
-		return now
-	}
-	return before
 }
 
 // Same says that two readings are equal in everything but their Problems. The order counts: the
