@@ -43,7 +43,8 @@ type facts struct {
 // The error wraps ErrUnknownMAC, ErrNotReady, ErrDisabled or ErrUnavailable; Backoff tells when to
 // try again. ErrUnavailable also means that the card's number could not be had, without which there
 // is no telling which table is the card's. Any other key that could not be had is Unavailable in
-// the Interface, and an *Error in Problems says why.
+// the Interface, and an *Error in Problems says why. So are the IPv4 addresses of a
+// card in an IPv4 subnet that lists none.
 func (s *EC2) Read(ctx context.Context, mac MAC) (Interface, error) {
 	r, err := s.read(ctx, mac)
 	if err != nil {

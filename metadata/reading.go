@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 )
@@ -79,8 +80,20 @@ func (r *reading) interpret() error {
 	r.card.Addrs6 = list(r, keyAddrs6, v6.addr(r.card.Subnets6.Value))
 	r.card.Prefixes4 = list(r, keyDelegated4, v4.delegated(r.card.Subnets4.Value))
 	r.card.Prefixes6 = list(r, keyDelegated6, v6.delegated(r.card.Subnets6.Value))
+	r.needAddr4()
 	return nil
 }
+
+// needAddr4 does not believe that a card in an IPv4 subnet has no IPv4 address: every one has at least
+// one (docs.aws.amazon.com, VPC, "Network interface basics"), so that the key is late, or spoilt.
+func (r *reading) needAddr4() {
+	if r.card.Addrs4.Status == Absent && r.card.Subnets4.Status == Present {
+		r.card.Addrs4.Status = Unavailable
+		r.problem(errNoAddrs4)
+	}
+}
+
+var errNoAddrs4 = errors.New("it names an IPv4 subnet and no IPv4 address, which is not believed")
 
 // identify finds out which card of the instance this is.
 func (r *reading) identify() error {

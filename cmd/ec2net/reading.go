@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"ec2net/config"
@@ -46,24 +45,11 @@ func (a *agent) take(r reading) (next time.Duration) {
 	first := !a.answered
 	a.readErr, a.outage, a.answered, a.disowned = nil, nil, true, false
 	a.learn(r.card)
-	r.card = plausible(r.card)
 	a.settled = metadata.Settle(a.last, r.card)
 	a.last = metadata.Carry(a.last, r.card)
 	a.partial = r.card.Partial()
 	a.record.ReadAt = time.Now()
 	return a.pause(first, errors.Join(r.card.Problems...))
-}
-
-var errNoAddrs4 = errors.New("it names an IPv4 subnet and no IPv4 address, which is not believed")
-
-// plausible does not believe that a card in an IPv4 subnet has no IPv4 address: every one has at least
-// one (docs.aws.amazon.com, VPC, "Network interface basics"), so that the key is late, or spoilt.
-func plausible(c metadata.Interface) metadata.Interface {
-	if c.Addrs4.Status == metadata.Absent && c.Subnets4.Status == metadata.Present {
-		c.Addrs4.Status = metadata.Unavailable
-		c.Problems = append(slices.Clone(c.Problems), errNoAddrs4)
-	}
-	return c
 }
 
 // pause is the time until the next reading, after one that was answered.
