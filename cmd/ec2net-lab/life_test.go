@@ -9,9 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -161,55 +159,6 @@ func TestFaults(t *testing.T) {
 	u.lab("down")
 }
 
-// A server that was killed leaves a socket that does not stop the next "up".
-func TestKilledServer(t *testing.T) {
-	u := asMe(t)
-	u.lab("up")
-	var r labReport
-	if err := json.Unmarshal([]byte(u.lab("status", "--json")), &r); err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.PidfdOpen(r.PID, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	if err := unix.PidfdSendSignal(fd, syscall.SIGKILL, nil, 0); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 5000); n != 1 || err != nil {
-		t.Fatal(n, err)
-	}
-	u.fails(1, "no lab is up", "status")
-	u.fails(1, "no lab is up", "down")
-	u.lab("up")
-	u.lab("down")
-}
-
-// SIGTERM is a "down".
-func TestTerminatedServer(t *testing.T) {
-	u := asMe(t)
-	u.lab("up")
-	var r labReport
-	if err := json.Unmarshal([]byte(u.lab("status", "--json")), &r); err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.PidfdOpen(r.PID, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	if err := unix.PidfdSendSignal(fd, syscall.SIGTERM, nil, 0); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 5000); n != 1 || err != nil {
-		t.Fatal(n, err)
-	}
-	if _, err := os.Stat(filepath.Join(u.runtime, "ec2net-lab/default.sock")); err == nil {
-		t.Error("the socket is left")
-	}
-}
-
 // Two labs side by side, and two at once under one name: one of them is told no.
 func TestSeveral(t *testing.T) {
 	u := asMe(t)
@@ -284,34 +233,5 @@ func TestExecTerminal(t *testing.T) {
 	if string(b) != "on client\n" || shell.ProcessState.ExitCode() != 5 {
 		t.Errorf("shell: %q %v", b, err)
 	}
-	u.lab("down")
-}
-
-// The server hangs up on a caller that says nothing, and answers nonsense with an error; it goes on.
-func TestServerBadCallers(t *testing.T) {
-	u := asMe(t)
-	u.lab("up")
-	p := place{filepath.Join(u.runtime, "ec2net-lab"), "default"}
-	for _, text := range []string{`{"verb":"nonsense"}`, `{"verb":"attach","args":[1]}`, `{"verb":"ping","args":{"From":"instance","To":"x"}}`, "\x00\xff", `{"verb"`} {
-		conn, err := p.dial(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := conn.Write([]byte(text + "\n")); err != nil {
-			t.Fatal(err)
-		}
-		if err := conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
-			t.Fatal(err)
-		}
-		var a answer
-		if err := json.NewDecoder(conn).Decode(&a); err == nil && a.Error == "" {
-			t.Errorf("%q was accepted: %+v", text, a)
-		}
-		conn.Close()
-	}
-	u.contains("up since", "status")
 	u.lab("down")
 }

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"ec2net/test/lab"
+)
+
+// rollBack is the documented time within which traffic is taken back.
+const rollBack = 10 * time.Second
+
+// Whatever happens to the card that traffic leaves by, it is taken back within the documented time, goes to
+// the next candidate, and comes back once the card works again; the operator's session goes on.
+func TestEgressTakenBack(t *testing.T) {
+	t.Parallel()
+	port := func(t *testing.T, c *lab.Cloud, commands ...string) {
+		t.Helper()
+		for _, cmd := range commands {
+			if out, status := runOn(c.Fabric(), cmd); status != 0 {
+				t.Fatalf("%s: %s", cmd, out)
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name        string
+		break_, fix func(t *testing.T, c *lab.Cloud)
+		says        string
+	}{
+		{"unplugged", func(t *testing.T, c *lab.Cloud) { must(t, c.Detach("eth2")) }, nil, ""},
+		{"no carrier", func(t *testing.T, c *lab.Cloud) { port(t, c, "ip link set p1 down") }, nil, "taken back from this card: its link is down"},
+		{"gateway dead", func(t *testing.T, c *lab.Cloud) {
+			port(t, c, "nft add table netdev dead", "nft 'add chain netdev dead in { type filter hook ingress device p1 priority 0; policy drop; }'")
+		}, func(t *testing.T, c *lab.Cloud) { port(t, c, "nft delete table netdev dead") }, "does not answer"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			l := egressLab{egressCloud(t), egressConfig(t, "[egress]\ncard = [\"eth2\", \"eth3\"]\n")}
+			l.keep(t, "eth0")
+			k3, k2 := l.keep(t, "eth3"), l.keep(t, "eth2")
+			leads(t, l.Cloud, 10*time.Second, "10001")
+			begun := time.Now()
+			busy := l.Instance().Command(t.Context(), "ping", "-q", "-i", "0.05", lab.ClientIP.String()) // the kernel never rests from asking
+			must(t, busy.Start())
+			defer func() { must(t, busy.Process.Kill()); _ = busy.Wait() }()
+			tt.break_(t, l.Cloud)
+			leads(t, l.Cloud, 2*rollBack, "10002")
+			t.Logf("taken over after %s", time.Since(begun).Round(time.Millisecond))
+			for _, dst := range []netip.Addr{lab.ClientIP, lab.ClientIP6} {
+				if got := leavesBy(t, l.Cloud, dst); got != "eth3" {
+					t.Errorf("to %s traffic leaves by %s", dst, got)
+				}
+			}
+			byPrimary(t, l.Cloud)
+			if tt.says == "" {
+				k2.end(t)
+			}
+			says(t, k2.log.String(), tt.says)
+			if tt.fix == nil {
+				return
+			}
+			tt.fix(t, l.Cloud)
+			leads(t, l.Cloud, 30*time.Second, "10001")
+			if n := k2.lineCount() + k3.lineCount(); n > 30 {
+				t.Errorf("%d log lines:\n%s\n%s", n, k2.log, k3.log)
+			}
+		})
+	}
+}
+
+// Traffic is moved only where the metadata answers, and moved back when it does not answer afterwards. What
+// the primary card needs for its own connections is not there, or vanishes: traffic is not moved, or moved back.
+func TestEgressProved(t *testing.T) {
+	t.Parallel()
+	l := egressLab{egressCloud(t), egressConfig(t, "[egress]\ncard = \"eth2\"\n")}
+	l.ec2net(t, exitOK, "up", "eth0") // its rules are there, and nobody keeps them
+	ip(t, l.Cloud, "rule del pref 30000")
+	k := l.keep(t, "eth2")
+	leads6 := func() bool { return ways(t, l.Cloud) == "10001" } // what IPv6 needs is there
+	eventually(t, 5*time.Second, "IPv6", leads6)
+	says(t, l.ec2net(t, exitOK, "status", "eth2"), "IPv4 not by this card: the primary card eth0: its answers are not kept on it yet: no rule from all to 169.254.169.254 lookup 10000")
+
+	must(t, l.IMDS().Silence())
+	begun := time.Now()
+	ip(t, l.Cloud, "rule add to 169.254.169.254 lookup 10000 pref 30000 protocol 236")
+	leads(t, l.Cloud, 2*time.Second, "10001")
+	eventually(t, rollBack, "IPv4 is taken back", leads6)
+	t.Logf("taken back after %s", time.Since(begun).Round(time.Millisecond))
+	eventually(t, time.Second, "the reason", func() bool {
+		return strings.Contains(k.log.String(), "egress IPv4: the host's own traffic was taken back from this card: the metadata did not answer within 7s")
+	})
+	must(t, l.IMDS().Resume())
+	leads(t, l.Cloud, 40*time.Second, "10001")
+
+	held := world(t, l.Cloud)
+	says(t, l.ec2net(t, exitFailed, "down", "eth0"), "the connection of 10.0.0.29:22 with") // it would be cut
+	leads(t, l.Cloud, time.Second, "10001")
+	unchanged(t, l.Cloud, held, "down of the primary card")
+	ip(t, l.Cloud, "rule del pref 20000")
+	ip(t, l.Cloud, "-6 rule del pref 20000")
+	took := leadsNowhere(t, l.Cloud, rollBack)
+	t.Logf("the primary card's rules are gone: taken back after %s", took.Round(time.Millisecond))
+	eventually(t, time.Second, "status", func() bool {
+		return strings.Contains(l.ec2net(t, exitOK, "status", "eth2"), "taken back: the primary card eth0: its answers are not kept on it yet: no rule from 10.0.0.29")
+	})
+}
