@@ -59,6 +59,15 @@ func (s Snapshot) hasAddr(a netip.Addr) bool {
 	return false
 }
 
+// ours is the address as ec2net put it on the card.
+func (s Snapshot) ours(a netip.Addr) (Addr, bool) {
+	i := slices.IndexFunc(s.Addrs, func(h Addr) bool { return h.Ours && h.Prefix.Addr() == a })
+	if i < 0 {
+		return Addr{}, false
+	}
+	return s.Addrs[i], true
+}
+
 // routed are the card numbers (see metadata.Interface.N) that our routes through the card belong
 // to: where a process that starts finds what an earlier one left.
 func (s Snapshot) routed() []int {

@@ -29,6 +29,8 @@ func (w *want) secondaries() {
 		for i, a := range list.Value {
 			if i > 0 || !a.Is4() {
 				w.addr(netip.PrefixFrom(a, a.BitLen()))
+			} else if h, held := w.in.Have.ours(a); held { // a secondary one, of a list that has lost its first, or its order
+				w.addr(h.Prefix)
 			}
 		}
 	}

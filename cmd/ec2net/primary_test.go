@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -65,4 +66,31 @@ func TestPrimaryKeptBesideASecond(t *testing.T) {
 		t.Errorf("(-before +after):\n%s", d)
 	}
 	answers(t, c, lab.EIP1)
+}
+
+// A reading that lacks the first address, or has the list in another order, takes no secondary address off the
+// primary card, not even for a moment.
+func TestPrimaryListOutOfOrder(t *testing.T) {
+	t.Parallel()
+	for _, list := range []string{"10.0.0.5", "10.0.0.5\n10.0.0.29"} {
+		t.Run(strings.ReplaceAll(list, "\n", " "), func(t *testing.T) {
+			t.Parallel()
+			c := hostile(t, lab.Config{Cards: []lab.Card{lab.Eth0()}})
+			before := world(t, c)
+			must(t, c.Assign("eth0", addr("10.0.0.5")))
+			must(t, c.AssociateEIP(addr("10.0.0.5"), addr("203.0.113.5")))
+			k := keep(t, c, "eth0")
+			end := session(t, c, "10.0.0.5", addr("203.0.113.5"))
+			quiet := silently(t, c)
+			spoil(t, c, lab.Fault{Card: "eth0", Path: "local-ipv4s", Value: &list, Times: 1})
+			for range 3 { // the one that is asked means that those before were worked in
+				k.reload(t, c, "local-ipv4s")
+			}
+			quiet("a list that begins with " + list)
+			end()
+			must(t, c.Release("eth0", addr("10.0.0.5")))
+			must(t, k.Process.Signal(syscallHUP))
+			eventually(t, 5*time.Second, "it goes when it is released", func() bool { return cmp.Equal(before, world(t, c)) })
+		})
+	}
 }
