@@ -46,7 +46,7 @@ func newSeed001(t *testing.T, rpFilter int) *seed001 {
 	t.Helper()
 	cfg := lab.Seed001()
 	cfg.RPFilter = rpFilter
-	s := &seed001{Cloud: cloud(t, cfg), conf: egressConfig(t, seed001Config), keepers: map[string]*kept{}}
+	s := &seed001{Cloud: cloud(t, cfg), conf: write(t, seed001Config), keepers: map[string]*kept{}}
 	vm, err := s.AddPeer("testvm", seedTestVM)
 	must(t, err)
 	s.vm = vm

@@ -38,9 +38,7 @@ func TestContainerKept(t *testing.T) {
 		"ip rule flush protocol 236",
 	} {
 		logged := k.log.String()
-		if out, status := runOn(c.Instance(), damage); status != 0 {
-			t.Fatalf("%s: %s", damage, out)
-		}
+		shell(t, c.Instance(), damage)
 		took := eventually(t, 5*time.Second, damage, // a second, on a machine that has nothing else to do
 			func() bool { return c.marks() == held })
 		t.Logf("%-60s right after %s", damage, took.Round(time.Millisecond))
@@ -60,9 +58,7 @@ func TestContainerKept(t *testing.T) {
 	<-k.ended
 	k = keep(t, c.Cloud, "eth1")
 	c.unwritten(t, ours, "kill -9 and a new start")
-	if out, status := runOn(c.Instance(), "nft delete table inet ec2net-10001"); status != 0 {
-		t.Fatal(out)
-	}
+	shell(t, c.Instance(), "nft delete table inet ec2net-10001")
 	eventually(t, time.Second, "the table is back", func() bool { return c.table(t) != "" })
 	for _, s := range []*lab.Stream{session, session6} {
 		must(t, s.Alive(t.Context()))
@@ -178,9 +174,7 @@ func TestContainerTableTaken(t *testing.T) {
 	t.Parallel()
 	c := withContainer(t, lab.Config{})
 	c.answering(t, "by-card")
-	if out, status := runOn(c.Instance(), "nft add table inet ec2net-10001; nft add chain inet ec2net-10001 mine"); status != 0 {
-		t.Fatal(out)
-	}
+	shell(t, c.Instance(), "nft add table inet ec2net-10001; nft add chain inet ec2net-10001 mine")
 	before := c.table(t)
 	out := ec2net(t, c.Cloud, exitPartial, "up", "eth1")
 	says(t, out, `table inet ec2net-10001: another program's, left alone ("nft delete table inet ec2net-10001" makes room)`)

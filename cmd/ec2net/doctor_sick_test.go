@@ -68,7 +68,7 @@ func sickMarks() []patient {
 	broken := func(name, command, want string, because ...string) patient {
 		return patient{
 			name: name, cfg: lab.Config{RPFilter: 1}, cards: "-", want: want, because: because, cure: []string{upAgain},
-			harm: func(t *testing.T, c *lab.Cloud) { byCard(t, c); shell(t, c, []string{command}) },
+			harm: func(t *testing.T, c *lab.Cloud) { byCard(t, c); shell(t, c.Instance(), command) },
 		}
 	}
 	return []patient{
@@ -84,7 +84,7 @@ func sickNAT() []patient {
 	broken := func(name, command, want, cure string, because ...string) patient {
 		return patient{
 			name: name, cfg: wide(), cards: "-", want: want, because: because, cure: []string{cure},
-			harm: func(t *testing.T, c *lab.Cloud) { natted(t, c); shell(t, c, []string{command}) },
+			harm: func(t *testing.T, c *lab.Cloud) { natted(t, c); shell(t, c.Instance(), command) },
 		}
 	}
 	return []patient{
@@ -192,7 +192,7 @@ func sickLife() []patient {
 		{name: "stale lease", breaks: []string{started("2 hours ago")}, want: "warn lease eth1", says: "its lease has ended", cure: []string{upAgain}},
 		{name: "renewals fail", breaks: []string{started("45 minutes ago")}, want: "warn renewal eth1", says: "its lease is not renewed"},
 		{name: "the keeper died", harm: killed, want: "fail keeper eth1"},
-		{name: "the keeper died, and the lease ended", harm: func(t *testing.T, c *lab.Cloud) { killed(t, c); shell(t, c, []string{started("2 hours ago")}) },
+		{name: "the keeper died, and the lease ended", harm: func(t *testing.T, c *lab.Cloud) { killed(t, c); shell(t, c.Instance(), started("2 hours ago")) },
 			want: "fail keeper eth1", because: []string{"lease"}},
 		{name: "the host's own way out is missing", cards: "-", harm: func(t *testing.T, c *lab.Cloud) { egressed(t, c); ip(t, c, "rule del pref 30200") },
 			want: "fail egress-rule eth1"},
@@ -210,9 +210,7 @@ const untold = "mkdir -p /etc/systemd/networkd.conf.d; : > /etc/systemd/networkd
 // unplugged takes the cable out of eth1, at the cloud's end.
 func unplugged(t *testing.T, c *lab.Cloud) {
 	t.Helper()
-	if out, status := runOn(c.Fabric(), "ip link set p1 down"); status != 0 {
-		t.Fatal(out)
-	}
+	shell(t, c.Fabric(), "ip link set p1 down")
 	eventually(t, 5*time.Second, "no carrier", func() bool { return strings.Contains(ip(t, c, "link show dev eth1"), "NO-CARRIER") })
 }
 

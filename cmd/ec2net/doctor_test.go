@@ -40,7 +40,7 @@ func (p patient) run(t *testing.T) {
 		ec2net(t, c, exitOK, "up", "eth1")
 		ec2net(t, c, exitOK, "up", "eth0")
 	}
-	shell(t, c, p.breaks)
+	shell(t, c.Instance(), p.breaks...)
 	if p.harm != nil {
 		p.harm(t, c)
 	}
@@ -74,18 +74,9 @@ func (p patient) run(t *testing.T) {
 	if len(p.cure) == 0 {
 		return
 	}
-	shell(t, c, p.cure)
+	shell(t, c.Instance(), p.cure...)
 	if findings, _ := diagnosis(t, c, flags...); roots(findings) != "" {
 		t.Errorf("after the cure:\n%s", report(t, c, flags...))
-	}
-}
-
-func shell(t *testing.T, c *lab.Cloud, commands []string) {
-	t.Helper()
-	for _, cmd := range commands {
-		if out, status := runOn(c.Instance(), cmd); status != 0 {
-			t.Fatalf("%s: exit status %d\n%s", cmd, status, out)
-		}
 	}
 }
 

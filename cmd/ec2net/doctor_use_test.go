@@ -24,7 +24,7 @@ func TestDoctorNotRoot(t *testing.T) {
 	nobody := func(args ...string) (string, int) {
 		return on(t, c, "setpriv", append([]string{"--bounding-set", "-all", "--inh-caps", "-all", "ec2net", "--cloud", "ec2"}, args...)...)
 	}
-	locked := func() { shell(t, c, []string{"mkdir -p /run/ec2net", "chmod 0 /run/ec2net"}) } // the lab's only user owns the folder
+	locked := func() { shell(t, c.Instance(), "mkdir -p /run/ec2net", "chmod 0 /run/ec2net") } // the lab's only user owns the folder
 	locked()
 	out, status := nobody("doctor")
 	if status != exitOK || !strings.Contains(out, "nothing wrong was found: ") || !strings.Contains(out, "unknown the records in /run/ec2net are root's to read") {
@@ -69,12 +69,12 @@ func TestDoctorNotRootByCard(t *testing.T) {
 func TestDoctorChains(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
-	shell(t, c, []string{
+	shell(t, c.Instance(),
 		"nft add table ip filter", "nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'",
 		"nft add chain ip filter INPUT '{ type filter hook input priority 0; policy drop; }'", "nft add chain ip filter DOCKER-USER",
 		"nft add table inet firewalld", "nft add chain inet firewalld passed '{ type filter hook forward priority 10; }'",
 		"nft add table arp x", "nft add chain arp x input '{ type filter hook input priority 0; }'",
-	})
+	)
 	must(t, c.Instance().Do(func() error {
 		got, err := doctor.ReadChains()
 		want := []doctor.Chain{{Family: "ip", Table: "filter", Name: "FORWARD", Drops: true}, {Family: "inet", Table: "firewalld", Name: "passed"}}
@@ -120,10 +120,10 @@ func TestDoctorInput(t *testing.T) {
 func TestDoctorRPFilterOnTheWire(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{RPFilter: 1})
-	shell(t, c, []string{
+	shell(t, c.Instance(),
 		"ip link set eth1 up", "ip addr add 10.0.2.37/32 dev eth1", "ip route add default via 10.0.2.1 dev eth1 onlink table 80",
 		"ip rule add pref 500 fwmark 0x80/0x80 lookup 80",
-	})
+	)
 	must(t, c.Settle("eth1"))
 	flags := []string{"--config", write(t, "[[card]]\nname = \"eth1\"\nmanage = \"link-up\"\n")}
 	marked := func() error {

@@ -18,11 +18,7 @@ func TestEgressTakenBack(t *testing.T) {
 	t.Parallel()
 	port := func(t *testing.T, c *lab.Cloud, commands ...string) {
 		t.Helper()
-		for _, cmd := range commands {
-			if out, status := runOn(c.Fabric(), cmd); status != 0 {
-				t.Fatalf("%s: %s", cmd, out)
-			}
-		}
+		shell(t, c.Fabric(), commands...)
 	}
 	for _, tt := range []struct {
 		name        string
@@ -37,7 +33,7 @@ func TestEgressTakenBack(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			l := egressLab{egressCloud(t), egressConfig(t, "[egress]\ncard = [\"eth2\", \"eth3\"]\n")}
+			l := egressLab{egressCloud(t), write(t, "[egress]\ncard = [\"eth2\", \"eth3\"]\n")}
 			l.keep(t, "eth0")
 			k3, k2 := l.keep(t, "eth3"), l.keep(t, "eth2")
 			leads(t, l.Cloud, 10*time.Second, "10001")
@@ -74,7 +70,7 @@ func TestEgressTakenBack(t *testing.T) {
 // the primary card needs for its own connections is not there, or vanishes: traffic is not moved, or moved back.
 func TestEgressProved(t *testing.T) {
 	t.Parallel()
-	l := egressLab{egressCloud(t), egressConfig(t, "[egress]\ncard = \"eth2\"\n")}
+	l := egressLab{egressCloud(t), write(t, "[egress]\ncard = \"eth2\"\n")}
 	l.ec2net(t, exitOK, "up", "eth0") // its rules are there, and nobody keeps them
 	ip(t, l.Cloud, "rule del pref 30000")
 	k := l.keep(t, "eth2")

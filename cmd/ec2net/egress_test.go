@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -65,13 +63,6 @@ func leavesBy(t *testing.T, c *lab.Cloud, dst netip.Addr) string {
 	return dev
 }
 
-func egressConfig(t *testing.T, text string) string {
-	t.Helper()
-	conf := filepath.Join(t.TempDir(), "ec2net.toml")
-	must(t, os.WriteFile(conf, []byte(text), 0o600))
-	return conf
-}
-
 // ways are the tables that the rules of egress lead to, in their order, of both families.
 func ways(t *testing.T, c *lab.Cloud) string {
 	t.Helper()
@@ -121,7 +112,7 @@ func (l egressLab) ec2net(t *testing.T, status int, args ...string) string {
 // A restart, by a kill too, changes nothing; down leaves nothing.
 func TestEgress(t *testing.T) {
 	t.Parallel()
-	l := egressLab{egressCloud(t), egressConfig(t, "[egress]\ncard = \"eth2\"\n")}
+	l := egressLab{egressCloud(t), write(t, "[egress]\ncard = \"eth2\"\n")}
 	before := world(t, l.Cloud)
 	k2 := l.keep(t, "eth2")
 	if got := leavesBy(t, l.Cloud, lab.ClientIP); got != "eth0" {
@@ -197,7 +188,7 @@ func TestEgressMisnamed(t *testing.T) {
 		{"[egress]\ncard = \"eth3\"\n[[card]]\nname = \"eth3\"\nmanage = false\n", ":2:8: [egress] eth3 is not managed, so that no traffic leaves by it"},
 		{"[egress]\ncard = [\"eth0\", \"eth2\"]\n", ":2:17: [egress] eth2 comes after eth0, the primary card"},
 	} {
-		l := egressLab{c, egressConfig(t, tt.toml)}
+		l := egressLab{c, write(t, tt.toml)}
 		l.ec2net(t, exitOK, "up", "eth0")
 		for _, command := range []string{"up", "plan"} {
 			says(t, l.ec2net(t, exitOK, command, "eth2"), l.conf+tt.says)
@@ -208,17 +199,17 @@ func TestEgressMisnamed(t *testing.T) {
 			t.Errorf("%s: traffic by table %s", tt.toml, got)
 		}
 	}
-	l := egressLab{c, egressConfig(t, "[egress]\ncard = [\"eth2\", \"eth0\"]\n")}
+	l := egressLab{c, write(t, "[egress]\ncard = [\"eth2\", \"eth0\"]\n")}
 	says(t, l.ec2net(t, exitOK, "up", "eth2"), "+ rule from all lookup 10001 pref 30200", "egress: IPv4 and IPv6 by this card")
 	says(t, l.ec2net(t, exitOK, "status", "eth0"), "egress")
-	l = egressLab{c, egressConfig(t, "")}
+	l = egressLab{c, write(t, "")}
 	says(t, l.ec2net(t, exitOK, "up", "eth2"), "- rule from all lookup 10001 pref 30200") // switched off again
 }
 
 // Without the primary card's rules `up` does the rest, and says so by its exit status.
 func TestEgressUpAlone(t *testing.T) {
 	t.Parallel()
-	l := egressLab{egressCloud(t), egressConfig(t, "[egress]\ncard = \"eth2\"\n")}
+	l := egressLab{egressCloud(t), write(t, "[egress]\ncard = \"eth2\"\n")}
 	says(t, l.ec2net(t, exitDifferences, "plan", "eth2"), "nobody has set up the primary card", "+ rule from 10.0.2.37")
 	says(t, l.ec2net(t, exitPartial, "up", "eth2"), "egress IPv4: the host's own traffic does not leave by this card: nobody has set up the primary card",
 		"set up in part: 10.0.2.37 and 1 more, table 10001")
@@ -234,8 +225,8 @@ func TestEgressUpAlone(t *testing.T) {
 func TestEgressDisagreement(t *testing.T) {
 	t.Parallel()
 	c := egressCloud(t)
-	one := egressLab{c, egressConfig(t, "[egress]\ncard = [\"eth2\", \"eth3\"]\n")}
-	other := egressLab{c, egressConfig(t, "[egress]\ncard = [\"eth3\", \"eth2\"]\n")}
+	one := egressLab{c, write(t, "[egress]\ncard = [\"eth2\", \"eth3\"]\n")}
+	other := egressLab{c, write(t, "[egress]\ncard = [\"eth3\", \"eth2\"]\n")}
 	one.keep(t, "eth0")
 	k3 := other.keep(t, "eth3")
 	leads(t, c, 5*time.Second, "10002")

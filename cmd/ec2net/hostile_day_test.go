@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,8 +39,7 @@ func newDay(t *testing.T) *day {
 	}
 	d := &day{T: t, c: hostile(t, lab.Config{Cards: cards}), rnd: seed(t), extra: map[string]bool{}}
 	spoilDHCP(t, d.c, lab.DHCPFault{Lease: 10 * time.Second})
-	conf := filepath.Join(t.TempDir(), "ec2net.toml")
-	must(t, os.WriteFile(conf, []byte("refresh = \"1s\"\n"), 0o600))
+	conf := write(t, "refresh = \"1s\"\n")
 	for i := range dayCards + 1 {
 		k := startWith(t, d.c, fmt.Sprintf("eth%d", i), []string{"--config", conf}, "GOTRACEBACK=all")
 		k.notify.await(t, "READY=1")

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -134,8 +132,7 @@ func TestUpDegraded(t *testing.T) {
 	unchanged(t, c, before, "up with the metadata off")
 
 	end()
-	conf := filepath.Join(t.TempDir(), "ec2net.toml")
-	must(t, os.WriteFile(conf, []byte("dhcp = \"off\"\n"), 0o600))
+	conf := write(t, "dhcp = \"off\"\n")
 	ec2net(t, c, exitOK, "down", "eth1")
 	before = world(t, c)
 	says(t, ec2net(t, c, exitUnavailable, "--config", conf, "up", "eth1"), "nothing was changed")
@@ -146,9 +143,7 @@ func TestUpDegraded(t *testing.T) {
 func TestLeaseLost(t *testing.T) {
 	t.Parallel()
 	c := hostile(t, lab.Config{})
-	if out, status := runOn(c.Fabric(), "ip addr add 10.0.2.254/32 dev lo"); status != 0 {
-		t.Fatal(out)
-	}
+	shell(t, c.Fabric(), "ip addr add 10.0.2.254/32 dev lo")
 	spoilDHCP(t, c, lab.DHCPFault{Lease: 10 * time.Second, Router: addr("10.0.2.254")})
 	k := keep(t, c, "eth1")
 	k.notify.await(t, "lease until")

@@ -41,9 +41,7 @@ func TestDrift(t *testing.T) {
 		"ip route flush dev eth1",
 	} {
 		logged, counted := k.log.String(), repairsOf(t, c)
-		if out, status := runOn(c.Instance(), damage); status != 0 {
-			t.Fatalf("%s: %s", damage, out)
-		}
+		shell(t, c.Instance(), damage)
 		took := eventually(t, time.Second, damage, func() bool { return same(held, world(t, c)) })
 		t.Logf("%-40.40s right after %s", damage, took.Round(time.Millisecond))
 		eventually(t, time.Second, "it is counted", func() bool { return repairsOf(t, c) > counted })

@@ -172,8 +172,7 @@ func TestSilentMetadataLeavesThePrimary(t *testing.T) {
 			for _, s := range tt.setup {
 				ip(t, c, s)
 			}
-			conf := filepath.Join(t.TempDir(), "ec2net.toml")
-			must(t, os.WriteFile(conf, []byte(tt.conf), 0o600))
+			conf := write(t, tt.conf)
 			spoil(t, c, lab.Fault{Status: 403})
 			before, begun := world(t, c), time.Now()
 			k := startWith(t, c, tt.card, []string{"--config", conf})

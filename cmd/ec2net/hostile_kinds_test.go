@@ -120,8 +120,5 @@ func at(t *testing.T, c *lab.Cloud, port, address, before string) {
 		old = " && ip addr del " + before + "/24 dev " + port
 	}
 	must(t, c.Fabric().Sysctl("net/ipv4/conf/"+port+"/promote_secondaries", "1"))
-	out, status := runOn(c.Fabric(), "ip addr add "+address+"/24 dev "+port+" noprefixroute"+old)
-	if status != 0 {
-		t.Fatal(out)
-	}
+	shell(t, c.Fabric(), "ip addr add "+address+"/24 dev "+port+" noprefixroute"+old)
 }

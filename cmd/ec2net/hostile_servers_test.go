@@ -26,9 +26,7 @@ func withoutLabDHCP(t *testing.T) (c *lab.Cloud, port string) {
 	c = hostile(t, lab.Config{})
 	must(t, c.DHCP().Stop())
 	port = "p1"
-	if out, status := runOn(c.Fabric(), "ip addr add 10.0.2.1/24 dev p1 noprefixroute"); status != 0 {
-		t.Fatal(out)
-	}
+	shell(t, c.Fabric(), "ip addr add 10.0.2.1/24 dev p1 noprefixroute")
 	return c, port
 }
 

@@ -137,3 +137,13 @@ func runOn(n *lab.Node, command string) (string, int) {
 	}
 	return string(out), cmd.ProcessState.ExitCode()
 }
+
+// shell runs commands on a host, and wants each to succeed.
+func shell(t *testing.T, n *lab.Node, commands ...string) {
+	t.Helper()
+	for _, cmd := range commands {
+		if out, status := runOn(n, cmd); status != 0 {
+			t.Fatalf("%s: exit status %d\n%s", cmd, status, out)
+		}
+	}
+}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -22,8 +20,7 @@ func TestBadInput(t *testing.T) {
 	} {
 		ip(t, c, cmd)
 	}
-	broken := filepath.Join(t.TempDir(), "ec2net.toml")
-	must(t, os.WriteFile(broken, []byte("[[card]]\nname = \"eth1\"\ndhcp = \"sometimes\"\n"), 0o600))
+	broken := write(t, "[[card]]\nname = \"eth1\"\ndhcp = \"sometimes\"\n")
 	before := world(t, c)
 	for _, tt := range []struct {
 		args   string
@@ -121,8 +118,7 @@ func TestManage(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := cloud(t, lab.Config{})
-			conf := filepath.Join(t.TempDir(), "ec2net.toml")
-			must(t, os.WriteFile(conf, []byte(tt.toml), 0o600))
+			conf := write(t, tt.toml)
 			ec2net(t, c, exitOK, "--config", conf, "up", "eth1")
 			if up := strings.Contains(ip(t, c, "link show dev eth1"), ",UP"); up != tt.up {
 				t.Errorf("link up: %v, want %v", up, tt.up)

@@ -247,6 +247,14 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// write makes a configuration file.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "ec2net.toml")
+	must(t, os.WriteFile(file, []byte(text), 0o600))
+	return file
+}
+
 func sorted(list []string) string {
 	slices.SortFunc(list, func(a, b string) int { return addr(a).Compare(addr(b)) })
 	return strings.Join(list, " ")

@@ -110,7 +110,7 @@ func TestNAT(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			nat := func(more string) string {
-				return egressConfig(t, tt.toml+"[nat]\nfrom = [\"10.0.3.0/24\""+more+"out = \"eth2\"\n")
+				return write(t, tt.toml+"[nat]\nfrom = [\"10.0.3.0/24\""+more+"out = \"eth2\"\n")
 			}
 			l := egressLab{egressCloud(t), nat("]\n")}
 			test, err := l.AddPeer("test", addr("10.0.3.200"))
@@ -165,7 +165,7 @@ func TestNAT(t *testing.T) {
 			keepers[1], keepers[2] = l.keep(t, "eth2"), l.keep(t, "eth3")
 			eventually(t, 5*time.Second, "as before", func() bool { return cmp.Equal(held, world(t, l.Cloud)) })
 			for _, damage := range []string{"nft delete table inet ec2net-10001", "nft flush ruleset", "sysctl -w net.ipv4.conf.eth2.forwarding=0", "sysctl -w net.ipv4.ip_forward=0", "ip rule del pref 30010", "ip rule del pref 30020"} {
-				damaged(t, l.Cloud, damage)
+				shell(t, l.Instance(), damage)
 				eventually(t, 3*time.Second, damage+" repaired", func() bool {
 					return forwarding(t, l.Cloud, "eth2", "eth3") == "1 1" && strings.Contains(nftables(t, l.Cloud), "masquerade") && cmp.Equal(held, world(t, l.Cloud))
 				})
@@ -179,12 +179,12 @@ func TestNAT(t *testing.T) {
 			for _, k := range keepers {
 				k.stop(t)
 			}
-			damaged(t, l.Cloud, "sysctl -w net.ipv4.ip_forward=1")
+			shell(t, l.Instance(), "sysctl -w net.ipv4.ip_forward=1")
 			l.ec2net(t, exitOK, "down", "eth2")
 			if out := l.ec2net(t, exitOK, "status", "eth3"); strings.Contains(out, "forwarding") {
 				t.Errorf("all cards forward, and that is drift:\n%s", out)
 			}
-			damaged(t, l.Cloud, "sysctl -w net.ipv4.ip_forward=0")
+			shell(t, l.Instance(), "sysctl -w net.ipv4.ip_forward=0")
 			for _, card := range []string{"eth3", "eth2", "eth0"} {
 				l.ec2net(t, exitOK, "down", card)
 			}
@@ -196,13 +196,6 @@ func TestNAT(t *testing.T) {
 				t.Errorf("nftables after down:\n%s", now)
 			}
 		})
-	}
-}
-
-func damaged(t *testing.T, c *lab.Cloud, command string) {
-	t.Helper()
-	if out, status := runOn(c.Instance(), command); status != 0 {
-		t.Fatalf("%s: %s", command, out)
 	}
 }
 
@@ -227,7 +220,7 @@ func TestNATRefused(t *testing.T) {
 		{"from = \"10.9.0.0/24\"\nout = \"eth2\"\nin = \"eth9\"\n", ":4:6: [nat] there is no network card eth9 here"},
 		{"from = \"10.0.3.0/24\"\nout = \"eth2\"\n[[card]]\nname = \"eth2\"\nmanage = \"link-up\"\n", ":3:7: [nat] eth2 is not managed, so that it passes nothing on"},
 	} {
-		l := egressLab{c, egressConfig(t, "[nat]\n"+tt.nat)}
+		l := egressLab{c, write(t, "[nat]\n"+tt.nat)}
 		for _, args := range [][]string{{"up", "eth3"}, {"plan", "eth3"}, {"status"}} {
 			says(t, l.ec2net(t, exitOK, args...), l.conf+tt.says)
 		}
@@ -239,12 +232,12 @@ func TestNATRefused(t *testing.T) {
 	for _, card := range []string{"eth2", "eth3"} {
 		answers(t, c, map[string]netip.Addr{"eth2": egressEIP2, "eth3": egressEIP3}[card])
 	}
-	broken := egressConfig(t, "[nat]\nfrom = [\"10.0.3.7/24\"]\nout = \"eth2\"\n")
+	broken := write(t, "[nat]\nfrom = [\"10.0.3.7/24\"]\nout = \"eth2\"\n")
 	says(t, ec2net(t, c, exitUsage, "--config", broken, "up", "eth3"), broken+`:2:9: from cannot hold "10.0.3.7/24": it has bits behind its length; the subnet is 10.0.3.0/24`)
 	unchanged(t, c, before, "a file that can not be read")
 
 	// The section comes and goes: nothing of it stays.
-	on := egressLab{c, egressConfig(t, "[nat]\nfrom = \"10.0.3.0/24\"\nout = \"eth2\"\n")}
+	on := egressLab{c, write(t, "[nat]\nfrom = \"10.0.3.0/24\"\nout = \"eth2\"\n")}
 	for _, card := range []string{"eth2", "eth3"} {
 		on.ec2net(t, exitOK, "up", card)
 	}

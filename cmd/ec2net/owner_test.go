@@ -74,11 +74,3 @@ func startDhclient(t *testing.T, c *lab.Cloud, metric int) {
 		return strings.Contains(ip(t, c, "route show table main"), "dev eth1 metric "+strconv.Itoa(metric))
 	})
 }
-
-// write makes a configuration file.
-func write(t *testing.T, text string) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "ec2net.toml")
-	must(t, os.WriteFile(file, []byte(text), 0o600))
-	return file
-}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"io"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -237,8 +235,7 @@ func TestOperatorBesideWithoutMain(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, wide())
 	operator(t, c, "10.0.2.200", "10.0.0.29")
-	conf := filepath.Join(t.TempDir(), "ec2net.toml")
-	must(t, os.WriteFile(conf, []byte("main_table = false\n"), 0o600))
+	conf := write(t, "main_table = false\n")
 	says(t, ec2net(t, c, exitFailed, "up", "eth1"), "main_table = false")
 	ec2net(t, c, exitOK, "--config", conf, "up", "eth1")
 	answers(t, c, lab.EIP2)

@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -26,10 +24,7 @@ func TestOldNames(t *testing.T) {
 
 // Nothing of this gets as far as the kernel: what is wrong is said before anything is opened.
 func TestUsage(t *testing.T) {
-	broken := filepath.Join(t.TempDir(), "ec2net.toml")
-	if err := os.WriteFile(broken, []byte("manage = true\nrefersh = \"30s\"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	broken := write(t, "manage = true\nrefersh = \"30s\"\n")
 	for _, tt := range []struct {
 		args   string
 		status int

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -28,10 +27,7 @@ func TestUpPlanDown(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	conf := t.TempDir() + "/ec2net.toml"
-	if err := os.WriteFile(conf, []byte("dhcp = \"native\"\n"), 0o600); err != nil { // the foreign address must not count
-		t.Fatal(err)
-	}
+	conf := write(t, "dhcp = \"native\"\n") // the foreign address must not count
 	plan := ec2net(t, c, exitDifferences, "--config", conf, "plan", "eth1")
 	if !strings.Contains(plan, "+ rule from 10.0.2.37 lookup 10001 pref 20001\n") {
 		t.Errorf("plan:\n%s", plan)

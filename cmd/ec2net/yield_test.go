@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -169,8 +167,7 @@ func TestNoYield(t *testing.T) {
 			c := hostile(t, lab.Config{})
 			ips(t, c, tt.rules)
 			before := world(t, c)
-			conf := filepath.Join(t.TempDir(), "ec2net.toml")
-			must(t, os.WriteFile(conf, []byte(tt.config), 0o600))
+			conf := write(t, tt.config)
 			ec2net(t, c, exitOK, "--config", conf, "up", "eth1")
 			answers(t, c, lab.EIP2)
 			ec2net(t, c, exitOK, "--config", conf, "down", "eth1")
@@ -202,9 +199,7 @@ func TestManagedBy(t *testing.T) {
 	index := strings.SplitN(ip(t, c, "-o link show dev eth1"), ":", 2)[0]
 	before := world(t, c)
 	db := fmt.Sprintf("mkdir -p /run/udev/data && echo E:ID_NET_MANAGED_BY=%%s > /run/udev/data/n%s", index)
-	if out, status := runOn(c.Instance(), fmt.Sprintf(db, "io.systemd.Network")); status != 0 {
-		t.Fatal(out)
-	}
+	shell(t, c.Instance(), fmt.Sprintf(db, "io.systemd.Network"))
 	says(t, ec2net(t, c, exitOK, "up", "eth1"), `left to "io.systemd.Network"`)
 	unchanged(t, c, before, "up")
 	runOn(c.Instance(), fmt.Sprintf(db, "ec2net"))
