@@ -53,7 +53,7 @@ func TestEgressTakenBack(t *testing.T) {
 			if tt.says == "" {
 				k2.end(t)
 			}
-			says(t, k2.log.String(), tt.says)
+			k2.logs(t, tt.says)
 			if tt.fix == nil {
 				return
 			}

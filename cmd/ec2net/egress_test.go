@@ -135,9 +135,7 @@ func TestEgress(t *testing.T) {
 	if out := l.ec2net(t, exitOK, "plan", "eth2") + l.ec2net(t, exitOK, "plan", "eth0"); out != "" {
 		t.Errorf("plan:\n%s", out)
 	}
-	if n := strings.Count(k2.log.String(), "leaves by this card now"); n != 2 {
-		t.Errorf("said %d times, want once for each family:\n%s", n, k2.log)
-	}
+	k2.logsTimes(t, "leaves by this card now", 2) // once for each family
 
 	held, quiet := world(t, l.Cloud), silently(t, l.Cloud)
 	for _, k := range []*kept{k2, k0} {

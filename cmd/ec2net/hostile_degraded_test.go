@@ -67,9 +67,7 @@ func TestDegraded(t *testing.T) {
 					t.Errorf("something of table %s is left:\n%s", table, out)
 				}
 			}
-			if n := strings.Count(k.log.String(), "degraded"); n != 2 {
-				t.Errorf("degraded is said %d times, want when it begins and when it ends:\n%s", n, k.log)
-			}
+			k.logsTimes(t, "degraded", 2) // when it begins and when it ends
 		})
 	}
 }
@@ -93,7 +91,7 @@ func TestDegradedConflict(t *testing.T) {
 	if out := ip(t, c, "route show table all"); strings.Contains(out, table) {
 		t.Errorf("something of table %s is left:\n%s", table, out)
 	}
-	says(t, k.log.String(), "the lease of 10.0.2.37/24 is lost", "in use by another host, "+squatter.MAC.String())
+	k.logs(t, "the lease of 10.0.2.37/24 is lost", "in use by another host, "+squatter.MAC.String())
 	k.notify.await(t, "STATUS=waiting for the metadata (")
 	if !slices.ContainsFunc(c.DHCP().Messages(begun), func(m lab.DHCPMessage) bool { return m.Type == "DECLINE" }) {
 		t.Error("the server was not told")
@@ -110,7 +108,7 @@ func TestDegradedConflict(t *testing.T) {
 	if got := addresses(t, c, "eth1"); got != "10.0.2.37" {
 		t.Errorf("eth1 has %s", got)
 	}
-	says(t, k.log.String(), "leases 10.0.2.99, which the metadata does not list for this card")
+	k.logs(t, "leases 10.0.2.99, which the metadata does not list for this card")
 }
 
 // `up` with the metadata off: the card answers, and the status says that it is not all.

@@ -45,9 +45,7 @@ func TestDrift(t *testing.T) {
 		took := eventually(t, time.Second, damage, func() bool { return same(held, world(t, c)) })
 		t.Logf("%-40.40s right after %s", damage, took.Round(time.Millisecond))
 		eventually(t, time.Second, "it is counted", func() bool { return repairsOf(t, c) > counted })
-		if news := strings.TrimPrefix(k.log.String(), logged); !strings.ContainsAny(news, "+~") {
-			t.Errorf("%s: nothing of the repair is logged: %q", damage, news)
-		}
+		k.logsChange(t, logged, damage)
 		if i == 6 { // more than so many at once are a fight
 			time.Sleep(repairWindow)
 		}
@@ -99,7 +97,7 @@ func TestFight(t *testing.T) {
 	_ = fighter.Wait() // of the rules that were not there it says so, by its status
 	eventually(t, 2*repairPause, "the rule is back", func() bool { return same(held, world(t, c)) })
 	answers(t, c, lab.EIP2)
-	says(t, k.log.String(), name)
+	k.logs(t, name)
 	if n := k.lineCount() - lines; n > repairsMax+3 {
 		t.Errorf("%d log lines for one fight:\n%s", n, k.log)
 	}

@@ -110,9 +110,7 @@ func TestDegradedBesideAnOwner(t *testing.T) {
 			if out := ip(t, c, "rule") + ip(t, c, "route show table all"); strings.Contains(out, table) {
 				t.Errorf("something of table %s is left:\n%s", table, out)
 			}
-			if n := strings.Count(k.log.String(), "degraded"); n != 2 {
-				t.Errorf("degraded is said %d times, want when it begins and when it ends:\n%s", n, k.log)
-			}
+			k.logsTimes(t, "degraded", 2) // when it begins and when it ends
 			if out := ip(t, c, "-4 -o addr show dev eth1"); strings.Count(out, "inet ") != 1 || strings.Contains(out, "noprefixroute") && tt.owner != "dhcpcd" {
 				t.Errorf("the address is not the owner's alone:\n%s", out)
 			}

@@ -51,10 +51,8 @@ func TestBadOffers(t *testing.T) {
 			if got := addresses(t, c, "eth1"); got != "10.0.2.37" {
 				t.Errorf("eth1 has %s", got)
 			}
-			says(t, k.log.String(), "DHCP: ", tt.says)
-			if n := strings.Count(k.log.String(), "DHCP: "); n != 1 {
-				t.Errorf("said %d times:\n%s", n, k.log)
-			}
+			k.logs(t, tt.says)
+			k.logsTimes(t, "DHCP: ", 1)
 		})
 	}
 }

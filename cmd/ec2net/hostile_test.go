@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -123,6 +124,33 @@ func says(t *testing.T, text string, words ...string) {
 func statusOf1(t *testing.T, c *lab.Cloud, card string) string {
 	t.Helper()
 	return ec2net(t, c, exitOK, "status", card)
+}
+
+// logs waits until a process has logged every one of the words. What is logged comes through a pipe, and a change is
+// logged once it is made: the kernel, or systemd, may be seen to have it before.
+func (k *kept) logs(t *testing.T, words ...string) {
+	t.Helper()
+	for _, w := range words {
+		eventually(t, 5*time.Second, fmt.Sprintf("%q in the log", w), func() bool { return strings.Contains(k.log.String(), w) })
+	}
+}
+
+// logsTimes wants a process to log a text so many times, and waits for them.
+func (k *kept) logsTimes(t *testing.T, text string, times int) {
+	t.Helper()
+	count := func() int { return strings.Count(k.log.String(), text) }
+	eventually(t, 5*time.Second, fmt.Sprintf("%q in the log %d times", text, times), func() bool { return count() >= times })
+	if n := count(); n != times {
+		t.Errorf("%q is logged %d times, want %d:\n%s", text, n, times, k.log)
+	}
+}
+
+// logsChange waits until a process has logged a change since its log was before.
+func (k *kept) logsChange(t *testing.T, before, what string) {
+	t.Helper()
+	eventually(t, 5*time.Second, what+": the repair in the log", func() bool {
+		return strings.ContainsAny(strings.TrimPrefix(k.log.String(), before), "+~")
+	})
 }
 
 // lineCount is the number of lines that a process has logged.

@@ -166,7 +166,9 @@ func TestRouterAdvertisements(t *testing.T) {
 	must(t, two.Withdraw())
 	follows("fe80:ec2::1")
 	must(t, session.Close())
-	if got := strings.Count(strings.TrimPrefix(k.log.String(), logged), "\n"); got != 3 {
+	lines := func() int { return strings.Count(strings.TrimPrefix(k.log.String(), logged), "\n") }
+	eventually(t, 5*time.Second, "each change in the log", func() bool { return lines() >= 3 })
+	if got := lines(); got != 3 {
 		t.Errorf("3 changes made %d log lines:\n%s", got, strings.TrimPrefix(k.log.String(), logged))
 	}
 }

@@ -41,7 +41,8 @@ func TestOwner(t *testing.T) {
 	if out := ip(t, c, "-4 -o addr show dev eth1"); strings.Count(out, "inet ") != 1 || strings.Contains(out, "noprefixroute") {
 		t.Errorf("the address is not dhclient's alone:\n%s", out)
 	}
-	if got := k.log.String(); !strings.Contains(got, "dhclient has the card") || strings.Contains(got, "lease of") {
+	k.logs(t, "dhclient has the card")
+	if got := k.log.String(); strings.Contains(got, "lease of") {
 		t.Errorf("log:\n%s", got)
 	}
 	if out := ec2net(t, c, exitOK, "status"); !strings.Contains(out, "lease      dhclient") {

@@ -120,6 +120,7 @@ func TestRunIsUndone(t *testing.T) {
 	if strings.Contains(held, "proto ec2net") || strings.Contains(held, "10001 proto") || strings.Contains(held, "pref 20001") {
 		t.Errorf("left behind:\n%s", held)
 	}
+	k.logs(t, "undone, because")
 	tries := strings.Count(k.log.String(), "undone, because")
 	time.Sleep(7 * time.Second) // a young card's next reading has no news
 	if n := strings.Count(k.log.String(), "undone, because"); n != tries || n > 2 {

@@ -110,7 +110,7 @@ func TestYieldLater(t *testing.T) {
 	ips(t, c, []string{vpcCNI[8]}) // first of all it writes the node's rule
 	k.end(t)
 	primary.end(t)
-	says(t, k.notify.log.String(), "STATUS=left to amazon-vpc-cni")
+	k.notify.await(t, "STATUS=left to amazon-vpc-cni")
 	if n := strings.Count(k.log.String(), "left to amazon-vpc-cni"); n != 1 {
 		t.Errorf("said %d times:\n%s", n, k.log)
 	}
