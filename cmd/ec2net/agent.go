@@ -99,10 +99,10 @@ func (p *program) newAgent(name string) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.agentWith(conf, name)
+	return p.agentWith(conf, p.store.all(), name)
 }
 
-func (p *program) agentWith(conf config.Config, name string) (*agent, error) {
+func (p *program) agentWith(conf config.Config, known records, name string) (*agent, error) {
 	link, snap, err := p.open(name)
 	if err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func (p *program) agentWith(conf config.Config, name string) (*agent, error) {
 	}
 	a.card, a.services = conf.For(a.facts), services(a.where, conf)
 	a.egress.rank = -1
-	if err := a.remember(); err != nil {
+	if err := a.remember(known); err != nil {
 		link.Close()
 		return nil, missing(name, err)
 	}
@@ -195,8 +195,9 @@ func (a *agent) known() bool { return a.degraded || a.settled.MAC != (metadata.M
 func (a *agent) converge(ctx context.Context) error {
 	a.degrade()
 	a.reconsider(time.Now())
-	a.lookAround()
-	a.passing()
+	others := a.others()
+	a.lookAround(others)
+	a.passing(others)
 	outlets := a.egress.outlets
 	done, err := a.link.Reconcile(ctx, a.want)
 	switch {

@@ -49,8 +49,8 @@ func (p *program) host() (metadata.Host, error) {
 }
 
 // platformLease is of the one card whose lease names Azure's platform. Where several do, it tells nothing.
-func platformLease(records []record) (one metadata.MAC) {
-	for _, r := range records {
+func platformLease(known records) (one metadata.MAC) {
+	for _, r := range known {
 		switch {
 		case r.Lease == nil || !r.Lease.Wire.IsValid() || r.MAC == one:
 		case one != (metadata.MAC{}):

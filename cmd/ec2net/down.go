@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ec2net/metadata"
 	"ec2net/plumb"
 )
 
@@ -151,13 +152,13 @@ func (p *program) before(l *plumb.Link, old record) *plumb.Before {
 		}
 		return before
 	case err == nil && same:
-		l.Peers = p.peers(s)
+		l.Peers = p.store.all().peers(s.MAC)
 		return old.Before
 	case err == nil:
-		l.Peers = p.peers(s)
+		l.Peers = p.store.all().peers(s.MAC)
 		return plumb.Found(s)
 	}
-	l.Peers = p.peers(plumb.Snapshot{})
+	l.Peers = p.store.all().peers(metadata.MAC{})
 	return nil
 }
 

@@ -49,14 +49,22 @@ func (a *agent) rank(primary string) int {
 	return rank
 }
 
+// others are the records of the host's cards, for a card whose part in [egress] or [nat] hangs on them.
+func (a *agent) others() records {
+	if a.config.Egress.Rank(a.snap.Name) < 0 && len(a.config.NAT.From) == 0 {
+		return nil
+	}
+	return a.store.all()
+}
+
 // lookAround asks the kernel for what the card's own state does not tell: what its gateways say, and
 // whether the primary card keeps its own traffic.
-func (a *agent) lookAround() {
+func (a *agent) lookAround(others records) {
 	e := &a.egress
 	if e.rank = -1; a.config.Egress.Rank(a.snap.Name) < 0 {
 		return
 	}
-	primary, known := a.store.primary()
+	primary, known := others.primary()
 	e.rank = a.rank(primary.Name)
 	if a.link.Beside = e.rank >= 0; e.rank < 0 {
 		e.facts = [2]outletFacts{}
@@ -112,16 +120,6 @@ func (e *egress) primaryKept(r record, services []netip.Addr) (out [2]error) {
 		}
 	}
 	return out
-}
-
-// primary is the record of the card that the host was started with, when it was set up.
-func (s store) primary() (record, bool) {
-	for _, r := range s.all() {
-		if r.Card.Primary {
-			return r, true
-		}
-	}
-	return record{}, false
 }
 
 var errNoPrimary = errors.New("nobody has set up the primary card, whose connections would end: start its unit, or run \"ec2net up\" for it")

@@ -29,7 +29,7 @@ type examination struct {
 	cloud   metadata.Source
 	primary metadata.MAC
 	known   []metadata.MAC // cards that the cloud lists
-	records []record
+	records records
 }
 
 // mending is how long a process that keeps its card may take to put something back.
@@ -117,7 +117,7 @@ func (x *examination) readRecords() {
 		return
 	}
 	x.records = x.store.all()
-	primary, _ := x.store.primary()
+	primary, _ := x.records.primary()
 	x.facts.Egress = misnamed(x.conf, primary.Name)
 }
 

@@ -16,7 +16,7 @@ import (
 
 // card collects the facts of one card. One that goes meanwhile is none.
 func (x *examination) card(ctx context.Context, l doctor.Link) error {
-	a, err := x.agentWith(x.conf, l.Name)
+	a, err := x.agentWith(x.conf, x.records, l.Name)
 	if errors.Is(err, plumb.ErrGone) || x.only == "" && noCard(err) {
 		return nil
 	}
@@ -37,7 +37,7 @@ func (x *examination) card(ctx context.Context, l doctor.Link) error {
 	c.Have, c.Refresh = a.snap, a.card.Refresh
 	x.lived(r, recorded, &c)
 	if c.Managed && c.Source != doctor.Nowhere {
-		a.passing()
+		a.passing(x.records)
 		x.facts.NAT = a.natRefused
 		c.Want, c.Refused = wanted(a.where, a.card, plumb.Input{
 			Card: c.Granted, Lease: r.Lease, Have: a.snap, OwnAddress: x.owned(a, r), Egress: x.leads(a, r), Services: a.services,
@@ -53,7 +53,7 @@ func (x *examination) card(ctx context.Context, l doctor.Link) error {
 // granted is what the cloud grants the card: now, or by the record of an earlier reading.
 func (x *examination) granted(ctx context.Context, a *agent, r record, c *doctor.Card) {
 	if len(a.link.Peers) == 0 {
-		a.link.Peers = x.peers(a.snap)
+		a.link.Peers = x.records.peers(a.snap.MAC)
 	}
 	if x.facts.Metadata.Err == nil && ctx.Err() == nil { // when the time is over, that is no news of the cloud
 		switch err := a.readTwice(ctx); {
@@ -115,7 +115,7 @@ func (x *examination) leads(a *agent, r record) plumb.Egress {
 	if r.Ready {
 		return r.Egress.wanted()
 	}
-	return a.wouldLead()
+	return a.wouldLead(x.records)
 }
 
 // marked: something on the card is ours.

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"ec2net/config"
-	"ec2net/metadata"
 	"ec2net/plumb"
 )
 
@@ -94,38 +93,36 @@ func natIn(conf config.NAT, r config.Range, out natCard, cards []natCard) (strin
 	return "", fmt.Errorf("%s: [nat] no card that is set up is in %s: name the one that it arrives by with the key in", r.At, r.Prefix)
 }
 
-// natCards are the host's cards, as the kernel and the records know them.
-func (s store) natCards(conf config.Config) (out []natCard) {
-	list, _ := net.Interfaces()
-	records := s.all()
-	for _, i := range list {
-		c := natCard{name: i.Name, managed: managed(conf, &i)}
-		for _, r := range records {
+// natCards are the host's cards that [nat] names or the records know; of two records of a card the last counts.
+func (list records) natCards(conf config.Config) (out []natCard) {
+	if len(conf.NAT.From) == 0 {
+		return nil
+	}
+	devices, _ := net.Interfaces()
+	for _, i := range devices {
+		c := natCard{name: i.Name}
+		for _, r := range list {
 			if r.Name == i.Name && r.MAC.String() == i.HardwareAddr.String() && r.Card.MAC == r.MAC {
 				c.set, c.primary, c.subnets = true, r.Card.Primary, r.Card.Subnets4.Value
 			}
 		}
-		out = append(out, c)
+		if c.set || c.name == conf.NAT.Out.Name || c.name == conf.NAT.In.Name {
+			c.managed = managed(conf, &i)
+			out = append(out, c)
+		}
 	}
 	return out
 }
 
 // passing works out the card's part in passing traffic on, and what is refused.
-func (a *agent) passing() {
-	was := a.nat
-	a.nat, a.natRefused, a.natNew = natRole{}, nil, was.part()
+func (a *agent) passing(others records) {
 	if len(a.config.NAT.From) == 0 {
 		return
 	}
-	cards := a.store.natCards(a.config)
-	for i := range cards {
-		if c := &cards[i]; c.name == a.snap.Name && a.settled.MAC != (metadata.MAC{}) { // newer than the record
-			c.set, c.primary, c.subnets = true, a.settled.Primary, a.settled.Subnets4.Value
-		}
-	}
-	roles, refused := natRoles(a.config.NAT, cards)
+	now := record{Name: a.snap.Name, MAC: a.snap.MAC, Card: a.settled} // newer than what is on disk
+	roles, refused := natRoles(a.config.NAT, append(slices.Clip(others), now).natCards(a.config))
 	role := roles[a.snap.Name]
-	a.natNew = !reflect.DeepEqual(role, was)
+	a.natNew = !reflect.DeepEqual(role, a.nat)
 	a.nat, a.natRefused = role, refused
 	a.link.Packets = a.link.Packets || len(a.nat.out) > 0
 }

@@ -97,12 +97,13 @@ func (a *agent) planned() (plumb.State, error) {
 		return a.snap.State, unclear(a.snap)
 	}
 	a.lease = a.record.Lease
-	a.passing()
+	others := a.store.all()
+	a.passing(others)
 	state, err := wanted(a.where, a.card, plumb.Input{
-		Card: a.settled, Lease: a.lease, Have: a.snap, OwnAddress: a.wouldOwn(), Egress: a.wouldLead(), Services: a.services,
+		Card: a.settled, Lease: a.lease, Have: a.snap, OwnAddress: a.wouldOwn(), Egress: a.wouldLead(others), Services: a.services,
 		Before: a.record.Before, NAT: a.nat.out, Inside: a.nat.in,
 	})
-	primary, _ := a.store.primary()
+	primary, _ := others.primary()
 	return state, errors.Join(append(append(misnamed(a.config, primary.Name), a.natRefused...), err, a.egressTrouble(0, time.Now()), a.egressTrouble(1, time.Now()))...)
 }
 

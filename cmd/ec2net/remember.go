@@ -11,9 +11,9 @@ import (
 // remember takes over what an earlier process left: on disk what the kernel can not say, and from
 // the kernel the last known good of the metadata. The records come first: they say what else than the card's
 // link to read.
-func (a *agent) remember() (err error) {
+func (a *agent) remember(known records) (err error) {
 	a.record = record{Name: a.snap.Name, Index: a.snap.Index, MAC: a.snap.MAC, Cloud: a.where}
-	for _, old := range a.store.all() {
+	for _, old := range known {
 		a.inherit(old)
 	}
 	if a.snap, err = a.link.Read(); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/plumb"
 )
@@ -82,9 +83,15 @@ func (p *program) cards(args []string) ([]cardStatus, error) {
 		p.log.Warnf("only root may read %s: lease, metadata, keeper and drift are not known", p.store.dir)
 		return p.fromKernel(args)
 	}
-	for _, r := range p.store.all() {
+	conf, err := p.config()
+	if err != nil {
+		conf = config.Default()
+	}
+	known := p.store.all()
+	roles, _ := natRoles(conf.NAT, known.natCards(conf))
+	for _, r := range known {
 		if len(args) == 0 || slices.Contains(args, r.Name) {
-			list = append(list, p.look(r))
+			list = append(list, p.look(r, known.peers(metadata.MAC{}), conf, roles[r.Name]))
 		}
 	}
 	return list, nil
@@ -136,14 +143,14 @@ func unprivileged(name string) (c cardStatus, err error) {
 }
 
 // look compares the record with the kernel.
-func (p *program) look(r record) cardStatus {
+func (p *program) look(r record, peers []metadata.MAC, conf config.Config, nat natRole) cardStatus {
 	c := cardStatus{record: r, Process: p.store.holder(r.Name), Table: tableOf(r), Drift: []string{}}
 	link, err := plumb.Open(r.Name)
 	if err != nil {
 		return c
 	}
 	defer link.Close()
-	link.Packets, link.Numbers, link.Peers = r.Packets, r.Numbers, p.peers(plumb.Snapshot{})
+	link.Packets, link.Numbers, link.Peers = r.Packets, r.Numbers, peers
 	link.Forwards = r.Before != nil && r.Before.Forwarding != nil
 	have, err := link.Read()
 	if errors.Is(err, plumb.ErrGone) || have.MAC != r.MAC {
@@ -153,13 +160,12 @@ func (p *program) look(r record) cardStatus {
 	if !r.Ready || r.Card.MAC != r.MAC {
 		return c
 	}
-	conf, _ := p.config()
-	roles, _ := natRoles(conf.NAT, p.store.natCards(conf))
-	c.NAT = roles[r.Name].text()
-	want, _ := wanted(r.Cloud, p.settings(r), plumb.Input{
+	c.NAT = nat.text()
+	settings := conf.For(config.Local(r.Name, r.MAC, driver(r.Name)).Learn(r.Card))
+	want, _ := wanted(r.Cloud, settings, plumb.Input{
 		Card: r.Card, Lease: r.Lease, Have: have, OwnAddress: owns(r.DHCP),
 		Egress: r.Egress.wanted(), Services: services(r.Cloud, conf), Before: r.Before,
-		NAT: roles[r.Name].out, Inside: roles[r.Name].in,
+		NAT: nat.out, Inside: nat.in,
 	})
 	for _, o := range plumb.Diff(have.State, want) {
 		c.Drift = append(c.Drift, o.String())

@@ -103,12 +103,37 @@ func (s store) remove(name string) error {
 	return err
 }
 
+// records are those of the host's cards. What hangs on several cards is decided from one reading of them.
+type records []record
+
 // all lists the records, one for each card that is or was set up.
-func (s store) all() (out []record) {
+func (s store) all() (out records) {
 	files, _ := filepath.Glob(filepath.Join(s.dir, "*.json"))
 	for _, f := range files {
 		if r, ok := s.load(strings.TrimSuffix(filepath.Base(f), ".json")); ok {
 			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// primary is the record of the card that the host was started with, when it was set up.
+func (list records) primary() (record, bool) {
+	for _, r := range list {
+		if r.Card.Primary {
+			return r, true
+		}
+	}
+	return record{}, false
+}
+
+// peers are the cloud cards of this host but one, as the records know them.
+func (list records) peers(of metadata.MAC) (out []metadata.MAC) {
+	for _, r := range list {
+		for _, m := range r.Peers {
+			if m != of {
+				out = append(out, m)
+			}
 		}
 	}
 	return out

@@ -86,8 +86,8 @@ func (w *way) text() string {
 
 // wouldLead is what a plan takes for decided: what the kernel has, and beyond that what nothing known
 // forbids. Whether the gateway answers only `up` finds out.
-func (a *agent) wouldLead() plumb.Egress {
-	if a.lookAround(); a.egress.rank < 0 {
+func (a *agent) wouldLead(others records) plumb.Egress {
+	if a.lookAround(others); a.egress.rank < 0 {
 		return plumb.Egress{}
 	}
 	e := plumb.Egress{Rank: a.egress.rank}
@@ -114,8 +114,9 @@ func (p *program) showRefused() error {
 	if err != nil {
 		return err
 	}
-	primary, _ := p.store.primary()
-	_, refused := natRoles(conf.NAT, p.store.natCards(conf))
+	known := p.store.all()
+	primary, _ := known.primary()
+	_, refused := natRoles(conf.NAT, known.natCards(conf))
 	for _, problem := range append(misnamed(conf, primary.Name), refused...) {
 		p.log.Warn(problem)
 	}
@@ -128,8 +129,12 @@ func (a *agent) misnamed() {
 	if len(a.config.Egress.Cards)+len(a.config.NAT.From) == 0 || a.stays && (!a.settled.Primary || time.Since(a.begun) < youth) {
 		return
 	}
-	primary, _ := a.store.primary()
-	a.complain(fromFile, errors.Join(append(misnamed(a.config, primary.Name), a.natRefused...)...))
+	primary := a.snap.Name
+	if !a.settled.Primary {
+		r, _ := a.store.all().primary()
+		primary = r.Name
+	}
+	a.complain(fromFile, errors.Join(append(misnamed(a.config, primary), a.natRefused...)...))
 }
 
 // misnamed are the cards of [egress] that can never have the host's traffic.
