@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"ec2net/metadata"
 )
@@ -54,6 +55,25 @@ func TestReadInACrowd(t *testing.T) {
 	}
 	if out := ip(t, "route show table all via 10.0.0.9"); strings.Count(out, "\n") != 5000 {
 		t.Errorf("%d foreign routes are left", strings.Count(out, "\n"))
+	}
+}
+
+// TestThousandsOfRoutes: the operator's own routes through the card are copied in no time.
+func TestThousandsOfRoutes(t *testing.T) {
+	const n = 10000
+	host(t)
+	l := open(t, "eth1")
+	reconcile(t, l, many(2))
+	var b strings.Builder
+	for i := range n {
+		how := []string{"scope link", "via 10.0.2.1 onlink", "via 10.0.2.1"}[i%3] // the last ones need ours
+		fmt.Fprintf(&b, "route add 172.16.%d.%d dev eth1 %s\n", i/250, i%250, how)
+	}
+	batch(t, b.String())
+	begun := time.Now()
+	reconcile(t, l, many(2))
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("copied in %s", took)
 	}
 }
 

@@ -72,6 +72,10 @@ type want struct {
 	in   Input
 	out  State
 	errs []error
+
+	places map[routeKey]bool // of out.Routes, of which the first seen are in it
+	seen   int
+	others map[routeKey][]Route // of other programs
 }
 
 func (w *want) refuse(format string, args ...any) {

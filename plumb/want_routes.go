@@ -45,17 +45,39 @@ func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
 // route adds r unless the operator's own, copied from main, stands at its place already. What
 // somebody else wrote there stays too (see Diff), and is told when it leads elsewhere.
 func (w *want) route(r Route) {
-	for _, o := range w.out.Routes {
-		if o.key() == r.key() {
-			return
-		}
+	if w.placed(r.key()) {
+		return
 	}
-	for _, o := range w.in.Have.Routes {
-		if !o.Ours && o.key() == r.key() && o.Via != r.Via {
+	for _, o := range w.foreign(r.key()) {
+		if o.Via != r.Via {
 			w.refuse("%s: another program has its own there: %s", r.text(w.out.Name), o.text(w.out.Name))
 		}
 	}
 	w.out.Routes = append(w.out.Routes, r)
+}
+
+// placed: a wanted route stands there already. A host may have thousands.
+func (w *want) placed(k routeKey) bool {
+	if w.places == nil {
+		w.places = map[routeKey]bool{}
+	}
+	for ; w.seen < len(w.out.Routes); w.seen++ {
+		w.places[w.out.Routes[w.seen].key()] = true
+	}
+	return w.places[k]
+}
+
+// foreign are the routes of others that stand there.
+func (w *want) foreign(k routeKey) []Route {
+	if w.others == nil {
+		w.others = map[routeKey][]Route{}
+		for _, o := range w.in.Have.Routes {
+			if !o.Ours {
+				w.others[o.key()] = append(w.others[o.key()], o)
+			}
+		}
+	}
+	return w.others[k]
 }
 
 // copied is main's route r for table t: the operator's static routes through the card hold for the
