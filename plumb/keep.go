@@ -1,7 +1,6 @@
 package plumb
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -130,8 +129,12 @@ func (l *Link) putBack(routes [][]byte, index int) error {
 	}
 	msgs, err := l.dumpRoutes(unix.AF_INET, index)
 	errs := []error{harm(errors.New("see whether other programs' routes are there"), err)}
+	there := make(map[string]bool, len(msgs))
+	for _, m := range msgs {
+		there[routeText(m)] = true
+	}
 	for i, r := range l.additions(routes) {
-		if slices.ContainsFunc(msgs, func(m []byte) bool { return sameRoute(m, routes[i]) }) {
+		if there[routeText(routes[i])] {
 			continue
 		}
 		r.Flags |= unix.NLM_F_ACK
@@ -146,8 +149,8 @@ func (l *Link) putBack(routes [][]byte, index int) error {
 	return errors.Join(errs...)
 }
 
-// sameRoute compares two routes as the kernel lists them, but for the state of the link.
-func sameRoute(a, b []byte) bool {
+// routeText is a route as the kernel lists it, but for the state of the link: the same for the same route.
+func routeText(m []byte) string {
 	const flags = 8 // where struct rtmsg has them
-	return len(a) == len(b) && bytes.Equal(a[:flags], b[:flags]) && bytes.Equal(a[unix.SizeofRtMsg:], b[unix.SizeofRtMsg:])
+	return string(m[:flags]) + string(m[unix.SizeofRtMsg:])
 }

@@ -58,11 +58,13 @@ func TestReadInACrowd(t *testing.T) {
 	}
 }
 
-// TestThousandsOfRoutes: the operator's own routes through the card are copied in no time.
+// TestThousandsOfRoutes: the operator's own routes through the card are copied in no time, and stay when the
+// addresses go that keep them, although they are more than one message to the kernel holds.
 func TestThousandsOfRoutes(t *testing.T) {
 	const n = 10000
 	host(t)
 	l := open(t, "eth1")
+	was := found(t, l)
 	reconcile(t, l, many(2))
 	var b strings.Builder
 	for i := range n {
@@ -75,6 +77,16 @@ func TestThousandsOfRoutes(t *testing.T) {
 	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("copied in %s", took)
 	}
+	count := func(want int, when string) {
+		t.Helper()
+		if out := ip(t, "route show root 172.16.0.0/12"); strings.Count(out, "\n") != want {
+			t.Errorf("%s %d of the operator's routes are left, want %d", when, strings.Count(out, "\n"), want)
+		}
+	}
+	reconcile(t, l, many(1))
+	count(n, "without a secondary address")
+	leave(t, "eth1", was, 1)
+	count(n-n/3, "after leave")
 }
 
 // TestReadPeculiarRoutes: what is no unicast route of one hop through the card is not ours to see,
