@@ -305,3 +305,39 @@ func TestDownWithoutTheMetadatasAddress(t *testing.T) {
 		t.Errorf("something is left:\n%s", left)
 	}
 }
+
+// Where the primary card's next hop is another one, because its router has changed or the operator has given main
+// a route, connections follow at once: they would do so without ec2net, and the old way may be a dead one.
+func TestPrimaryFollowsItsRouter(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, dual(lab.Config{RPFilter: 1}))
+	ip(t, c, "-6 route del default dev eth0") // its manager's
+	one := advertise(t, c, "eth0", lab.Advert{Router: addr("fe80::1:1")})
+	eventually(t, 10*time.Second, "the first router", func() bool { return strings.Contains(ip(t, c, "-6 route show default"), "fe80::1:1") })
+	keep(t, c, "eth1")
+	k := keep(t, c, "eth0")
+	sshd, err := c.Instance().Echo(netip.AddrPortFrom(eth0v6, 22))
+	must(t, err)
+	session, err := c.Client().Stream(t.Context(), sshd.Addr)
+	must(t, err)
+	must(t, session.Alive(t.Context()))
+	client := "2001:db8:ffff::146"
+	by := func(via string) {
+		t.Helper()
+		eventually(t, 5*time.Second, "answers leave by "+via, func() bool {
+			return strings.Contains(ip(t, c, "-6 route get "+client+" from "+eth0v6.String()), "via "+via+" ")
+		})
+		must(t, session.Alive(t.Context()))
+	}
+	by("fe80::1:1")
+	advertise(t, c, "eth0", lab.Advert{Router: addr("fe80::2:2")})
+	eventually(t, 10*time.Second, "the second router", func() bool { return strings.Contains(ip(t, c, "-6 route show default"), "fe80::2:2") })
+	must(t, one.Withdraw())
+	by("fe80::2:2")
+	ip(t, c, "-6 route add 2001:db8:ffff::/64 via fe80:ec2::1 dev eth0")
+	by("fe80:ec2::1")
+	must(t, session.Close())
+	if log := k.log.String(); strings.Contains(log, "undone") {
+		t.Errorf("a false alarm:\n%s", log)
+	}
+}

@@ -112,11 +112,21 @@ func (t *trial) confirmed(ctx context.Context, lost []plumb.Loss) ([]plumb.Loss,
 		case l.Flow == plumb.Flow{}:
 			return false
 		case l.Flow.Local.IsValid():
-			return !l.Is.Local && !slices.Contains(flows, l.Flow) // what this host answers itself ends at once
+			return !l.Is.Local && !slices.Contains(flows, l.Flow) || t.follows(l) // what this host answers itself ends at once
 		}
 		_, fresh := t.server()
 		return !fresh || t.answers(ctx, l.Flow.Remote)
 	}), nil
+}
+
+// follows: the primary card's connection goes by another next hop because main says so, whose routes are not
+// ec2net's: the operator's, or the router's that took another one's place.
+func (t *trial) follows(l plumb.Loss) bool {
+	if !t.primary() || l.Was.Index != t.link.Index {
+		return false
+	}
+	plain, err := t.link.Plain(l.Flow)
+	return err == nil && plain == l.Is
 }
 
 // answers: somebody accepts a connection. That is enough: a metadata service that is slow, or that
