@@ -22,8 +22,8 @@ func (l *Link) Elsewhere(index int) (bool, error) {
 		return false, err
 	}
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		d, err := l.defaults(family, index, cards)
-		if err != nil {
+		d := defaults{index: index, cards: cards}
+		if err := l.rt.mainRoutes(family, d.add); err != nil {
 			return false, fmt.Errorf("look for the host's default route: %w", err)
 		}
 		if d.here.known || d.away.known {
@@ -33,10 +33,11 @@ func (l *Link) Elsewhere(index int) (bool, error) {
 	return false, nil
 }
 
-// defaults are main's best default routes of one family: through this card, and through others.
+// defaults are main's best default routes of one family: through the card index, and through others.
 type defaults struct {
-	here, away best
+	index      int
 	cards      map[int]bool // what counts as away
+	here, away best
 }
 
 // cardlike are the devices that are cards, or made of cards.
@@ -58,41 +59,19 @@ func (b *best) take(metric uint32) {
 	}
 }
 
-func (l *Link) defaults(family, index int, cards map[int]bool) (d defaults, err error) {
-	d.cards = cards
-	msg := &nl.RtMsg{}
-	msg.Family = uint8(family)
-	msgs, err := l.rt.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, msg, attr32(unix.RTA_TABLE, tableMain))
-	if err != nil {
-		return d, err
-	}
-	for _, m := range msgs {
-		if err := d.add(m, index); err != nil {
-			return d, err
-		}
-	}
-	return d, nil
-}
-
-func (d *defaults) add(m []byte, index int) error {
-	h := nl.DeserializeRtMsg(m)
+func (d *defaults) add(h *nl.RtMsg, a attrs) {
 	if h.Dst_len != 0 || h.Tos != 0 || h.Type != unix.RTN_UNICAST {
-		return nil
-	}
-	a, err := parseAttrs(m, unix.SizeofRtMsg)
-	if err != nil || a.u32or(unix.RTA_TABLE, uint32(h.Table)) != tableMain {
-		return err
+		return
 	}
 	for _, out := range outs(a) {
 		switch {
-		case out != index && !d.cards[out]:
-		case out != index:
+		case out != d.index && !d.cards[out]:
+		case out != d.index:
 			d.away.take(a.u32(unix.RTA_PRIORITY))
 		case h.Protocol != Protocol:
 			d.here.take(a.u32(unix.RTA_PRIORITY))
 		}
 	}
-	return nil
 }
 
 // outs are the cards that a route leads to: one, or those of its next hops (struct rtnexthop).

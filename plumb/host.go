@@ -1,7 +1,6 @@
 package plumb
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 
@@ -60,22 +59,6 @@ func (s *socket) macs() (map[int]metadata.MAC, error) {
 	})
 }
 
-// links walks over the host's devices.
-func (s *socket) links(each func(Snapshot)) error {
-	msgs, err := s.dump(unix.RTM_GETLINK, unix.RTM_NEWLINK, nl.NewIfInfomsg(unix.AF_UNSPEC), attr32(unix.IFLA_EXT_MASK, 1<<3))
-	if err != nil {
-		return fmt.Errorf("list the network cards: %w", err)
-	}
-	for _, m := range msgs {
-		a, err := parseAttrs(m, unix.SizeofIfInfomsg)
-		if err != nil {
-			return err
-		}
-		each(linkSnapshot(nl.DeserializeIfInfomsg(m), a))
-	}
-	return nil
-}
-
 // leads says through which card the host reaches to, the length of the route that says so, -1 when there
 // is none, and whether it is ours.
 func (s *socket) leads(to netip.Addr) (index, bits int, ours bool, err error) {
@@ -83,7 +66,7 @@ func (s *socket) leads(to netip.Addr) (index, bits int, ours bool, err error) {
 	msg.Family, msg.Dst_len, msg.Flags = uint8(familyOf(to)), uint8(to.BitLen()), fibMatch
 	msgs, err := s.request(unix.RTM_GETROUTE, 0, msg, attrIP(unix.RTA_DST, to)).Execute(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE)
 	switch {
-	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.EACCES), errors.Is(err, unix.EINVAL):
+	case refused(err):
 		return 0, -1, false, nil // no route, or one of type unreachable, prohibit or blackhole
 	case err != nil || len(msgs) == 0:
 		return 0, -1, false, err
@@ -101,36 +84,23 @@ func (s *socket) leads(to netip.Addr) (index, bits int, ours bool, err error) {
 
 // equalled: main has a route like the one that was found, through another card. Then that came first by
 // chance, as after a flap where every card's lease brings such routes, and says nothing.
-func (s *socket) equalled(h *nl.RtMsg, found attrs, to netip.Addr) (bool, error) {
+func (s *socket) equalled(h *nl.RtMsg, found attrs, to netip.Addr) (equal bool, err error) {
 	if found.u32or(unix.RTA_TABLE, uint32(h.Table)) != tableMain {
 		return false, nil
 	}
-	msg := &nl.RtMsg{}
-	msg.Family = h.Family
-	msgs, err := s.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, msg, attr32(unix.RTA_TABLE, tableMain))
-	if err != nil {
-		return false, err
-	}
-	for _, m := range msgs {
-		o := nl.DeserializeRtMsg(m)
-		a, err := parseAttrs(m, unix.SizeofRtMsg)
-		if err != nil {
-			return false, err
-		}
+	err = s.mainRoutes(int(h.Family), func(o *nl.RtMsg, a attrs) {
 		here := o.Dst_len == 0 || netip.PrefixFrom(a.addr(unix.RTA_DST), int(o.Dst_len)).Contains(to)
-		if here && ranked(o, a) == ranked(h, found) && a.u32(unix.RTA_OIF) != found.u32(unix.RTA_OIF) {
-			return true, nil
-		}
-	}
-	return false, nil
+		equal = equal || here && ranked(o, a) == ranked(h, found) && a.u32(unix.RTA_OIF) != found.u32(unix.RTA_OIF)
+	})
+	return equal, err
 }
 
-// rank is by what the kernel prefers one route to another for a destination that both have.
+// rank is by what the kernel prefers one route of a table to another for a destination that both have.
 type rank struct {
-	table, metric   uint32
+	metric          uint32
 	bits, tos, kind uint8
 }
 
 func ranked(h *nl.RtMsg, a attrs) rank {
-	return rank{a.u32or(unix.RTA_TABLE, uint32(h.Table)), a.u32(unix.RTA_PRIORITY), h.Dst_len, h.Tos, h.Type}
+	return rank{a.u32(unix.RTA_PRIORITY), h.Dst_len, h.Tos, h.Type}
 }

@@ -80,7 +80,7 @@ func (l *Link) takenAlong(a Addr, have Snapshot) (out [][]byte, err error) {
 	if !a.Prefix.Addr().Is4() || !strangersRoutes4(have) {
 		return nil, nil
 	}
-	msgs, err := l.dumpRoutes(unix.AF_INET, have.Index)
+	msgs, err := l.routes(unix.AF_INET, have.Index)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (l *Link) putBack(routes [][]byte, index int) error {
 	if len(routes) == 0 {
 		return nil
 	}
-	msgs, err := l.dumpRoutes(unix.AF_INET, index)
+	msgs, err := l.routes(unix.AF_INET, index)
 	errs := []error{harm(errors.New("see whether other programs' routes are there"), err)}
 	there := make(map[string]bool, len(msgs))
 	for _, m := range msgs {

@@ -3,7 +3,6 @@ package plumb
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/vishvananda/netlink/nl"
@@ -132,11 +131,9 @@ func (s *socket) holdings(each func(index, n int)) error {
 // marked walks over the routes of ours.
 func (s *socket) marked(each func(table uint32, a attrs)) error {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		msg := &nl.RtMsg{}
-		msg.Family, msg.Protocol = uint8(family), Protocol
-		msgs, err := s.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, msg)
+		msgs, err := s.routes(&unix.RtMsg{Family: uint8(family), Protocol: Protocol})
 		if err != nil {
-			return fmt.Errorf("list routes: %w", err)
+			return err
 		}
 		for _, m := range msgs {
 			a, err := parseAttrs(m, unix.SizeofRtMsg)

@@ -140,6 +140,15 @@ func (a attrs) addr(t uint16) netip.Addr {
 	return ip
 }
 
+// via is a route's gateway; invalid where it has none.
+func (a attrs) via() netip.Addr {
+	if b := a[unix.RTA_VIA]; len(b) > 2 { // struct rtvia: IPv4 by an IPv6 gateway
+		ip, _ := netip.AddrFromSlice(b[2:])
+		return ip
+	}
+	return a.addr(unix.RTA_GATEWAY)
+}
+
 func (a attrs) nested(t uint16) attrs {
 	n, err := parseAttrs(a[t], 0)
 	if err != nil {

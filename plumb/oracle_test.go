@@ -196,7 +196,7 @@ func (e *expectation) routing(f int) {
 	}
 	for table, metric := range tables {
 		e.route(netlink.Route{Table: table, Priority: metric, Scope: netlink.Scope(scope)}, subnet, netip.Addr{}, primary)
-		e.route(netlink.Route{Table: table, Priority: metric}, netip.PrefixFrom(unspecified(gw), 0), gw, primary)
+		e.route(netlink.Route{Table: table, Priority: metric}, everywhere(gw.Is6()), gw, primary)
 	}
 	e.add(ruleLine(e.t, subnet.String(), 254, 0, 236))
 	for _, a := range e.addrs[f] {

@@ -63,31 +63,14 @@ func (l *Link) Again(r Reach) (Reach, error) {
 
 // bestDefault is table main's default route with the lowest metric; of several the first.
 func (s *socket) bestDefault(family int) (best Way, err error) {
-	msg := &nl.RtMsg{}
-	msg.Family = uint8(family)
-	msgs, err := s.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, msg, attr32(unix.RTA_TABLE, tableMain))
-	if err != nil {
-		return best, fmt.Errorf("list the default routes: %w", err)
-	}
 	lowest := uint32(0)
-	for _, m := range msgs {
-		h := nl.DeserializeRtMsg(m)
-		if h.Dst_len != 0 || h.Type != unix.RTN_UNICAST || h.Flags&unix.RTM_F_CLONED != 0 {
-			continue
-		}
-		a, err := parseAttrs(m, unix.SizeofRtMsg)
-		if err != nil {
-			return best, err
-		}
-		metric := a.u32(unix.RTA_PRIORITY)
-		if a.u32or(unix.RTA_TABLE, uint32(h.Table)) != tableMain || best.Index != 0 && metric >= lowest {
-			continue
-		}
-		if w, err := parseWay(m); err == nil && w.Index != 0 {
+	err = s.mainRoutes(family, func(h *nl.RtMsg, a attrs) {
+		w, metric := wayOf(h, a), a.u32(unix.RTA_PRIORITY)
+		if h.Dst_len == 0 && h.Type == unix.RTN_UNICAST && w.Index != 0 && (best.Index == 0 || metric < lowest) {
 			best, lowest = w, metric
 		}
-	}
-	return best, nil
+	})
+	return best, err
 }
 
 // holders are the devices that each of the host's addresses is on.

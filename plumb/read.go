@@ -109,7 +109,7 @@ func oursAddr(a attrs) bool {
 
 func (l *Link) readRoutes(s *Snapshot) error {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		msgs, err := l.dumpRoutes(family, s.Index)
+		msgs, err := l.routes(family, s.Index)
 		if err != nil {
 			return err
 		}
@@ -126,14 +126,35 @@ func (l *Link) readRoutes(s *Snapshot) error {
 	return nil
 }
 
-func (l *Link) dumpRoutes(family, index int) ([][]byte, error) {
-	msg := &nl.RtMsg{}
-	msg.Family = uint8(family)
-	msgs, err := l.rt.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, msg, attr32(unix.RTA_OIF, uint32(index)))
+func (l *Link) routes(family, index int) ([][]byte, error) {
+	return l.rt.routes(&unix.RtMsg{Family: uint8(family)}, attr32(unix.RTA_OIF, uint32(index)))
+}
+
+// routes lists the routes that are like the question. A kernel before 4.20 lists all routes of the family.
+func (s *socket) routes(like *unix.RtMsg, more ...nl.NetlinkRequestData) ([][]byte, error) {
+	msgs, err := s.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, append([]nl.NetlinkRequestData{&nl.RtMsg{RtMsg: *like}}, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
 	return msgs, nil
+}
+
+// mainRoutes walks over table main's routes of one family, of every type.
+func (s *socket) mainRoutes(family int, each func(h *nl.RtMsg, a attrs)) error {
+	msgs, err := s.routes(&unix.RtMsg{Family: uint8(family)}, attr32(unix.RTA_TABLE, tableMain))
+	if err != nil {
+		return err
+	}
+	for _, m := range msgs {
+		a, err := parseAttrs(m, unix.SizeofRtMsg)
+		if err != nil {
+			return err
+		}
+		if h := nl.DeserializeRtMsg(m); h.Flags&unix.RTM_F_CLONED == 0 && a.u32or(unix.RTA_TABLE, uint32(h.Table)) == tableMain {
+			each(h, a)
+		}
+	}
+	return nil
 }
 
 // parseRoute takes what Want and Diff can use: unicast routes with a single next hop through the
@@ -150,22 +171,14 @@ func parseRoute(m []byte, index int) (r Route, ok bool, err error) {
 		!local && (h.Type != unix.RTN_UNICAST || table == tableLocal) {
 		return r, false, nil
 	}
-	zero := netip.IPv4Unspecified()
-	if h.Family == unix.AF_INET6 {
-		zero = netip.IPv6Unspecified()
-	}
 	dst := a.addr(unix.RTA_DST)
 	if !dst.IsValid() {
-		dst = zero
-	}
-	via := a.addr(unix.RTA_GATEWAY)
-	if b := a[unix.RTA_VIA]; len(b) > 2 { // IPv4 by an IPv6 gateway
-		via, _ = netip.AddrFromSlice(b[2:])
+		dst = everywhere(h.Family == unix.AF_INET6).Addr()
 	}
 	return Route{
 		Table:  table,
 		Dst:    netip.PrefixFrom(dst, int(h.Dst_len)),
-		Via:    via,
+		Via:    a.via(),
 		Src:    a.addr(unix.RTA_PREFSRC),
 		Metric: a.u32(unix.RTA_PRIORITY),
 		MTU:    a.nested(unix.RTA_METRICS).u32(unix.RTAX_MTU),

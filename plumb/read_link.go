@@ -16,24 +16,17 @@ import (
 // error is ErrGone, or of netlink.
 func (l *Link) Look() (Snapshot, error) {
 	var s Snapshot
-	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	// RTEXT_FILTER_SKIP_STATS: counters are half of an answer, and not asked for.
-	msgs, err := l.rt.dump(unix.RTM_GETLINK, unix.RTM_NEWLINK, msg, attr32(unix.IFLA_EXT_MASK, 1<<3))
-	if err != nil {
-		return s, fmt.Errorf("list the network cards: %w", err)
-	}
 	found := false
 	var others []Snapshot
-	for _, m := range msgs {
-		a, err := parseAttrs(m, unix.SizeofIfInfomsg)
-		if err != nil {
-			return s, err
-		}
-		if one := linkSnapshot(nl.DeserializeIfInfomsg(m), a); l.is(one) {
+	err := l.rt.links(func(one Snapshot) {
+		if l.is(one) {
 			s, found = one, true
 		} else {
 			others = append(others, one)
 		}
+	})
+	if err != nil {
+		return s, err
 	}
 	l.among(&s, others)
 	if !found {
@@ -41,6 +34,23 @@ func (l *Link) Look() (Snapshot, error) {
 	}
 	l.Name, l.Index = s.Name, s.Index // from here on it is this card, whatever it is called
 	return s, nil
+}
+
+// links walks over the host's devices.
+func (s *socket) links(each func(Snapshot)) error {
+	// RTEXT_FILTER_SKIP_STATS: counters are half of an answer, and not asked for.
+	msgs, err := s.dump(unix.RTM_GETLINK, unix.RTM_NEWLINK, nl.NewIfInfomsg(unix.AF_UNSPEC), attr32(unix.IFLA_EXT_MASK, 1<<3))
+	if err != nil {
+		return fmt.Errorf("list the network cards: %w", err)
+	}
+	for _, m := range msgs {
+		a, err := parseAttrs(m, unix.SizeofIfInfomsg)
+		if err != nil {
+			return err
+		}
+		each(linkSnapshot(nl.DeserializeIfInfomsg(m), a))
+	}
+	return nil
 }
 
 // among learns what the host's other devices are to the card.

@@ -1,7 +1,6 @@
 package plumb
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/vishvananda/netlink/nl"
@@ -23,35 +22,17 @@ func (l *Link) readRivals(s *Snapshot) error {
 	if !l.rivalry {
 		return nil
 	}
-	msg := &nl.RtMsg{}
-	msg.Family = unix.AF_INET
-	msgs, err := l.rt.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, msg, attr32(unix.RTA_TABLE, tableMain))
-	if err != nil {
-		return fmt.Errorf("list the default routes: %w", err)
-	}
-	for _, m := range msgs {
-		if r, ok, err := s.parseRival(m); err != nil {
-			return err
-		} else if ok {
-			s.Rivals = append(s.Rivals, r)
-		}
-	}
-	return nil
+	return l.rt.mainRoutes(unix.AF_INET, s.addRival)
 }
 
-// parseRival takes routes of every type: an unreachable one has its metric to itself too.
-func (s *Snapshot) parseRival(m []byte) (r Rival, ok bool, err error) {
-	h := nl.DeserializeRtMsg(m)
-	a, err := parseAttrs(m, unix.SizeofRtMsg)
-	if err != nil || h.Dst_len != 0 || h.Tos != 0 || a.u32or(unix.RTA_TABLE, uint32(h.Table)) != tableMain {
-		return r, false, err
-	}
+// addRival takes routes of every type: an unreachable one has its metric to itself too.
+func (s *Snapshot) addRival(h *nl.RtMsg, a attrs) {
 	by := outs(a)
-	if len(by) == 1 && by[0] == s.Index {
-		return r, false, nil
+	if h.Dst_len != 0 || h.Tos != 0 || len(by) == 1 && by[0] == s.Index {
+		return
 	}
 	sibling := len(by) == 1 && slices.Contains(s.siblings, by[0])
-	return Rival{a.u32(unix.RTA_PRIORITY), sibling && h.Protocol != Protocol}, true, nil
+	s.Rivals = append(s.Rivals, Rival{a.u32(unix.RTA_PRIORITY), sibling && h.Protocol != Protocol})
 }
 
 // tied: which of the host's cards its own traffic leaves by hangs on whose default route, of this metric,

@@ -12,7 +12,7 @@ import (
 func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
 	t, six := Table(w.n()), subnet.Addr().Is6()
 	link := Route{Table: t, Dst: subnet, Src: primary, Scope: scopeLink, Ours: true}
-	def := Route{Table: t, Dst: netip.PrefixFrom(unspecified(subnet.Addr()), 0), Via: gw, Src: primary, Ours: true}
+	def := Route{Table: t, Dst: everywhere(six), Via: gw, Src: primary, Ours: true}
 	def.OnLink = !subnet.Contains(gw)
 	if six {
 		link.Scope, link.Metric, def.Metric, def.OnLink = 0, metric6, metric6, false
@@ -190,11 +190,4 @@ func containing(list []netip.Prefix, a netip.Addr) (netip.Prefix, bool) {
 		return netip.Prefix{}, false
 	}
 	return list[i], true
-}
-
-func unspecified(like netip.Addr) netip.Addr {
-	if like.Is4() {
-		return netip.IPv4Unspecified()
-	}
-	return netip.IPv6Unspecified()
 }

@@ -99,16 +99,13 @@ func parseWay(m []byte) (Way, error) {
 	if err != nil {
 		return Way{}, err
 	}
-	w := Way{Index: int(a.u32(unix.RTA_OIF)), Via: a.addr(unix.RTA_GATEWAY)}
-	if b := a[unix.RTA_VIA]; len(b) > 2 {
-		w.Via, _ = netip.AddrFromSlice(b[2:])
+	return wayOf(nl.DeserializeRtMsg(m), a), nil
+}
+
+func wayOf(h *nl.RtMsg, a attrs) Way {
+	w := Way{Index: int(a.u32(unix.RTA_OIF)), Via: a.via(), Local: h.Type == unix.RTN_LOCAL}
+	if h.Type != unix.RTN_UNICAST && !w.Local {
+		return Way{} // IPv6 says "unreachable" so
 	}
-	switch nl.DeserializeRtMsg(m).Type {
-	case unix.RTN_UNICAST:
-		return w, nil
-	case unix.RTN_LOCAL:
-		w.Local = true
-		return w, nil
-	}
-	return Way{}, nil // IPv6 says "unreachable" so
+	return w
 }
