@@ -138,3 +138,18 @@ func TestManage(t *testing.T) {
 		})
 	}
 }
+
+// `up` of a card whose link alone is kept is done at once, although its process never asks the metadata, or asks
+// no more.
+func TestUpOfAKeptLink(t *testing.T) {
+	t.Parallel()
+	for _, match := range []string{"name = \"eth1\"", "device_number = 1"} {
+		t.Run(match, func(t *testing.T) {
+			t.Parallel()
+			c := cloud(t, lab.Config{})
+			flags := []string{"--config", write(t, "[[card]]\n"+match+"\nmanage = \"link-up\"\n")}
+			startWith(t, c, "eth1", flags).notify.await(t, "STATUS=link up only, as configured")
+			says(t, ec2net(t, c, exitOK, append(flags, "up", "--wait", "10s", "eth1")...), "ready: link up only, as configured")
+		})
+	}
+}

@@ -69,8 +69,9 @@ func (s store) dismiss(ctx context.Context, name string) error {
 }
 
 // upByKeeper has the process that keeps the card read the metadata now, and waits for its record to
-// say that the card is set.
-func (p *program) upByKeeper(ctx context.Context, name string, pid int, wait time.Duration) error {
+// say that the card is set. Of a card for which the metadata is not asked only the record counts.
+func (p *program) upByKeeper(ctx context.Context, a *agent, pid int, wait time.Duration) error {
+	name, asks := a.snap.Name, a.keeperAsks()
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	k, err := p.store.keeper(name)
@@ -83,18 +84,21 @@ func (p *program) upByKeeper(ctx context.Context, name string, pid int, wait tim
 		return err
 	}
 	asked := time.Now()
-	if err := k.signal(unix.SIGHUP); err != nil {
-		return err
-	}
 	log := p.log.WithField("card", name)
-	log.Infof("process %d keeps this card: asked it to read the metadata now", k.pid)
+	if asks {
+		if err := k.signal(unix.SIGHUP); err != nil {
+			return err
+		}
+		log.Infof("process %d keeps this card: asked it to read the metadata now", k.pid)
+	}
 	for {
 		r, _ := p.store.load(name)
-		if r.Set && r.ReadAt.After(asked) {
+		fresh := !asks || r.ReadAt.After(asked)
+		if r.Set && fresh {
 			log.Infof("ready: %s", r.State)
 			return nil
 		}
-		if r.Undone != nil && r.ReadAt.After(asked) {
+		if r.Undone != nil && fresh {
 			return fail(exitFailed, "%s: %s", name, r.State)
 		}
 		select {
@@ -103,6 +107,15 @@ func (p *program) upByKeeper(ctx context.Context, name string, pid int, wait tim
 			return fail(exitUnavailable, "%s: gave up after %s: %s", name, wait, r.State)
 		}
 	}
+}
+
+// keeperAsks: the process that keeps the card asks the metadata, by what it has learned of the card.
+func (a *agent) keeperAsks() bool {
+	if card := a.record.Card; card.MAC == a.snap.MAC {
+		a.facts = a.facts.Learn(card)
+		a.card = a.config.For(a.facts)
+	}
+	return a.asks()
 }
 
 // watch reports each change in the folder of the records, until ctx ends. The end of a process that keeps a

@@ -44,7 +44,7 @@ func (p *program) up(ctx context.Context, name string, wait time.Duration) error
 		wait = a.card.Wait
 	}
 	if pid := p.store.holder(name); pid > 0 {
-		return p.upByKeeper(ctx, a.snap.Name, pid, wait)
+		return p.upByKeeper(ctx, a, pid, wait)
 	}
 	deadline := a.begun.Add(wait)
 	limited, cancel := context.WithDeadline(ctx, deadline)
