@@ -185,11 +185,10 @@ func (a *agent) mend(ctx context.Context, ev *events) error {
 			a.repairs.hint(<-more)
 		}
 	}
-	held, before, begun := a.setUp, a.link.Written(), time.Now()
-	a.mending = a.repairs.fighting(begun)
-	err := a.converge(ctx)
+	held, before := a.setUp, a.link.Written()
+	a.mending = a.repairs.fighting(time.Now())
+	err := a.repairs.look(func() error { return a.converge(ctx) })
 	a.mending = false
-	a.repairs.took(begun, time.Now())
 	if n := a.link.Written() - before; held && n > 0 && a.undone == nil && !a.egress.moved && !a.natNew {
 		a.record.Repairs++
 		if text := a.repairs.made(time.Now()); text != "" {

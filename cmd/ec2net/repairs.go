@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ec2net/plumb"
 )
 
@@ -15,8 +17,8 @@ const (
 	repairWindow = 10 * time.Second
 	repairsMax   = 10          // in a window; more is a fight with another program
 	repairPause  = time.Second // between two repairs in a fight
-	// idleShare is how much longer than a look at the kernel the pause after it is, so that a storm
-	// of notifications costs a twentieth of a core at most; and no pause is longer than repairPause.
+	// idleShare is how much longer the pause after a look at the kernel is than the CPU time that the look cost,
+	// so that a storm of notifications costs a twentieth of a core at most; and no pause is longer than repairPause.
 	idleShare = 20
 )
 
@@ -42,9 +44,26 @@ func (r *repairs) hint(c plumb.Change) {
 	}
 }
 
-// took notes what a look at the kernel has cost.
-func (r *repairs) took(begun, end time.Time) {
-	r.rest = end.Add(min(idleShare*end.Sub(begun), repairPause))
+// look looks at the kernel, and notes what that has cost. It is CPU time: on a busy host a look takes long because
+// it waits, and the next repair is not to wait twenty times as long again.
+func (r *repairs) look(at func() error) error {
+	used := cpuTime()
+	err := at()
+	r.took(cpuTime()-used, time.Now())
+	return err
+}
+
+func (r *repairs) took(cost time.Duration, end time.Time) {
+	r.rest = end.Add(min(idleShare*cost, repairPause))
+}
+
+// cpuTime is what this process has used so far.
+func cpuTime() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t) != nil { // every kernel since 2.6.12 has it
+		return 0
+	}
+	return time.Duration(t.Nano())
 }
 
 // forget drops what is older than the window. When nothing is left, a fight is over.
