@@ -158,10 +158,6 @@ func viaAttrs(r Route) (data []nl.NetlinkRequestData) {
 }
 
 func (l *Link) applyRule(v Verb, r Rule) error {
-	return settled(v, l.rt.rule(v, r))
-}
-
-func (s *socket) rule(v Verb, r Rule) error {
 	msg := &nl.RtMsg{}
 	msg.Family, msg.Src_len, msg.Type = uint8(familyOf(r.From.Addr())), uint8(r.From.Bits()), unix.RTN_UNICAST
 	data := []nl.NetlinkRequestData{
@@ -173,18 +169,18 @@ func (s *socket) rule(v Verb, r Rule) error {
 	if r.From.Bits() > 0 {
 		data = append(data, attrIP(nl.FRA_SRC, r.From.Addr()))
 	}
-	switch {
-	case r.Guard && r.Iif != "":
+	if r.Guard || r.Specific {
 		data = append(data, attr32(nl.FRA_SUPPRESS_PREFIXLEN, 0))
-	case r.Guard:
-		data = append(data, attr32(nl.FRA_SUPPRESS_PREFIXLEN, 0), attr32(nl.FRA_SUPPRESS_IFGROUP, Group))
+	}
+	if r.Guard && r.Iif == "" {
+		data = append(data, attr32(nl.FRA_SUPPRESS_IFGROUP, Group))
 	}
 	data = append(data, r.markAttrs()...)
 	data = append(data, r.sharedAttrs(msg)...)
 	if v == Del {
-		return s.do(unix.RTM_DELRULE, 0, data...)
+		return settled(v, l.rt.do(unix.RTM_DELRULE, 0, data...))
 	}
-	return s.do(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, data...)
+	return settled(v, l.rt.do(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, data...))
 }
 
 func (l *Link) setLink(index int, data ...nl.NetlinkRequestData) error {

@@ -85,23 +85,15 @@ func (r Rule) sharedAttrs(msg *nl.RtMsg) (data []nl.NetlinkRequestData) {
 		data = append(data, attrIP(nl.FRA_DST, r.To.Addr()))
 	}
 	if r.Specific {
-		data = append(data, attr32(nl.FRA_SUPPRESS_PREFIXLEN, 0), attr32(nl.FRA_FWMARK, r.Owner), attr32(nl.FRA_FWMASK, 0))
+		data = append(data, attr32(nl.FRA_FWMARK, r.Owner), attr32(nl.FRA_FWMASK, 0))
 	}
 	return data
 }
 
 func (r *Rule) parseShared(h *nl.RtMsg, a attrs) {
-	if !r.From.IsValid() {
-		zero := netip.IPv4Unspecified()
-		if familyOf(netip.IPv6Unspecified()) == int(h.Family) {
-			zero = netip.IPv6Unspecified()
-		}
-		r.From = netip.PrefixFrom(zero, 0)
-	}
 	if to := a.addr(nl.FRA_DST); to.IsValid() {
 		r.To = netip.PrefixFrom(to, int(h.Dst_len))
 	}
-	r.Iif = text(a[nl.FRA_IIFNAME])
 	if r.Specific = a.u32or(nl.FRA_SUPPRESS_PREFIXLEN, ^uint32(0)) == 0; r.Specific {
 		r.Owner = a.u32(nl.FRA_FWMARK)
 	}

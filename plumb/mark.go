@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink/nl"
-	"golang.org/x/sys/unix"
 )
 
 // prefMark is where a mark leads to its card's table: behind all guards, and before all source rules,
@@ -42,11 +41,8 @@ func (r Rule) markAttrs() (data []nl.NetlinkRequestData) {
 	return data
 }
 
-func (r *Rule) parseMark(h *nl.RtMsg, a attrs) {
-	r.Mark, r.Mask, r.Iif = a.u32(nl.FRA_FWMARK), a.u32(nl.FRA_FWMASK), text(a[nl.FRA_IIFNAME])
-	if r.marked() && !r.From.IsValid() {
-		r.From = everywhere(h.Family == unix.AF_INET6)
-	}
+func (r *Rule) parseMark(a attrs) {
+	r.Mark, r.Mask = a.u32(nl.FRA_FWMARK), a.u32(nl.FRA_FWMASK)
 	if r.Iif != "" {
 		r.Guard = a.u32or(nl.FRA_SUPPRESS_PREFIXLEN, ^uint32(0)) == 0
 	}

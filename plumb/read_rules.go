@@ -123,11 +123,15 @@ func parseRule(m []byte) (r Rule, ok bool, err error) {
 		From:  netip.PrefixFrom(a.addr(nl.FRA_SRC), int(h.Src_len)),
 		Table: a.u32or(nl.FRA_TABLE, uint32(h.Table)),
 		Guard: a.u32or(nl.FRA_SUPPRESS_IFGROUP, ^uint32(0)) == Group,
+		Iif:   text(a[nl.FRA_IIFNAME]),
 	}
 	if r.shared() {
 		r.parseShared(h, a)
 	} else {
-		r.parseMark(h, a)
+		r.parseMark(a)
+	}
+	if !r.From.IsValid() && (r.shared() || r.marked()) {
+		r.From = everywhere(h.Family == unix.AF_INET6)
 	}
 	return r, r.From.IsValid(), nil
 }
