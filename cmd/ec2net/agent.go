@@ -226,9 +226,7 @@ func (a *agent) converge(ctx context.Context) error {
 	a.decided(outlets)
 	a.complain(fromKernel, err)
 	a.complain(fromDHCP, a.disagreement())
-	if a.unsaved || len(done) > 0 || was != a.converged {
-		a.saved()
-	}
+	a.unsaved = a.unsaved || len(done) > 0 || was != a.converged
 	return nil
 }
 

@@ -194,7 +194,7 @@ func (a *agent) mend(ctx context.Context, ev *events) error {
 		if text := a.repairs.made(time.Now()); text != "" {
 			a.log.Warn(text)
 		}
-		a.saved()
+		a.unsaved = true
 	}
 	return err
 }

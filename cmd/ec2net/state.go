@@ -124,10 +124,10 @@ func (a *agent) whyNot() string {
 	}
 }
 
-// report tells systemd or the terminal, when there is something new to tell. Others read the record,
-// which has to follow what only the time has changed.
+// report tells systemd or the terminal, when there is something new to tell. Others read the record, which is
+// written once for all that an event has brought, and has to follow what only the time has changed.
 func (a *agent) report() {
-	if a.setUp && a.record.Set != a.set() {
+	if a.unsaved && !a.idle() || a.setUp && a.record.Set != a.set() {
 		a.saved()
 	}
 	a.progress(a.state())
