@@ -112,6 +112,25 @@ func (w *want) egress() {
 	}
 }
 
+// Leading is the state without the rules by which a family leaves by the card that does so no more.
+func (s State) Leading(e Egress) State {
+	s.Rules = slices.DeleteFunc(slices.Clone(s.Rules), func(r Rule) bool { return r.moves() && !e.On(r.From.Addr().Is6()) })
+	return s
+}
+
+// moves: the rule is one of the two by which the host's own traffic leaves by a card.
+func (r Rule) moves() bool {
+	return r.Pref >= prefStay && r.Pref <= prefStay+MaxRank || r.Pref >= prefEgress && r.Pref <= prefEgress+MaxRank
+}
+
+// TakesBack: the plan does nothing but take the host's own traffic back from the card.
+func (p Plan) TakesBack() bool {
+	return !slices.ContainsFunc(p, func(o Op) bool {
+		r, ok := o.obj.(Rule)
+		return !ok || o.Verb != Del || !r.moves()
+	})
+}
+
 // services keeps the cloud's servers on the primary card. An address of another card that talks to
 // them has a source rule, which comes first.
 func (w *want) services() {

@@ -102,3 +102,23 @@ func TestEgressProved(t *testing.T) {
 		return strings.Contains(l.ec2net(t, exitOK, "status", "eth2"), "taken back: the primary card eth0: its answers are not kept on it yet: no rule from 10.0.0.29")
 	})
 }
+
+// A connection with an address that no card has goes where the host's own traffic goes. It is no reason to leave
+// that with a dead gateway.
+func TestEgressTakenBackFromAConnection(t *testing.T) {
+	t.Parallel()
+	l := egressLab{egressCloud(t), write(t, "[egress]\ncard = \"eth2\"\n")}
+	must(t, l.Detach("eth3"))
+	must(t, l.Forward("eth2", true))
+	must(t, l.AddRoute(lab.Route{Subnet: "subnet-c", Prefix: netip.MustParsePrefix("10.99.0.1/32"), NextHop: addr("10.0.2.37")}))
+	ip(t, l.Cloud, "addr add 10.99.0.1/32 dev lo")
+	l.keep(t, "eth0")
+	k := l.keep(t, "eth2")
+	leads(t, l.Cloud, 10*time.Second, "10001")
+	idle(t, l.Cloud, "10.0.3.200", "10.99.0.1")()
+	shell(t, l.Fabric(), "nft add table netdev dead", "nft 'add chain netdev dead in { type filter hook ingress device p1 priority 0; policy drop; }'")
+	leadsNowhere(t, l.Cloud, rollBack)
+	if log := k.log.String(); strings.Contains(log, "undone") {
+		t.Errorf("a false alarm:\n%s", log)
+	}
+}

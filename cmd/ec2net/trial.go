@@ -41,10 +41,15 @@ type trial struct {
 	failed error // of the look before
 }
 
-// watch makes a trial of each change that the link makes, from now on.
+// watch makes a trial of each change that the link makes, from now on, but not of what takes the host's own
+// traffic back from the card: who left by it, with an address of nobody's, has lost that way already.
 func (t *trial) watch() {
 	t.dial = dialTCP
-	t.link.Changing = func(have plumb.Snapshot, _ plumb.Plan) { t.begin(have) }
+	t.link.Changing = func(have plumb.Snapshot, plan plumb.Plan) {
+		if !plan.TakesBack() {
+			t.begin(have)
+		}
+	}
 }
 
 // begin takes the look before a change. Of several passes the first one counts.
