@@ -141,7 +141,7 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	case a.yields(s):
 		return plumb.Yielded(s, a.record.Before), nil
 	case a.undone != nil:
-		return plumb.Restored(s, a.undone.state), nil
+		return plumb.Restored(s, a.undone.state).Leading(a.leads()), nil
 	}
 	if a.undecided() {
 		return s.State, nil
@@ -199,6 +199,9 @@ func (a *agent) converge(ctx context.Context) error {
 	a.lookAround(others)
 	a.passing(others)
 	outlets := a.egress.outlets
+	if a.undone != nil {
+		a.leaving(a.snap)
+	}
 	done, err := a.link.Reconcile(ctx, a.want)
 	switch {
 	case errors.Is(err, plumb.ErrGone):

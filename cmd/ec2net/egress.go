@@ -151,12 +151,19 @@ func (a *agent) leaving(s plumb.Snapshot) plumb.Egress {
 		return plumb.Egress{}
 	}
 	for i := range a.egress.outlets {
-		f := &a.egress.facts[i]
+		f, o := &a.egress.facts[i], &a.egress.outlets[i]
 		mine, better := s.Leads(i == 1, rank)
 		f.has, f.better, f.set, f.gateway = mine >= 0, better, a.unfit(s), s.Gateway(i == 1)
-		a.egress.outlets[i].decide(time.Now(), *f)
+		if a.undone == nil || o.on { // while a change is undone, traffic is taken back, and not moved
+			o.decide(time.Now(), *f)
+		}
 	}
-	return plumb.Egress{Rank: rank, IPv4: a.egress.outlets[0].on, IPv6: a.egress.outlets[1].on}
+	return a.leads()
+}
+
+// leads is what was decided last.
+func (a *agent) leads() plumb.Egress {
+	return plumb.Egress{Rank: max(a.egress.rank, 0), IPv4: a.egress.outlets[0].on, IPv6: a.egress.outlets[1].on}
 }
 
 // unfit is why the card can take no traffic, whatever others do.

@@ -103,6 +103,30 @@ func TestEgressProved(t *testing.T) {
 	})
 }
 
+// While another change of the card is undone, traffic is taken back all the same, and it comes back.
+func TestEgressTakenBackWhileUndone(t *testing.T) {
+	t.Parallel()
+	l := egressLab{egressCloud(t), write(t, "[egress]\ncard = \"eth2\"\n")}
+	l.keep(t, "eth0")
+	k := l.keep(t, "eth2")
+	leads(t, l.Cloud, 10*time.Second, "10001")
+	speak := idle(t, l.Cloud, "10.0.2.200", "10.0.0.29")
+	heal := spoil(t, l.Cloud, lab.Fault{Card: "eth2", Path: "local-ipv4s", Value: value("10.0.2.37\n10.0.2.200")})
+	k.reload(t, l.Cloud)
+	k.notify.await(t, "STATUS=undone, because the connection of 10.0.0.29:2222 with 10.0.2.200")
+	leads(t, l.Cloud, 0, "10001")
+
+	shell(t, l.Fabric(), "nft add table netdev dead", "nft 'add chain netdev dead in { type filter hook ingress device p1 priority 0; policy drop; }'")
+	took := leadsNowhere(t, l.Cloud, rollBack)
+	t.Logf("taken back after %s", took.Round(time.Millisecond))
+	eventually(t, time.Second, "status", func() bool { return strings.Contains(statusOf1(t, l.Cloud, "eth2"), "taken back: its gateway") })
+	speak()
+	shell(t, l.Fabric(), "nft delete table netdev dead")
+	heal()
+	k.reload(t, l.Cloud)
+	leads(t, l.Cloud, 30*time.Second, "10001")
+}
+
 // A connection with an address that no card has goes where the host's own traffic goes. It is no reason to leave
 // that with a dead gateway.
 func TestEgressTakenBackFromAConnection(t *testing.T) {
