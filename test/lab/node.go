@@ -51,20 +51,31 @@ type outcome struct {
 // newNode makes a host: new namespaces, private mounts, loopback up.
 func newNode(c *Cloud, name string) (*Node, error) {
 	n := &Node{Name: name, cloud: c}
+	if err := n.begin(func() error { return nil }, hostMounts); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// begin makes the node's namespaces from those that enter brings the thread to, and its own mounts in them.
+func (n *Node) begin(enter, mounts func() error) error {
 	w, err := n.spawn(func() error {
+		if err := enter(); err != nil {
+			return err
+		}
 		if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
 			return fmt.Errorf("make namespaces: %w", err)
 		}
-		if err := hostMounts(); err != nil {
+		if err := mounts(); err != nil {
 			return err
 		}
 		return n.open()
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("make host %s: %w", name, err), n.close())
+		return errors.Join(fmt.Errorf("make host %s: %w", n.Name, err), n.close())
 	}
 	n.release(w)
-	return n, nil
+	return nil
 }
 
 // open takes hold of the calling thread's namespaces and sets its loopback up.

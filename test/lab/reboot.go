@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"golang.org/x/sys/unix"
 )
 
 // Reboot ends everything on the instance and starts it again: a new kernel's network with the same cards, the
@@ -42,21 +40,8 @@ func (c *Cloud) Reboot() error {
 // newNodeFrom makes a host with the files of another, in a network of its own.
 func newNodeFrom(old *Node) (*Node, error) {
 	n := &Node{Name: old.Name, cloud: old.cloud}
-	w, err := n.spawn(func() error {
-		if err := errors.Join(unix.Unshare(unix.CLONE_FS), unix.Setns(int(old.mnt.Fd()), unix.CLONE_NEWNS)); err != nil {
-			return fmt.Errorf("enter the old host's files: %w", err)
-		}
-		if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
-			return fmt.Errorf("make namespaces: %w", err)
-		}
-		if err := isolateMounts(); err != nil {
-			return err
-		}
-		return n.open()
-	})
-	if err != nil {
-		return nil, errors.Join(err, n.close())
+	if err := n.begin(old.enter, isolateMounts); err != nil {
+		return nil, err
 	}
-	n.release(w)
 	return n, nil
 }
