@@ -23,17 +23,15 @@ type Packet struct {
 	Src, Dst netip.Addr
 	Kind     uint16 // EtherType: unix.ETH_P_IP, ETH_P_IPV6, ETH_P_ARP
 	Proto    int    // unix.IPPROTO_…; for ARP the operation
-	SrcPort  uint16 // of TCP and UDP; for ICMP the type
-	DstPort  uint16 // of TCP and UDP; for ICMP the code
+	DstPort  uint16 // of TCP and UDP
 	Frame    []byte // at most 256 bytes
 }
 
 // Capture listens on a card's cable, on the fabric's end: what it shows has left the host.
 type Capture struct {
-	cloud *Cloud
-	file  *os.File
-	mac   metadata.MAC
-	done  sync.WaitGroup
+	file *os.File
+	mac  metadata.MAC
+	done sync.WaitGroup
 
 	mu      sync.Mutex
 	packets []Packet
@@ -49,7 +47,7 @@ func (c *Cloud) Capture(key string) (*Capture, error) {
 	if err != nil {
 		return nil, fmt.Errorf("capture: %w", err)
 	}
-	t := &Capture{cloud: c, mac: p.mac}
+	t := &Capture{mac: p.mac}
 	if t.file, err = c.fabric.packetSocket(p, unix.ETH_P_ALL); err != nil {
 		return nil, fmt.Errorf("capture on %s: %w", key, err)
 	}
@@ -165,12 +163,12 @@ func decode(b []byte) (Packet, bool) {
 		p.Src, _ = netip.AddrFromSlice(body[12:16])
 		p.Dst, _ = netip.AddrFromSlice(body[16:20])
 		p.Proto = int(body[9])
-		p.ports(body, int(body[0]&15)*4)
+		p.port(body, int(body[0]&15)*4)
 	case p.Kind == unix.ETH_P_IPV6 && len(body) >= 40:
 		p.Src, _ = netip.AddrFromSlice(body[8:24])
 		p.Dst, _ = netip.AddrFromSlice(body[24:40])
 		p.Proto = int(body[6])
-		p.ports(body, 40)
+		p.port(body, 40)
 	case p.Kind == unix.ETH_P_ARP && len(body) >= 28:
 		p.Src, _ = netip.AddrFromSlice(body[14:18])
 		p.Dst, _ = netip.AddrFromSlice(body[24:28])
@@ -179,14 +177,8 @@ func decode(b []byte) (Packet, bool) {
 	return p, true
 }
 
-func (p *Packet) ports(body []byte, at int) {
-	if len(body) < at+4 {
-		return
-	}
-	switch p.Proto {
-	case unix.IPPROTO_TCP, unix.IPPROTO_UDP:
-		p.SrcPort, p.DstPort = binary.BigEndian.Uint16(body[at:]), binary.BigEndian.Uint16(body[at+2:])
-	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
-		p.SrcPort, p.DstPort = uint16(body[at]), uint16(body[at+1])
+func (p *Packet) port(body []byte, at int) {
+	if len(body) >= at+4 && (p.Proto == unix.IPPROTO_TCP || p.Proto == unix.IPPROTO_UDP) {
+		p.DstPort = binary.BigEndian.Uint16(body[at+2:])
 	}
 }
