@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ec2net/dhcp"
+	"ec2net/plumb"
 )
 
 func checkLease(f Facts, c Card) []Finding {
@@ -76,14 +77,29 @@ func checkUndone(_ Facts, c Card) []Finding {
 }
 
 // checkEgress: the host's own traffic was to leave by the card, and does not.
-func checkEgress(_ Facts, c Card) []Finding {
+func checkEgress(f Facts, c Card) []Finding {
 	if !strings.Contains(c.Egress, "taken back: ") && !strings.Contains(c.Egress, "not by this card: ") {
 		return nil
 	}
 	return []Finding{{
 		ID: "egress", Verdict: Warn, Card: c.Name, Summary: "the host's own traffic does not leave by it, as [egress] wants", Evidence: []string{c.Egress},
-		Remedy: "see why its gateway does not answer; it is tried again by itself",
+		Remedy: letLead(f, c),
 	}}
+}
+
+// letLead is what lets the host's own traffic leave by the card. Only its process tries again by itself.
+func letLead(f Facts, c Card) string {
+	do, then := "see to what is said above", "it is tried again by itself"
+	switch {
+	case strings.Contains(c.Egress, plumb.ErrUnprotected.Error()):
+		do = fmt.Sprintf("ec2net up %s, or where its unit runs: systemctl restart ec2net-ifup@%s", f.Primary, f.Primary)
+	case strings.Contains(c.Egress, "gateway"):
+		do = "see why its gateway does not answer"
+	}
+	if c.Keeper == 0 {
+		then = "then " + again(c)
+	}
+	return do + "; " + then
 }
 
 // checkSandbox: the unit confines the process; a drop-in can undo that.

@@ -124,6 +124,7 @@ func TestExamine(t *testing.T) {
 		{"by hand there is none", func(f *Facts) { f.Cards[1].Keeper = 7 }, ""},
 		{"a change that was undone", func(f *Facts) { f.Cards[1].Undone = []string{"the metadata"} }, "fail undone eth1"},
 		{"traffic that fell back", func(f *Facts) { f.Cards[1].Egress = "IPv4 taken back: its gateway is silent" }, "warn egress eth1"},
+		{"traffic that no process moves again", func(f *Facts) { f.Cards[1].Egress = "IPv6 not by this card: its link is down" }, "warn egress eth1"},
 		{"traffic that leaves", func(f *Facts) { f.Cards[1].Egress = "IPv4 by this card" }, ""},
 		{"[egress] of no card", func(f *Facts) { f.Egress = []error{errors.New("no")} }, "warn egress"},
 		{"another program", func(f *Facts) { f.Programs = []Program{{Name: "x"}} }, "warn program"},

@@ -21,6 +21,7 @@ type Facts struct {
 	Chains   []Chain // that see what is passed on
 	Networkd Networkd
 	Kernel   string  // its release, as uname(2) says it
+	Primary  string  // name of the primary card, where it is set up
 	Egress   []error // cards that the configuration wants the host to leave by, and that cannot have that
 	NAT      []error // what of [nat] cannot be meant
 	Config   error   // why the configuration file does not count; nil: it does

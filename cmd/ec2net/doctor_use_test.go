@@ -167,3 +167,19 @@ func TestDoctorColours(t *testing.T) {
 		}
 	}
 }
+
+// What stands in the way of [egress] is named, and what the doctor says to do about it does away with it.
+func TestDoctorEgressRemedy(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, lab.Config{})
+	ec2net(t, c, exitOK, "up", "eth0")
+	conf := write(t, "[egress]\ncard = \"eth1\"\n")
+	ec2net(t, c, exitPartial, "up", "eth1", "--config", conf)
+	ask := func() string { return ec2net(t, c, exitOK, "doctor", "eth1", "--json", "--config", conf) }
+	says(t, ask(), `"remedy": "ec2net up eth0, or where its unit runs: systemctl restart ec2net-ifup@eth0; then ec2net up eth1"`)
+	ec2net(t, c, exitOK, "up", "eth0", "--config", conf)
+	ec2net(t, c, exitOK, "up", "eth1", "--config", conf)
+	if out := ask(); strings.Contains(out, "remedy") {
+		t.Errorf("the remedy was followed, and this is left:\n%s", out)
+	}
+}

@@ -118,7 +118,7 @@ func (x *examination) readRecords() {
 	}
 	x.records = x.store.all()
 	primary, _ := x.records.primary()
-	x.facts.Egress = misnamed(x.conf, primary.Name)
+	x.facts.Primary, x.facts.Egress = primary.Name, misnamed(x.conf, primary.Name)
 }
 
 func (x *examination) askCloud(ctx context.Context) (err error) {
