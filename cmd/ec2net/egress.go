@@ -83,7 +83,7 @@ func (a *agent) lookAround(others records) {
 		f.neighbour = e.inVain(i, f.neighbour, time.Now())
 		f.senior, f.primary = e.rank == 0, kept[i]
 		f.metadata, f.readAt = a.readErr, a.record.ReadAt
-		if !a.answered {
+		if !a.answered && a.readErr == nil {
 			f.metadata = errUnread
 		}
 	}
@@ -214,7 +214,7 @@ func (a *agent) egressTrouble(family int, now time.Time) error {
 	o := a.egress.outlets[family]
 	fell := o.falls > 0
 	switch {
-	case o.on || o.better || o.why == "" || o.why == errNoGateway.Error() || !fell && a.stays && now.Sub(a.begun) < silence:
+	case o.on || o.better || o.why == "" || o.why == errNoGateway.Error() || o.why == errUnread.Error() || !fell && a.stays && now.Sub(a.begun) < silence:
 		return nil
 	case fell:
 		return fmt.Errorf("the host's own traffic was taken back from this card: %s", o.why)

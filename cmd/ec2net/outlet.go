@@ -115,6 +115,8 @@ func (f outletFacts) hindrance() error {
 		return fmt.Errorf("its gateway %s does not answer", f.gateway)
 	case f.primary != nil:
 		return f.primary
+	case errors.Is(f.metadata, errUnread):
+		return errUnread
 	case f.metadata != nil:
 		return errSilent
 	}
