@@ -42,7 +42,7 @@ func (p *program) scan(ctx context.Context, only []string) error {
 	}
 	cards, err := p.unset(ctx, only)
 	if err != nil || len(cards) == 0 {
-		if err == nil {
+		if err == nil && len(only) == 0 {
 			p.log.Info("every card is set up")
 		}
 		return err
@@ -82,7 +82,30 @@ func (p *program) unset(ctx context.Context, only []string) ([]string, error) {
 			out = append(out, i.Name)
 		}
 	}
+	for _, name := range only {
+		if !slices.Contains(out, name) {
+			p.log.Info(p.notStarted(name, primary, known))
+		}
+	}
 	return out, nil
+}
+
+// notStarted says why a card that was asked for is not among those to start.
+func (p *program) notStarted(name string, primary metadata.MAC, known []metadata.MAC) string {
+	link, s, err := p.open(name)
+	if err != nil {
+		return err.Error()
+	}
+	link.Close()
+	switch {
+	case !slices.Contains(known, s.MAC):
+		return fmt.Sprintf("the cloud does not know %s (%s)", name, s.MAC)
+	case !p.isCard(name):
+		return fmt.Sprintf("%s has the MAC address of the card that it is a part of", name)
+	case s.MAC == primary:
+		return fmt.Sprintf("%s is the primary card, which scan leaves alone: \"ec2net up %s\" sets it up", name, name)
+	}
+	return name + " is set up"
 }
 
 // isCard says no to what has the MAC of a card and is none: a slave, a bridge, a virtual function.

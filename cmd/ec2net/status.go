@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -64,7 +65,7 @@ func (p *program) status(args []string) error {
 		return e.Encode(list)
 	}
 	if len(list) == 0 {
-		p.log.Info("no card is set up by ec2net")
+		p.log.Info(nothingOf(args))
 		return nil
 	}
 	if _, err := fmt.Fprint(p.out, viewOf(p.out).text(list)); err != nil {
@@ -74,6 +75,17 @@ func (p *program) status(args []string) error {
 		return nil
 	}
 	return p.showRefused()
+}
+
+// nothingOf says that there is nothing to show, of the one that was asked for or at all.
+func nothingOf(args []string) string {
+	if len(args) == 0 {
+		return "no card is set up by ec2net"
+	}
+	if _, err := net.InterfaceByName(args[0]); err != nil {
+		return fmt.Sprintf("there is no network card %s here, and ec2net knows nothing of one; this host has %s", args[0], strings.Join(cardNames(), ", "))
+	}
+	return args[0] + " is not set up by ec2net"
 }
 
 // cards are those that are named, or all.

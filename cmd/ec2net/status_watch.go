@@ -72,7 +72,7 @@ func (p *program) frame(args []string) (string, error) {
 	if text := v.text(list); text != "" {
 		return text, nil
 	}
-	return "no card is set up by ec2net\n", nil
+	return nothingOf(args) + "\n", nil
 }
 
 // cleared draws over what a terminal shows. Elsewhere an empty line stands between two frames.
