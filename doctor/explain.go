@@ -78,6 +78,8 @@ func (f FIB) packet(q Question) (Packet, error) {
 		return p, fmt.Errorf("%w: %s is no address that a packet can come from", ErrQuestion, q.Src)
 	case q.Dst.IsUnspecified():
 		return p, fmt.Errorf("%w: %s is no address that a packet can go to", ErrQuestion, q.Dst)
+	case q.Dst.IsMulticast() || q.Dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return p, fmt.Errorf("%w: %s is the address of many hosts, and no answer comes from it", ErrQuestion, q.Dst)
 	}
 	if q.In != "" {
 		l, ok := f.Named(q.In)

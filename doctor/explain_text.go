@@ -17,7 +17,11 @@ func (e Explanation) String() string {
 		e.leg(&b, *e.Back, "answer")
 	}
 	b.WriteByte('\n')
-	if len(e.Problems) == 0 {
+	switch {
+	case len(e.Problems) > 0:
+	case e.There.End == Other:
+		b.WriteString("It gets there. A broadcast has no answer.\n")
+	default:
 		b.WriteString("It gets there, and its answer comes back.\n")
 	}
 	for _, p := range e.Problems {
@@ -61,6 +65,8 @@ func (e Explanation) outcome(l Leg) string {
 	switch {
 	case l.End == Local:
 		return "it is this host's own"
+	case l.End == Other:
+		return "it is a broadcast, to all hosts of the subnet"
 	case l.End != Forward:
 		return "it goes nowhere: " + l.End.String()
 	}

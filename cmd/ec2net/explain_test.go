@@ -169,6 +169,7 @@ func TestExplainIncoming(t *testing.T) {
 	if e := explain(t, c, exitDifferences, "198.51.100.146", "192.0.2.1", "--in", "eth1"); !e.Agrees {
 		t.Errorf("to be forwarded: %+v", e)
 	}
+	says(t, ec2net(t, c, exitOK, "explain", "10.0.2.37", "10.0.2.255"), "it is a broadcast, to all hosts of the subnet", "It gets there. A broadcast has no answer.")
 	out := ec2net(t, c, exitOK, "explain", "198.51.100.146", "10.0.2.37")
 	says(t, out, "packet 198.51.100.146 > 10.0.2.37, in by eth1", "answer 10.0.2.37 > 198.51.100.146, sent by this host",
 		"It gets there, and its answer comes back.", "rp_filter 1, strict")
@@ -196,6 +197,9 @@ func TestExplainBadInput(t *testing.T) {
 		"255.255.255.255 10.0.0.1":             "255.255.255.255 is no address that a packet can come from",
 		"ff02::1 2001:db8::1":                  "ff02::1 is no address that a packet can come from",
 		"10.0.0.29 0.0.0.0":                    "0.0.0.0 is no address that a packet can go to",
+		"10.0.0.29 224.0.0.251":                "224.0.0.251 is the address of many hosts, and no answer comes from it",
+		"10.0.0.29 255.255.255.255":            "255.255.255.255 is the address of many hosts",
+		"fe80::1 ff02::1 --in eth0":            "ff02::1 is the address of many hosts",
 		"192.0.2.1 192.0.2.2":                  "neither 192.0.2.1 nor 192.0.2.2 is an address of this host: say by which card it comes in (--in)",
 		"10.0.0.29 10.0.2.1 --mark x":          `--mark "x" is not a number`,
 		"10.0.0.29 10.0.2.1 --mark 4294967296": `--mark "4294967296" is not a number from 0 to 0xffffffff`,
