@@ -129,7 +129,14 @@ func TestManage(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := cloud(t, lab.Config{})
 			conf := write(t, tt.toml)
-			ec2net(t, c, exitOK, "--config", conf, "up", "eth1")
+			alone, planned := strings.Contains(tt.toml, "manage = false"), exitDifferences
+			if alone {
+				planned = exitOK
+			}
+			out := ec2net(t, c, planned, "--config", conf, "plan", "eth1") + ec2net(t, c, exitOK, "--config", conf, "up", "eth1")
+			if n := strings.Count(out, "left alone, as "+conf+" says (manage = false)"); alone != (n == 2) {
+				t.Errorf("said %d times:\n%s", n, out)
+			}
 			if up := strings.Contains(ip(t, c, "link show dev eth1"), ",UP"); up != tt.up {
 				t.Errorf("link up: %v, want %v", up, tt.up)
 			}

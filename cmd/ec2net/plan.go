@@ -45,14 +45,17 @@ func (p *program) plan(ctx context.Context, name string) error {
 		a.log.Info(a.state())
 		return p.print(name, plumb.Diff(a.snap.State, plumb.Yielded(a.snap, a.record.Before)), nil)
 	}
+	if !a.idle() && a.asks() {
+		if a.cloud, err = p.source(); err != nil {
+			return err
+		}
+		if err := a.readTwice(ctx); err != nil {
+			return fail(exitUnavailable, "%s: %w", name, err)
+		}
+	}
 	if a.idle() {
+		a.leftAlone(p.configFile)
 		return p.print(name, plumb.Plan{}, nil)
-	}
-	if a.cloud, err = p.source(); err != nil {
-		return err
-	}
-	if err := a.readTwice(ctx); err != nil {
-		return fail(exitUnavailable, "%s: %w", name, err)
 	}
 	state, refused := a.planned()
 	return p.print(name, plumb.Diff(a.snap.State, state), refused)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"ec2net/config"
 	"ec2net/metadata"
 )
 
@@ -56,7 +57,17 @@ func (p *program) up(ctx context.Context, name string, wait time.Duration) error
 	if ctx.Err() != nil {
 		return fail(exitFailed, "%s: interrupted; \"ec2net down %s\" takes away what was set up so far", name, name)
 	}
+	if err == nil {
+		a.leftAlone(p.configFile)
+	}
 	return a.verdict(err, wait)
+}
+
+// leftAlone says so of a card that is, be it only since the metadata told its ENI or its number.
+func (a *agent) leftAlone(file string) {
+	if a.card.Manage == config.None {
+		a.log.Infof("left alone, as %s says (manage = false)", file)
+	}
 }
 
 // begin checks all that can be checked before anything is touched. A nil agent means that there is
@@ -71,7 +82,7 @@ func (p *program) begin(ctx context.Context, name, command string) (*agent, erro
 		return nil, err
 	}
 	if a.idle() {
-		a.log.Infof("left alone, as %s says (manage = false)", p.configFile)
+		a.leftAlone(p.configFile)
 		a.link.Close()
 		return nil, nil
 	}
