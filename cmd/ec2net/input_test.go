@@ -95,6 +95,19 @@ func TestNotRoot(t *testing.T) {
 	}
 }
 
+// Output that could not be written is a failure: half a plan must not be taken for the whole.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, lab.Config{})
+	ec2net(t, c, exitOK, "up", "eth1")
+	ip(t, c, "rule del pref 20001")
+	for _, command := range []string{"plan eth1", "plan --json eth1", "status", "status --json", "doctor", "doctor --json", "explain 10.0.2.37 10.0.0.1"} {
+		if out, status := runOn(c.Instance(), "ec2net --cloud ec2 "+command+" >/dev/full"); status != exitFailed || !strings.Contains(out, "no space left on device") {
+			t.Errorf("%s: status %d, says %s", command, status, out)
+		}
+	}
+}
+
 // Off the cloud there is nothing to do, and nobody is asked.
 func TestNoCloud(t *testing.T) {
 	t.Parallel()

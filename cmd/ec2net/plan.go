@@ -123,7 +123,9 @@ func (p *program) print(name string, plan plumb.Plan, refused error) error {
 			return fmt.Errorf("write the plan: %w", err)
 		}
 	} else {
-		fmt.Fprint(p.out, plan)
+		if _, err := fmt.Fprint(p.out, plan); err != nil {
+			return fmt.Errorf("write the plan: %w", err)
+		}
 		for _, l := range lines(refused) {
 			p.log.Warn(l)
 		}
