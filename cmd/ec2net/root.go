@@ -95,7 +95,19 @@ func (p *program) root() *cobra.Command {
 	root.AddCommand(p.upCommand(), p.runCommand(), p.downCommand(), p.planCommand(), p.statusCommand(), p.scanCommand(), p.doctorCommand(), p.explainCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	p.completions(root)
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.Args = usageArgs(helpTopic)
+	}
 	return root
+}
+
+// helpTopic: cobra explains the whole program to who asks for a command that there is not.
+func helpTopic(help *cobra.Command, args []string) error {
+	if c, _, err := help.Root().Find(args); len(args) > 0 && (err != nil || c == help.Root()) {
+		return fmt.Errorf("unknown command %q for %q", args[0], help.Root().Name())
+	}
+	return nil
 }
 
 // prepare checks the global flags.
