@@ -23,7 +23,7 @@ func (p *program) statusCommand() *cobra.Command {
 		Long: `Show the cards that ec2net set up: ENI, addresses, routing table, lease, who keeps
 them, and whether the kernel still is as it was set up (drift). Of several cards
 a table stands first. Nothing is asked of the cloud. Only root may read the
-records; others see what the kernel tells.`,
+records, and watch them; others see what the kernel tells.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return fail(exitUsage, "%s takes one card at most", c.CommandPath())

@@ -119,7 +119,7 @@ func TestStatusUnprivileged(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 1 || !list[0].Limited {
 		t.Errorf("%v: %s", err, out)
 	}
-	if out, status := on(t, c, "setpriv", append(weak, "--watch")...); status != exitFailed || !strings.Contains(out, "permission denied") {
+	if out, status := on(t, c, "setpriv", append(weak, "--watch")...); status != exitFailed || !strings.Contains(out, "--watch needs root: watch /run/ec2net: permission denied") {
 		t.Errorf("watch: status %d, %s", status, out)
 	}
 }

@@ -22,6 +22,9 @@ func (p *program) watchStatus(ctx context.Context, args []string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fail(exitFailed, "nothing to watch yet: no card has been set up since the boot (there is no %s)", p.store.dir)
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fail(exitFailed, "--watch needs root: %w", err)
+	}
 	if err != nil {
 		return err
 	}
