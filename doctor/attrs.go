@@ -6,11 +6,10 @@ import (
 	"net/netip"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"ec2net/plumb"
 )
 
-// attrs are a message's attributes by type; the last one of a type counts, as in the kernel. The library's
-// own walk runs past the end of a message whose last attribute is not padded.
+// attrs are a message's attributes by type; the last one of a type counts, as in the kernel.
 type attrs map[uint16][]byte
 
 func parse(msg []byte, header int) (attrs, error) {
@@ -18,18 +17,9 @@ func parse(msg []byte, header int) (attrs, error) {
 		return nil, fmt.Errorf("rtnetlink message of %d bytes is too short", len(msg))
 	}
 	out := make(attrs, 16)
-	for b := msg[header:]; len(b) >= unix.SizeofRtAttr; {
-		n := int(binary.NativeEndian.Uint16(b))
-		if n < unix.SizeofRtAttr || n > len(b) {
-			return nil, fmt.Errorf("rtnetlink attribute of %d bytes where %d are left", n, len(b))
-		}
-		out[binary.NativeEndian.Uint16(b[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER)] = b[unix.SizeofRtAttr:n]
-		b = b[min(len(b), aligned(n)):]
-	}
-	return out, nil
+	err := plumb.EachAttr(msg[header:], func(t uint16, value []byte) { out[t] = value })
+	return out, err
 }
-
-func aligned(n int) int { return (n + unix.RTA_ALIGNTO - 1) &^ (unix.RTA_ALIGNTO - 1) }
 
 func (a attrs) u8(t uint16) uint8 {
 	if b := a[t]; len(b) > 0 {

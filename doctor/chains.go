@@ -26,16 +26,7 @@ const hookForward = 2 // NF_INET_FORWARD
 // CAP_NET_ADMIN. A kernel without nftables has none.
 func ReadChains() ([]Chain, error) {
 	const get, answer = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETCHAIN, unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWCHAIN
-	var msgs [][]byte
-	var err error
-	for range 8 {
-		req := nl.NewNetlinkRequest(get, unix.NLM_F_DUMP)
-		req.AddData(&nl.Nfgenmsg{NfgenFamily: unix.NFPROTO_UNSPEC})
-		msgs, err = req.Execute(unix.NETLINK_NETFILTER, answer)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
+	msgs, err := dump(unix.NETLINK_NETFILTER, get, answer, &nl.Nfgenmsg{NfgenFamily: unix.NFPROTO_UNSPEC})
 	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {
 		return nil, nil
 	}

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,6 +12,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"ec2net/plumb"
 )
 
 // ReadFIB reads rules, routes and devices of the calling thread's network namespace. It needs no rights.
@@ -21,11 +22,12 @@ func ReadFIB() (f FIB, err error) {
 		return f, err
 	}
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		rules, err := dump(unix.RTM_GETRULE, unix.RTM_NEWRULE, family)
+		header := &nl.RtMsg{RtMsg: unix.RtMsg{Family: family}}
+		rules, err := dump(unix.NETLINK_ROUTE, unix.RTM_GETRULE, unix.RTM_NEWRULE, header)
 		if err != nil {
 			return f, fmt.Errorf("list the policy rules: %w", err)
 		}
-		routes, err := dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, family)
+		routes, err := dump(unix.NETLINK_ROUTE, unix.RTM_GETROUTE, unix.RTM_NEWROUTE, header)
 		if err != nil {
 			return f, fmt.Errorf("list the routes: %w", err)
 		}
@@ -57,19 +59,13 @@ func (f *FIB) parse(rules, routes [][]byte) error {
 	return nil
 }
 
-// dump reads a whole list, and again when the kernel says that it changed meanwhile.
-func dump(kind int, answer uint16, family uint8) (msgs [][]byte, err error) {
-	for range 8 {
+// dump reads a whole list.
+func dump(proto, kind int, answer uint16, header nl.NetlinkRequestData) ([][]byte, error) {
+	return plumb.Whole(func() ([][]byte, error) {
 		req := nl.NewNetlinkRequest(kind, unix.NLM_F_DUMP)
-		msg := &nl.RtMsg{}
-		msg.Family = family
-		req.AddData(msg)
-		msgs, err = req.Execute(unix.NETLINK_ROUTE, answer)
-		if !errors.Is(err, unix.EINTR) {
-			return msgs, err
-		}
-	}
-	return msgs, err
+		req.AddData(header)
+		return req.Execute(proto, answer)
+	})
 }
 
 func parseRule(m []byte) (Rule, error) {
@@ -139,19 +135,13 @@ func multipath(b []byte) (out []Hop, err error) {
 			return out, err
 		}
 		out = append(out, hopOf(int(int32(binary.NativeEndian.Uint32(b[4:]))), uint32(b[2]), a))
-		b = b[min(len(b), aligned(n)):]
+		b = b[min(len(b), (n+unix.RTNH_ALIGNTO-1)&^(unix.RTNH_ALIGNTO-1)):]
 	}
 	return out, nil
 }
 
 func readLinks() ([]Link, error) {
-	list, err := netlink.LinkList()
-	for range 8 {
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-		list, err = netlink.LinkList()
-	}
+	list, err := plumb.Whole(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list the network devices: %w", err)
 	}

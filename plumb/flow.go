@@ -68,14 +68,11 @@ func diagnose(family byte) (msgs [][]byte, err error) {
 	req := make([]byte, diagRequest)
 	req[0], req[1] = family, unix.IPPROTO_TCP
 	binary.NativeEndian.PutUint32(req[diagReqState:], tcpSet)
-	for range 8 {
+	msgs, err = Whole(func() ([][]byte, error) {
 		r := nl.NewNetlinkRequest(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP)
 		r.AddRawData(req)
-		msgs, err = r.Execute(unix.NETLINK_SOCK_DIAG, 0)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
+		return r.Execute(unix.NETLINK_SOCK_DIAG, 0)
+	})
 	if errors.Is(err, unix.ENOENT) { // a kernel without inet_diag, or without this family
 		return nil, nil
 	}

@@ -76,17 +76,23 @@ func (s *socket) do(kind, flags int, data ...nl.NetlinkRequestData) error {
 	return errs[0]
 }
 
-// dump reads a whole table. The kernel says of some dumps that they were interrupted by a change:
-// those are read again.
-func (s *socket) dump(kind int, answer uint16, data ...nl.NetlinkRequestData) (msgs [][]byte, err error) {
+// dump reads a whole table.
+func (s *socket) dump(kind int, answer uint16, data ...nl.NetlinkRequestData) ([][]byte, error) {
+	return Whole(func() ([][]byte, error) {
+		msgs, errs := s.execute(answer, s.request(kind, unix.NLM_F_DUMP, data...))
+		return msgs, errs[0]
+	})
+}
+
+// Whole reads a list of the kernel's. It says of some that they were interrupted by a change: those are read
+// again. An error is that of the last time.
+func Whole[T any](read func() (T, error)) (list T, err error) {
 	for range 8 {
-		var errs []error
-		msgs, errs = s.execute(answer, s.request(kind, unix.NLM_F_DUMP, data...))
-		if err = errs[0]; !errors.Is(err, unix.EINTR) {
+		if list, err = read(); !errors.Is(err, unix.EINTR) {
 			break
 		}
 	}
-	return msgs, err
+	return list, err
 }
 
 // attrs are the attributes of a message behind its fixed header, by type. The last one of a type
@@ -98,13 +104,13 @@ func parseAttrs(msg []byte, header int) (attrs, error) {
 		return nil, fmt.Errorf("rtnetlink message of %d bytes is too short", len(msg))
 	}
 	out := make(attrs, 16)
-	err := eachAttr(msg[header:], func(t uint16, value []byte) { out[t] = value })
+	err := EachAttr(msg[header:], func(t uint16, value []byte) { out[t] = value })
 	return out, err
 }
 
-// eachAttr walks over attributes in their order. The library's own walk runs past the end of a
-// message whose last attribute is not padded.
-func eachAttr(b []byte, each func(t uint16, value []byte)) error {
+// EachAttr walks over attributes in their order. The library's own walk runs past the end of a
+// message whose last attribute is not padded. An error says that the message ends too early.
+func EachAttr(b []byte, each func(t uint16, value []byte)) error {
 	return eachRawAttr(b, func(t uint16, value []byte) { each(t&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER), value) })
 }
 

@@ -167,7 +167,7 @@ const nfAccept = 1 // NF_ACCEPT
 
 func sameExprs(want [][]byte, have []byte) bool {
 	same, i := true, 0
-	err := eachAttr(have, func(_ uint16, value []byte) {
+	err := EachAttr(have, func(_ uint16, value []byte) {
 		same = same && i < len(want) && sameAttrs(want[i], value)
 		i++
 	})

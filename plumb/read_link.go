@@ -124,7 +124,7 @@ func linkSnapshot(info *nl.IfInfomsg, a attrs) Snapshot {
 		Group: a.u32(unix.IFLA_GROUP),
 	}
 	copy(s.MAC[:], a[unix.IFLA_ADDRESS])
-	_ = eachAttr(a[unix.IFLA_PROP_LIST], func(t uint16, name []byte) {
+	_ = EachAttr(a[unix.IFLA_PROP_LIST], func(t uint16, name []byte) {
 		if t == unix.IFLA_ALT_IFNAME {
 			s.AltNames = append(s.AltNames, text(name))
 		}
