@@ -88,7 +88,7 @@ type agent struct {
 	undone     *undone     // the change that is not made now, because it cut something off
 	taken      string      // the container network that has taken the card, now or once
 	yielded    string      // whom the card is left to
-	setback    *undone     // the last one that was, until a change has stood the trial
+	setbacks   int         // changes in a row that did not stand the trial
 }
 
 // errGone ends the agent of a card that was taken away.

@@ -192,7 +192,7 @@ func (a *agent) decided(was [2]outlet) {
 		}
 		if a.undone != nil && o.on { // the rest of the change is tried again at once, traffic only later
 			o.fall(time.Now(), strings.Join(a.undone.why, "; "))
-			a.undone, a.setback = nil, nil
+			a.undone, a.setbacks = nil, 0
 		}
 		a.egress.moved, a.unsaved = true, true
 		switch {

@@ -22,7 +22,6 @@ type undone struct {
 	plan  plumb.Plan  // the change
 	why   []string
 	until time.Time // when it is tried again
-	tries int
 }
 
 // text is for STATUS and for status.
@@ -50,25 +49,22 @@ func (a *agent) server() (at netip.AddrPort, fresh bool) {
 func (a *agent) judge(ctx context.Context, done plumb.Plan) {
 	why := a.trial.end(ctx)
 	if len(why) == 0 {
-		if len(done) > 0 {
-			a.setback = nil
+		if len(done) > 0 && a.undone == nil { // else it is a repair of what the card was taken back to
+			a.setbacks = 0
 		}
 		return
 	}
-	u := &undone{state: a.trial.before, plan: done, why: why, tries: 1}
+	pause := min(firstRetry<<min(a.setbacks, 10), lastRetry)
+	a.undone = &undone{state: a.trial.before, plan: done, why: why, until: time.Now().Add(pause)}
 	if !a.stays {
-		u.state = a.origin
+		a.undone.state = a.origin
 	}
-	if a.setback != nil {
-		u.tries = a.setback.tries + 1
-	}
-	u.until = time.Now().Add(min(firstRetry<<min(u.tries-1, 10), lastRetry))
-	a.setback, a.undone = u, u
+	a.setbacks++
 	back, err := a.link.Reconcile(context.WithoutCancel(ctx), a.want)
 	a.trial.open = false
 	a.announce(back)
 	a.complain(fromKernel, err)
-	a.log.Warnf("%s; the change was: %s", u.text(), inLine(done))
+	a.log.Warnf("%s; the change was: %s", a.undone.text(), inLine(done))
 }
 
 // reconsider ends the time in which an undone change is not tried again.
