@@ -71,6 +71,9 @@ var cutting = []struct {
 func wall(t *testing.T, c *lab.Cloud, card, router string) {
 	t.Helper()
 	ip(t, c, "link set "+card+" up")
+	eventually(t, 10*time.Second, card+"'s own IPv6 address", func() bool { // in the kernel's own time
+		return strings.Contains(ip(t, c, "-6 route show table local dev "+card), "local fe80::")
+	})
 	ip(t, c, "neigh replace "+router+" lladdr 02:00:00:00:00:99 dev "+card+" nud permanent")
 }
 
