@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ec2net/test/lab"
 )
 
 // The folder is 0700 and its files are 0600, whatever the umask and whatever the folder was.
@@ -138,5 +141,35 @@ func TestStateFolderOfSomebodyElse(t *testing.T) {
 				t.Errorf("written: %v", after)
 			}
 		})
+	}
+}
+
+// A full disk is no reason to leave a card dead. Who keeps it is to be seen as soon as there is room, and again
+// after somebody has deleted the folder.
+func TestKeptWithoutADisk(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, lab.Config{})
+	shell(t, c.Instance(), "mkdir -p /run/ec2net", "mount -t tmpfs -o size=4k,mode=700 tmpfs /run/ec2net",
+		"head -c 4096 /dev/zero >/run/ec2net/full")
+	k := keep(t, c, "eth1")
+	answers(t, c, lab.EIP2)
+	k.logs(t, "no space left on device")
+	kept := fmt.Sprintf("kept by    process %d", k.Process.Pid)
+	told := func(when string) {
+		t.Helper()
+		must(t, k.Process.Signal(syscallHUP))
+		eventually(t, 10*time.Second, "who keeps the card "+when, func() bool {
+			out, _ := on(t, c, "ec2net", "--cloud", "ec2", "status", "eth1")
+			return strings.Contains(out, kept)
+		})
+	}
+	shell(t, c.Instance(), "mount -o remount,size=1m /run/ec2net", "rm /run/ec2net/full")
+	told("once there is room")
+	shell(t, c.Instance(), "umount -l /run/ec2net", "rm -r /run/ec2net")
+	told("in a new folder")
+	says(t, ec2net(t, c, exitFailed, "run", "eth1"), "keeps eth1 already")
+	k.stop(t)
+	if files, _ := runOn(c.Instance(), "ls -A /run/ec2net"); strings.Contains(files, "lock") {
+		t.Errorf("left behind: %s", files)
 	}
 }

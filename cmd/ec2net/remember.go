@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -98,7 +99,7 @@ func (a *agent) writeAhead(w plumb.State) {
 func (a *agent) saved() {
 	err := a.save()
 	a.unsaved, a.unwritten = err != nil, a.unwritten && err != nil
-	a.complain(fromDisk, err)
+	a.complain(fromDisk, errors.Join(err, a.owned()))
 	a.publish()
 }
 

@@ -52,7 +52,10 @@ func (p *program) run(ctx context.Context, name string) error {
 	reload, stop := hangups() // before others know of us: `up` asks whoever holds the card to read the metadata
 	defer stop()
 	if err := a.own(name); err != nil {
-		return err
+		if !noRoom(err) {
+			return err
+		}
+		a.complain(fromDisk, err) // that is no reason to leave the card dead
 	}
 	defer func() { a.lock.close() }()
 	a.stays = true
@@ -99,19 +102,6 @@ func gone() error {
 	return quiet(exitGone)
 }
 
-// own makes this process the card's keeper.
-func (a *agent) own(name string) error {
-	lock, held, err := a.store.lock(name)
-	if err == nil && lock == nil {
-		err = fail(exitFailed, "process %d keeps %s already", held, name)
-	}
-	if err == nil {
-		a.lock.close()
-		a.lock = lock
-	}
-	return err
-}
-
 func vanished(l *plumb.Link) bool {
 	_, err := l.Read()
 	return errors.Is(err, plumb.ErrGone)
@@ -123,7 +113,7 @@ func (a *agent) renamed(to string) {
 	a.log = a.log.WithField("card", to)
 	a.log.Infof("was %s, and is called %s now", from, to)
 	a.record.Name, a.unsaved, a.formerly = to, true, append(a.formerly, from)
-	if a.lock != nil {
+	if a.stays {
 		a.complain(fromDisk, a.own(to))
 	}
 }

@@ -140,13 +140,16 @@ func (list records) peers(of metadata.MAC) (out []metadata.MAC) {
 }
 
 // cardLock is held by the process that keeps a card, and goes with it however it ends.
-type cardLock struct{ f *os.File }
+type cardLock struct {
+	f      *os.File
+	signed bool // the process's number is in it
+}
 
 // lookTime is longer than holder, which shares the lock, takes to see whether somebody has it.
 const lookTime = time.Millisecond
 
 // lock takes the card for a process that stays. held is the process that has the card, when it is
-// not free.
+// not free. With an error the card may have been taken all the same, without a word of it on the disk.
 func (s store) lock(name string) (l *cardLock, held int, err error) {
 	if err := s.folder(); err != nil {
 		return nil, 0, err
@@ -166,37 +169,40 @@ func (s store) lock(name string) (l *cardLock, held int, err error) {
 			time.Sleep(lookTime)
 			continue
 		}
-		if !s.current(f) { // removed by the last holder while we waited for it
+		if !current(f) { // removed by the last holder while we waited for it
 			f.Close()
 			continue
 		}
-		if err := errors.Join(f.Truncate(0), writePID(f)); err != nil {
-			f.Close()
-			return nil, 0, fmt.Errorf("lock of %s: %w", name, err)
-		}
-		return &cardLock{f}, 0, nil
+		l = &cardLock{f: f}
+		return l, 0, l.sign()
 	}
 }
 
 // current: the file is still the one that others open by its name.
-func (s store) current(f *os.File) bool {
+func current(f *os.File) bool {
 	mine, err := f.Stat()
 	now, err2 := os.Stat(f.Name())
 	return err == nil && err2 == nil && os.SameFile(mine, now)
 }
 
-// close gives the card free, and leaves no file behind.
+// close gives the card free, and leaves no file behind, but for one that another process has put there.
 func (l *cardLock) close() {
-	if l != nil {
-		os.Remove(l.f.Name())
-		l.f.Close()
+	if l == nil {
+		return
 	}
+	if current(l.f) {
+		os.Remove(l.f.Name())
+	}
+	l.f.Close()
 }
 
 // unlock removes the lock file of a process that was killed.
 func (s store) unlock(name string) error {
 	l, _, err := s.lock(name)
-	l.close()
+	if l != nil {
+		l.close()
+		return nil
+	}
 	return err
 }
 
