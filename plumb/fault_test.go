@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -181,33 +178,12 @@ func (s *sweep) judge(name string, f fault, err error, again Plan) {
 	}
 }
 
-// whole is the world, with a setting that ec2net changes for a moment, at the cost of fewer processes.
-func whole(t testing.TB) (out []string) {
+// whole is the world and what the kernel is made to change for a moment.
+func whole(t testing.TB) []string {
 	t.Helper()
 	b, err := os.ReadFile("/proc/sys/net/ipv4/conf/eth1/promote_secondaries")
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := "promote_secondaries " + string(b)
-	for family, commands := range map[string]string{"-4": "addr\nroute show table all\nrule\nlink\n", "-6": "addr\nroute show table all\nrule\n"} {
-		c := exec.Command("ip", family, "-o", "-d", "-batch", "-")
-		c.Stdin = strings.NewReader(commands)
-		text, err := c.CombinedOutput()
-		if err != nil {
-			t.Fatalf("ip -batch: %v\n%s", err, text)
-		}
-		all += string(text)
-	}
-	for line := range strings.Lines(all) {
-		line = volatile.ReplaceAllString(strings.ReplaceAll(line, `\`, " "), "")
-		if !elsewhere.MatchString(line) {
-			words := strings.Fields(line)
-			if strings.Contains(line, "altname") { // the order in which they came
-				slices.Sort(words)
-			}
-			out = append(out, strings.Join(words, " "))
-		}
-	}
-	slices.Sort(out)
-	return out
+	return append(world(t), "promote_secondaries "+string(b))
 }

@@ -175,10 +175,20 @@ func reconcile(t testing.TB, l *Link, c metadata.Interface) Plan {
 func world(t testing.TB) []string {
 	t.Helper()
 	var out []string
-	for _, c := range []string{"-o -d addr", "-d route show table all", "-d -6 route show table all", "rule", "-6 rule", "-o link"} {
-		for _, line := range strings.Split(ip(t, c), "\n") {
-			if line = volatile.ReplaceAllString(strings.TrimSpace(line), ""); line != "" && !elsewhere.MatchString(line) {
-				out = append(out, line)
+	for family, commands := range map[string]string{"-4": "addr\nroute show table all\nrule\nlink\n", "-6": "addr\nroute show table all\nrule\n"} {
+		c := exec.Command("ip", family, "-o", "-d", "-batch", "-")
+		c.Stdin = strings.NewReader(commands)
+		text, err := c.CombinedOutput()
+		if err != nil {
+			t.Fatalf("ip -batch: %v\n%s", err, text)
+		}
+		for line := range strings.Lines(string(text)) {
+			words := strings.Fields(volatile.ReplaceAllString(strings.ReplaceAll(line, `\`, " "), ""))
+			if strings.Contains(line, "altname") { // the order in which they came
+				slices.Sort(words)
+			}
+			if !elsewhere.MatchString(line) {
+				out = append(out, strings.Join(words, " "))
 			}
 		}
 	}
