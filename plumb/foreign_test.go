@@ -26,7 +26,7 @@ addr add 10.0.2.99/24 dev eth1
 route add default via 10.0.2.1 dev eth1 table 10001
 route add default via 10.0.2.1 dev eth1 metric 10001
 route add 10.0.2.0/24 dev eth1 metric 10001
-addr add 2001:db8:0:2::4/64 dev eth1
+addr add 2001:db8:0:2::4/64 dev eth1 nodad
 route add 2001:db8:0:2::/64 dev eth1 table 10001 metric 1024
 `
 
