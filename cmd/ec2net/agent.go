@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -37,58 +36,39 @@ type agent struct {
 	facts  config.Facts
 	store  store
 	lock   *cardLock // run's
-	// formerly are names that the card is recorded under and has no more.
-	formerly []string
-	log      logrus.FieldLogger
-	stays    bool // run: keep the card until it is gone
+	log    logrus.FieldLogger
+	stays  bool // run: keep the card until it is gone
+	// progress is told the state, for systemd or a terminal.
+	progress func(string)
 
-	begun    time.Time
-	waits    time.Time // since when the card is not converged
-	snap     plumb.Snapshot
-	role     role // by the last snapshot
-	record   record
-	settled  metadata.Interface // what the last two readings together grant
-	last     metadata.Interface // the last reading
-	answered bool               // the metadata has answered in this process
-	readErr  error              // of the last reading
-	attempt  int                // readings in a row that failed or left keys open
-	unsure   int                // readings in a row that dropped something
-	lacking  time.Time          // since when readings fail or leave keys open; zero: they do not
-	outage   error              // the kind of failure that was said last; nil: none
+	begun time.Time
+	waits time.Time // since when the card is not converged
+	snap  plumb.Snapshot
+	role  role // by the last snapshot
 
-	lease     *dhcp.Lease // the last one, also when it has ended: its router stays what it was
-	held      bool        // the lease is valid
-	disowned  bool        // another host has the leased address, and the metadata does not know better
-	leasing   string      // who has the lease: "native", "off", "dhclient (…)"
-	leaseAt   time.Time   // since when the native client tries
-	leaseSaid map[error]bool
-	leases    leases
-	borrowed  *dhcp.Lease // what another program's address says, while the metadata never has
+	record    record
+	unsaved   bool     // there is news for it
+	unwritten bool     // the one on disk is of before the card was plugged in again
+	formerly  []string // names that the card is recorded under and has no more
+
+	readings
+	tenancy
 
 	converged bool
 	setUp     bool  // it has been converged in this process
 	refused   error // what Want had to leave out
 	astray    bool  // the kernel could not be asked, or did not do it all
 	degraded  bool
-	unsaved   bool // there is news for the record
-	unwritten bool // the record on disk is of before the card was plugged in again
-	partial   bool // the last reading left keys open
-	said      said
-	repairs   repairs
 	egress    egress
-	nat       natRole // the card's part in passing traffic on
-	// natRefused is what of [nat] can not be meant.
-	natRefused []error
-	natNew     bool         // the part is another one than at the last look
-	services   []netip.Addr // the cloud's own servers, to be kept on the primary card
-	mending    bool         // in a fight with another program: that is said once, not each repair
-	progress   func(string)
-	trial      trial
-	origin     plumb.State // of the card when this process began
-	undone     *undone     // the change that is not made now, because it cut something off
-	taken      string      // the container network that has taken the card, now or once
-	yielded    string      // whom the card is left to
-	setbacks   int         // changes in a row that did not stand the trial
+	nat       natPart
+
+	trial    trial
+	origin   plumb.State // of the card when this process began
+	undone   *undone     // the change that is not made now, because it cut something off
+	setbacks int         // changes in a row that did not stand the trial
+	repairs  repairs
+	mending  bool // in a fight with another program: that is said once, not each repair
+	said     said
 }
 
 // errGone ends the agent of a card that was taken away.
@@ -111,10 +91,10 @@ func (p *program) agentWith(conf config.Config, known records, name string) (*ag
 		link: link, snap: snap, where: p.detected(), config: conf, facts: facts(snap), store: p.store,
 		log:   p.log.WithField("card", snap.Name),
 		begun: time.Now(), waits: time.Now(),
-		leases:   leases{events: make(chan dhcp.Event, 8), carrier: make(chan bool, 1)},
-		progress: func(string) {}, said: newSaid(), leaseSaid: map[error]bool{},
+		tenancy:  tenancy{leases: newLeases()},
+		progress: func(string) {}, said: newSaid(),
 	}
-	a.card, a.services = conf.For(a.facts), services(a.where, conf)
+	a.card = conf.For(a.facts)
 	a.egress.rank = -1
 	if err := a.remember(known); err != nil {
 		link.Close()
@@ -159,13 +139,18 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	if !a.record.Packets {
 		a.record.Before.Note(s)
 	}
-	w, err := wanted(a.where, a.card, plumb.Input{
-		Card: card, Lease: lease, Have: s, OwnAddress: a.ownsAddress(), Egress: a.leaving(s), Services: a.services,
-		Before: a.record.Before, NAT: a.nat.out, Inside: a.nat.in,
-	})
+	w, err := a.wanted(card, lease, a.ownsAddress(), a.leaving(s))
 	a.refused = err
 	a.writeAhead(w)
 	return w, err
+}
+
+// wanted is plumb.Want for the card as it was read last.
+func (a *agent) wanted(card metadata.Interface, lease *dhcp.Lease, ownAddress bool, leaving plumb.Egress) (plumb.State, error) {
+	return wanted(a.where, a.card, plumb.Input{
+		Card: card, Lease: lease, Have: a.snap, OwnAddress: ownAddress, Egress: leaving, Services: services(a.where, a.config),
+		Before: a.record.Before, NAT: a.nat.out, Inside: a.nat.in,
+	})
 }
 
 // disown takes an address off that another host turned out to have.
@@ -214,7 +199,7 @@ func (a *agent) converge(ctx context.Context) error {
 	if a.role == isFunction {
 		return errors.Join(belongs(a.snap), err)
 	}
-	if a.yielded != "" {
+	if a.record.Yielded != "" {
 		a.complain(fromKernel, err)
 		a.left()
 		return nil

@@ -11,26 +11,23 @@ import (
 
 // basis is what a card can run on while the metadata has never said anything of it: its lease, or
 // what the program that has the lease made of it.
-func (a *agent) basis() *dhcp.Lease {
-	if a.lease != nil {
-		return a.lease
+func (t *tenancy) basis() *dhcp.Lease {
+	if t.lease != nil {
+		return t.lease
 	}
-	return a.borrowed
+	return t.borrowed
 }
 
 // standsOn names the basis, for a person.
-func (a *agent) standsOn() string {
+func (t *tenancy) standsOn() string {
 	switch {
-	case a.lease != nil:
-		return a.lease.Addr.String() + " by its lease alone"
-	case a.foreign():
-		return a.borrowed.Addr.String() + " as " + a.leasing + " set it up"
+	case t.lease != nil:
+		return t.lease.Addr.String() + " by its lease alone"
+	case t.leasing != "" && !owns(t.leasing):
+		return t.borrowed.Addr.String() + " as " + t.leasing + " set it up"
 	}
-	return a.borrowed.Addr.String() + " as it was found"
+	return t.borrowed.Addr.String() + " as it was found"
 }
-
-// foreign: another program has the card's lease.
-func (a *agent) foreign() bool { return a.leasing != "" && !owns(a.leasing) }
 
 // borrow keeps the last address that another program set up: should it go, it is that program's to
 // put back, and the rules wait for it.

@@ -72,7 +72,7 @@ func (a *agent) lookAround(others records) {
 	}
 	kept := [2]error{errNoPrimary, errNoPrimary}
 	if known {
-		kept = e.primaryKept(primary, a.services)
+		kept = e.primaryKept(primary, services(a.where, a.config))
 	}
 	for i := range e.facts {
 		f := &e.facts[i]

@@ -38,11 +38,8 @@ func (x *examination) card(ctx context.Context, l doctor.Link) error {
 	x.lived(r, recorded, &c)
 	if c.Managed && c.Source != doctor.Nowhere {
 		a.passing(x.records)
-		x.facts.NAT = a.natRefused
-		c.Want, c.Refused = wanted(a.where, a.card, plumb.Input{
-			Card: c.Granted, Lease: r.Lease, Have: a.snap, OwnAddress: x.owned(a, r), Egress: x.leads(a, r), Services: a.services,
-			Before: a.record.Before, NAT: a.nat.out, Inside: a.nat.in,
-		})
+		x.facts.NAT = a.nat.refused
+		c.Want, c.Refused = a.wanted(c.Granted, r.Lease, x.owned(a, r), x.leads(a, r))
 		c.Plan = plumb.Diff(a.snap.State, c.Want)
 	}
 	c.SetUp = c.SetUp || marked(a.snap)
@@ -57,7 +54,7 @@ func (x *examination) granted(ctx context.Context, a *agent, r record, c *doctor
 	}
 	if x.facts.Metadata.Err == nil && ctx.Err() == nil { // when the time is over, that is no news of the cloud
 		switch err := a.readTwice(ctx); {
-		case err == nil, a.partial && errors.Is(err, context.DeadlineExceeded): // the one key is the card's trouble
+		case err == nil, a.partial() && errors.Is(err, context.DeadlineExceeded): // the one key is the card's trouble
 			c.Granted, c.Source, c.Problems = a.settled, doctor.FromMetadata, a.settled.Problems
 			_ = a.again()
 			return

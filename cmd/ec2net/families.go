@@ -16,9 +16,9 @@ func (a *agent) noIPv4() bool {
 
 // stop ends a client that was started; one may be started again.
 func (l *leases) stop() {
-	if l.started {
+	if l.quit != nil {
 		l.quit()
-		l.started = false
+		l.quit = nil
 	}
 }
 

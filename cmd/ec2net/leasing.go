@@ -26,17 +26,28 @@ const (
 	native      = "native"
 )
 
+// tenancy is what is known of the card's lease.
+type tenancy struct {
+	lease    *dhcp.Lease // the last one, also when it has ended: its router stays what it was
+	held     bool        // the lease is valid
+	disowned bool        // another host has the leased address, and the metadata does not know better
+	leasing  string      // who has the lease: "native", "off", "dhclient (…)"
+	leaseAt  time.Time   // since when the native client tries
+	borrowed *dhcp.Lease // what another program's address says, while the metadata never has
+	leases   leases
+}
+
 // chooseDHCP decides who takes the lease, and starts our own client where nobody else does. It is
 // asked again while a manager has not made up its mind.
 func (a *agent) chooseDHCP(ctx context.Context) {
 	if a.noIPv4() && !a.held { // in a subnet of IPv6 alone a link-local address is leased
 		a.leases.stop()
 	}
-	if a.noIPv4() || a.yielded != "" {
+	if a.noIPv4() || a.record.Yielded != "" {
 		return
 	}
 	a.decideDHCP()
-	if a.leasing == native && !a.leases.started && a.snap.Carrier && !a.spared() {
+	if a.leasing == native && a.leases.quit == nil && a.snap.Carrier && !a.spared() {
 		a.startDHCP(ctx)
 	}
 }
@@ -104,7 +115,6 @@ func (a *agent) ownsAddress() bool {
 // seconds away.
 func (a *agent) startDHCP(ctx context.Context) {
 	ctx, a.leases.quit = context.WithCancel(ctx)
-	a.leases.started = true
 	mac := a.snap.MAC // a copy: the snapshot changes while the client runs
 	client := dhcp.Client{Name: a.snap.Name, Index: a.snap.Index, MAC: mac[:], Own: ownMACs, Azure: a.where == metadata.CloudAzure}
 	go a.leases.run(ctx, &client, a.lease)
@@ -160,7 +170,7 @@ func (a *agent) lost(why error) {
 	if a.held {
 		a.unsaved = true
 		why = cmp.Or(why, dhcp.ErrExpired)
-		a.leaseSaid[trouble(why)] = true
+		a.leases.said[trouble(why)] = true
 		if a.stays {
 			a.log.Warnf("the lease of %s is lost: %s; what is set up stays", a.lease.Addr, oneLine(why))
 		}
@@ -175,12 +185,12 @@ func (a *agent) lost(why error) {
 func (a *agent) complainDHCP(e dhcp.Event) {
 	if e.Err == nil {
 		if e.State == dhcp.Bound {
-			clear(a.leaseSaid)
+			clear(a.leases.said)
 		}
 		return
 	}
-	if k := trouble(e.Err); a.stays && !a.leaseSaid[k] {
-		a.leaseSaid[k] = true
+	if k := trouble(e.Err); a.stays && !a.leases.said[k] {
+		a.leases.said[k] = true
 		a.log.Warnf("DHCP: %s", oneLine(e.Err))
 	}
 }
@@ -234,13 +244,17 @@ func (a *agent) leased() bool {
 type leases struct {
 	events  chan dhcp.Event
 	carrier chan bool
-	started bool
-	quit    context.CancelFunc // of the client that was started
+	quit    context.CancelFunc // of the client; nil: none was started
+	said    map[error]bool     // kinds of trouble, since the lease was bound
+}
+
+func newLeases() leases {
+	return leases{events: make(chan dhcp.Event, 8), carrier: make(chan bool, 1), said: map[error]bool{}}
 }
 
 // signal tells the client of the link; only the newest state counts.
 func (l *leases) signal(up bool) {
-	if !l.started {
+	if l.quit == nil {
 		return
 	}
 	select {

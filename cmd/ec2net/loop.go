@@ -189,7 +189,7 @@ func (a *agent) mend(ctx context.Context, ev *events) error {
 	a.mending = a.repairs.fighting(time.Now())
 	err := a.repairs.look(func() error { return a.converge(ctx) })
 	a.mending = false
-	if n := a.link.Written() - before; held && n > 0 && a.undone == nil && !a.egress.moved && !a.natNew {
+	if n := a.link.Written() - before; held && n > 0 && a.undone == nil && !a.egress.moved && !a.nat.moved {
 		a.record.Repairs++
 		if text := a.repairs.made(time.Now()); text != "" {
 			a.log.Warn(text)

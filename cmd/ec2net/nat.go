@@ -27,6 +27,13 @@ type natRole struct {
 	in  []netip.Prefix // ranges that arrive by it
 }
 
+// natPart is what the agent knows of its card's role.
+type natPart struct {
+	natRole
+	refused []error // what of [nat] can not be meant
+	moved   bool    // the role is another one than at the last look
+}
+
 // natRoles decides the roles of all cards from what is known of them. A range that can not be meant is
 // refused with its place in the file, and has no role: not half of one either.
 func natRoles(conf config.NAT, cards []natCard) (roles map[string]natRole, refused []error) {
@@ -122,8 +129,7 @@ func (a *agent) passing(others records) {
 	now := record{Name: a.snap.Name, MAC: a.snap.MAC, Card: a.settled} // newer than what is on disk
 	roles, refused := natRoles(a.config.NAT, append(slices.Clip(others), now).natCards(a.config))
 	role := roles[a.snap.Name]
-	a.natNew = !reflect.DeepEqual(role, a.nat)
-	a.nat, a.natRefused = role, refused
+	a.nat = natPart{role, refused, !reflect.DeepEqual(role, a.nat.natRole)}
 	a.link.Packets = a.link.Packets || len(a.nat.out) > 0
 }
 

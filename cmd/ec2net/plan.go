@@ -102,12 +102,9 @@ func (a *agent) planned() (plumb.State, error) {
 	a.lease = a.record.Lease
 	others := a.store.all()
 	a.passing(others)
-	state, err := wanted(a.where, a.card, plumb.Input{
-		Card: a.settled, Lease: a.lease, Have: a.snap, OwnAddress: a.wouldOwn(), Egress: a.wouldLead(others), Services: a.services,
-		Before: a.record.Before, NAT: a.nat.out, Inside: a.nat.in,
-	})
+	state, err := a.wanted(a.settled, a.lease, a.wouldOwn(), a.wouldLead(others))
 	primary, _ := others.primary()
-	return state, errors.Join(append(append(misnamed(a.config, primary.Name), a.natRefused...), err, a.egressTrouble(0, time.Now()), a.egressTrouble(1, time.Now()))...)
+	return state, errors.Join(append(append(misnamed(a.config, primary.Name), a.nat.refused...), err, a.egressTrouble(0, time.Now()), a.egressTrouble(1, time.Now()))...)
 }
 
 func (p *program) print(name string, plan plumb.Plan, refused error) error {

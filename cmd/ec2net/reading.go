@@ -16,6 +16,18 @@ type reading struct {
 	err  error
 }
 
+// readings is what the metadata has said of the card. Its zero value is that it was not asked yet.
+type readings struct {
+	settled  metadata.Interface // what the last two readings together grant
+	last     metadata.Interface // the last reading
+	answered bool               // the metadata has answered in this process
+	readErr  error              // of the last reading
+	attempt  int                // readings in a row that failed or left keys open
+	unsure   int                // readings in a row that dropped something
+	lacking  time.Time          // since when readings fail or leave keys open; zero: they do not
+	outage   error              // the kind of failure that was said last; nil: none
+}
+
 // readingTime bounds one reading: its requests are bounded one by one, a dripping server is not.
 const readingTime = 10 * time.Second
 
@@ -47,16 +59,16 @@ func (a *agent) take(r reading) (next time.Duration) {
 	a.learn(r.card)
 	a.settled = metadata.Settle(a.last, r.card)
 	a.last = metadata.Carry(a.last, r.card)
-	a.partial = r.card.Partial()
 	a.record.ReadAt = time.Now()
-	return a.pause(first, errors.Join(r.card.Problems...))
-}
-
-// pause is the time until the next reading, after one that was answered.
-func (a *agent) pause(first bool, problems error) time.Duration {
-	if a.partial {
+	problems := errors.Join(r.card.Problems...)
+	if r.card.Partial() {
 		return a.incomplete(problems)
 	}
+	return a.pause(first, problems)
+}
+
+// pause is the time until the next reading, after a complete one.
+func (a *agent) pause(first bool, problems error) time.Duration {
 	a.attempt, a.lacking = 0, time.Time{}
 	a.complain(fromCloud, problems)
 	switch {
@@ -102,12 +114,15 @@ func (a *agent) incomplete(problems error) time.Duration {
 }
 
 // lacks notes that a reading was none or not complete, and says whether that lasts.
-func (a *agent) lacks() bool {
-	if a.lacking.IsZero() {
-		a.lacking = time.Now()
+func (r *readings) lacks() bool {
+	if r.lacking.IsZero() {
+		r.lacking = time.Now()
 	}
-	return time.Since(a.lacking) >= silence
+	return time.Since(r.lacking) >= silence
 }
+
+// partial: the last reading left keys open.
+func (r *readings) partial() bool { return r.readErr == nil && !r.lacking.IsZero() }
 
 // learn looks the card's settings up again, now that its ENI and device number are known.
 func (a *agent) learn(card metadata.Interface) {
@@ -149,9 +164,9 @@ func kind(err error) error {
 }
 
 // settledDown: the metadata has answered, and nothing is waiting for a second reading.
-func (a *agent) settledDown() bool {
-	return a.answered && a.readErr == nil && !a.partial && metadata.Same(a.settled, a.last)
+func (r *readings) settledDown() bool {
+	return r.answered && r.readErr == nil && !r.partial() && metadata.Same(r.settled, r.last)
 }
 
 // idle: nothing of the card is ours to do.
-func (a *agent) idle() bool { return a.card.Manage == config.None || a.yielded != "" }
+func (a *agent) idle() bool { return a.card.Manage == config.None || a.record.Yielded != "" }

@@ -48,7 +48,7 @@ func (a *agent) inherit(old record) {
 	if same {
 		a.record.Numbers, a.record.Lease = old.Numbers, old.Lease
 		a.record.Peers, a.link.Peers = old.Peers, old.Peers
-		a.taken, a.unwritten = old.Taken, true
+		a.record.Taken, a.unwritten = old.Taken, true
 	}
 	if same && old.Index == a.snap.Index {
 		a.record.Before, a.record.Card, a.record.ReadAt = old.Before, old.Card, old.ReadAt
@@ -107,7 +107,6 @@ func (a *agent) save() error {
 	a.record.Card, a.record.Lease, a.record.DHCP, a.record.Peers = a.settled, a.trusted(), a.leasing, a.link.Peers
 	a.record.Card.Problems = nil // of one reading, and no JSON
 	a.record.State, a.record.Ready, a.record.Set = a.state(), a.converged, a.set()
-	a.record.Taken, a.record.Yielded = a.taken, a.yielded
 	a.record.Undone = a.undone.recorded()
 	a.record.Egress = a.way()
 	if err := a.store.save(a.record); err != nil {

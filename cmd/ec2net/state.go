@@ -13,8 +13,8 @@ import (
 // state is one line for a person: what the card holds, or what it waits for and since when.
 func (a *agent) state() string {
 	switch {
-	case a.yielded != "":
-		return "left to " + a.yielded
+	case a.record.Yielded != "":
+		return "left to " + a.record.Yielded
 	case a.idle():
 		return "left alone, as configured"
 	case a.undone != nil:
@@ -109,7 +109,7 @@ func (a *agent) whyNot() string {
 		return "the metadata's first answer"
 	case err == nil && !metadata.Same(a.settled, a.last):
 		return "a second reading, because the metadata dropped something"
-	case err == nil && a.partial:
+	case err == nil && a.partial():
 		return "keys that the metadata could not be asked for"
 	case err == nil && a.settling():
 		return "the gateway and the metadata to answer"

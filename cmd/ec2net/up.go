@@ -92,7 +92,7 @@ func (p *program) begin(ctx context.Context, name, command string) (*agent, erro
 	if err == nil && a.yields(a.snap) {
 		err = a.giveUp(ctx)
 	}
-	if err != nil || a.yielded != "" {
+	if err != nil || a.record.Yielded != "" {
 		a.link.Close()
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (a *agent) verdict(err error, wait time.Duration) error {
 
 // undo leaves a card of which nothing became known as it was found: not even its link stays up.
 func (a *agent) undo() error {
-	if a.link.Written() == 0 || a.leasing != native && a.leasing != "off" {
+	if a.link.Written() == 0 || !owns(a.leasing) {
 		return nil
 	}
 	if _, err := a.link.Leave(context.Background(), a.record.Before); err != nil {

@@ -22,7 +22,7 @@ type way struct {
 // way is nil for a card that is no candidate.
 func (a *agent) way() *way {
 	switch rank := a.config.Egress.Rank(a.snap.Name); {
-	case rank < 0 || a.settled.MAC == (metadata.MAC{}) || a.yielded != "":
+	case rank < 0 || a.settled.MAC == (metadata.MAC{}) || a.record.Yielded != "":
 		return nil
 	case a.settled.Primary:
 		return &way{Rank: rank, State: "as without [egress]: this is the primary card"}
@@ -134,7 +134,7 @@ func (a *agent) misnamed() {
 		r, _ := a.store.all().primary()
 		primary = r.Name
 	}
-	a.complain(fromFile, errors.Join(append(misnamed(a.config, primary), a.natRefused...)...))
+	a.complain(fromFile, errors.Join(append(misnamed(a.config, primary), a.nat.refused...)...))
 }
 
 // misnamed are the cards of [egress] that can never have the host's traffic.

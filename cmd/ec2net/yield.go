@@ -40,17 +40,17 @@ func (a *agent) claimant(s plumb.Snapshot) string {
 	if a.card.Manage != config.Full {
 		return ""
 	}
-	a.taken = cmp.Or(a.taken, s.Claimed)
-	return cmp.Or(a.taken, managedBy(os.DirFS("/"), s.Index))
+	a.record.Taken = cmp.Or(a.record.Taken, s.Claimed)
+	return cmp.Or(a.record.Taken, managedBy(os.DirFS("/"), s.Index))
 }
 
 // yields: somebody else has the card, and no section of the configuration insists on it.
 func (a *agent) yields(s plumb.Snapshot) bool {
 	insists, certain := a.config.Insists(a.facts)
-	if a.yielded == "" && certain && !insists {
-		a.yielded = a.claimant(s)
+	if a.record.Yielded == "" && certain && !insists {
+		a.record.Yielded = a.claimant(s)
 	}
-	return a.yielded != ""
+	return a.record.Yielded != ""
 }
 
 // undecided: whether the card is ours at all hangs on what the metadata will say.
