@@ -48,7 +48,7 @@ type agent struct {
 
 	record    record
 	unsaved   bool     // there is news for it
-	unwritten bool     // the one on disk is of before the card was plugged in again
+	unwritten bool     // none on disk says how the card was found, since it was plugged in
 	formerly  []string // names that the card is recorded under and has no more
 
 	readings
@@ -130,7 +130,9 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 		return disown(s, a.record.Before), nil
 	}
 	if a.card.Manage == config.LinkUp || !a.known() {
-		return plumb.Keep(s), nil
+		w := plumb.Keep(s)
+		a.foundAhead(w)
+		return w, nil
 	}
 	card, lease := a.settled, a.trusted()
 	if a.degraded {

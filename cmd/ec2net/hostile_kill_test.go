@@ -108,21 +108,35 @@ func TestKilledAtTheFirstRule(t *testing.T) {
 		eventually(t, 5*time.Second, "a record that knows no number", func() bool {
 			return strings.Contains(statusOf1(t, c, "eth1"), "eth1: waiting for the metadata")
 		})
-		killAtRule(t, c, k, heal)
+		killAt(t, c, unix.RTNLGRP_IPV4_RULE, func() *kept { heal(); return k })
 		must(t, c.Detach("eth1"))
 		says(t, ec2net(t, c, exitOK, "down", "eth1"), "- rule from ")
 		unchanged(t, c, clean, "a kill, an unplugged card and a down")
 	}
 }
 
-// killAtRule kills a process as soon as the kernel tells of a rule on the instance.
-func killAtRule(t *testing.T, c *lab.Cloud, k *kept, heal func()) {
+// Killed the moment that it has set the card's link up, before the metadata has said a word: that the link was down
+// was on disk before.
+func TestKilledAtTheLink(t *testing.T) {
+	t.Parallel()
+	c := hostile(t, lab.Config{})
+	clean := world(t, c)
+	must(t, c.IMDS().Silence())
+	for range 4 {
+		killAt(t, c, unix.RTNLGRP_LINK, func() *kept { return start(t, c, "eth1") })
+		ec2net(t, c, exitOK, "down", "eth1")
+		unchanged(t, c, clean, "a kill and a down")
+	}
+}
+
+// killAt kills a process as soon as the kernel tells of a change of one kind on the instance.
+func killAt(t *testing.T, c *lab.Cloud, group uint, begin func() *kept) {
 	t.Helper()
-	s, err := nl.SubscribeAt(c.Instance().NetNS(), netns.None(), unix.NETLINK_ROUTE, unix.RTNLGRP_IPV4_RULE)
+	s, err := nl.SubscribeAt(c.Instance().NetNS(), netns.None(), unix.NETLINK_ROUTE, group)
 	must(t, err)
 	defer s.Close()
 	must(t, s.SetReceiveTimeout(&unix.Timeval{Sec: 20}))
-	heal()
+	k := begin()
 	_, _, err = s.Receive()
 	_ = k.Process.Signal(syscall.SIGKILL)
 	<-k.ended

@@ -21,7 +21,7 @@ func (a *agent) remember(known records) (err error) {
 		return err
 	}
 	if a.record.Before == nil {
-		a.record.Before = plumb.Found(a.snap)
+		a.record.Before, a.unwritten = plumb.Found(a.snap), true
 		a.link.Forwards = a.record.Before.Forwarding != nil
 	}
 	a.last = a.lastGood(a.snap)
@@ -91,6 +91,13 @@ func (a *agent) writeAhead(w plumb.State) {
 		a.record.Packets, added = uses, true
 	}
 	if a.forwardAhead(a.snap, w) || added {
+		a.saved()
+	}
+}
+
+// foundAhead puts on disk how the card was found, before its link is set up.
+func (a *agent) foundAhead(w plumb.State) {
+	if a.unwritten && w.Link != a.snap.Link {
 		a.saved()
 	}
 }
