@@ -135,6 +135,7 @@ func TestManage(t *testing.T) {
 		{"by name", "[[card]]\nname = \"eth1\"\nmanage = false\n", false, false, false},
 		{"by MAC", "[[card]]\nmac = \"02:ec:20:00:01:01\"\nmanage = false\n", false, false, false},
 		{"by device number", "[[card]]\ndevice_number = 1\nmanage = false\n", false, false, true},
+		{"link only, by device number", "[[card]]\ndevice_number = 1\nmanage = \"link-up\"\n", true, false, true},
 		{"link only", "[[card]]\nname = \"eth*\"\nmanage = \"link-up\"\n", true, false, false},
 		{"without main", "main_table = false\n", true, true, true},
 		{"without DHCP", "dhcp = \"off\"\n", true, true, true},
@@ -161,6 +162,9 @@ func TestManage(t *testing.T) {
 			}
 			if main := ip(t, c, "route show table main"); tt.name == "without main" && strings.Contains(main, "eth1") {
 				t.Errorf("main_table = false:\n%s", main)
+			}
+			if out := ec2net(t, c, exitOK, "--config", conf, "status"); strings.Contains(out, "\n  table") != tt.rules || strings.Contains(out, "dev eth1") {
+				t.Errorf("a table that is not there, or drift:\n%s", out)
 			}
 			if tt.rules {
 				answers(t, c, lab.EIP2)

@@ -174,6 +174,12 @@ func (p *program) look(r record, peers []metadata.MAC, conf config.Config, nat n
 	}
 	c.NAT = nat.text()
 	settings := conf.For(config.Local(r.Name, r.MAC, driver(r.Name)).Learn(r.Card))
+	if settings.Manage != config.Full { // then nothing has to be there; something may, of an earlier time
+		if len(have.Numbers()) == 0 {
+			c.Table = 0
+		}
+		return c
+	}
 	want, _ := wanted(r.Cloud, settings, plumb.Input{
 		Card: r.Card, Lease: r.Lease, Have: have, OwnAddress: owns(r.DHCP),
 		Egress: r.Egress.wanted(), Services: services(r.Cloud, conf), Before: r.Before,
