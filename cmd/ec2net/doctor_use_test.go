@@ -183,3 +183,21 @@ func TestDoctorEgressRemedy(t *testing.T) {
 		t.Errorf("the remedy was followed, and this is left:\n%s", out)
 	}
 }
+
+// While the file has an error, nobody knows what should be there: nothing is missed on a card that is well, and
+// nothing of it called superfluous.
+func TestBrokenFile(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, lab.Config{})
+	conf := write(t, "replies = \"by-card\"\nmain_table = false\n")
+	ec2net(t, c, exitOK, "up", "eth1", "--config", conf)
+	ec2net(t, c, exitOK, "up", "eth0", "--config", conf)
+	broken := write(t, "replies = \"by-card\"\nmain_table = flase\n")
+	findings, _ := diagnosis(t, c, "--config", broken)
+	if got := roots(findings); got != "fail config" {
+		t.Errorf("found %q\n%s", got, report(t, c, "--config", broken))
+	}
+	says(t, ec2net(t, c, exitUsage, "status", "eth1", "--config", broken), "drift      not known: the configuration has an error", broken+":2:14")
+	out, _ := on(t, c, "ec2net", "status", "--json", "--config", broken)
+	says(t, out, `"drift": null`, `"broken": true`)
+}

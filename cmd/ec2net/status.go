@@ -51,6 +51,7 @@ type cardStatus struct {
 	Tables  []string `json:"nftables,omitempty"` // what the card's nftables table does
 	NAT     string   `json:"nat,omitempty"`      // for whom the card passes traffic on
 	Drift   []string `json:"drift"`              // what the kernel lacks or has too much
+	Broken  bool     `json:"broken,omitempty"`   // the configuration has an error: what should be there is not known
 	Limited bool     `json:"limited,omitempty"`  // there was no right to read the record: the kernel tells this
 }
 
@@ -103,7 +104,11 @@ func (p *program) cards(args []string) ([]cardStatus, error) {
 	roles, _ := natRoles(conf.NAT, known.natCards(conf))
 	for _, r := range known {
 		if len(args) == 0 || slices.Contains(args, r.Name) {
-			list = append(list, p.look(r, known.peers(metadata.MAC{}), conf, roles[r.Name]))
+			c := p.look(r, known.peers(metadata.MAC{}), conf, roles[r.Name])
+			if c.Broken = err != nil; c.Broken {
+				c.Drift = nil
+			}
+			list = append(list, c)
 		}
 	}
 	return list, nil

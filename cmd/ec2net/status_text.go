@@ -85,8 +85,11 @@ func (v view) cells(c cardStatus) []string {
 		address += fmt.Sprintf(" +%d", n)
 	}
 	drift, kept := fmt.Sprint(len(c.Drift)), fmt.Sprint(c.Process)
+	if c.Limited || c.Broken {
+		drift = "?"
+	}
 	if c.Limited {
-		drift, kept = "?", "?"
+		kept = "?"
 	} else if c.Process == 0 {
 		kept = "nobody"
 	}
@@ -237,6 +240,8 @@ func drifts(c cardStatus) []string {
 	switch {
 	case !c.Present:
 		return []string{"the card is gone (ec2net down " + c.Name + " clears up)"}
+	case c.Broken:
+		return []string{"not known: the configuration has an error"}
 	case len(c.Drift) == 0:
 		return []string{"none"}
 	}
