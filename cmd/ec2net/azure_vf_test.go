@@ -48,7 +48,10 @@ func TestFunctionIsNoCard(t *testing.T) {
 
 	// Free again, but by now it is known which of them is set up.
 	must(t, c.FreeVF("eth2"))
-	says(t, ec2net(t, c, exitUsage, "up", vf), vf+" is the virtual function of eth2")
+	for _, command := range []string{"up", "doctor"} {
+		says(t, ec2net(t, c, exitUsage, command, vf), vf+" is the virtual function of eth2")
+	}
+	says(t, ec2net(t, c, exitOK, "scan", vf), vf+" is the virtual function of eth2")
 	ec2net(t, c, exitOK, "run", vf)
 	says(t, ec2net(t, c, exitOK, "scan"), "eth3: ready")
 	says(t, ec2net(t, c, exitOK, "down", vf))

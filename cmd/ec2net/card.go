@@ -33,6 +33,20 @@ func (p *program) open(name string) (*plumb.Link, plumb.Snapshot, error) {
 	return link, s, nil
 }
 
+// asCard looks at what can be set up: what open refuses can not, nor can a virtual function.
+func (p *program) asCard(name string) (plumb.Snapshot, error) {
+	link, s, err := p.open(name)
+	if err != nil {
+		return s, err
+	}
+	link.Close()
+	a := agent{where: p.detected(), store: p.store}
+	if a.roleOf(s) == isFunction {
+		return s, belongs(s)
+	}
+	return s, nil
+}
+
 // missing is err, and says which cards there are when it means that this one is not.
 func missing(name string, err error) error {
 	if !errors.Is(err, plumb.ErrGone) {

@@ -61,8 +61,10 @@ func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, e
 	if err := x.settings(); err != nil {
 		return x.facts, err
 	}
-	if err := p.canBeCard(only); err != nil {
-		return x.facts, err
+	if only != "" { // of what can not be set up nothing would be found out, which is not to be taken for health
+		if _, err := p.asCard(only); err != nil {
+			return x.facts, err
+		}
 	}
 	root := os.DirFS("/")
 	x.facts.Programs, x.facts.Networkd = doctor.FindPrograms(root), doctor.ReadNetworkd(root)
@@ -85,18 +87,6 @@ func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, e
 	}
 	x.leftBehind()
 	return x.facts, x.probe()
-}
-
-// canBeCard: of what can not be set up nothing can be found out, and that is not to be taken for health.
-func (p *program) canBeCard(name string) error {
-	if name == "" {
-		return nil
-	}
-	link, _, err := p.open(name)
-	if err == nil {
-		link.Close()
-	}
-	return err
 }
 
 // settings reads the configuration. A broken file is a finding; one that is asked for and not there is not.

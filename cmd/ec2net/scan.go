@@ -92,16 +92,12 @@ func (p *program) unset(ctx context.Context, only []string) ([]string, error) {
 
 // notStarted says why a card that was asked for is not among those to start.
 func (p *program) notStarted(name string, primary metadata.MAC, known []metadata.MAC) string {
-	link, s, err := p.open(name)
-	if err != nil {
-		return err.Error()
-	}
-	link.Close()
+	s, err := p.asCard(name)
 	switch {
+	case err != nil:
+		return err.Error()
 	case !slices.Contains(known, s.MAC):
 		return fmt.Sprintf("the cloud does not know %s (%s)", name, s.MAC)
-	case !p.isCard(name):
-		return fmt.Sprintf("%s has the MAC address of the card that it is a part of", name)
 	case s.MAC == primary:
 		return fmt.Sprintf("%s is the primary card, which scan leaves alone: \"ec2net up %s\" sets it up", name, name)
 	}
