@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -185,5 +186,28 @@ func TestUpOfAKeptLink(t *testing.T) {
 			startWith(t, c, "eth1", flags).notify.await(t, "STATUS=link up only, as configured")
 			says(t, ec2net(t, c, exitOK, append(flags, "up", "--wait", "10s", "eth1")...), "ready: link up only, as configured")
 		})
+	}
+}
+
+// Who has changed the file and says "up" is told that the process that keeps the card goes by the old one.
+func TestUpAfterTheFileChanged(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, lab.Config{})
+	configure(t, c, "")
+	k := keep(t, c, "eth1")
+	told := func() bool {
+		return strings.Contains(ec2net(t, c, exitOK, "up", "eth1"), "ec2net.toml was changed after process "+strconv.Itoa(k.Process.Pid)+" had read it: systemctl restart ec2net-ifup@eth1")
+	}
+	if told() {
+		t.Error("the file is as it was")
+	}
+	configure(t, c, "main_table = false\n")
+	if !told() {
+		t.Error("the change is not told of")
+	}
+	k.stop(t)
+	k = keep(t, c, "eth1")
+	if told() {
+		t.Error("the new process has read it")
 	}
 }

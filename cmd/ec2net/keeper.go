@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ec2net/config"
 )
 
 // keeper is the process that keeps a card, held by a pidfd so that its number can not come to mean
@@ -96,6 +98,9 @@ func (p *program) upByKeeper(ctx context.Context, a *agent, pid int, wait time.D
 		fresh := !asks || r.ReadAt.After(asked)
 		if r.Set && fresh {
 			log.Infof("ready: %s", r.State)
+			if p.configFile == config.Path && p.store.outdated(name, p.configFile) {
+				log.Warnf("%s was changed after process %d had read it: systemctl restart ec2net-ifup@%s", p.configFile, k.pid, name)
+			}
 			return nil
 		}
 		if r.Undone != nil && fresh {
@@ -107,6 +112,16 @@ func (p *program) upByKeeper(ctx context.Context, a *agent, pid int, wait time.D
 			return fail(exitUnavailable, "%s: gave up after %s: %s", name, wait, r.State)
 		}
 	}
+}
+
+// outdated: the file was changed, or put there, after the process began to keep the card, which is when it wrote
+// its lock.
+func (s store) outdated(name, file string) bool {
+	var lock, conf unix.Stat_t
+	if unix.Stat(s.path(name, ".lock"), &lock) != nil || unix.Stat(file, &conf) != nil {
+		return false
+	}
+	return time.Unix(conf.Ctim.Unix()).After(time.Unix(lock.Mtim.Unix()))
 }
 
 // keeperAsks: the process that keeps the card asks the metadata, by what it has learned of the card.
