@@ -63,17 +63,7 @@ func TestEveryKeyInTurn(t *testing.T) {
 				f := fault
 				f.Card, f.Path, f.Method = key.card, key.path, key.method
 				heal := spoil(t, c, f)
-				since := time.Now()
-				out, status := on(t, c, "ec2net", "--cloud", "ec2", "up", "eth1", "--wait", "600ms")
-				if status != exitOK && status != exitUnavailable && status != exitPartial {
-					t.Errorf("%s %s: exit status %d: %s", kind, key.path, status, out)
-				}
-				if strings.Contains(out, "panic") || strings.Contains(out, "DATA RACE") {
-					t.Errorf("%s %s: %s", kind, key.path, out)
-				}
-				if len(c.IMDS().Requests(since)) == 0 {
-					t.Errorf("%s %s: nothing was asked", kind, key.path)
-				}
+				askBriefly(t, c, kind+" "+key.path)
 				if !keepsAll(held, world(t, c)) {
 					unchanged(t, c, held, kind+" "+key.path)
 				}
@@ -83,6 +73,26 @@ func TestEveryKeyInTurn(t *testing.T) {
 			unchanged(t, c, held, "after all of it")
 		})
 	}
+}
+
+// askBriefly runs a process that asks, and gives up before a second reading could agree with the first. One that gave
+// up before it asked, on a machine that has much else to do, has shown nothing yet.
+func askBriefly(t *testing.T, c *lab.Cloud, what string) {
+	t.Helper()
+	for range 5 {
+		since := time.Now()
+		out, status := on(t, c, "ec2net", "--cloud", "ec2", "up", "eth1", "--wait", "600ms")
+		if status != exitOK && status != exitUnavailable && status != exitPartial {
+			t.Errorf("%s: exit status %d: %s", what, status, out)
+		}
+		if strings.Contains(out, "panic") || strings.Contains(out, "DATA RACE") {
+			t.Errorf("%s: %s", what, out)
+		}
+		if len(c.IMDS().Requests(since)) > 0 {
+			return
+		}
+	}
+	t.Errorf("%s: nothing was asked", what)
 }
 
 // keepsAll: nothing that was there is missing.
