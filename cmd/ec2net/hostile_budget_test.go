@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +43,14 @@ func TestReadingBudget(t *testing.T) {
 			t.Error("a new token was asked for while the old one held")
 		}
 	}
+	// After a whole reading the next one that nobody asked for is 5 s away.
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	since = time.Now()
+	must(t, c.IMDS().Wait(ctx, since, func(list []lab.Request) bool {
+		first := slices.IndexFunc(list, func(r lab.Request) bool { return strings.HasSuffix(r.Path, eth1MAC+"/") })
+		return first >= 0 && len(list)-first >= perReading
+	}))
 	since = time.Now()
 	k.reload(t, c, "local-ipv4s")
 	time.Sleep(500 * time.Millisecond)
