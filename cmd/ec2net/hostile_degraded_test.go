@@ -221,7 +221,7 @@ func TestRestartWithoutMetadata(t *testing.T) {
 			}
 			for _, damage := range []string{"addr del 10.0.2.4/32 dev eth1", "addr del 10.0.0.40/32 dev eth0", "rule flush protocol 236", "route flush table 10001"} {
 				ip(t, c, damage)
-				eventually(t, time.Second, damage, func() bool { return same(held, world(t, c)) })
+				restored(t, c, held, damage)
 			}
 			c.IMDS().Clear()
 			must(t, c.IMDS().Resume())

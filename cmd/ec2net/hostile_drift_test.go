@@ -42,9 +42,9 @@ func TestDrift(t *testing.T) {
 	} {
 		logged, counted := k.log.String(), repairsOf(t, c)
 		shell(t, c.Instance(), damage)
-		took := eventually(t, time.Second, damage, func() bool { return same(held, world(t, c)) })
+		took := restored(t, c, held, damage)
 		t.Logf("%-40.40s right after %s", damage, took.Round(time.Millisecond))
-		eventually(t, time.Second, "it is counted", func() bool { return repairsOf(t, c) > counted })
+		eventually(t, 5*time.Second, "it is counted", func() bool { return repairsOf(t, c) > counted })
 		k.logsChange(t, logged, damage)
 		if i == 6 { // more than so many at once are a fight
 			time.Sleep(repairWindow)

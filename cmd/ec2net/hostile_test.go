@@ -101,6 +101,26 @@ func unchanged(t *testing.T, c *lab.Cloud, before []string, what string) {
 	}
 }
 
+// restored waits until the instance is again as it was. That is promised within a second; a look itself starts six
+// processes, and on a busy machine two of them last longer than the repair.
+func restored(t *testing.T, c *lab.Cloud, before []string, what string) time.Duration {
+	t.Helper()
+	begun, look := time.Now(), time.Duration(0)
+	for {
+		at := time.Now()
+		now := world(t, c)
+		look = max(look, time.Since(at))
+		took := time.Since(begun)
+		switch {
+		case slices.Equal(before, now):
+			return took
+		case took > time.Second+2*look:
+			t.Fatalf("%s: not put right within %s, with looks of %s (-before +after):\n%s", what, took, look, cmp.Diff(before, now))
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
 // lasting leaves out of a world what the kernel keeps of a link that was up once.
 func lasting(world []string) (out []string) {
 	for _, line := range world {

@@ -118,7 +118,9 @@ func TestRetry(t *testing.T) {
 	link, err := plumb.Open("lo")
 	must(t, err)
 	link.Close()
-	a := &agent{link: link, log: logrus.New(), said: newSaid(), converged: true, setUp: true, store: store{t.TempDir()}, begun: time.Now()}
+	log := logrus.New()
+	log.SetOutput(t.Output()) // of the closed handle
+	a := &agent{link: link, log: log, said: newSaid(), converged: true, setUp: true, store: store{t.TempDir()}, begun: time.Now()}
 	a.egress.rank = -1
 	ev := &events{repair: time.NewTimer(time.Hour)}
 	must(t, a.mend(context.Background(), ev))

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ec2net/plumb"
 	"ec2net/test/lab"
 )
@@ -153,7 +151,7 @@ func TestLaterChangeIsUndone(t *testing.T) {
 	k.notify.await(t, "STATUS=undone, because the connection of 10.0.0.29:2222 with 10.0.2.200")
 	unchanged(t, c, held, "a change that was undone")
 	ip(t, c, "rule del pref 20001")
-	eventually(t, time.Second, "what stood before is put back", func() bool { return cmp.Equal(held, world(t, c)) })
+	restored(t, c, held, "what stood before")
 	answers(t, c, lab.EIP2)
 	heal()
 	k.reload(t, c)

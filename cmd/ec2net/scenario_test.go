@@ -199,7 +199,7 @@ func TestRunRepairs(t *testing.T) {
 		"addr del 10.0.2.37/24 dev eth1", "link set eth1 group default", "link set eth0 group default", "link set eth1 down",
 	} {
 		ip(t, c, damage)
-		took := eventually(t, time.Second, damage, func() bool { return cmp.Equal(held, world(t, c)) })
+		took := restored(t, c, held, damage)
 		t.Logf("%-32s repaired within %s", damage, took.Round(time.Millisecond))
 	}
 	answers(t, c, lab.EIP2)
