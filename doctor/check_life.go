@@ -60,7 +60,7 @@ func checkDegraded(_ Facts, c Card) []Finding {
 		return nil
 	}
 	return []Finding{{
-		ID: "degraded", Verdict: Warn, Card: c.Name, Summary: "it runs on its lease alone: only the leased address answers", Evidence: []string{c.Degraded},
+		ID: "degraded", Verdict: Warn, Card: c.Name, Summary: "it runs without the metadata: only one of its addresses answers", Evidence: []string{c.Degraded},
 		Remedy: "once the metadata answers, it moves to its own table by itself",
 	}}
 }

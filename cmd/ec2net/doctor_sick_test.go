@@ -199,6 +199,8 @@ func sickLife() []patient {
 		{name: "a change that was undone", cfg: wide(), cards: "-", harm: cutOff, want: "fail undone eth1", because: []string{"set-up", "source-rule"},
 			says: "the connection of 10.0.0.29:2222"},
 		{name: "degraded", cards: "-", harm: degraded, want: "fail metadata", because: []string{"degraded"}},
+		{name: "degraded, on another program's address", cards: "-", breaks: []string{"ip link set eth1 up", "ip addr add 10.0.2.37/24 dev eth1"},
+			harm: degraded, want: "fail metadata", because: []string{"degraded"}},
 		{name: "degraded, and the metadata is back", cards: "-", harm: func(t *testing.T, c *lab.Cloud) { degraded(t, c); c.IMDS().Clear(); ec2net(t, c, exitOK, "up", "eth0") },
 			want: "fail degraded eth1", because: []string{"table"}, cure: []string{upAgain, "ec2net --cloud ec2 up eth0"}},
 	}

@@ -39,7 +39,11 @@ func (x *examination) card(ctx context.Context, l doctor.Link) error {
 	if c.Managed && c.Source != doctor.Nowhere {
 		a.passing(x.records)
 		x.facts.NAT = a.nat.refused
-		c.Want, c.Refused = a.wanted(c.Granted, r.Lease, x.owned(a, r), x.leads(a, r))
+		lease := r.Lease
+		if c.Source == doctor.FromLease {
+			lease = r.basis(a.snap)
+		}
+		c.Want, c.Refused = a.wanted(c.Granted, lease, x.owned(a, r), x.leads(a, r))
 		c.Plan = plumb.Diff(a.snap.State, c.Want)
 	}
 	c.SetUp = c.SetUp || marked(a.snap)
@@ -70,7 +74,7 @@ func (x *examination) granted(ctx context.Context, a *agent, r record, c *doctor
 	case r.Card.MAC == c.MAC:
 		c.Granted, c.Source = r.Card, doctor.FromRecord
 		_ = a.again()
-	case r.Ready && r.Lease != nil:
+	case r.degraded() && r.basis(a.snap) != nil:
 		c.Source = doctor.FromLease
 	}
 }
@@ -84,7 +88,7 @@ func (x *examination) lived(r record, recorded bool, c *doctor.Card) {
 	if _, err := os.Stat(x.store.path(c.Name, ".lock")); err == nil {
 		c.Died = c.Keeper == 0
 	}
-	if r.Ready && r.Card.MAC == (metadata.MAC{}) && r.Lease != nil {
+	if r.degraded() {
 		c.Degraded = r.State
 	}
 	if recorded && !r.Ready && c.Keeper != 0 {

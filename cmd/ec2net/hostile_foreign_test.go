@@ -118,6 +118,26 @@ func TestDegradedBesideAnOwner(t *testing.T) {
 	}
 }
 
+// What is gone of a degraded card is seen, as of any other.
+func TestDegradedDrift(t *testing.T) {
+	t.Parallel()
+	for name, own := range map[string]func(*testing.T, *lab.Cloud, string) func(){"a lease": nil, "another program's address": static()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := hostile(t, lab.Config{})
+			if own != nil {
+				own(t, c, "eth1")
+			}
+			degraded(t, c)
+			says(t, statusOf1(t, c, "eth1"), "drift      none")
+			table := leaseTable(t, c, "eth1")
+			ip(t, c, "rule del lookup "+table)
+			says(t, statusOf1(t, c, "eth1"), "drift      + rule from 10.0.2.37 lookup "+table)
+			says(t, ec2net(t, c, exitDifferences, "doctor", "eth1"), "[source-rule]")
+		})
+	}
+}
+
 // A process that is killed while degraded, and started again, goes on where it was.
 func TestDegradedOwnerRestart(t *testing.T) {
 	t.Parallel()

@@ -31,7 +31,7 @@ func metrics() []metric {
 	return []metric{
 		{"ec2net_card_info", "gauge", "A card that ec2net knows; always 1.", yes(func(record) bool { return true })},
 		{"ec2net_card_ready", "gauge", "Whether the card is set up.", yes(func(r record) bool { return r.Ready })},
-		{"ec2net_card_degraded", "gauge", "Whether the card runs on its lease alone.", yes(degradedCard)},
+		{"ec2net_card_degraded", "gauge", "Whether the card runs on its lease alone.", yes(record.degraded)},
 		{"ec2net_card_undone", "gauge", "Whether a change was undone because it cut something off.", yes(func(r record) bool { return r.Undone != nil })},
 		{"ec2net_card_yielded", "gauge", "Whether the card is left to another program.", yes(func(r record) bool { return r.Yielded != "" })},
 		{"ec2net_card_addresses", "gauge", "Addresses that the metadata grants.", func(r record) (float64, bool) {
@@ -44,8 +44,6 @@ func metrics() []metric {
 		{"ec2net_lease_expiry_timestamp_seconds", "gauge", "When the DHCP lease ends.", since(leaseEnd)},
 	}
 }
-
-func degradedCard(r record) bool { return strings.HasPrefix(r.State, "degraded") }
 
 func leaseEnd(r record) time.Time {
 	if r.Lease == nil || r.Lease.Expires == dhcp.Infinite {

@@ -174,7 +174,11 @@ func (p *program) look(r record, peers []metadata.MAC, conf config.Config, nat n
 		return c
 	}
 	c.Present, c.Tables = true, texts(have.Packets)
-	if !r.Ready || r.Card.MAC != r.MAC {
+	lease := r.Lease
+	if r.degraded() {
+		lease = r.basis(have)
+	}
+	if !r.Ready || r.Card.MAC != r.MAC && !(r.degraded() && lease != nil) {
 		return c
 	}
 	c.NAT = nat.text()
@@ -186,7 +190,7 @@ func (p *program) look(r record, peers []metadata.MAC, conf config.Config, nat n
 		return c
 	}
 	want, _ := wanted(r.Cloud, settings, plumb.Input{
-		Card: r.Card, Lease: r.Lease, Have: have, OwnAddress: owns(r.DHCP),
+		Card: r.Card, Lease: lease, Have: have, OwnAddress: owns(r.DHCP),
 		Egress: r.Egress.wanted(), Services: services(r.Cloud, conf), Before: r.Before,
 		NAT: nat.out, Inside: nat.in,
 	})

@@ -116,7 +116,7 @@ func (c cardStatus) word() string {
 		return "undone"
 	case len(c.Drift) > 0:
 		return "drift"
-	case strings.HasPrefix(c.State, "degraded"):
+	case c.degraded():
 		return "degraded"
 	case c.Set:
 		return "ok"
@@ -287,7 +287,7 @@ func tableOf(r record) uint32 {
 	switch {
 	case r.Yielded != "" || !r.Ready:
 		return 0
-	case r.Card.MAC == (metadata.MAC{}):
+	case r.degraded():
 		return plumb.Table(plumb.DegradedN(r.Index))
 	case r.Card.Primary && !slices.Contains(r.Numbers, 0):
 		return 0

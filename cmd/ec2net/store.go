@@ -74,6 +74,19 @@ func (r record) sound() bool {
 		!slices.ContainsFunc(r.Numbers, func(n int) bool { return n < 0 || n > maxNumber })
 }
 
+// degraded: the card is set up without the metadata.
+func (r record) degraded() bool {
+	return r.Ready && r.Yielded == "" && r.Card.MAC == (metadata.MAC{})
+}
+
+// basis is what a degraded card runs on: its lease, or another program's address, while that is there.
+func (r record) basis(s plumb.Snapshot) *dhcp.Lease {
+	if r.Lease != nil {
+		return r.Lease
+	}
+	return s.Foreign()
+}
+
 // save replaces the card's file at once: a reader sees the old one or the new one.
 func (s store) save(r record) error {
 	b, err := json.MarshalIndent(r, "", "  ")
