@@ -18,9 +18,9 @@ type Answer struct {
 	Errno  unix.Errno // why there is no route; 0: there is one
 }
 
-// Dropped: the kernel would throw the incoming packet away. Older kernels say EXDEV when the reverse path
+// dropped: the kernel would throw the incoming packet away. Older kernels say EXDEV when the reverse path
 // check fails; newer ones say EINVAL, whatever the reason (inet_rtm_getroute).
-func (a Answer) Dropped() bool {
+func (a Answer) dropped() bool {
 	return errors.Is(a.Errno, unix.EXDEV) || errors.Is(a.Errno, unix.EINVAL)
 }
 

@@ -93,7 +93,7 @@ func (f Facts) astray(r Answer) bool {
 		return f.Cloud != metadata.CloudEC2 && known && !f.Cards[i].Primary
 	}
 	hardware := func(l Link) bool { return l.Kind == "" && !l.Loopback && (l.Index == r.Device || l.Master == r.Device) }
-	return f.FIB.Link(r.Device).Kind != "veth" && !slices.ContainsFunc(f.FIB.Links, hardware)
+	return f.FIB.link(r.Device).Kind != "veth" && !slices.ContainsFunc(f.FIB.Links, hardware)
 }
 
 func checkNetworkd(f Facts) []Finding {

@@ -128,7 +128,7 @@ func checkIPv6(_ Facts, c Card) []Finding {
 // checkARP looks at what decides whether the card answers ARP. Two cards in one subnet answer for each
 // other's addresses by default; a cloud's fabric does not go by that, so it is no finding there.
 func checkARP(f Facts, c Card) []Finding {
-	conf := f.FIB.Link(c.Index).Conf
+	conf := f.FIB.link(c.Index).Conf
 	switch {
 	case len(c.Granted.Addrs4.Value) == 0:
 		return nil

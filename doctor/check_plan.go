@@ -76,8 +76,8 @@ func kindOf(op plumb.Op, c Card) (id, summary string) {
 		return "leftover", "an address is left that the cloud does not grant any more"
 	case op.Verb == plumb.Del && f[1] != "link":
 		return "leftover", "something of ec2net's is left that nothing needs"
-	case f[1] == "route" && strings.Contains(text, fmt.Sprintf(" table %d", c.Table())):
-		return "table", fmt.Sprintf("routes are missing in its table %d", c.Table())
+	case f[1] == "route" && strings.Contains(text, fmt.Sprintf(" table %d", c.table())):
+		return "table", fmt.Sprintf("routes are missing in its table %d", c.table())
 	case f[1] == "route" && strings.Contains(text, " table local"):
 		return "table", "the host does not answer for a delegated block"
 	case f[1] == "route":

@@ -12,7 +12,7 @@ import (
 func checkTable(f Facts, c Card) []Finding {
 	var out []Finding
 	for _, r := range f.FIB.Routes {
-		if r.Table != c.Table() || r.Protocol == plumb.Protocol || !c.hasRules() {
+		if r.Table != c.table() || r.Protocol == plumb.Protocol || !c.hasRules() {
 			continue
 		}
 		v := Warn

@@ -57,10 +57,10 @@ func checkEnter(f Facts, c Card) []Finding {
 // path check drops the questions: it looks up as user 0, and without a mark. Only then is rp_filter itself at
 // fault; otherwise it only tells of an answer that would leave by another card, and be dropped by the cloud.
 func (f Facts) private(c Card, p Probe) (Rule, bool) {
-	if !p.Enters.Dropped() {
+	if !p.Enters.dropped() {
 		return Rule{}, false
 	}
-	check := CheckSource(f.FIB, Packet{Src: p.Peer, Dst: p.Src, In: c.Index}, 0)
+	check := checkSource(f.FIB, Packet{Src: p.Peer, Dst: p.Src, In: c.Index}, 0)
 	if !check.Drops || check.Mode == 0 {
 		return Rule{}, false
 	}
@@ -76,7 +76,7 @@ func (f Facts) rpFilter(c Card, p Probe, r Rule) Finding {
 	out := Finding{
 		ID: "rp_filter", Verdict: Fail, Card: c.Name, Summary: fmt.Sprintf("the reverse path check drops what comes in for %s", p.Src), about: []netip.Addr{p.Src},
 		Evidence: []string{
-			fmt.Sprintf("from %s: %s", p.Peer, f.FIB.answer(p.Enters)), f.FIB.Link(c.Index).Conf.modeText(c.Name),
+			fmt.Sprintf("from %s: %s", p.Peer, f.FIB.answer(p.Enters)), f.FIB.link(c.Index).Conf.modeText(c.Name),
 			fmt.Sprintf("answers leave by %s through a rule that the check does not see: %d: %s", c.Name, r.Pref, r),
 		},
 		Remedy: fmt.Sprintf("sysctl -w net.ipv4.conf.%s.rp_filter=2 (the larger of all's and the card's counts)", c.Name),

@@ -88,10 +88,10 @@ func (f FIB) packet(q Question) (Packet, error) {
 		}
 		return f.incoming(p, l), nil
 	}
-	if _, own := f.Owner(q.Src); own {
+	if _, own := f.owner(q.Src); own {
 		return p, nil
 	}
-	to, own := f.Owner(q.Dst)
+	to, own := f.owner(q.Dst)
 	if !own {
 		return p, fmt.Errorf("%w: neither %s nor %s is an address of this host: say by which card it comes in (--in)", ErrQuestion, q.Src, q.Dst)
 	}
@@ -111,7 +111,7 @@ func (l Link) forwards(dst netip.Addr) bool {
 }
 
 func (f FIB) vrfOf(l Link) int {
-	if m := f.Link(l.Master); m.Kind == "vrf" {
+	if m := f.link(l.Master); m.Kind == "vrf" {
 		return m.Index
 	}
 	return 0
@@ -133,10 +133,10 @@ func (f FIB) leg(p Packet, ask func(Packet) (Answer, error)) (Leg, error) {
 	}
 	if p.In != 0 {
 		l.In = f.name(p.In)
-		if in := f.Link(p.In); path.End == Forward && !in.forwards(p.Dst) {
+		if in := f.link(p.In); path.End == Forward && !in.forwards(p.Dst) {
 			l.End = NotRouter // which the kernel finds before it checks the source
 		}
-		c := CheckSource(f, p, forwardedTo(path))
+		c := checkSource(f, p, forwardedTo(path))
 		l.Check = &c
 	}
 	a, err := ask(p)
@@ -162,7 +162,7 @@ func (f FIB) disagreement(l Leg, a Answer) string {
 		return f.differs(l.path, a)
 	case l.End == NotRouter:
 		return ""
-	case l.Check.Drops && !a.Dropped() && (l.End == Forward || l.End == Local):
+	case l.Check.Drops && !a.dropped() && (l.End == Forward || l.End == Local):
 		return "the kernel lets it in: " + f.answer(a)
 	case l.Check.Drops:
 		return ""
@@ -181,10 +181,10 @@ func (f FIB) answerTo(p Packet, there Leg) (Packet, bool) {
 	case there.End != Forward:
 		return back, false
 	case p.In != 0:
-		return f.incoming(back, f.Link(there.path.by()[0])), true
+		return f.incoming(back, f.link(there.path.by()[0])), true
 	}
-	by := f.Link(there.path.by()[0])
-	if owner, ok := f.Owner(p.Src); ok && f.cloudCard(by) {
+	by := f.link(there.path.by()[0])
+	if owner, ok := f.owner(p.Src); ok && f.cloudCard(by) {
 		by = owner
 	}
 	return f.incoming(back, by), true

@@ -106,13 +106,13 @@ type Networkd struct {
 	DropsRules, DropsRoutes bool // whenever it starts, what it did not make itself
 }
 
-// Addrs are the addresses that the cloud grants the card.
-func (c Card) Addrs() []netip.Addr {
+// addrs are the addresses that the cloud grants the card.
+func (c Card) addrs() []netip.Addr {
 	return append(append([]netip.Addr{}, c.Granted.Addrs4.Value...), c.Granted.Addrs6.Value...)
 }
 
-// Table is the card's own table.
-func (c Card) Table() uint32 {
+// table is the card's own table.
+func (c Card) table() uint32 {
 	if c.Source == FromLease {
 		return plumb.Table(plumb.DegradedN(c.Index))
 	}

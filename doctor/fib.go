@@ -99,8 +99,8 @@ type Conf struct {
 	SkipLinkDown                       bool // ignore_routes_with_linkdown
 }
 
-// Link finds a device by its index.
-func (f FIB) Link(index int) Link {
+// link finds a device by its index.
+func (f FIB) link(index int) Link {
 	if i := slices.IndexFunc(f.Links, func(l Link) bool { return l.Index == index }); i >= 0 {
 		return f.Links[i]
 	}
@@ -115,9 +115,9 @@ func (f FIB) Named(name string) (Link, bool) {
 	return Link{}, false
 }
 
-// Owner is the device that an address of the host lies on, by the kernel's local routes: addresses that it
+// owner is the device that an address of the host lies on, by the kernel's local routes: addresses that it
 // answers for as a whole block are among them.
-func (f FIB) Owner(a netip.Addr) (Link, bool) {
+func (f FIB) owner(a netip.Addr) (Link, bool) {
 	best := Route{}
 	for _, r := range f.table(tableLocal) {
 		if r.Type == typeLocal && r.Dst.Contains(a) && len(r.Hops) > 0 &&
@@ -128,5 +128,5 @@ func (f FIB) Owner(a netip.Addr) (Link, bool) {
 	if !best.Dst.IsValid() {
 		return Link{}, false
 	}
-	return f.Link(best.Hops[0].Index), true
+	return f.link(best.Hops[0].Index), true
 }

@@ -66,7 +66,7 @@ func ProbeCard(c Card, cards []Card, ask func(Packet) (Answer, error)) ([]Probe,
 // sources are the addresses that the cloud grants; of a card that is not ours to set up, those that it has.
 func (c Card) sources() (out []netip.Addr) {
 	if c.Managed {
-		return c.Addrs()
+		return c.addrs()
 	}
 	for _, a := range c.Have.Addrs {
 		if ip := a.Prefix.Addr(); !ip.IsLinkLocalUnicast() {
@@ -80,7 +80,7 @@ func (c Card) sources() (out []netip.Addr) {
 func peersOf(six bool, cards []Card) (out []netip.Addr) {
 	seen, used := map[netip.Prefix]bool{}, map[netip.Addr]bool{}
 	for _, c := range cards {
-		for _, a := range c.Addrs() {
+		for _, a := range c.addrs() {
 			used[a] = true
 		}
 	}

@@ -13,13 +13,13 @@ type Check struct {
 	Back  []Step `json:"rules,omitempty"` // that the kernel walks to find the way back
 }
 
-// CheckSource judges a packet that comes in by p.In. out is the device that it is forwarded to; 0: it is the
+// checkSource judges a packet that comes in by p.In. out is the device that it is forwarded to; 0: it is the
 // host's own.
-func CheckSource(f FIB, p Packet, out int) Check {
+func checkSource(f FIB, p Packet, out int) Check {
 	if p.Dst.Is6() {
 		return Check{Why: "the kernel has no such check for IPv6"}
 	}
-	in := f.Link(p.In)
+	in := f.link(p.In)
 	if in.Loopback {
 		return Check{Why: "not made on the loopback device"}
 	}

@@ -96,7 +96,7 @@ func refuses(t uint8) bool {
 // usable are the ways that are not dead, and lead through the device that the packet is bound to.
 func (f FIB) usable(r Route, p Packet) (out []Hop) {
 	for _, h := range r.Hops {
-		if h.Dead || h.NoCarrier && f.Link(h.Index).Conf.SkipLinkDown || p.Out != 0 && h.Index != p.Out {
+		if h.Dead || h.NoCarrier && f.link(h.Index).Conf.SkipLinkDown || p.Out != 0 && h.Index != p.Out {
 			continue
 		}
 		out = append(out, h)

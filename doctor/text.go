@@ -180,7 +180,7 @@ func (f FIB) hop(h Hop) string {
 }
 
 func (f FIB) name(index int) string {
-	if l := f.Link(index); l.Name != "" {
+	if l := f.link(index); l.Name != "" {
 		return l.Name
 	}
 	return "device " + strconv.Itoa(index)

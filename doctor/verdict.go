@@ -35,7 +35,7 @@ func (e *Explanation) problem(l Leg, what string) {
 
 // astray: what leaves by a card that does not have the source address is dropped by the cloud.
 func (e *Explanation) astray(l Leg) {
-	owner, ok := e.fib.Owner(l.Src)
+	owner, ok := e.fib.owner(l.Src)
 	if !ok || l.End != Forward || owner.Loopback {
 		return
 	}

@@ -134,7 +134,7 @@ func (w *walk) end(r Rule, e End, format string, args ...any) bool {
 func (w *walk) table(r Rule) bool {
 	t := r.Table
 	if r.L3MDev {
-		t = w.fib.Link(w.packet.VRF).VRFTable
+		t = w.fib.link(w.packet.VRF).VRFTable
 	}
 	got, ok := w.fib.lookup(t, w.packet)
 	if !ok {
@@ -164,7 +164,7 @@ func (w *walk) suppressed(r Rule, got found) string {
 	if len(got.hops) == 0 || r.NoGroup < 0 {
 		return ""
 	}
-	if l := w.fib.Link(got.hops[0].Index); int64(l.Group) == r.NoGroup {
+	if l := w.fib.link(got.hops[0].Index); int64(l.Group) == r.NoGroup {
 		return fmt.Sprintf("%s is in group %d (suppress_ifgroup)", l.Name, l.Group)
 	}
 	return ""

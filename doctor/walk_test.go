@@ -143,7 +143,7 @@ func TestCheckSource(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := host()
 			tt.change(&f)
-			if c := CheckSource(f, tt.packet, 0); c.Drops != tt.drops || !strings.Contains(c.Why, tt.says) {
+			if c := checkSource(f, tt.packet, 0); c.Drops != tt.drops || !strings.Contains(c.Why, tt.says) {
 				t.Errorf("%+v, want drops %v, %q", c, tt.drops, tt.says)
 			}
 		})

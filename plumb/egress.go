@@ -21,19 +21,19 @@ const (
 	prefStay    = baseShared + 100 // + rank: lookup main suppress_prefixlength 0
 	prefEgress  = baseShared + 200 // + rank: lookup <the card's table>
 
-	// MaxRank is the highest rank that a card may have, counted from 0.
-	MaxRank = 15
+	// maxRank is the highest rank that a card may have, counted from 0.
+	maxRank = 15
 )
 
 // Egress says that the host's own traffic leaves by the card. Several cards may have the rules for a
 // moment, while one takes over from another: the lowest rank has it.
 type Egress struct {
-	Rank       int // place in the order of preference, 0 to MaxRank
+	Rank       int // place in the order of preference, 0 to maxRank
 	IPv4, IPv6 bool
 }
 
-// On says whether one family leaves by the card.
-func (e Egress) On(six bool) bool { return six && e.IPv6 || !six && e.IPv4 }
+// on says whether one family leaves by the card.
+func (e Egress) on(six bool) bool { return six && e.IPv6 || !six && e.IPv4 }
 
 func (r Rule) shared() bool { return r.Pref >= baseShared && r.Pref < baseShared+1000 }
 
@@ -49,7 +49,7 @@ func (r Rule) owner() (int, bool) {
 
 // leads: the rule sends what no source rule caught to a card's table.
 func (r Rule) leads(six bool) bool {
-	return r.Pref >= prefEgress && r.Pref <= prefEgress+MaxRank && !r.Specific && r.From.Addr().Is6() == six
+	return r.Pref >= prefEgress && r.Pref <= prefEgress+maxRank && !r.Specific && r.From.Addr().Is6() == six
 }
 
 func (r Rule) sharedText() string {
@@ -102,7 +102,7 @@ func (r *Rule) parseShared(h *nl.RtMsg, a attrs) {
 // egress has the host's own traffic leave by the card, as far as the card has a default route.
 func (w *want) egress() {
 	for _, six := range []bool{false, true} {
-		if !w.in.Egress.On(six) || !hasDefault(w.out.Routes, Table(w.n()), six) {
+		if !w.in.Egress.on(six) || !hasDefault(w.out.Routes, Table(w.n()), six) {
 			continue
 		}
 		rank, all := uint32(w.in.Egress.Rank), everywhere(six)
@@ -114,13 +114,13 @@ func (w *want) egress() {
 
 // Leading is the state without the rules by which a family leaves by the card that does so no more.
 func (s State) Leading(e Egress) State {
-	s.Rules = slices.DeleteFunc(slices.Clone(s.Rules), func(r Rule) bool { return r.moves() && !e.On(r.From.Addr().Is6()) })
+	s.Rules = slices.DeleteFunc(slices.Clone(s.Rules), func(r Rule) bool { return r.moves() && !e.on(r.From.Addr().Is6()) })
 	return s
 }
 
 // moves: the rule is one of the two by which the host's own traffic leaves by a card.
 func (r Rule) moves() bool {
-	return r.Pref >= prefStay && r.Pref <= prefStay+MaxRank || r.Pref >= prefEgress && r.Pref <= prefEgress+MaxRank
+	return r.Pref >= prefStay && r.Pref <= prefStay+maxRank || r.Pref >= prefEgress && r.Pref <= prefEgress+maxRank
 }
 
 // TakesBack: the plan does nothing but take the host's own traffic back from the card.
