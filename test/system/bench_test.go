@@ -18,7 +18,7 @@ import (
 )
 
 // peerRoot has Debian's package of the program that ec2net comes from. It drives systemd-networkd.
-func peerRoot() (string, error) { return debian.With(debian.Bookworm, "amazon-ec2-net-utils", "curl") }
+func peerRoot() (string, error) { return debian.Root(debian.Bookworm, "amazon-ec2-net-utils", "curl") }
 
 // benchRuns is how often each thing is measured, the contestants in turn.
 const benchRuns = 5

@@ -35,13 +35,13 @@ func isolate() error {
 	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "mode=755,size=4g"); err != nil {
 		return fmt.Errorf("mount a tmpfs for the machines: %w", err)
 	}
-	sweep(cgroups)
+	sweep()
 	return os.Mkdir(ours(), 0o755)
 }
 
 // sweep removes the cgroups of processes that are no more: they were killed before they could.
-func sweep(mounted string) {
-	old, _ := filepath.Glob(filepath.Join(mounted, "ec2net-test-*"))
+func sweep() {
+	old, _ := filepath.Glob(filepath.Join(cgroups, "ec2net-test-*"))
 	for _, dir := range old {
 		if _, err := os.Stat("/proc/" + dir[strings.LastIndex(dir, "-")+1:]); errors.Is(err, fs.ErrNotExist) {
 			if err := end(dir); err != nil {
@@ -66,7 +66,7 @@ func sweepOutside() error {
 			if err := unix.Mount("cgroup2", cgroups, "cgroup2", 0, ""); err != nil {
 				return fmt.Errorf("mount cgroup2: %w", err)
 			}
-			sweep(cgroups)
+			sweep()
 			return nil
 		}()
 	}()

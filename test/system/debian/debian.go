@@ -49,42 +49,40 @@ var options = [...]string{
 	"--dpkgopt=path-include=/usr/share/doc/ec2net/*",
 }
 
-// Cache is the folder for what takes long to make, below the repository, and git ignores it.
-func Cache() (string, error) {
+// cache is the folder for what takes long to make, below the repository, and git ignores it.
+func cache() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err
 	}
 	for ; dir != "/"; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			cache := filepath.Join(dir, ".cache")
-			return cache, os.MkdirAll(cache, 0o755)
+			dir = filepath.Join(dir, ".cache")
+			return dir, os.MkdirAll(dir, 0o755)
 		}
 	}
 	return "", errors.New("find the repository: no go.mod above the working directory")
 }
 
-// Root returns the folder with a release's root file system and makes it when it is not there. It
-// needs root and, the first time, the network: 30 s or so.
-func Root(suite string) (string, error) {
-	recipe := strings.Join(append(append(options[:], packages[:]...), managers[:]...), "\n")
-	return Once("root-"+suite, recipe, func(dir string) error { return bootstrap(suite, dir, nil) })
-}
-
-// With is Root with further packages of Debian installed.
-func With(suite string, more ...string) (string, error) {
+// Root returns the folder with a release's root file system, with more packages of Debian than the tests
+// share, and makes it when it is not there. It needs root and, the first time, the network: 30 s or so.
+func Root(suite string, more ...string) (string, error) {
+	name := "root-" + suite
+	if len(more) > 0 {
+		name += "-" + more[0]
+	}
 	recipe := strings.Join(slices.Concat(options[:], packages[:], managers[:], more), "\n")
-	return Once("root-"+suite+"-"+more[0], recipe, func(dir string) error { return bootstrap(suite, dir, more) })
+	return Once(name, recipe, func(dir string) error { return bootstrap(suite, dir, more) })
 }
 
 // Once returns the folder for something that recipe describes, and has it made when it is not there.
 // Processes that want the same wait for each other. What an interrupted one left is removed.
 func Once(name, recipe string, make func(dir string) error) (string, error) {
-	cache, err := Cache()
+	dir, err := cache()
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(cache, fmt.Sprintf("%s-%.6x", name, sha256.Sum256([]byte(recipe))))
+	dir = filepath.Join(dir, fmt.Sprintf("%s-%.6x", name, sha256.Sum256([]byte(recipe))))
 	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return "", fmt.Errorf("lock %s: %w", dir, err)

@@ -15,11 +15,11 @@ import (
 
 // Package is the newest deb for this machine's architecture that `make packages` built.
 func Package() (string, error) {
-	cache, err := Cache()
+	dir, err := cache()
 	if err != nil {
 		return "", err
 	}
-	files, err := filepath.Glob(filepath.Join(filepath.Dir(cache), "dist", "*_"+runtime.GOARCH+".deb"))
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(dir), "dist", "*_"+runtime.GOARCH+".deb"))
 	if err != nil || len(files) == 0 {
 		return "", errors.Join(errors.New("no deb in dist: run make packages"), err)
 	}
