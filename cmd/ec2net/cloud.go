@@ -19,6 +19,15 @@ func (p *program) detected() metadata.Cloud {
 	return metadata.Detect(os.DirFS("/sys"))
 }
 
+// nowhere: the machine is in no known cloud, so that there is nothing to do, which is said.
+func (p *program) nowhere() bool {
+	none := p.detected() == metadata.CloudNone
+	if none {
+		p.log.Info("not on a known cloud: nothing to do (--cloud overrides)")
+	}
+	return none
+}
+
 // source is the cloud's metadata. Nothing is asked yet.
 func (p *program) source() (metadata.Source, error) {
 	var s metadata.Source

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -23,12 +21,7 @@ let in. Nothing is changed. What follows from a cause is told below it.
 
 It works without root; what only root may read is "unknown" then.
 Exit status 5 when something fails; warnings alone are 0.`,
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return fail(exitUsage, "%s takes one card at most", c.CommandPath())
-			}
-			return names(c, args)
-		},
+		Args: atMostOneCard,
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.doctor(c.Context(), append(args, "")[0])
 		},
@@ -55,26 +48,14 @@ func (p *program) doctor(ctx context.Context, card string) error {
 
 func (p *program) printReport(f doctor.Facts, r doctor.Report) error {
 	if !p.json {
-		return r.Write(p.out, isTerminal(p.out))
+		return r.Write(p.out, viewOf(p.out).colour)
 	}
-	out := struct {
+	return p.encode(struct {
 		Version string `json:"version"`
 		Kernel  string `json:"kernel"`
 		Cloud   string `json:"cloud"`
 		doctor.Report
-	}{version, f.Kernel, string(f.Cloud), r}
-	e := json.NewEncoder(p.out)
-	e.SetIndent("", "  ")
-	return e.Encode(out)
-}
-
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" { // no-color.org
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
+	}{version, f.Kernel, string(f.Cloud), r})
 }
 
 func kernelRelease() string {

@@ -160,6 +160,7 @@ func TestDoctorColours(t *testing.T) {
 		{"ec2net --cloud ec2 doctor", false},
 		{"script -qec 'ec2net --cloud ec2 doctor' /dev/null", true},
 		{"NO_COLOR=1 script -qec 'ec2net --cloud ec2 doctor' /dev/null", false},
+		{"TERM=dumb script -qec 'ec2net --cloud ec2 doctor' /dev/null", false},
 	} {
 		out, _ := runOn(c.Instance(), tt.command)
 		if !strings.Contains(out, "nobody has set it up") || strings.Contains(out, "\x1b[1;31mfail\x1b[0m") != tt.colours {

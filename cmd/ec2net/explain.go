@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -73,9 +72,7 @@ func (p *program) printExplanation(e doctor.Explanation) error {
 		_, err := fmt.Fprint(p.out, e)
 		return err
 	}
-	out := json.NewEncoder(p.out)
-	out.SetIndent("", "  ")
-	return out.Encode(e)
+	return p.encode(e)
 }
 
 // markOf reads a firewall mark; empty is none.

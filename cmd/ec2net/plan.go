@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -32,8 +31,7 @@ taken. Exit status 5 when there is something to do.`,
 const planTime = 10 * time.Second
 
 func (p *program) plan(ctx context.Context, name string) error {
-	if p.detected() == metadata.CloudNone {
-		p.log.Info("not on a known cloud: nothing to do (--cloud overrides)")
+	if p.nowhere() {
 		return p.print(name, plumb.Plan{}, nil)
 	}
 	a, err := p.newAgent(name)
@@ -114,9 +112,7 @@ func (p *program) print(name string, plan plumb.Plan, refused error) error {
 			Operations plumb.Plan `json:"operations"`
 			Problems   []string   `json:"problems,omitempty"`
 		}{name, append(plumb.Plan{}, plan...), lines(refused)}
-		e := json.NewEncoder(p.out)
-		e.SetIndent("", "  ")
-		if err := e.Encode(out); err != nil {
+		if err := p.encode(out); err != nil {
 			return fmt.Errorf("write the plan: %w", err)
 		}
 	} else {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -148,6 +149,14 @@ func oneCard(c *cobra.Command, args []string) error {
 	return names(c, args)
 }
 
+// atMostOneCard checks the optional IF argument of a command.
+func atMostOneCard(c *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return fail(exitUsage, "%s takes one card at most", c.CommandPath())
+	}
+	return names(c, args)
+}
+
 // names checks that every argument can be a card's name, and puts the card's own in the place of an alternative
 // one: locks, records and units go by that.
 func names(_ *cobra.Command, args []string) (err error) {
@@ -157,6 +166,13 @@ func names(_ *cobra.Command, args []string) (err error) {
 		}
 	}
 	return nil
+}
+
+// encode prints a value as JSON.
+func (p *program) encode(v any) error {
+	e := json.NewEncoder(p.out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }
 
 func (p *program) config() (config.Config, error) {

@@ -33,8 +33,7 @@ Exit status 4 when some could be started and others not.`,
 }
 
 func (p *program) scan(ctx context.Context, only []string) error {
-	if p.detected() == metadata.CloudNone {
-		p.log.Info("not on a known cloud: nothing to do (--cloud overrides)")
+	if p.nowhere() {
 		return nil
 	}
 	if err := mayChange("scan"); err != nil {

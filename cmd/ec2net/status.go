@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -24,12 +23,7 @@ func (p *program) statusCommand() *cobra.Command {
 them, and whether the kernel still is as it was set up (drift). Of several cards
 a table stands first. Nothing is asked of the cloud. Only root may read the
 records, and watch them; others see what the kernel tells.`,
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return fail(exitUsage, "%s takes one card at most", c.CommandPath())
-			}
-			return names(c, args)
-		},
+		Args: atMostOneCard,
 		RunE: func(c *cobra.Command, args []string) error {
 			if watch {
 				return p.watchStatus(c.Context(), args)
@@ -61,9 +55,7 @@ func (p *program) status(args []string) error {
 		return err
 	}
 	if p.json {
-		e := json.NewEncoder(p.out)
-		e.SetIndent("", "  ")
-		return e.Encode(list)
+		return p.encode(list)
 	}
 	if len(list) == 0 {
 		p.log.Info(nothingOf(args))

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"ec2net/config"
 	"ec2net/metadata"
@@ -73,8 +72,7 @@ func (a *agent) leftAlone(file string) {
 // begin checks all that can be checked before anything is touched. A nil agent means that there is
 // nothing to do here.
 func (p *program) begin(ctx context.Context, name, command string) (*agent, error) {
-	if p.detected() == metadata.CloudNone {
-		p.log.Info("not on a known cloud: nothing to do (--cloud overrides)")
+	if p.nowhere() {
 		return nil, nil
 	}
 	a, err := p.newAgent(name)
@@ -184,35 +182,29 @@ func shorter(wait time.Duration, begun time.Time) time.Duration {
 
 // progressLine shows on a terminal what is waited for; elsewhere it is silent.
 type progressLine struct {
-	file     *os.File
+	out      io.Writer
+	width    int // columns; 0: no terminal
 	deadline time.Time
 	begun    time.Time
 	shown    bool
 }
 
-func terminalLine(w any, deadline time.Time) *progressLine {
-	f, ok := w.(*os.File)
-	if !ok {
-		return &progressLine{}
-	}
-	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
-		return &progressLine{}
-	}
-	return &progressLine{file: f, deadline: deadline, begun: time.Now()}
+func terminalLine(w io.Writer, deadline time.Time) *progressLine {
+	return &progressLine{out: w, width: viewOf(w).width, deadline: deadline, begun: time.Now()}
 }
 
 func (l *progressLine) show(name, state string, set bool) {
 	// What is ready within a moment needs no line that flickers.
-	if l.file == nil || set || time.Since(l.begun) < time.Second/2 {
+	if l.width == 0 || set || time.Since(l.begun) < time.Second/2 {
 		return
 	}
 	text := fmt.Sprintf("%s: %s, %s left", name, state, time.Until(l.deadline).Truncate(time.Second))
-	fmt.Fprintf(l.file, "\r\x1b[K%.78s", text)
+	fmt.Fprintf(l.out, "\r\x1b[K%.*s", l.width-2, text)
 	l.shown = true
 }
 
 func (l *progressLine) clear() {
 	if l.shown {
-		fmt.Fprint(l.file, "\r\x1b[K")
+		fmt.Fprint(l.out, "\r\x1b[K")
 	}
 }
