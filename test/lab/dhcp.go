@@ -27,8 +27,8 @@ type DHCP struct {
 	mu        sync.Mutex
 	faults    []*injectedDHCP
 	lastFault int
-	log       []DHCPMessage
-	changed   bell
+
+	log history[DHCPMessage]
 }
 
 // DHCPMessage is a message from a client and what came of it.
@@ -49,6 +49,8 @@ type DHCPMessage struct {
 	Reply     string // OFFER, ACK, NAK or nothing
 	Given     netip.Addr
 }
+
+func (m DHCPMessage) at() time.Time { return m.Time }
 
 const defaultLease = time.Hour
 
@@ -145,13 +147,7 @@ func (d *DHCP) handle(ctx context.Context, k *card, req *dhcpv4.DHCPv4, source n
 	plan := planDHCP(d.faults, k, m)
 	d.mu.Unlock()
 	answer := plan.answer(req, &m)
-	d.mu.Lock()
-	if len(d.log) >= maxLog {
-		d.log = slices.Delete(d.log, 0, maxLog/2)
-	}
-	d.log = append(d.log, m)
-	d.mu.Unlock()
-	d.changed.ring()
+	d.log.add(m)
 	if answer == nil {
 		return
 	}
@@ -217,17 +213,9 @@ func addrOf(ip net.IP) netip.Addr {
 }
 
 // Messages returns what clients sent since a time, oldest first.
-func (d *DHCP) Messages(since time.Time) []DHCPMessage {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	i := slices.IndexFunc(d.log, func(m DHCPMessage) bool { return !m.Time.Before(since) })
-	if i < 0 {
-		return nil
-	}
-	return slices.Clone(d.log[i:])
-}
+func (d *DHCP) Messages(since time.Time) []DHCPMessage { return d.log.since(since) }
 
 // Wait returns when cond holds for the messages since a time, or with ctx's error.
 func (d *DHCP) Wait(ctx context.Context, since time.Time, cond func([]DHCPMessage) bool) error {
-	return d.changed.wait(ctx, func() bool { return cond(d.Messages(since)) })
+	return d.log.wait(ctx, since, cond)
 }

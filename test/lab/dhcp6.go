@@ -22,10 +22,7 @@ type DHCP6 struct {
 	conn  *ipv6.PacketConn
 	udp   net.PacketConn
 	serve sync.WaitGroup
-
-	mu      sync.Mutex
-	log     []DHCP6Message
-	changed bell
+	log   history[DHCP6Message]
 }
 
 // DHCP6Message is a message from a client and what came of it.
@@ -36,6 +33,8 @@ type DHCP6Message struct {
 	Reply string     // ADVERTISE, REPLY or nothing
 	Given netip.Addr // invalid for none
 }
+
+func (m DHCP6Message) at() time.Time { return m.Time }
 
 // allDHCP6 is where clients send to: all servers and relay agents on the link.
 var allDHCP6 = &net.UDPAddr{IP: net.ParseIP("ff02::1:2")}
@@ -90,20 +89,11 @@ func (d *DHCP6) loop() {
 		}
 		m := DHCP6Message{Time: time.Now(), Card: d.cloud.label(k), Type: req.MessageType.String()}
 		answer := answer6(k, req, &m)
-		d.record(m)
+		d.log.add(m)
 		if answer != nil {
 			_, _ = d.conn.WriteTo(answer.ToBytes(), &ipv6.ControlMessage{IfIndex: cm.IfIndex}, from) // the card may be gone
 		}
 	}
-}
-
-func (d *DHCP6) record(m DHCP6Message) {
-	d.mu.Lock()
-	if len(d.log) < maxLog {
-		d.log = append(d.log, m)
-	}
-	d.mu.Unlock()
-	d.changed.ring()
 }
 
 // answer6 decides by RFC 8415 section 18.3, and notes the decision in m. It is nil when the server stays silent.
@@ -165,13 +155,9 @@ func serverHardware(k *card) net.HardwareAddr {
 func (c *Cloud) DHCP6() *DHCP6 { return c.dhcp6 }
 
 // Messages returns what clients sent since a time, oldest first.
-func (d *DHCP6) Messages(since time.Time) []DHCP6Message {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(d.log), func(m DHCP6Message) bool { return m.Time.Before(since) })
-}
+func (d *DHCP6) Messages(since time.Time) []DHCP6Message { return d.log.since(since) }
 
 // Wait returns when cond holds for the messages since a time, or with ctx's error.
 func (d *DHCP6) Wait(ctx context.Context, since time.Time, cond func([]DHCP6Message) bool) error {
-	return d.changed.wait(ctx, func() bool { return cond(d.Messages(since)) })
+	return d.log.wait(ctx, since, cond)
 }

@@ -30,11 +30,11 @@ type IMDS struct {
 	azure     azure
 	faults    []*injected
 	lastFault int
-	log       []Request
 	conns     int
 	trees     map[*Node]tree
 	treesAt   uint64 // Cloud.changes that the trees are of
-	changed   bell
+
+	log history[Request]
 }
 
 // Request is a request that the metadata server was asked.
@@ -49,8 +49,7 @@ type Request struct {
 	Token  bool   // it carried a valid token
 }
 
-// maxLog bounds the requests that are remembered.
-const maxLog = 200_000
+func (r Request) at() time.Time { return r.Time }
 
 func startIMDS(c *Cloud) (*IMDS, error) {
 	s := &IMDS{cloud: c, tokens: map[string]time.Time{}, trees: map[*Node]tree{}}
@@ -142,18 +141,8 @@ func (s *IMDS) answer(w http.ResponseWriter, r *http.Request) {
 		reply.status = 0
 	}
 	req.Status = reply.status
-	s.record(req)
+	s.log.add(req)
 	reply.send(w, r)
-}
-
-func (s *IMDS) record(r Request) {
-	s.mu.Lock()
-	if len(s.log) >= maxLog {
-		s.log = slices.Delete(s.log, 0, maxLog/2)
-	}
-	s.log = append(s.log, r)
-	s.mu.Unlock()
-	s.changed.ring()
 }
 
 // decide finds the answer to a request: a fault's, or the right one.

@@ -3,17 +3,11 @@ package lab
 import (
 	"context"
 	"net/http"
-	"slices"
 	"time"
 )
 
 // Requests returns what was asked since a time, oldest first.
-func (s *IMDS) Requests(since time.Time) []Request {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i, _ := slices.BinarySearchFunc(s.log, since, func(r Request, t time.Time) int { return r.Time.Compare(t) })
-	return slices.Clone(s.log[i:])
-}
+func (s *IMDS) Requests(since time.Time) []Request { return s.log.since(since) }
 
 // Stats counts what the metadata server was asked since it was started.
 type Stats struct {
@@ -28,9 +22,10 @@ type Stats struct {
 // Stats sums up the requests.
 func (s *IMDS) Stats() Stats {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := Stats{Connections: s.conns, ByPath: map[string]int{}, ByMinute: map[string]int{}, ByStatus: map[int]int{}}
-	for _, r := range s.log {
+	conns := s.conns
+	s.mu.Unlock()
+	out := Stats{Connections: conns, ByPath: map[string]int{}, ByMinute: map[string]int{}, ByStatus: map[int]int{}}
+	for _, r := range s.Requests(time.Time{}) {
 		out.Requests++
 		out.ByPath[r.Path]++
 		out.ByMinute[r.Time.UTC().Format("2006-01-02T15:04")]++
@@ -44,5 +39,5 @@ func (s *IMDS) Stats() Stats {
 
 // Wait returns when cond holds for the requests since a time, or with ctx's error.
 func (s *IMDS) Wait(ctx context.Context, since time.Time, cond func([]Request) bool) error {
-	return s.changed.wait(ctx, func() bool { return cond(s.Requests(since)) })
+	return s.log.wait(ctx, since, cond)
 }
