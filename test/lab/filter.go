@@ -126,15 +126,23 @@ func (f *filter) checked() []expr.Any {
 
 // forward takes the source check from an interface, or gives it back.
 func (f *filter) forward(index int, on bool) error {
-	change := f.conn.SetAddElements
-	if !on {
-		change = f.conn.SetDeleteElements
-	}
-	err := errors.Join(change(f.forwarding, []nftables.SetElement{{Key: native(uint32(index))}}), f.conn.Flush())
-	if err != nil && (on || !errors.Is(err, unix.ENOENT)) {
+	if err := f.member(f.forwarding, native(uint32(index)), on); err != nil {
 		return fmt.Errorf("switch the source check of interface %d: %w", index, err)
 	}
 	return nil
+}
+
+// member puts a key into a set, or takes it out if it is in it.
+func (f *filter) member(set *nftables.Set, key []byte, in bool) error {
+	change := f.conn.SetAddElements
+	if !in {
+		change = f.conn.SetDeleteElements
+	}
+	err := errors.Join(change(set, []nftables.SetElement{{Key: key}}), f.conn.Flush())
+	if !in && errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
 }
 
 // mapEIP maps an elastic IP to a private address and back.

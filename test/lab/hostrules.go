@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -68,13 +67,7 @@ func fromInternet() []expr.Any {
 
 // setPrimary says from which interface and address the host's servers may be asked, or no longer.
 func (f *filter) setPrimary(index int, source netip.Addr, on bool) error {
-	change := f.conn.SetAddElements
-	if !on {
-		change = f.conn.SetDeleteElements
-	}
-	key := append(native(uint32(index)), source.AsSlice()...)
-	err := errors.Join(change(f.primaries, []nftables.SetElement{{Key: key}}), f.conn.Flush())
-	if err != nil && (on || !errors.Is(err, unix.ENOENT)) {
+	if err := f.member(f.primaries, append(native(uint32(index)), source.AsSlice()...), on); err != nil {
 		return fmt.Errorf("let %s ask the host's servers: %w", source, err)
 	}
 	return nil
