@@ -193,7 +193,8 @@ func (a *agent) converge(ctx context.Context) error {
 	switch {
 	case errors.Is(err, plumb.ErrGone):
 		return errGone
-	case ctx.Err() != nil:
+	case ctx.Err() != nil: // the end is no reason to leave behind what cuts the host off
+		a.judge(context.WithoutCancel(ctx), done)
 		return nil
 	}
 	a.astray = err != nil && err != a.refused //nolint:errorlint // the very same

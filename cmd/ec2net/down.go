@@ -93,15 +93,16 @@ func (p *program) down(ctx context.Context, name string) error {
 	before := p.before(link, old)
 	link.Forwards = before != nil && before.Forwarding != nil
 	t := p.downTrial(link, old)
+	ctx = context.WithoutCancel(ctx) // half of it would be worse than either end, and it takes some seconds at most
 	done, err := link.Leave(ctx, before)
 	for _, o := range done {
 		p.log.Info(o)
 	}
-	if err != nil {
-		return err
-	}
 	if why := t.end(ctx); len(why) > 0 {
 		return p.stay(ctx, t, why)
+	}
+	if err != nil {
+		return err
 	}
 	err = errors.Join(p.store.remove(name), p.store.unlock(name))
 	p.publish()
