@@ -85,9 +85,7 @@ func (x *examination) lived(r record, recorded bool, c *doctor.Card) {
 	if c.Keeper != 0 {
 		c.Sandbox = doctor.ReadSandbox(os.DirFS("/"), c.Keeper)
 	}
-	if _, err := os.Stat(x.store.path(c.Name, ".lock")); err == nil {
-		c.Died = c.Keeper == 0
-	}
+	c.Died = x.store.died(c.Name)
 	if r.degraded() {
 		c.Degraded = r.State
 	}

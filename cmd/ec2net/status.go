@@ -39,7 +39,8 @@ records, and watch them; others see what the kernel tells.`,
 // cardStatus is what status knows of one card.
 type cardStatus struct {
 	record
-	Process int      `json:"process"` // that keeps the card; 0: nobody
+	Process int      `json:"process"`        // that keeps the card; 0: nobody
+	Died    bool     `json:"died,omitempty"` // the process that kept it did not end by itself
 	Present bool     `json:"present"`
 	Table   uint32   `json:"table,omitempty"`    // where the card's own traffic is looked up
 	Tables  []string `json:"nftables,omitempty"` // what the card's nftables table does
@@ -153,7 +154,7 @@ func unprivileged(name string) (c cardStatus, err error) {
 
 // look compares the record with the kernel.
 func (p *program) look(r record, peers []metadata.MAC, conf config.Config, nat natRole) cardStatus {
-	c := cardStatus{record: r, Process: p.store.holder(r.Name), Table: tableOf(r), Drift: []string{}}
+	c := cardStatus{record: r, Process: p.store.holder(r.Name), Died: p.store.died(r.Name), Table: tableOf(r), Drift: []string{}}
 	link, err := plumb.Open(r.Name)
 	if err != nil {
 		return c

@@ -158,7 +158,7 @@ func TestStatusWatch(t *testing.T) {
 	k := keep(t, c, "eth1")
 	await("a process keeps it", fmt.Sprintf("process %d", k.Process.Pid))
 	must(t, k.Process.Kill())
-	await("it was killed", "nobody")
+	await("it was killed", "nobody: the process that kept it has died")
 	size, used := len(seen.String()), cpu(t, watch.Process.Pid)
 	time.Sleep(2 * time.Second)
 	if n := len(seen.String()); n != size {

@@ -230,7 +230,10 @@ func (v view) age(t time.Time) string {
 }
 
 func keptBy(c cardStatus) string {
-	if c.Process == 0 {
+	switch {
+	case c.Died:
+		return "nobody: the process that kept it has died"
+	case c.Process == 0:
 		return "nobody (set up once, by hand)"
 	}
 	return fmt.Sprintf("process %d, %s", c.Process, plural(c.Repairs, "repair", "repairs"))

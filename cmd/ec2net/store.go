@@ -191,6 +191,12 @@ func (s store) lock(name string) (l *cardLock, held int, err error) {
 	}
 }
 
+// died: the process that kept the card did not end by itself, and left its lock.
+func (s store) died(name string) bool {
+	_, err := os.Stat(s.path(name, ".lock"))
+	return err == nil && s.holder(name) == 0
+}
+
 // current: the file is still the one that others open by its name.
 func current(f *os.File) bool {
 	mine, err := f.Stat()
