@@ -59,9 +59,13 @@ func checkDegraded(_ Facts, c Card) []Finding {
 	if c.Degraded == "" {
 		return nil
 	}
+	remedy := "once the metadata answers, it moves to its own table by itself"
+	if c.Keeper == 0 {
+		remedy = "once the metadata answers: ec2net up " + c.Name
+	}
 	return []Finding{{
 		ID: "degraded", Verdict: Warn, Card: c.Name, Summary: "it runs without the metadata: only one of its addresses answers", Evidence: []string{c.Degraded},
-		Remedy: "once the metadata answers, it moves to its own table by itself",
+		Remedy: remedy,
 	}}
 }
 
@@ -70,9 +74,13 @@ func checkUndone(_ Facts, c Card) []Finding {
 	if len(c.Undone) == 0 {
 		return nil
 	}
+	then := "systemctl reload ec2net-ifup@" + c.Name
+	if c.Keeper == 0 {
+		then = "ec2net up " + c.Name
+	}
 	return []Finding{{
 		ID: "undone", Verdict: Fail, Card: c.Name, Summary: "its last change was undone, because it cut something off", Evidence: c.Undone,
-		Remedy: "remove what is in the way; then systemctl reload ec2net-ifup@" + c.Name,
+		Remedy: "remove what is in the way; then " + then,
 	}}
 }
 

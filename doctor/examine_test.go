@@ -149,6 +149,23 @@ func TestExamine(t *testing.T) {
 	}
 }
 
+// What a process would do by itself is the operator's to do where none keeps the card.
+func TestRemedyWithoutKeeper(t *testing.T) {
+	t.Parallel()
+	for keeper, want := range map[int][]string{
+		0: {"once the metadata answers: ec2net up eth1", "remove what is in the way; then ec2net up eth1", "see to what is said above; then ec2net up eth1"},
+		7: {"once the metadata answers, it moves to its own table by itself", "remove what is in the way; then systemctl reload ec2net-ifup@eth1",
+			"see to what is said above; it is tried again by itself"},
+	} {
+		c := Card{Name: "eth1", Keeper: keeper, Degraded: "degraded", Undone: []string{"the metadata"}, Egress: "IPv6 not by this card: its link is down"}
+		for i, f := range [][]Finding{checkDegraded(Facts{}, c), checkUndone(Facts{}, c), checkEgress(Facts{}, c)} {
+			if f[0].Remedy != want[i] {
+				t.Errorf("process %d: %q, want %q", keeper, f[0].Remedy, want[i])
+			}
+		}
+	}
+}
+
 // Every check may be a cause or a consequence only by a name that exists, and no cause explains itself.
 func TestCausesEnd(t *testing.T) {
 	t.Parallel()

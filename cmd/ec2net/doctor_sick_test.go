@@ -202,7 +202,7 @@ func sickLife() []patient {
 		{name: "degraded, on another program's address", cards: "-", breaks: []string{"ip link set eth1 up", "ip addr add 10.0.2.37/24 dev eth1"},
 			harm: degraded, want: "fail metadata", because: []string{"degraded"}},
 		{name: "degraded, and the metadata is back", cards: "-", harm: func(t *testing.T, c *lab.Cloud) { degraded(t, c); c.IMDS().Clear(); ec2net(t, c, exitOK, "up", "eth0") },
-			want: "fail degraded eth1", because: []string{"table"}, cure: []string{upAgain, "ec2net --cloud ec2 up eth0"}},
+			want: "fail degraded eth1", because: []string{"table"}, says: "do: once the metadata answers: ec2net up eth1", cure: []string{upAgain, "ec2net --cloud ec2 up eth0"}},
 	}
 }
 
