@@ -125,8 +125,12 @@ func replaceFile(file, text string) error {
 // same trouble is said once.
 func nameless(err error) error {
 	var path *fs.PathError
-	if errors.As(err, &path) {
+	var link *os.LinkError // of a rename
+	switch {
+	case errors.As(err, &path):
 		return path.Err
+	case errors.As(err, &link):
+		return link.Err
 	}
 	return err
 }

@@ -142,6 +142,12 @@ func TestMetricsFile(t *testing.T) {
 	if strings.Count(out, "metrics: write /nowhere/ec2net.prom: ") != 1 {
 		t.Errorf("an unwritable file:\n%s", out)
 	}
+	must(t, os.Mkdir(filepath.Join(dir, "folder.prom"), 0o755))
+	must(t, os.WriteFile(conf, []byte(fmt.Sprintf("metrics_file = %q\n", filepath.Join(dir, "folder.prom"))), 0o600))
+	ec2net(t, c, exitOK, "down", "eth1")
+	if out := ec2net(t, c, exitOK, "--config", conf, "up", "eth1"); strings.Count(out, "metrics: write "+dir+"/folder.prom: ") != 1 {
+		t.Errorf("a folder in the file's place:\n%s", out)
+	}
 	answers(t, c, lab.EIP2)
 }
 
