@@ -203,9 +203,7 @@ func TestAzureNumbersCollide(t *testing.T) {
 // numberOf is the table that the rules send an address to.
 func numberOf(t *testing.T, c *lab.Cloud, from string) string {
 	t.Helper()
-	_, after, _ := strings.Cut(ip(t, c, "rule"), "from "+from+" lookup ")
-	table, _, _ := strings.Cut(after, " ")
-	return table
+	return wordAfter(ip(t, c, "rule"), "from "+from+" lookup ")
 }
 
 // A keeper's refresh is one request, also when the host knows only an older version: that is learned once.

@@ -47,9 +47,7 @@ func egressCloud(t *testing.T) *lab.Cloud {
 // leavesBy sends a datagram from an unbound socket to the client, and says by which card it left.
 func leavesBy(t *testing.T, c *lab.Cloud, dst netip.Addr) string {
 	t.Helper()
-	out := ip(t, c, "route get "+dst.String())
-	_, dev, _ := strings.Cut(out, " dev ")
-	dev, _, _ = strings.Cut(dev, " ")
+	dev := wordAfter(ip(t, c, "route get "+dst.String()), " dev ")
 	capture, err := c.Capture(dev)
 	must(t, err)
 	defer capture.Close()

@@ -82,9 +82,7 @@ host eth1 { hardware ethernet %s; fixed-address %s; }
 
 func mtu(t *testing.T, c *lab.Cloud) string {
 	t.Helper()
-	_, after, _ := strings.Cut(ip(t, c, "-o link show eth1"), " mtu ")
-	n, _, _ := strings.Cut(after, " ")
-	return n
+	return wordAfter(ip(t, c, "-o link show eth1"), " mtu ")
 }
 
 // dnsmasq gives a lease, renews it, and dies; ISC's dhcpd takes over when the client rebinds, and then

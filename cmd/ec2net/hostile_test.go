@@ -140,6 +140,13 @@ func says(t *testing.T, text string, words ...string) {
 	}
 }
 
+// wordAfter is the word that follows a part of a text; empty where there is none.
+func wordAfter(text, part string) string {
+	_, after, _ := strings.Cut(text, part)
+	word, _, _ := strings.Cut(after, " ")
+	return word
+}
+
 // statusOf1 is what `ec2net status` says of a card.
 func statusOf1(t *testing.T, c *lab.Cloud, card string) string {
 	t.Helper()

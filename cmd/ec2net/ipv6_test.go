@@ -47,9 +47,7 @@ func advertise(t *testing.T, c *lab.Cloud, card string, a lab.Advert) *lab.Adver
 // router is where the card's table leaves for IPv6.
 func router(t *testing.T, c *lab.Cloud) string {
 	t.Helper()
-	_, after, _ := strings.Cut(ip(t, c, "-6 route show default table 10001"), "via ")
-	via, _, _ := strings.Cut(after, " ")
-	return via
+	return wordAfter(ip(t, c, "-6 route show default table 10001"), "via ")
 }
 
 // Both families answer by the card with duplicate address detection on, at the moment of READY and
@@ -187,9 +185,7 @@ func TestRouterFlap(t *testing.T) {
 	must(t, err)
 	const internet = "2001:db8:ffff::146"
 	leaves := func() string {
-		_, after, _ := strings.Cut(ip(t, c, "-6 route get "+internet), " dev ")
-		card, _, _ := strings.Cut(after, " ")
-		return card
+		return wordAfter(ip(t, c, "-6 route get "+internet), " dev ")
 	}
 	sends := func(when string) {
 		t.Helper()
