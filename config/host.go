@@ -54,23 +54,23 @@ func cardList(v value) (func(*Config), error) {
 	}
 	var cards []Named
 	for _, item := range list {
-		name, err := cardName(item)
-		if err == nil && slices.ContainsFunc(cards, func(n Named) bool { return n.Name == name }) {
+		card, err := namedCard(item)
+		if err == nil && slices.ContainsFunc(cards, func(n Named) bool { return n.Name == card.Name }) {
 			err = errors.New("it is in the list already")
 		}
 		if err != nil {
 			return nil, in(v, item, err)
 		}
-		cards = append(cards, Named{name, item.place(item.at)})
+		cards = append(cards, card)
 	}
 	return func(c *Config) { c.Egress.Cards = cards }, nil
 }
 
-func cardName(v value) (string, error) {
+func namedCard(v value) (Named, error) {
 	if err := v.must(text); err != nil {
-		return "", err
+		return Named{}, err
 	}
-	return v.text, checkName(v.text)
+	return Named{v.text, v.place(v.at)}, checkName(v.text)
 }
 
 // oneOrMore are the items of a list, or the value itself.

@@ -36,12 +36,8 @@ func natTable() *table {
 
 func oneCard(put func(*Config, Named)) func(value) (func(*Config), error) {
 	return func(v value) (func(*Config), error) {
-		name, err := cardName(v)
-		if err != nil {
-			return nil, err
-		}
-		n := Named{name, v.place(v.at)}
-		return func(c *Config) { put(c, n) }, nil
+		n, err := namedCard(v)
+		return func(c *Config) { put(c, n) }, err
 	}
 }
 

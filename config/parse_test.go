@@ -108,6 +108,8 @@ var badFiles = []struct {
 		`4:8: invalid TOML: "eth*" is not a value; text is written in quotes; name allows an interface name or a pattern, such as "eth1" or "eth*"`,
 		`5:7: invalid TOML: "02:00:00:00:00:0a" is not a value; text is written in quotes; mac allows a MAC address, such as "02:00:00:00:00:0a"`,
 	}},
+	{"metrics_file: bare word", "metrics_file = /run/ec2net.prom", []string{`1:16: invalid TOML: "/run/ec2net.prom" is not a value; text is written in quotes; ` +
+		`metrics_file allows an absolute path that ends in ".prom", such as "/var/lib/prometheus/node-exporter/ec2net.prom"`}},
 	{"unknown key, word without quotes", "mtu = auto", []string{`1:7: invalid TOML: "auto" is not a value; text is written in quotes`}},
 	{"no value", "manage =", []string{`1:8: invalid TOML: expected value, not end of input`}},
 	{"no equals sign", "# c\n\nmanage true\nfoo = 1", []string{`3:8: invalid TOML: expected '=' after key`, `4:1: unknown key "foo"; ` + known}},

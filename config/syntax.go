@@ -52,15 +52,26 @@ func single(line []byte) bool {
 // unquoted says of a word in place of a value what its key allows.
 func (r *reader) unquoted(offset int, name, word string) {
 	const what = "invalid TOML: %.60q is not a value; text is written in quotes"
-	if e, ok := r.hostEntry(name); ok {
-		r.add(offset, what+"; %s allows %s", word, name, e.allowed)
-	} else if e, ok := find(r.settings, name); ok {
-		r.add(offset, what+"; %s allows %s", word, name, e.allowed)
-	} else if e, ok := find(r.matches, name); ok {
-		r.add(offset, what+"; %s allows %s", word, name, e.allowed)
+	if allowed := r.allowed(name); allowed != "" {
+		r.add(offset, what+"; %s allows %s", word, name, allowed)
 	} else {
 		r.add(offset, what, word)
 	}
+}
+
+// allowed is what a key of this name takes, in words; empty: no section has such a key.
+func (r *reader) allowed(name string) string {
+	if e, ok := r.hostEntry(name); ok {
+		return e.allowed
+	}
+	if e, ok := find(hostKeys(), name); ok {
+		return e.allowed
+	}
+	if e, ok := find(r.settings, name); ok {
+		return e.allowed
+	}
+	e, _ := find(r.matches, name)
+	return e.allowed
 }
 
 // broken notes what a line that could not be read would have set, so that nothing is said about its
