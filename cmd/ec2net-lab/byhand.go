@@ -16,17 +16,15 @@ import (
 // moveDefault does on the machine what seed 001's author types: cards 2 and 3 up, the default route by eth2, address
 // translation for the third subnet there, and forwarding.
 func (d *egressStory) moveDefault() error {
-	n := d.cloud.Instance()
-	for card, addr := range map[string]netip.Addr{"eth2": vmOutside, "eth3": vmInside} {
-		if err := d.bringUp(card, addr); err != nil {
-			return err
-		}
-	}
-	h := n.Netlink()
-	l, err := h.LinkByName("eth2")
+	l, _, err := d.bringUp("eth2", netip.PrefixFrom(vmOutside, 26))
 	if err != nil {
 		return err
 	}
+	if _, _, err := d.bringUp("eth3", netip.PrefixFrom(vmInside, 26)); err != nil {
+		return err
+	}
+	n := d.cloud.Instance()
+	h := n.Netlink()
 	world := &net.IPNet{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)}
 	return errors.Join(
 		h.RouteDel(&netlink.Route{Dst: world}),
@@ -36,17 +34,18 @@ func (d *egressStory) moveDefault() error {
 	)
 }
 
-func (d *egressStory) bringUp(card string, a netip.Addr) error {
+// bringUp sets a card up with an address, by hand.
+func (d *demo) bringUp(card string, p netip.Prefix) (netlink.Link, *netlink.Addr, error) {
 	h := d.cloud.Instance().Netlink()
 	l, err := h.LinkByName(card)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	addr, err := netlink.ParseAddr(a.String() + "/26")
+	addr, err := netlink.ParseAddr(p.String())
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	return errors.Join(h.LinkSetUp(l), d.cloud.Settle(card), h.AddrAdd(l, addr))
+	return l, addr, errors.Join(h.LinkSetUp(l), d.cloud.Settle(card), h.AddrAdd(l, addr))
 }
 
 // masquerade is: nft add rule ip seed postrouting oif eth2 ip saddr 172.22.5.128/26 masquerade.

@@ -60,8 +60,8 @@ func (d *demo) naive() error {
 		where       func() (string, error)
 	}{
 		{"1", "strict, as on RHEL", d.droppedByKernel()},
-		{"2", "loose", d.droppedByVPC()},
-		{"0", "off", d.droppedByVPC()},
+		{"2", "loose", d.droppedByVPC},
+		{"0", "off", d.droppedByVPC},
 	} {
 		d.say("   rp_filter %s (%s)\n", mode.value, mode.name)
 		if err := d.rpFilter(mode.value); err != nil {
@@ -86,18 +86,13 @@ func (d *demo) rpFilter(value string) error {
 
 // configureNaively does to eth1 what seed 002's NetworkManager did.
 func (d *demo) configureNaively() (undo func() error, err error) {
+	l, addr, err := d.bringUp("eth1", netip.PrefixFrom(eth1Addr, 24))
+	if err != nil {
+		return nil, err
+	}
 	h := d.cloud.Instance().Netlink()
-	l, err := h.LinkByName("eth1")
-	if err != nil {
-		return nil, err
-	}
-	addr, err := netlink.ParseAddr(eth1Addr.String() + "/24")
-	if err != nil {
-		return nil, err
-	}
-	route := &netlink.Route{LinkIndex: l.Attrs().Index, Gw: gateway.AsSlice(), Priority: 101, Protocol: unix.RTPROT_DHCP}
-	err = errors.Join(h.LinkSetUp(l), d.cloud.Settle("eth1"), h.AddrAdd(l, addr), h.RouteAdd(route))
-	return func() error { return errors.Join(h.AddrDel(l, addr), h.LinkSetDown(l)) }, err
+	undo = func() error { return errors.Join(h.AddrDel(l, addr), h.LinkSetDown(l)) }
+	return undo, h.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Gw: gateway.AsSlice(), Priority: 101, Protocol: unix.RTPROT_DHCP})
 }
 
 // droppedByKernel counts what the instance's own rp_filter drops from now on.
@@ -117,18 +112,16 @@ func (d *demo) droppedByKernel() func() (string, error) {
 }
 
 // droppedByVPC counts what the VPC's source check drops.
-func (d *demo) droppedByVPC() func() (string, error) {
-	return func() (string, error) {
-		drops, err := d.cloud.SourceCheck()
-		if err != nil {
-			return "", err
-		}
-		i := slices.IndexFunc(drops, func(o lab.Drop) bool { return o.Card == "eth0" && o.Source == eth1Addr })
-		if i < 0 {
-			return "", errors.New("the source check dropped nothing")
-		}
-		return fmt.Sprintf("the answer left by eth0, and the VPC dropped it there (%d so far): %s is not eth0's", drops[i].Packets, eth1Addr), nil
+func (d *demo) droppedByVPC() (string, error) {
+	drops, err := d.cloud.SourceCheck()
+	if err != nil {
+		return "", err
 	}
+	i := slices.IndexFunc(drops, func(o lab.Drop) bool { return o.Card == "eth0" && o.Source == eth1Addr })
+	if i < 0 {
+		return "", errors.New("the source check dropped nothing")
+	}
+	return fmt.Sprintf("the answer left by eth0, and the VPC dropped it there (%d so far): %s is not eth0's", drops[i].Packets, eth1Addr), nil
 }
 
 // up runs the program that all this is about.
