@@ -178,6 +178,9 @@ func (l *Link) applyRule(v Verb, r Rule) error {
 	data = append(data, r.markAttrs()...)
 	data = append(data, r.sharedAttrs(msg)...)
 	if v == Del {
+		if r.Table == 0 { // not ours to write: it refuses what it is for, or leads to another rule
+			msg.Type = unix.RTN_UNSPEC // whatever it does
+		}
 		return settled(v, l.rt.do(unix.RTM_DELRULE, 0, data...))
 	}
 	return settled(v, l.rt.do(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, data...))

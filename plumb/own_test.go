@@ -33,3 +33,28 @@ func TestNumberOfAnother(t *testing.T) {
 		t.Errorf("clearing up after a card that is gone took from the one that has its number:\n%s%v", done, err)
 	}
 }
+
+// A rule with our mark that leads to no table is none of ours to write, and goes like any other.
+func TestRuleWithoutATable(t *testing.T) {
+	host(t)
+	before := world(t)
+	l := open(t, "eth1")
+	was := found(t, l)
+	reconcile(t, l, dual())
+	inside := world(t)
+	odd := func() {
+		batch(t, `
+rule add from 10.0.2.99 unreachable pref 20001 protocol 236
+rule add from 10.0.2.37 blackhole pref 20001 protocol 236
+rule add from 10.0.2.0/24 prohibit pref 10001 protocol 236
+rule add from 10.0.2.98 goto 32766 pref 20001 protocol 236
+`)
+		ip(t, "-6 rule add from 2001:db8:0:2::99 unreachable pref 20001 protocol 236")
+	}
+	odd()
+	reconcile(t, l, dual())
+	same(t, "with odd rules", inside)
+	odd()
+	leave(t, "eth1", was, 1)
+	same(t, "after leave", before)
+}
