@@ -90,6 +90,7 @@ func TestDoctorChains(t *testing.T) {
 func TestDoctorInput(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
+	ip(t, c, "link add stranger address 02:00:00:00:99:99 type veth peer name stranger1")
 	before := world(t, c)
 	for _, tt := range []struct {
 		args   string
@@ -97,6 +98,7 @@ func TestDoctorInput(t *testing.T) {
 		says   string
 	}{
 		{"--cloud ec2 doctor eth1", exitDifferences, "eth1: nobody has set it up [set-up]"},
+		{"--cloud ec2 doctor stranger", exitDifferences, "stranger: it is not ready yet: the cloud does not know its MAC address"},
 		{"--cloud ec2 doctor eth0", exitOK, "all well: "},
 		{"doctor", exitOK, "all well: "}, // on no cloud
 		{"--cloud ec2 doctor nosuch0", exitUsage, "no such network card nosuch0 here; this host has eth0, eth1"},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -68,6 +69,8 @@ func (x *examination) granted(ctx context.Context, a *agent, r record, c *doctor
 			}
 		case !errors.Is(err, metadata.ErrUnknownMAC):
 			x.facts.Metadata.Err = err
+		case r.Card.MAC != c.MAC:
+			c.Waiting = fmt.Sprintf("the cloud does not know its MAC address %s", c.MAC)
 		}
 	}
 	switch {
