@@ -98,7 +98,7 @@ func (p *program) down(ctx context.Context, name string) error {
 	for _, o := range done {
 		p.log.Info(o)
 	}
-	if why := t.end(ctx); len(why) > 0 {
+	if why := t.cuts(ctx); len(why) > 0 {
 		return p.stay(ctx, t, why)
 	}
 	if err != nil {

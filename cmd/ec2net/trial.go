@@ -62,12 +62,11 @@ func (t *trial) begin(have plumb.Snapshot) {
 	t.reach, t.failed = t.link.Reach(at)
 }
 
-// end says what the change has cut; nothing when there was none.
-func (t *trial) end(ctx context.Context) []string {
+// cuts says what the change has cut so far; nothing when there was none.
+func (t *trial) cuts(ctx context.Context) []string {
 	if !t.open {
 		return nil
 	}
-	t.open = false
 	lost, err := t.lost(ctx)
 	if err != nil { // without a proof the change stays: it is right far more often than not
 		t.log.Debugf("the change could not be proved: %s", oneLine(err))

@@ -14,6 +14,8 @@ const (
 	// A change that was undone is made again after a minute, and then after twice as long each time.
 	firstRetry = time.Minute
 	lastRetry  = time.Hour
+	// followsMax is how often a card follows what others change, before its own change is judged.
+	followsMax = 8
 )
 
 // undone is a change that cut something off and was taken back.
@@ -47,7 +49,8 @@ func (a *agent) server() (at netip.AddrPort, fresh bool) {
 
 // judge undoes what was done when it cut something off. For `up` all that this process did is undone.
 func (a *agent) judge(ctx context.Context, done plumb.Plan) {
-	why := a.trial.end(ctx)
+	why, done := a.proved(ctx, done)
+	a.trial.open = false
 	if len(why) == 0 {
 		if len(done) > 0 && a.undone == nil { // else it is a repair of what the card was taken back to
 			a.setbacks = 0
@@ -65,6 +68,23 @@ func (a *agent) judge(ctx context.Context, done plumb.Plan) {
 	a.announce(back)
 	a.complain(fromKernel, err)
 	a.log.Warnf("%s; the change was: %s", a.undone.text(), inLine(done))
+}
+
+// proved says what a change has cut off. The card follows other programs' routes of main: what of them has changed
+// since it was set up is followed first, and belongs to the change.
+func (a *agent) proved(ctx context.Context, done plumb.Plan) (why []string, all plumb.Plan) {
+	for range followsMax {
+		if why = a.trial.cuts(ctx); len(why) == 0 {
+			return nil, done
+		}
+		more, err := a.link.Reconcile(ctx, a.want)
+		a.announce(more)
+		if err != nil || len(more) == 0 {
+			return why, done
+		}
+		done = append(done, more...)
+	}
+	return why, done
 }
 
 // reconsider ends the time in which an undone change is not tried again.
