@@ -113,9 +113,7 @@ func TestContainerSwitched(t *testing.T) {
 			if out := ec2net(t, c.Cloud, exitOK, "up", "eth1"); !strings.Contains(out, "+ table inet ec2net-10001") {
 				t.Errorf("up:\n%s", out)
 			}
-			if !c.reaches(t, c.Client(), lab.EIP2) {
-				t.Error("the container is not reached")
-			}
+			eventually(t, 5*time.Second, "the container is reached", func() bool { return c.reaches(t, c.Client(), lab.EIP2) })
 			ec2net(t, c.Cloud, exitOK, "plan", "eth1")
 			c.answering(t, "by-source")
 			ec2net(t, c.Cloud, exitOK, "up", "eth1")
