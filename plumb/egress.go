@@ -136,11 +136,14 @@ func (p Plan) TakesBack() bool {
 func (w *want) services() {
 	for _, a := range w.in.Services {
 		if hasDefault(w.out.Routes, Table(w.n()), a.Is6()) {
-			w.out.Rules = append(w.out.Rules, Rule{
-				Pref: prefService, From: everywhere(a.Is6()), To: netip.PrefixFrom(a, a.BitLen()), Table: Table(w.n()),
-			})
+			w.out.Rules = append(w.out.Rules, serviceRule(w.n(), a))
 		}
 	}
+}
+
+// serviceRule keeps what goes to a server of the cloud on the card with number n.
+func serviceRule(n int, server netip.Addr) Rule {
+	return Rule{Pref: prefService, From: everywhere(server.Is6()), To: netip.PrefixFrom(server, server.BitLen()), Table: Table(n)}
 }
 
 func everywhere(six bool) netip.Prefix {
@@ -198,7 +201,7 @@ func Protected(have Snapshot, primary metadata.Interface, six bool, services []n
 	var want []Rule
 	for _, ip := range append(slices.Clone(primary.Addrs4.Value), primary.Addrs6.Value...) {
 		if ip.Is6() == six && have.hasAddr(ip) {
-			want = append(want, Rule{Pref: uint32(baseSource + n), From: netip.PrefixFrom(ip, ip.BitLen()), Table: Table(n)})
+			want = append(want, sourceRule(n, netip.PrefixFrom(ip, ip.BitLen())))
 		}
 	}
 	if len(want) == 0 {
@@ -206,7 +209,7 @@ func Protected(have Snapshot, primary metadata.Interface, six bool, services []n
 	}
 	for _, a := range services {
 		if a.Is6() == six {
-			want = append(want, Rule{Pref: prefService, From: everywhere(six), To: netip.PrefixFrom(a, a.BitLen()), Table: Table(n)})
+			want = append(want, serviceRule(n, a))
 		}
 	}
 	for _, r := range want {

@@ -112,18 +112,17 @@ func (w *want) ownAddr(a netip.Addr) bool {
 }
 
 func (w *want) rules(addrs []netip.Addr, subnets, delegated []netip.Prefix) {
-	guard, source := uint32(baseTable+w.n()), uint32(baseSource+w.n())
 	used := map[netip.Prefix]bool{}
 	var sources []Rule
 	add := func(from netip.Prefix) {
-		sources = append(sources, Rule{Pref: source, From: from, Table: Table(w.n())})
+		sources = append(sources, sourceRule(w.n(), from))
 		g, ok := containing(subnets, from.Addr())
 		if !ok {
 			g = from // an address outside of every subnet has a guard of its own
 		}
 		if !used[g] {
 			used[g] = true
-			w.out.Rules = append(w.out.Rules, Rule{Pref: guard, From: g, Table: tableMain, Guard: true})
+			w.out.Rules = append(w.out.Rules, Rule{Pref: uint32(baseTable + w.n()), From: g, Table: tableMain, Guard: true})
 		}
 	}
 	for _, a := range addrs {
@@ -133,6 +132,11 @@ func (w *want) rules(addrs []netip.Addr, subnets, delegated []netip.Prefix) {
 		add(p)
 	}
 	w.out.Rules = append(w.out.Rules, sources...)
+}
+
+// sourceRule sends what comes from an address or a block of the card with number n to its table.
+func sourceRule(n int, from netip.Prefix) Rule {
+	return Rule{Pref: uint32(baseSource + n), From: from, Table: Table(n)}
 }
 
 // gateway4 is the lease's router when it lies in the subnet, else the one that the metadata names,
