@@ -14,7 +14,7 @@ import (
 )
 
 // readPackets reads the card's nftables tables, and which of the names belong to somebody else. Where
-// nothing says that there may be one, nftables is not even asked.
+// nothing says that there may be one, nftables is not even asked. The rules are read before.
 func (l *Link) readPackets(s *Snapshot) error {
 	s.unable = l.unable
 	if !l.Packets && !marks(s.State) && !natted(s.State) {
@@ -27,10 +27,6 @@ func (l *Link) readPackets(s *Snapshot) error {
 	if err != nil {
 		return err
 	}
-	mine, err := l.own(*s)
-	if err != nil {
-		return err
-	}
 	numbers, err := nft.packetNumbers()
 	for _, n := range numbers {
 		table := Table(n)
@@ -40,7 +36,7 @@ func (l *Link) readPackets(s *Snapshot) error {
 			return err
 		case !ours:
 			s.TakenTables = append(s.TakenTables, table)
-		case mine[n]:
+		case s.mine[n]:
 			rules, err := nft.packetRules(table)
 			if err != nil {
 				return err

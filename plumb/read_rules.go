@@ -8,9 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func (l *Link) readRules(s *Snapshot) error {
-	mine, err := l.own(*s)
-	if err != nil {
+func (l *Link) readRules(s *Snapshot) (err error) {
+	if s.mine, err = l.own(*s); err != nil {
 		return err
 	}
 	rules, others, err := l.rt.rules()
@@ -20,7 +19,7 @@ func (l *Link) readRules(s *Snapshot) error {
 	s.Claimed = claimedBy(others)
 	for _, r := range rules {
 		switch n, ok := r.n(); {
-		case ok && mine[n]:
+		case ok && s.mine[n]:
 			s.Rules = append(s.Rules, r)
 		case ok && r.shared():
 			s.Leaving = append(s.Leaving, r)

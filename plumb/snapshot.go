@@ -30,6 +30,8 @@ type Snapshot struct {
 
 	Rivals []Rival // default routes beside the card's own; empty where it has none that is another program's
 
+	mine map[int]bool // the numbers whose rules and nftables tables belong to the card
+
 	siblings []int // ifindexes of the other devices in our interface group
 
 	unable bool // the kernel can not do what nftables tables of ours need
