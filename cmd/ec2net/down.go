@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -77,7 +78,8 @@ func (p *program) down(ctx context.Context, name string) error {
 	}
 	short, cancel := context.WithTimeout(ctx, dismissal)
 	defer cancel()
-	if err := p.store.dismiss(short, name); err != nil {
+	kept, err := p.store.dismiss(short, name)
+	if err != nil {
 		return err
 	}
 	link, err := plumb.Open(name)
@@ -99,7 +101,7 @@ func (p *program) down(ctx context.Context, name string) error {
 		p.log.Info(o)
 	}
 	if why := t.cuts(ctx); len(why) > 0 {
-		return p.stay(ctx, t, why)
+		return errors.Join(p.stay(ctx, t, why), p.keepAgain(ctx, link.Name, kept))
 	}
 	if err != nil {
 		return err
@@ -136,6 +138,17 @@ func (p *program) stay(ctx context.Context, t *trial, why []string) error {
 		p.log.Info(o)
 	}
 	return errors.Join(fail(exitFailed, "%s: everything was put back: without this card, %s", t.link.Name, strings.Join(why, "; ")), err)
+}
+
+// keepAgain has a card that stays as it was kept as it was.
+func (p *program) keepAgain(ctx context.Context, name string, kept bool) error {
+	switch {
+	case !kept:
+		return nil
+	case underSystemd():
+		return p.start(ctx, name)
+	}
+	return fmt.Errorf("%s: the process that kept it has ended: \"ec2net run %s\" keeps it again", name, name)
 }
 
 // before is how the card was found. Of another card, and of one that was plugged in again since, that is

@@ -57,17 +57,17 @@ func (k *keeper) ended(ctx context.Context) error {
 	return fmt.Errorf("process %d does not end: %w", k.pid, ctx.Err())
 }
 
-// dismiss asks the process that keeps the card to stop, and waits until it has.
-func (s store) dismiss(ctx context.Context, name string) error {
+// dismiss asks the process that keeps the card to stop, and waits until it has. It says whether there was one.
+func (s store) dismiss(ctx context.Context, name string) (kept bool, err error) {
 	k, err := s.keeper(name)
 	if k == nil || err != nil {
-		return err
+		return false, err
 	}
 	defer k.close()
 	if err := k.signal(unix.SIGTERM); err != nil {
-		return err
+		return true, err
 	}
-	return k.ended(ctx)
+	return true, k.ended(ctx)
 }
 
 // upByKeeper has the process that keeps the card read the metadata now, and waits for its record to

@@ -293,7 +293,8 @@ func TestDownIsUndone(t *testing.T) {
 	operator(t, c, "10.0.2.200", "10.0.0.29")
 	k.stop(t)
 	held := world(t, c)
-	says(t, ec2net(t, c, exitFailed, "down", "eth0"), "everything was put back", "10.0.0.29:2222 with 10.0.2.200", "by eth1, not by eth0 via 10.0.0.1")
+	says(t, ec2net(t, c, exitFailed, "down", "eth0"), "everything was put back", "10.0.0.29:2222 with 10.0.2.200", "by eth1, not by eth0 via 10.0.0.1",
+		"eth0: the process that kept it has ended")
 	unchanged(t, c, held, "a `down` that was undone")
 	ec2net(t, c, exitOK, "down", "eth1")
 	ec2net(t, c, exitOK, "down", "eth0")
