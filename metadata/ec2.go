@@ -80,10 +80,9 @@ func (s *EC2) Requests() int { return int(s.wire.sent.Load()) }
 // Close closes the idle connections. The EC2 can still be used.
 func (s *EC2) Close() { s.wire.rt.CloseIdleConnections() }
 
-// Forget drops what is remembered of a card. A caller that sees the card go calls it, since the
-// card may come back with another device number; Read does so itself when the cloud no longer
-// lists the MAC.
-func (s *EC2) Forget(mac MAC) {
+// forget drops what is remembered of a card that the cloud no longer lists: it may come back with another
+// device number.
+func (s *EC2) forget(mac MAC) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, mac)

@@ -72,7 +72,7 @@ func TestPropagation(t *testing.T) {
 		}
 	}
 	f.change(func(v map[string]string) { clear(v) })
-	s.Forget(secondMAC)
+	s.forget(secondMAC)
 	if _, err := s.Read(t.Context(), secondMAC); !errors.Is(err, ErrNotReady) {
 		t.Errorf("no card at all is listed: %v", err)
 	}

@@ -128,7 +128,7 @@ func (s *EC2) unlisted(ctx context.Context, mac MAC) error {
 	if slices.Contains(all, mac) {
 		return notReady(cardKey(mac, ""), "the MAC is listed but has no keys yet")
 	}
-	s.Forget(mac)
+	s.forget(mac)
 	return &Error{Key: cardKey(mac, ""), Status: http.StatusNotFound, Err: ErrUnknownMAC}
 }
 
