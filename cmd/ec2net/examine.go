@@ -32,8 +32,8 @@ type examination struct {
 	records records
 }
 
-// mending is how long a process that keeps its card may take to put something back.
-const mending = 1500 * time.Millisecond
+// repairTime is how long a process that keeps its card may take to put something back.
+const repairTime = 1500 * time.Millisecond
 
 // examined collects the facts of all cards, or of one. What a process is just about to repair is not told.
 func (p *program) examined(ctx context.Context, only string) (doctor.Facts, error) {
@@ -43,7 +43,7 @@ func (p *program) examined(ctx context.Context, only string) (doctor.Facts, erro
 		return f, err
 	}
 	select {
-	case <-time.After(mending): // what another process does announces itself to nobody
+	case <-time.After(repairTime): // what another process does announces itself to nobody
 		return p.examineOnce(ctx, only)
 	case <-ctx.Done():
 		return f, ctx.Err()

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// mending is how long the process that keeps the card of a connection may take to see to it: a new
+	// mendingTime is how long the process that keeps the card of a connection may take to see to it: a new
 	// card asks the primary's for rules of its own, which takes some milliseconds.
 	mendingTime  = time.Second
 	mendingPause = 10 * time.Millisecond
