@@ -29,7 +29,10 @@ func checkSetUp(_ Facts, c Card) []Finding {
 
 // again is how the card is set up once more.
 func again(c Card) string {
-	if c.Keeper != 0 {
+	switch {
+	case c.Keeper != 0 && c.Outdated:
+		return fmt.Sprintf("process %d goes by the configuration as it was: systemctl restart ec2net-ifup@%s", c.Keeper, c.Name)
+	case c.Keeper != 0:
 		return fmt.Sprintf("process %d should put it back within seconds; if not: systemctl restart ec2net-ifup@%s", c.Keeper, c.Name)
 	}
 	return "ec2net up " + c.Name

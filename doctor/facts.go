@@ -73,6 +73,7 @@ type Card struct {
 	Sandbox  Sandbox     // of the process that keeps it
 	Unread   string      // why the kernel would not tell its state; empty: it did
 	Keeper   int         // process that keeps the card; 0: none
+	Outdated bool        // the configuration was changed after it had been read by that process
 	Died     bool        // the process that kept it did not end by itself
 	Owner    *dhcp.Owner // another program that has the card now
 	Probes   []Probe

@@ -88,7 +88,7 @@ func (x *examination) lived(r record, recorded bool, c *doctor.Card) {
 	if c.Keeper != 0 {
 		c.Sandbox = doctor.ReadSandbox(os.DirFS("/"), c.Keeper)
 	}
-	c.Died = x.store.died(c.Name)
+	c.Died, c.Outdated = x.store.died(c.Name), x.configFile == config.Path && x.store.outdated(c.Name, x.configFile)
 	if r.degraded() {
 		c.Degraded = r.State
 	}

@@ -205,6 +205,7 @@ func TestUpAfterTheFileChanged(t *testing.T) {
 	if !told() {
 		t.Error("the change is not told of")
 	}
+	says(t, ec2net(t, c, exitOK, "doctor", "eth1", "--json"), `"remedy": "process `+strconv.Itoa(k.Process.Pid)+` goes by the configuration as it was: systemctl restart ec2net-ifup@eth1"`)
 	k.stop(t)
 	k = keep(t, c, "eth1")
 	if told() {
