@@ -30,6 +30,13 @@ func TestDoctorNotRoot(t *testing.T) {
 	if status != exitOK || !strings.Contains(out, "nothing wrong was found: ") || !strings.Contains(out, "unknown the records in /run/ec2net are root's to read") {
 		t.Errorf("exit status %d\n%s", status, out)
 	}
+	configure(t, c, "main_table = false\n")
+	shell(t, c.Instance(), "chmod 0 /etc/ec2net/ec2net.toml")
+	out, status = nobody("doctor")
+	if status != exitOK || !strings.Contains(out, "unknown the configuration /etc/ec2net/ec2net.toml is root's to read [plan]") {
+		t.Errorf("what the file says: exit status %d\n%s", status, out)
+	}
+	shell(t, c.Instance(), "rm /etc/ec2net/ec2net.toml")
 	ip(t, c, "rule del pref 20001")
 	out, status = nobody("doctor", "--json")
 	var r doctor.Report

@@ -98,6 +98,11 @@ func (x *examination) settings() (err error) {
 	if x.conf, x.facts.Config = x.config(); x.facts.Config != nil {
 		x.conf = config.Default()
 	}
+	if errors.Is(x.facts.Config, fs.ErrPermission) { // which says nothing of what is in it
+		for _, id := range []string{"config", "set-up", "plan", "left-out"} {
+			x.facts.Gaps[id] = "the configuration " + x.configFile + " is root's to read"
+		}
+	}
 	return nil
 }
 
