@@ -22,6 +22,7 @@ type egress struct {
 	moved   bool         // the last reconciliation switched one of them
 	prove   bool         // and the metadata has to answer now
 	primary *plumb.Link
+	last    record // of the primary card, as it was last on disk
 }
 
 // families are what an outlet is for, in the order of egress.outlets.
@@ -65,6 +66,10 @@ func (a *agent) lookAround(others records) {
 		return
 	}
 	primary, known := others.primary()
+	if !known { // the record may be lost with its folder: whether the card keeps its traffic, the kernel tells
+		primary, known = e.last, e.last.Name != ""
+	}
+	e.last = primary
 	e.rank = a.rank(primary.Name)
 	if a.link.Beside = e.rank >= 0; e.rank < 0 {
 		e.facts = [2]outletFacts{}

@@ -144,3 +144,22 @@ func TestEgressTakenBackFromAConnection(t *testing.T) {
 		t.Errorf("a false alarm:\n%s", log)
 	}
 }
+
+// A folder of records that somebody deletes is no reason to take traffic back: the kernel has the primary card's
+// rules.
+func TestEgressWithoutRecords(t *testing.T) {
+	t.Parallel()
+	l := egressLab{egressCloud(t), write(t, "[egress]\ncard = \"eth2\"\n")}
+	k0, k := l.keep(t, "eth0"), l.keep(t, "eth2")
+	leads(t, l.Cloud, 10*time.Second, "10001")
+	k0.stop(t) // nobody makes its record anew
+	shell(t, l.Instance(), "rm -r /run/ec2net")
+	k.reload(t, l.Cloud, "local-ipv4s")
+	for begun := time.Now(); time.Since(begun) < 3*primaryGrace; time.Sleep(50 * time.Millisecond) {
+		leads(t, l.Cloud, 0, "10001")
+	}
+	ip(t, l.Cloud, "rule del pref 20000")
+	ip(t, l.Cloud, "-6 rule del pref 20000")
+	leadsNowhere(t, l.Cloud, rollBack)
+	k.logs(t, "the primary card eth0: its answers are not kept on it yet")
+}
