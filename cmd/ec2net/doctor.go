@@ -33,6 +33,9 @@ Exit status 5 when something fails; warnings alone are 0.`,
 func (p *program) doctor(ctx context.Context, card string) error {
 	p.log.SetOutput(io.Discard) // what the agent has to say is in the findings
 	facts, err := p.examined(ctx, card)
+	if err == nil && ctx.Err() != nil { // what was not waited for is no finding
+		err = fail(exitFailed, "doctor: interrupted")
+	}
 	if err != nil {
 		return err
 	}
