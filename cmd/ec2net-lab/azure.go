@@ -187,7 +187,7 @@ func (p probed) tell(cmd *cobra.Command, to netip.AddrPort) error {
 
 func probe(ctx context.Context, s *server, to netip.AddrPort) (any, error) {
 	card, err := s.cloud.Probe(ctx, to)
-	if err != nil && card == "" && !errors.Is(err, context.DeadlineExceeded) {
+	if err != nil && card == "" && !errors.Is(err, lab.ErrNoReply) {
 		return nil, err
 	}
 	p := probed{Card: card}

@@ -19,7 +19,8 @@ const probeTime = time.Second
 
 // Probe asks a TCP port of a card's address, as an Azure load balancer does: from 168.63.129.16, or by IPv6
 // from the router's link-local address. card is where the answer came out of the host, which says more than
-// err: an answer by another card is dropped, and err then says that none arrived. A refusal is an error too.
+// err: an answer by another card is dropped, and err then says that none arrived (ErrNoReply). A refusal is an
+// error too.
 func (c *Cloud) Probe(ctx context.Context, to netip.AddrPort) (card string, err error) {
 	from, port, node, err := c.prober(to.Addr())
 	if err != nil {
@@ -36,8 +37,11 @@ func (c *Cloud) Probe(ctx context.Context, to netip.AddrPort) (card string, err 
 		defer cancel()
 	}
 	conn, err := c.fabric.dialBy(ctx, viaDevice(port, &net.TCPAddr{IP: from.AsSlice(), Zone: from.Zone()}), "tcp", to.String())
-	if err == nil {
+	switch {
+	case err == nil:
 		err = conn.Close()
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded): // by which of two clocks is chance
+		err = fmt.Errorf("%w: %w", ErrNoReply, err)
 	}
 	card = watched.answered(to.Addr(), from.WithZone(""), err)
 	if err != nil {
@@ -94,7 +98,7 @@ func (w watching) close() {
 // somebody's refusal, it was on one of the cables for sure, and the captures are only late.
 func (w watching) answered(from, to netip.Addr, dialed error) string {
 	patience := probeTime
-	if errors.Is(dialed, context.DeadlineExceeded) || errors.Is(dialed, os.ErrDeadlineExceeded) {
+	if errors.Is(dialed, ErrNoReply) {
 		patience = 10 * time.Millisecond
 	}
 	ctx, found := context.WithTimeout(context.Background(), patience)
