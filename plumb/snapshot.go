@@ -61,6 +61,9 @@ func (s Snapshot) hasAddr(a netip.Addr) bool {
 	return false
 }
 
+// Beside: the device is another of the host's cards that ec2net has set up, by its interface group.
+func (s Snapshot) Beside(index int) bool { return slices.Contains(s.siblings, index) }
+
 // ours is the address as ec2net put it on the card.
 func (s Snapshot) ours(a netip.Addr) (Addr, bool) {
 	i := slices.IndexFunc(s.Addrs, func(h Addr) bool { return h.Ours && h.Prefix.Addr() == a })

@@ -60,6 +60,7 @@ type agent struct {
 	astray    bool  // the kernel could not be asked, or did not do it all
 	degraded  bool
 	egress    egress
+	cards     records // of the host's cards, as they were last on disk
 	nat       natPart
 
 	trial    trial

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,7 +56,15 @@ func (a *agent) others() records {
 	if a.config.Egress.Rank(a.snap.Name) < 0 && len(a.config.NAT.From) == 0 {
 		return nil
 	}
-	return a.store.all()
+	list := a.store.all()
+	for _, r := range a.cards {
+		missing := !slices.ContainsFunc(list, func(o record) bool { return o.MAC == r.MAC })
+		if missing && a.snap.Beside(r.Index) {
+			list = append(list, r)
+		}
+	}
+	a.cards = list
+	return list
 }
 
 // lookAround asks the kernel for what the card's own state does not tell: what its gateways say, and

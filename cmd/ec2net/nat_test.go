@@ -252,3 +252,35 @@ func TestNATRefused(t *testing.T) {
 		t.Errorf("the section is gone: %s", now)
 	}
 }
+
+// Records that are lost end no connection of those for whom the host passes traffic on; a card that was taken down
+// has no part in it any more.
+func TestNATWithoutRecords(t *testing.T) {
+	t.Parallel()
+	l := egressLab{egressCloud(t), write(t, "refresh = \"2s\"\n[nat]\nfrom = [\"10.0.3.0/24\"]\nout = \"eth2\"\n")}
+	test, err := l.AddPeer("test", addr("10.0.3.200"))
+	must(t, err)
+	for _, card := range []string{"eth2", "eth3"} {
+		must(t, l.Forward(card, true))
+	}
+	must(t, l.AddRoute(lab.Route{Subnet: "subnet-c", Prefix: netip.MustParsePrefix("0.0.0.0/0"), NextHop: addr("10.0.3.37")}))
+	out, in := l.keep(t, "eth2"), l.keep(t, "eth3")
+	eventually(t, 10*time.Second, "forwarding", func() bool { return forwarding(t, l.Cloud, "eth2", "eth3") == "1 1" })
+	server, err := l.Client().Echo(netip.AddrPortFrom(lab.ClientIP, 0))
+	must(t, err)
+	stream, err := test.Stream(t.Context(), server.Addr)
+	must(t, err)
+	must(t, stream.Alive(t.Context()))
+	in.stop(t) // nobody makes its record anew
+	held := world(t, l.Cloud)
+	quiet := silently(t, l.Cloud)
+	shell(t, l.Instance(), "rm -r /run/ec2net")
+	for range 3 {
+		out.reload(t, l.Cloud, "local-ipv4s")
+	}
+	quiet("a folder that was deleted")
+	unchanged(t, l.Cloud, held, "a folder that was deleted")
+	must(t, stream.Close())
+	l.ec2net(t, exitOK, "down", "eth3")
+	eventually(t, 10*time.Second, "no rule for a card that was taken down", func() bool { return !strings.Contains(ip(t, l.Cloud, "rule"), "iif eth3") })
+}
