@@ -86,7 +86,11 @@ func (d *DHCP) open() (err error) {
 }
 
 // Stop ends the server for good, so that another one can be started in the fabric.
-func (d *DHCP) Stop() error { return d.close() }
+func (d *DHCP) Stop() error {
+	err := d.close()
+	awaitExec()
+	return err
+}
 
 func (d *DHCP) close() error {
 	d.stop()

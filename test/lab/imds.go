@@ -104,6 +104,7 @@ func (s *IMDS) Refuse() error {
 	}
 	err := server.Close()
 	s.serve.Wait()
+	awaitExec()
 	return err
 }
 

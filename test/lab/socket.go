@@ -70,3 +70,10 @@ func viaDevice(device string, from net.Addr) *net.Dialer {
 		return errors.Join(err, bound)
 	}}
 }
+
+// awaitExec returns when no program is just being started. Until it is the other program, a child holds all sockets of
+// this process, also those that were closed here meanwhile: their ports stay taken.
+func awaitExec() {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+}
