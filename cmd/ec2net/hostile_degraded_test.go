@@ -119,6 +119,9 @@ func TestUpDegraded(t *testing.T) {
 	says(t, ec2net(t, c, exitPartial, "up", "eth1"), "set up in part: degraded: 10.0.2.37/24 by its lease alone")
 	answers(t, c, lab.EIP2)
 	end := session(t, c, "10.0.2.37", lab.EIP2)
+	eventually(t, 10*time.Second, "the card's own IPv6 address", func() bool { // in the kernel's own time
+		return strings.Contains(ip(t, c, "-6 route show table local"), "local fe80::ec:20ff:fe00:101 dev eth1")
+	})
 	held := world(t, c)
 	ec2net(t, c, exitPartial, "up", "eth1") // new, with what the first one left
 	unchanged(t, c, held, "a second up")
