@@ -140,6 +140,20 @@ func TestUpDegraded(t *testing.T) {
 	unchanged(t, c, before, "up without metadata and DHCP")
 }
 
+// `up` beside a process that keeps the card says what `up` alone does: degraded, then ready, then that an address
+// was refused, each with its status and without waiting for what does not come.
+func TestUpBesideADegradedKeeper(t *testing.T) {
+	t.Parallel()
+	c := hostile(t, lab.Config{})
+	heal := spoil(t, c, lab.Fault{Status: 403})
+	keep(t, c, "eth1")
+	says(t, ec2net(t, c, exitPartial, "up", "eth1"), "keeps this card", "set up in part: degraded: 10.0.2.37/24 by its lease alone")
+	heal()
+	says(t, ec2net(t, c, exitOK, "up", "eth1"), "ready: 10.0.2.37, table 10001")
+	spoil(t, c, lab.Fault{Card: "eth1", Path: "local-ipv4s", Value: value("10.0.2.37\n192.0.2.9")})
+	says(t, ec2net(t, c, exitPartial, "up", "eth1"), "set up in part: 10.0.2.37")
+}
+
 // A lease that ends and a DHCP server that is dead take nothing away that the metadata grants.
 func TestLeaseLost(t *testing.T) {
 	t.Parallel()

@@ -96,6 +96,9 @@ func (p *program) upByKeeper(ctx context.Context, a *agent, pid int, wait time.D
 	for {
 		r, _ := p.store.load(name)
 		fresh := !asks || r.ReadAt.After(asked)
+		if r.InPart && (fresh || r.degraded() && r.AskedAt.After(asked)) {
+			return fail(exitPartial, "%s: set up in part: %s", name, r.State)
+		}
 		if r.Set && fresh {
 			log.Infof("ready: %s", r.State)
 			if p.configFile == config.Path && p.store.outdated(name, p.configFile) {

@@ -47,7 +47,7 @@ func (a *agent) ask(ctx context.Context, answers chan<- reading) {
 
 // take works an answer in and says when to ask again.
 func (a *agent) take(r reading) (next time.Duration) {
-	a.unsaved = true
+	a.unsaved, a.record.AskedAt = true, time.Now()
 	if r.err != nil {
 		return a.failed(r.err)
 	}

@@ -114,6 +114,7 @@ func (a *agent) save() error {
 	a.record.Card, a.record.Lease, a.record.DHCP, a.record.Peers = a.settled, a.trusted(), a.leasing, a.link.Peers
 	a.record.Card.Problems = nil // of one reading, and no JSON
 	a.record.State, a.record.Ready, a.record.Set = a.state(), a.converged, a.set()
+	a.record.InPart = a.inPart()
 	a.record.Undone = a.undone.recorded()
 	a.record.Egress = a.way()
 	if err := a.store.save(a.record); err != nil {

@@ -33,12 +33,14 @@ type record struct {
 	Peers   []metadata.MAC     `json:"peers"`             // the host's other cloud cards
 	Before  *plumb.Before      `json:"before"`            // how the card was found
 	Card    metadata.Interface `json:"card"`
-	ReadAt  time.Time          `json:"read_at"` // last answer of the metadata
+	ReadAt  time.Time          `json:"read_at"`  // last answer of the metadata
+	AskedAt time.Time          `json:"asked_at"` // last reading of the metadata, whatever came of it
 	Lease   *dhcp.Lease        `json:"lease,omitempty"`
 	DHCP    string             `json:"dhcp"`  // who has the lease
 	State   string             `json:"state"` // one line for a person
 	Ready   bool               `json:"ready"`
 	Set     bool               `json:"set"`     // and nothing more is expected soon
+	InPart  bool               `json:"in_part"` // set, but for something that the log names, or without the metadata
 	Repairs int                `json:"repairs"` // since the process began
 	Undone  *undoneRecord      `json:"undone,omitempty"`
 	Egress  *way               `json:"egress,omitempty"`

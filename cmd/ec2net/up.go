@@ -117,7 +117,7 @@ func (a *agent) verdict(err error, wait time.Duration) error {
 		return fail(exitFailed, "%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.begun), unclear(a.snap))
 	case a.undone != nil:
 		return a.takenBack()
-	case a.set() && (a.troubled() || a.degraded):
+	case a.inPart():
 		return fail(exitPartial, "%s: set up in part: %s", a.snap.Name, a.state())
 	case a.set():
 		a.log.Infof("ready: %s", a.state())
@@ -131,6 +131,9 @@ func (a *agent) verdict(err error, wait time.Duration) error {
 	a.complain(fromCloud, errors.Join(a.settled.Problems...)) // what lasts no longer than this process is news all the same
 	return fail(exitPartial, "%s: gave up after %s: %s", a.snap.Name, shorter(wait, a.begun), a.state())
 }
+
+// inPart: the card is set up, but not with all that it is granted.
+func (a *agent) inPart() bool { return a.set() && (a.troubled() || a.degraded) }
 
 // undo leaves a card of which nothing became known as it was found: not even its link stays up.
 func (a *agent) undo() error {
