@@ -120,10 +120,23 @@ func (l *Link) readRoutes(s *Snapshot) error {
 			}
 			if ok {
 				s.Routes = append(s.Routes, r)
+			} else if a, ok := parseOwn(m, s.Index); ok {
+				s.Answered = append(s.Answered, a)
 			}
 		}
 	}
 	return nil
+}
+
+// parseOwn takes the kernel's local route to an IPv6 address of the card.
+func parseOwn(m []byte, index int) (own netip.Addr, ok bool) {
+	h := nl.DeserializeRtMsg(m)
+	if h.Family != unix.AF_INET6 || h.Type != unix.RTN_LOCAL || h.Dst_len != 128 || h.Protocol != unix.RTPROT_KERNEL {
+		return own, false
+	}
+	a, err := parseAttrs(m, unix.SizeofRtMsg)
+	own = a.addr(unix.RTA_DST)
+	return own, err == nil && own.IsValid() && int(a.u32(unix.RTA_OIF)) == index
 }
 
 func (l *Link) routes(family, index int) ([][]byte, error) {

@@ -28,6 +28,9 @@ type Snapshot struct {
 	// caught.
 	Leaving []Rule
 
+	// Answered are the IPv6 addresses that the kernel answers for on the card. It lists an address before that.
+	Answered []netip.Addr
+
 	Rivals []Rival // default routes beside the card's own; empty where it has none that is another program's
 
 	mine map[int]bool // the numbers whose rules and nftables tables belong to the card
@@ -59,6 +62,17 @@ func (s Snapshot) hasAddr(a netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// Unanswered are the addresses of ours that the kernel does not answer for yet: it makes its local route to an IPv6
+// address later than it takes the address, also where nothing is to be detected (addrconf_dad_work).
+func (s Snapshot) Unanswered() (out []netip.Addr) {
+	for _, h := range s.Addrs {
+		if a := h.Prefix.Addr(); h.Ours && a.Is6() && !slices.Contains(s.Answered, a) {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 // Beside: the device is another of the host's cards that ec2net has set up, by its interface group.

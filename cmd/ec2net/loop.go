@@ -121,7 +121,7 @@ func (a *agent) next(ctx context.Context, ev *events) error {
 	case <-ev.tick.C:
 		a.pace(ev)
 		if a.setUp && a.degraded == a.deserted() {
-			if a.converged {
+			if a.converged && a.answers() {
 				return nil
 			}
 			return a.mend(ctx, ev)
@@ -201,7 +201,7 @@ func (a *agent) mend(ctx context.Context, ev *events) error {
 
 // waiting: something is still expected, so that deadlines have to be looked at.
 func (a *agent) waiting() bool {
-	return a.card.Manage == config.Full && (!a.converged || !a.settledDown() || !a.leased())
+	return a.card.Manage == config.Full && (!a.converged || !a.answers() || !a.settledDown() || !a.leased())
 }
 
 // set: the card is as it should be, and nothing more is expected soon.
@@ -214,5 +214,8 @@ func (a *agent) set() bool {
 	case a.degraded:
 		return a.converged
 	}
-	return a.converged && a.settledDown() && a.leased() && !a.settling()
+	return a.converged && a.answers() && a.settledDown() && a.leased() && !a.settling()
 }
+
+// answers: the kernel does, for all that the card has.
+func (a *agent) answers() bool { return len(a.snap.Unanswered()) == 0 }

@@ -29,6 +29,8 @@ func (a *agent) state() string {
 		return a.holds()
 	case a.converged && !a.leased():
 		return fmt.Sprintf("%s; waiting for DHCP since %s", a.holds(), clock(a.leaseAt))
+	case a.converged && !a.answers():
+		return fmt.Sprintf("%s; waiting for the kernel to answer for %s", a.holds(), a.snap.Unanswered()[0])
 	case a.converged && a.lacking.IsZero():
 		return fmt.Sprintf("%s; waiting for %s", a.holds(), a.whyNot())
 	case a.converged:

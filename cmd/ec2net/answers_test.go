@@ -1,0 +1,36 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"ec2net/config"
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+// A card is not ready before the kernel answers for its IPv6 addresses.
+func TestSetOnceAnswered(t *testing.T) {
+	t.Parallel()
+	mac := metadata.MAC{2, 0, 0, 0, 0, 0x11}
+	six := netip.MustParseAddr("2001:db8::37")
+	for _, tt := range []struct {
+		name     string
+		answered []netip.Addr
+		set      bool
+	}{
+		{"not yet", nil, false}, {"answered", []netip.Addr{six}, true},
+	} {
+		a := &agent{converged: true, card: config.Card{Manage: config.Full}}
+		a.leasing, a.answered, a.settled.MAC, a.last.MAC = "off", true, mac, mac
+		a.snap = plumb.Snapshot{MAC: mac, Answered: tt.answered}
+		a.snap.Addrs = []plumb.Addr{{Prefix: netip.PrefixFrom(six, 128), Ours: true}}
+		if a.set() != tt.set {
+			t.Errorf("%s: set is %v", tt.name, a.set())
+		}
+		if waits := strings.Contains(a.state(), "waiting for the kernel to answer for 2001:db8::37"); waits == tt.set {
+			t.Errorf("%s: %s", tt.name, a.state())
+		}
+	}
+}
