@@ -97,8 +97,31 @@ func silent(t *testing.T, c *lab.Cloud, dst netip.Addr) {
 	}
 }
 
-// world is everything that a stranger could compare on the instance: addresses, routes, rules, links.
+// world is everything that a stranger could compare on the instance: addresses, routes, rules, links. It is taken
+// once the kernel answers for the IPv6 addresses that it lists, which takes it a moment; of a link without a signal it
+// may never.
 func world(t *testing.T, c *lab.Cloud) []string {
+	t.Helper()
+	for limit := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if out := pictured(t, c); answered(out) || time.Now().After(limit) {
+			return out
+		}
+	}
+}
+
+// answered: each IPv6 address of a picture has its local route.
+func answered(picture []string) bool {
+	return !slices.ContainsFunc(picture, func(line string) bool {
+		f := strings.Fields(line)
+		if len(f) < 4 || f[2] != "inet6" {
+			return false
+		}
+		a, _, _ := strings.Cut(f[3], "/")
+		return !slices.ContainsFunc(picture, func(route string) bool { return strings.HasPrefix(route, "local "+a+" dev "+f[1]+" ") })
+	})
+}
+
+func pictured(t *testing.T, c *lab.Cloud) []string {
 	t.Helper()
 	var out []string
 	for _, args := range []string{"-o addr", "route show table all", "-6 route show table all", "rule", "-6 rule", "-o link"} {
