@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -211,20 +210,4 @@ func TestBrokenFile(t *testing.T) {
 	says(t, ec2net(t, c, exitUsage, "status", "eth1", "--config", broken), "drift      not known: the configuration has an error", broken+":2:14")
 	out, _ := on(t, c, "ec2net", "status", "--json", "--config", broken)
 	says(t, out, `"drift": null`, `"broken": true`)
-}
-
-// Who interrupts the doctor is not told that the metadata does not answer.
-func TestDoctorInterrupted(t *testing.T) {
-	t.Parallel()
-	c := cloud(t, lab.Config{})
-	spoil(t, c, lab.Fault{Path: "**", Delay: time.Minute})
-	out := &lab.Log{}
-	cmd := c.Instance().Command(t.Context(), "ec2net", "--cloud", "ec2", "doctor")
-	cmd.Stdout, cmd.Stderr = out, out
-	must(t, cmd.Start())
-	eventually(t, 5*time.Second, "a question", func() bool { return c.IMDS().Stats().Requests > 0 })
-	must(t, cmd.Process.Signal(os.Interrupt))
-	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != exitFailed || out.String() != "ec2net: doctor: interrupted\n" {
-		t.Errorf("%v\n%s", err, out)
-	}
 }

@@ -48,6 +48,9 @@ func (p *program) plan(ctx context.Context, name string) error {
 			return err
 		}
 		if err := a.readTwice(ctx); err != nil {
+			if ctx.Err() != nil {
+				return fail(exitFailed, "plan: interrupted")
+			}
 			return fail(exitUnavailable, "%s: %w", name, err)
 		}
 	}

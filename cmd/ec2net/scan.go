@@ -56,15 +56,18 @@ func (p *program) unset(ctx context.Context, only []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, readingTime)
+	limited, cancel := context.WithTimeout(ctx, readingTime)
 	defer cancel()
 	var primary metadata.MAC
 	var known []metadata.MAC
-	err = patiently(ctx, func() (err error) {
-		primary, known, err = cloud.Cards(ctx)
+	err = patiently(limited, func() (err error) {
+		primary, known, err = cloud.Cards(limited)
 		return err
 	})
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return nil, fail(exitFailed, "scan: interrupted")
+	case err != nil:
 		return nil, fail(exitUnavailable, "scan: %w; nothing was changed", err)
 	}
 	list, err := net.Interfaces()
