@@ -50,19 +50,23 @@ func (s *socket) rules() (out []Rule, others []foreignRule, err error) {
 // what the buffer's own head takes).
 const onePart = 3500 // bytes
 
-// inParts lists the rules of a family. A list in several parts is asked for until two more bring nothing
-// new: the kernel finds the next part by counting, so that a list lacks some rules, or has them twice,
-// when others add or delete rules meanwhile; and of rules, unlike addresses, it does not say so.
+// A list in several parts is asked for until some more bring nothing new: fewer where nobody seems to change it.
+const calmLists, churnedLists = 3, 8
+
+// inParts lists the rules of a family. The kernel finds the next part of a list by counting, so that the list lacks
+// some rules, or has them twice, when others add or delete rules meanwhile; and of rules, unlike addresses, it does
+// not say so. Each list may lack a rule, with the same chance; that all of them lack it is left to chance.
 func (s *socket) inParts(family int) (ours []Rule, others []foreignRule, err error) {
 	msg := &nl.RtMsg{}
 	msg.Family = uint8(family)
 	l := ruleList{messages: map[string]bool{}, rules: map[Rule]bool{}}
-	for old := 0; old < 3; old++ {
+	need, last := calmLists, -1
+	for old := 0; old < need; old++ {
 		msgs, err := s.dump(unix.RTM_GETRULE, unix.RTM_NEWRULE, msg)
 		if err != nil {
 			return nil, nil, err
 		}
-		before, size := len(l.ours), 0
+		before, known, size := len(l.ours), len(l.messages), 0
 		for _, m := range msgs {
 			size += unix.NLMSG_HDRLEN + len(m)
 			if err := l.add(m); err != nil {
@@ -72,6 +76,10 @@ func (s *socket) inParts(family int) (ours []Rule, others []foreignRule, err err
 		if len(l.ours) > before {
 			old = 0
 		}
+		if last >= 0 && (len(msgs) != last || len(l.messages) > known) {
+			need = churnedLists
+		}
+		last = len(msgs)
 		if size < onePart {
 			break
 		}
