@@ -131,18 +131,13 @@ func (s *socket) holdings(each func(index, n int)) error {
 // marked walks over the routes of ours.
 func (s *socket) marked(each func(table uint32, a attrs)) error {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		msgs, err := s.routes(&unix.RtMsg{Family: uint8(family), Protocol: Protocol})
+		err := s.eachRoute(func(h *nl.RtMsg, table uint32, a attrs) {
+			if h.Protocol == Protocol {
+				each(table, a)
+			}
+		}, &unix.RtMsg{Family: uint8(family), Protocol: Protocol})
 		if err != nil {
 			return err
-		}
-		for _, m := range msgs {
-			a, err := parseAttrs(m, unix.SizeofRtMsg)
-			if err != nil {
-				return err
-			}
-			if h := nl.DeserializeRtMsg(m); h.Protocol == Protocol {
-				each(a.u32or(unix.RTA_TABLE, uint32(h.Table)), a)
-			}
 		}
 	}
 	return nil

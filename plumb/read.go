@@ -152,9 +152,9 @@ func (s *socket) routes(like *unix.RtMsg, more ...nl.NetlinkRequestData) ([][]by
 	return msgs, nil
 }
 
-// mainRoutes walks over table main's routes of one family, of every type.
-func (s *socket) mainRoutes(family int, each func(h *nl.RtMsg, a attrs)) error {
-	msgs, err := s.routes(&unix.RtMsg{Family: uint8(family)}, attr32(unix.RTA_TABLE, tableMain))
+// eachRoute walks over the routes that are like the question, and over others on an old kernel; see routes.
+func (s *socket) eachRoute(each func(h *nl.RtMsg, table uint32, a attrs), like *unix.RtMsg, more ...nl.NetlinkRequestData) error {
+	msgs, err := s.routes(like, more...)
 	if err != nil {
 		return err
 	}
@@ -163,11 +163,19 @@ func (s *socket) mainRoutes(family int, each func(h *nl.RtMsg, a attrs)) error {
 		if err != nil {
 			return err
 		}
-		if h := nl.DeserializeRtMsg(m); h.Flags&unix.RTM_F_CLONED == 0 && a.u32or(unix.RTA_TABLE, uint32(h.Table)) == tableMain {
-			each(h, a)
-		}
+		h := nl.DeserializeRtMsg(m)
+		each(h, a.u32or(unix.RTA_TABLE, uint32(h.Table)), a)
 	}
 	return nil
+}
+
+// mainRoutes walks over table main's routes of one family, of every type.
+func (s *socket) mainRoutes(family int, each func(h *nl.RtMsg, a attrs)) error {
+	return s.eachRoute(func(h *nl.RtMsg, table uint32, a attrs) {
+		if h.Flags&unix.RTM_F_CLONED == 0 && table == tableMain {
+			each(h, a)
+		}
+	}, &unix.RtMsg{Family: uint8(family)}, attr32(unix.RTA_TABLE, tableMain))
 }
 
 // parseRoute takes what Want and Diff can use: unicast routes with a single next hop through the
