@@ -33,18 +33,22 @@ func (p *program) open(name string) (*plumb.Link, plumb.Snapshot, error) {
 	return link, s, nil
 }
 
-// asCard looks at what can be set up: what open refuses can not, nor can a virtual function.
-func (p *program) asCard(name string) (plumb.Snapshot, error) {
+// asCard looks at what can be set up, and says whether it is clear that it is a card: what open refuses can not, nor
+// can a virtual function.
+func (p *program) asCard(name string) (s plumb.Snapshot, certain bool, err error) {
 	link, s, err := p.open(name)
 	if err != nil {
-		return s, err
+		return s, false, err
 	}
 	link.Close()
 	a := agent{where: p.detected(), store: p.store}
-	if a.roleOf(s) == isFunction {
-		return s, belongs(s)
+	switch a.roleOf(s) {
+	case isFunction:
+		return s, false, belongs(s)
+	case isUnclear:
+		return s, false, nil
 	}
-	return s, nil
+	return s, true, nil
 }
 
 // missing is err, and says which cards there are when it means that this one is not.

@@ -62,7 +62,7 @@ func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, e
 		return x.facts, err
 	}
 	if only != "" { // of what can not be set up nothing would be found out, which is not to be taken for health
-		if _, err := p.asCard(only); err != nil {
+		if _, _, err := p.asCard(only); err != nil {
 			return x.facts, err
 		}
 	}

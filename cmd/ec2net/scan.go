@@ -80,7 +80,11 @@ func (p *program) unset(ctx context.Context, only []string) ([]string, error) {
 		if err != nil || mac == primary || !slices.Contains(known, mac) || p.isSet(i.Name, mac) {
 			continue
 		}
-		if (len(only) == 0 || slices.Contains(only, i.Name)) && p.isCard(i.Name) {
+		if len(only) > 0 && !slices.Contains(only, i.Name) {
+			continue
+		}
+		// What has the MAC of a card may be none: a slave, a bridge, a virtual function.
+		if _, certain, _ := p.asCard(i.Name); certain {
 			out = append(out, i.Name)
 		}
 	}
@@ -94,7 +98,7 @@ func (p *program) unset(ctx context.Context, only []string) ([]string, error) {
 
 // notStarted says why a card that was asked for is not among those to start.
 func (p *program) notStarted(name string, primary metadata.MAC, known []metadata.MAC) string {
-	s, err := p.asCard(name)
+	s, _, err := p.asCard(name)
 	switch {
 	case err != nil:
 		return err.Error()
@@ -104,17 +108,6 @@ func (p *program) notStarted(name string, primary metadata.MAC, known []metadata
 		return fmt.Sprintf("%s is the primary card, which scan leaves alone: \"ec2net up %s\" sets it up", name, name)
 	}
 	return name + " is set up"
-}
-
-// isCard says no to what has the MAC of a card and is none: a slave, a bridge, a virtual function.
-func (p *program) isCard(name string) bool {
-	link, s, err := p.open(name)
-	if err != nil {
-		return false
-	}
-	defer link.Close()
-	a := agent{where: p.detected(), store: p.store}
-	return a.roleOf(s) == isCard
 }
 
 func (p *program) isSet(name string, mac metadata.MAC) bool {
