@@ -11,10 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A server that was killed leaves a socket that does not stop the next "up".
-func TestKilledServer(t *testing.T) {
-	u := asMe(t)
-	u.lab("up")
+// endServer sends the lab's server a signal, and waits until it has ended.
+func endServer(t *testing.T, u *user, with syscall.Signal) {
+	t.Helper()
 	var r labReport
 	if err := json.Unmarshal([]byte(u.lab("status", "--json")), &r); err != nil {
 		t.Fatal(err)
@@ -24,12 +23,19 @@ func TestKilledServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	if err := unix.PidfdSendSignal(fd, syscall.SIGKILL, nil, 0); err != nil {
+	if err := unix.PidfdSendSignal(fd, with, nil, 0); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 5000); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
+}
+
+// A server that was killed leaves a socket that does not stop the next "up".
+func TestKilledServer(t *testing.T) {
+	u := asMe(t)
+	u.lab("up")
+	endServer(t, u, syscall.SIGKILL)
 	u.fails(1, "no lab is up", "status")
 	u.fails(1, "no lab is up", "down")
 	u.lab("up")
@@ -40,21 +46,7 @@ func TestKilledServer(t *testing.T) {
 func TestTerminatedServer(t *testing.T) {
 	u := asMe(t)
 	u.lab("up")
-	var r labReport
-	if err := json.Unmarshal([]byte(u.lab("status", "--json")), &r); err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.PidfdOpen(r.PID, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	if err := unix.PidfdSendSignal(fd, syscall.SIGTERM, nil, 0); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 5000); n != 1 || err != nil {
-		t.Fatal(n, err)
-	}
+	endServer(t, u, syscall.SIGTERM)
 	if _, err := os.Stat(filepath.Join(u.runtime, "ec2net-lab/default.sock")); err == nil {
 		t.Error("the socket is left")
 	}
