@@ -88,6 +88,7 @@ func TestStateFollowsNothing(t *testing.T) {
 				t.Errorf("held by %d", n)
 			}
 			if name == "folder" {
+				notSaved(t, s)
 				return
 			}
 			must(t, s.save(record{Name: "eth1", State: "new"}))
@@ -98,6 +99,19 @@ func TestStateFollowsNothing(t *testing.T) {
 				t.Errorf("written through: %s", b)
 			}
 		})
+	}
+}
+
+// notSaved wants a failure that reads the same each time, and no file that it leaves behind.
+func notSaved(t *testing.T, s store) {
+	t.Helper()
+	before, _ := os.ReadDir(s.dir)
+	first, second := s.save(record{Name: "eth1"}), s.save(record{Name: "eth1"})
+	if first == nil || second == nil || first.Error() != second.Error() {
+		t.Errorf("not the same failure twice: %v, %v", first, second)
+	}
+	if after, _ := os.ReadDir(s.dir); len(after) != len(before) {
+		t.Errorf("left behind: %v", after)
 	}
 }
 

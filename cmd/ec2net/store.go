@@ -102,12 +102,15 @@ func (s store) save(r record) error {
 	if err != nil {
 		return fmt.Errorf("record of %s: %w", r.Name, nameless(err))
 	}
-	_, werr := f.Write(append(b, '\n'))
-	if err := errors.Join(werr, f.Close()); err != nil {
+	_, err = f.Write(append(b, '\n'))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), s.path(r.Name, ".json"))
+	}
+	if err != nil {
 		os.Remove(f.Name())
 		return fmt.Errorf("record of %s: %w", r.Name, nameless(err))
 	}
-	return os.Rename(f.Name(), s.path(r.Name, ".json"))
+	return nil
 }
 
 func (s store) remove(name string) error {
