@@ -36,11 +36,13 @@ func TestBadInput(t *testing.T) {
 		{"up br0", exitUsage, "br0 is a virtual device (bridge), not a network card of the cloud"},
 		{"up vx0", exitUsage, "vx0 is a virtual device (vxlan)"},
 		{"up vf0", exitUsage, "vf0 is enslaved to br0: set that one up, or release it first"},
-		{"scan nosuch0", exitOK, "no such network card nosuch0 here"}, // as with run
+		{"scan nosuch0", exitUsage, "no such network card nosuch0 here"},
+		{"scan eth1 nosuch0", exitUsage, "no such network card nosuch0 here"}, // and eth1 is not started
 		{"scan vx0", exitOK, "vx0 is a virtual device (vxlan)"},
 		{"scan stranger", exitOK, "the cloud does not know stranger (02:00:00:00:99:99)"},
 		{"scan eth0", exitOK, "eth0 is the primary card, which scan leaves alone: \"ec2net up eth0\" sets it up"},
-		{"status nosuch0", exitOK, "there is no network card nosuch0 here, and ec2net knows nothing of one; this host has eth0, eth1, "},
+		{"status --json nosuch0", exitUsage, "there is no network card nosuch0 here, and ec2net knows nothing of one"},
+		{"status nosuch0", exitUsage, "there is no network card nosuch0 here, and ec2net knows nothing of one; this host has eth0, eth1, "},
 		{"status eth1", exitOK, "eth1 is not set up by ec2net"},
 		{"status", exitOK, "no card is set up by ec2net"},
 		{"doctor br0", exitUsage, "br0 is a virtual device (bridge), not a network card of the cloud"},

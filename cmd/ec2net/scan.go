@@ -17,16 +17,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"ec2net/metadata"
+	"ec2net/plumb"
 )
 
 func (p *program) scanCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "scan [IF...]",
-		Short: "find the cards that the cloud knows and nobody set up, and start them",
-		Long: `Find the cards that the cloud knows and nobody set up, and start them: where the
-package's unit is installed by starting the card's unit, else in
-this process, like "ec2net up". Cards that are set up already are left alone.
-Exit status 4 when some could be started and others not.`,
+		Short: "start the cards that the cloud knows and nobody set up",
+		Long: `Find the cards that the cloud knows and nobody set up, and start them: where
+the package's unit is installed by starting the card's unit, else in this
+process, like "ec2net up". Cards that are set up already are left alone. Exit
+status 4 when some could be started and others not.`,
 		Args: names,
 		RunE: func(c *cobra.Command, args []string) error { return p.scan(c.Context(), args) },
 	}
@@ -38,6 +39,11 @@ func (p *program) scan(ctx context.Context, only []string) error {
 	}
 	if err := mayChange("scan"); err != nil {
 		return err
+	}
+	for _, name := range only {
+		if _, err := net.InterfaceByName(name); err != nil {
+			return missing(name, plumb.ErrGone)
+		}
 	}
 	cards, err := p.unset(ctx, only)
 	if err != nil || len(cards) == 0 {

@@ -19,10 +19,10 @@ func (p *program) statusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status [IF]",
 		Short: "show the cards that ec2net set up",
-		Long: `Show the cards that ec2net set up: ENI, addresses, routing table, lease, who keeps
-them, and whether the kernel still is as it was set up (drift). Of several cards
-a table stands first. Nothing is asked of the cloud. Only root may read the
-records, and watch them; others see what the kernel tells.`,
+		Long: `Show the cards that ec2net set up: ENI, addresses, routing table, lease, who
+keeps them, and whether the kernel still is as it was set up (drift). Of
+several cards a table stands first. Nothing is asked of the cloud. Only root
+may read the records, and watch them; others see what the kernel tells.`,
 		Args: atMostOneCard,
 		RunE: func(c *cobra.Command, args []string) error {
 			if watch {
@@ -55,6 +55,11 @@ func (p *program) status(args []string) error {
 	if err != nil {
 		return err
 	}
+	if len(list) == 0 {
+		if err := absent(args); err != nil {
+			return err
+		}
+	}
 	if p.json {
 		return p.encode(list)
 	}
@@ -71,13 +76,24 @@ func (p *program) status(args []string) error {
 	return p.showRefused()
 }
 
+// absent refuses the name of an interface that is not there and that no record knows.
+func absent(args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if _, err := net.InterfaceByName(args[0]); err != nil {
+		return fail(exitUsage, "there is no network card %s here, and ec2net knows nothing of one; this host has %s", args[0], strings.Join(cardNames(), ", "))
+	}
+	return nil
+}
+
 // nothingOf says that there is nothing to show, of the one that was asked for or at all.
 func nothingOf(args []string) string {
 	if len(args) == 0 {
 		return "no card is set up by ec2net"
 	}
-	if _, err := net.InterfaceByName(args[0]); err != nil {
-		return fmt.Sprintf("there is no network card %s here, and ec2net knows nothing of one; this host has %s", args[0], strings.Join(cardNames(), ", "))
+	if err := absent(args); err != nil {
+		return err.Error()
 	}
 	return args[0] + " is not set up by ec2net"
 }
