@@ -17,10 +17,11 @@ import (
 func vfCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "vf CARD attach|enslave|free|detach",
-		Short: "Give a card a VF with its MAC, as accelerated networking does, or take it away",
-		Long: `Give a card a second device with the same MAC, as accelerated networking on Azure does: attach makes it,
-enslave puts it under a master, free takes it out again, detach removes it whatever its state. Nothing may be
-configured on it, and the card's own traffic does not notice.`,
+		Short: "Give a card a VF with its MAC, as on Azure, or take it away",
+		Long: `Give a card a second device with the same MAC, as accelerated networking on
+Azure does: attach makes it, enslave puts it under a master, free takes it out
+again, detach removes it whatever its state. Nothing may be configured on it,
+and the card's own traffic does not notice.`,
 		Example:   "  ec2net-lab vf eth2 attach\n  ec2net-lab vf eth2 enslave\n  ec2net-lab vf eth2 detach",
 		Args:      cobra.MatchAll(cobra.ExactArgs(2), lastOf(vfVerbs())),
 		ValidArgs: vfVerbs(),
@@ -80,9 +81,10 @@ func udrCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "udr",
 		Short: "Send a subnet's traffic through a card (user-defined routes)",
-		Long: `Give a subnet a route of its own: what its hosts send to the prefix goes to the card that has the next hop's
-address, if that card may forward ("ec2net-lab forward"). The longest prefix counts, the network's own included.
-The metadata and 168.63.129.16 are not subject to it.`,
+		Long: `Give a subnet a route of its own: what its hosts send to the prefix goes to the
+card that has the next hop's address, if that card may forward ("ec2net-lab
+forward"). The longest prefix counts, the network's own included. The metadata
+and 168.63.129.16 are not subject to it.`,
 		Example: "  ec2net-lab udr add subnet3 0.0.0.0/0 172.22.5.132\n  ec2net-lab udr list\n  ec2net-lab udr delete subnet3 0.0.0.0/0",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -132,7 +134,7 @@ func udrOf(args []string) (r lab.Route, err error) {
 func forwardCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "forward CARD on|off",
-		Short: "Switch a card's IP forwarding (Azure) or its freedom from the source/destination check (EC2)",
+		Short: "Let a card forward, or not (EC2: the source/destination check)",
 		Args:  cobra.MatchAll(cobra.ExactArgs(2), lastOf([]string{"on", "off"})),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := askLab(cmd, "forward", forwardArgs{args[0], args[1] == "on"}, nil)
@@ -149,9 +151,10 @@ type forwardArgs struct {
 func probeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "probe ADDRESS:PORT",
-		Short: "Probe a TCP port as an Azure load balancer does, and say which card answered",
-		Long: `Connect to a TCP port of a card's address from 168.63.129.16 (IPv6: from the router), as an Azure load
-balancer does, and say by which card the answer left. Exit status 0 when the connection came about.`,
+		Short: "Probe a TCP port as an Azure load balancer does",
+		Long: `Connect to a TCP port of a card's address from 168.63.129.16 (IPv6: from the
+router), as an Azure load balancer does, and say by which card the answer left.
+Exit status 0 when the connection came about.`,
 		Example: "  ec2net-lab probe 172.22.5.4:22",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -200,7 +203,7 @@ func probe(ctx context.Context, s *server, to netip.AddrPort) (any, error) {
 func rebootCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "reboot",
-		Short: "Start the instance again: bare cards but the first, an empty /run, /etc as it was",
+		Short: "Start the instance again: bare cards but the first, an empty /run",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return report(cmd, "the instance is up again", askLab(cmd, "reboot", struct{}{}, nil))
@@ -211,9 +214,10 @@ func rebootCommand() *cobra.Command {
 func limitCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "limit REQUESTS",
-		Short: "Answer so many metadata requests a second and the others with 429; 0 for all",
-		Long:  "Answer so many metadata requests a second and the others with 429. Azure's service begins with 5, EC2's without a limit, which is 0.",
-		Args:  cobra.ExactArgs(1),
+		Short: "Answer so many metadata requests a second, the others with 429",
+		Long: `Answer so many metadata requests a second and the others with 429. Azure's
+service begins with 5, EC2's without a limit, which is 0.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := strconv.Atoi(args[0])
 			if err != nil || n < 0 {
@@ -227,7 +231,7 @@ func limitCommand() *cobra.Command {
 func versionsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "versions VERSION...",
-		Short:   "Make Azure's metadata know only these versions of its interface, oldest first",
+		Short:   "Make Azure's metadata know only these versions, oldest first",
 		Example: "  ec2net-lab fault versions 2017-04-02 2017-08-01",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -41,9 +41,10 @@ func attachCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "attach [NAME]",
 		Short: "Plug a card into the instance",
-		Long: `Plug a card into the instance. It appears down and bare; the metadata and DHCP know it. What is left
-out is chosen: eth1 without an address is seed 002's (10.0.2.37), any other card gets a free address of its subnet.`,
-		Example: "  ec2net-lab attach\n  ec2net-lab attach eth2 --subnet subnet-a\n  ec2net-lab attach eth2 --address 10.0.2.50 --address 10.0.2.51 --eip 10.0.2.50=203.0.113.50",
+		Long: `Plug a card into the instance. It appears down and bare; the metadata and DHCP
+know it. What is left out is chosen: eth1 without an address is seed 002's
+(10.0.2.37), any other card gets a free address of its subnet.`,
+		Example: "  ec2net-lab attach\n  ec2net-lab attach eth2 --subnet subnet-a\n  ec2net-lab attach eth2 --address 10.0.2.50 --eip 10.0.2.50=203.0.113.50",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -62,15 +63,15 @@ out is chosen: eth1 without an address is seed 002's (10.0.2.37), any other card
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&addresses, "address", nil, "an address, IPv4 or IPv6; the first of a family is the primary (repeatable)")
+	f.StringArrayVar(&addresses, "address", nil, "an `address`; a family's first is primary (repeat)")
 	f.StringArrayVar(&delegated, "prefix", nil, "a delegated prefix (repeatable)")
-	f.StringArrayVar(&eips, "eip", nil, "PRIVATE=PUBLIC, an elastic IP for an address (repeatable)")
+	f.StringArrayVar(&eips, "eip", nil, "an elastic IP, as `PRIVATE=PUBLIC` (repeatable)")
 	f.StringVar(&mac, "mac", "", "hardware address")
 	f.StringVar(&a.Card.ID, "id", "", "ENI ID")
-	f.StringVar(&a.Card.Subnet, "subnet", "", "subnet-a (10.0.0.0/24) or subnet-c (10.0.2.0/24); on Azure subnet1 (172.22.5.64/26), subnet2 (.0/26), subnet3 (.128/26)")
+	f.StringVar(&a.Card.Subnet, "subnet", "", "`name`: subnet-a, subnet-c; on Azure subnet1, 2 or 3")
 	f.IntVar(&a.Card.DeviceNumber, "device-number", 0, "device number (default the next free one)")
 	f.IntVar(&a.Card.NetworkCard, "network-card", 0, "index of the physical network card")
-	f.IntVar(&a.Card.MTU, "mtu", 0, "MTU of the cloud's network, given by EC2's DHCP (default 9001, on Azure 1500)")
+	f.IntVar(&a.Card.MTU, "mtu", 0, "MTU of the network (default 9001, on Azure 1500)")
 	f.BoolVar(&a.Card.Forwarding, "forwarding", false, "the card may send what is not its own")
 	return cmd
 }
@@ -133,8 +134,9 @@ func detachCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "detach CARD",
 		Short: "Unplug a card",
-		Long:  "Unplug a card: it disappears from the host at once. CARD is a name, host/name, MAC or ENI ID.",
-		Args:  cobra.ExactArgs(1),
+		Long: `Unplug a card: it disappears from the host at once. CARD is a name, host/name,
+MAC or ENI ID.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return report(cmd, fmt.Sprintf("%s is detached", args[0]), askLab(cmd, "detach", args[0], nil))
 		},
@@ -154,9 +156,10 @@ func assignCommand() *cobra.Command {
 	var eip string
 	var delegated []string
 	cmd := &cobra.Command{
-		Use:     "assign CARD [ADDRESS]...",
-		Short:   "Give a card more addresses",
-		Long:    "Give a card secondary addresses, or delegate prefixes to it. Without either it is a free address of its subnet.",
+		Use:   "assign CARD [ADDRESS]...",
+		Short: "Give a card more addresses",
+		Long: `Give a card secondary addresses, or delegate prefixes to it. Without either it
+is a free address of its subnet.`,
 		Example: "  ec2net-lab assign eth1\n  ec2net-lab assign eth1 10.0.2.40 --eip 203.0.113.40\n  ec2net-lab assign eth1 --prefix 10.0.2.128/28",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -15,10 +15,11 @@ func execCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "exec NODE [-- COMMAND [ARG]...]",
 		Short: "Run a command, or a shell, on a host of the lab",
-		Long: `Run a command on a host of the lab: instance, client, fabric or a peer. It runs in the host's network
-and mount namespace: /run is the host's own, changes to /etc stay there, and 169.254.169.254 is the lab's
-metadata server. Everything else is this machine's. Without a command it is a shell. The exit status is
-the command's.`,
+		Long: `Run a command on a host of the lab: instance, client, fabric or a peer. It runs
+in the host's network and mount namespace: /run is the host's own, changes to
+/etc stay there, and 169.254.169.254 is the lab's metadata server. Everything
+else is this machine's. Without a command it is a shell. The exit status is the
+command's.`,
 		Example: "  ec2net-lab exec instance -- ip addr\n  ec2net-lab exec instance\n  ec2net-lab exec fabric -- tcpdump -ni p1",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

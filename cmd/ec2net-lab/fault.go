@@ -18,17 +18,20 @@ func faultCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fault",
 		Short: "Make the metadata or DHCP server fail",
-		Long: `Make the lab's servers fail in the ways that a cloud's do. Every fault lasts until it is cleared, unless
---times or --for bounds it; --skip lets some requests pass first.`,
+		Long: `Make the lab's servers fail in the ways that a cloud's do. Every fault lasts
+until it is cleared, unless --times or --for bounds it; --skip lets some
+requests pass first.`,
 		Example: `  ec2net-lab fault imds --status 503 --retry-after 2 --times 3
-  ec2net-lab fault imds --card eth1 --absent --for 20s          the card is not published yet
+  ec2net-lab fault imds --card eth1 --absent --for 20s    not published yet
   ec2net-lab fault imds --card eth1 --path device-number --value 0 --times 5
   ec2net-lab fault imds --path api/token --body html
   ec2net-lab fault dhcp --card eth1 --silent
   ec2net-lab fault dhcp --on renewing --nak
   ec2net-lab fault squat eth1 10.0.2.37
   ec2net-lab fault metadata silent
-  ec2net-lab fault imds --path 'instance/network/interface/*/ipv6' --absent       on Azure, as these
+
+On Azure:
+  ec2net-lab fault imds --path 'instance/network/interface/*/ipv6' --absent
   ec2net-lab fault imds --card eth2 --json null
   ec2net-lab fault imds --path instance/network/interface --reverse
   ec2net-lab fault limit 0
@@ -47,7 +50,11 @@ func imdsFaultCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "imds",
 		Short: "Make the metadata server answer wrongly",
-		Args:  cobra.NoArgs,
+		Long: `Make the metadata server answer wrongly. Paths are below /latest/, on Azure
+below /metadata/, and below the card's own with --card: * stands for any text
+within a segment, ** across segments. A body is html, binary, empty, huge,
+endless, short, or any text.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.Body = lab.Body(body)
 			if cmd.Flags().Changed("value") {
@@ -62,7 +69,7 @@ func imdsFaultCommand() *cobra.Command {
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.Path, "path", "", "paths below /latest/, on Azure below /metadata/: * within a segment, ** across; below the card's own with --card (default all)")
+	fl.StringVar(&f.Path, "path", "", "`pattern` of the paths to spoil (default all)")
 	fl.StringVar(&f.Card, "card", "", "only keys of this card")
 	fl.StringVar(&f.Via, "via", "", "only requests that came by this card")
 	fl.StringVar(&f.Method, "method", "", "only requests of this method; PUT is the token's")
@@ -73,13 +80,13 @@ func imdsFaultCommand() *cobra.Command {
 	fl.DurationVar(&f.Drip, "drip", 0, "wait before every byte")
 	fl.IntVar(&f.Status, "status", 0, "answer with this status")
 	fl.StringVar(&f.RetryAfter, "retry-after", "", "with this Retry-After header")
-	fl.StringVar(&body, "body", "", "with this body: html, binary, empty, huge, endless, short, or any text")
+	fl.StringVar(&body, "body", "", "with this body, see above")
 	fl.StringVar(&f.Redirect, "redirect", "", "redirect there")
 	fl.BoolVar(&f.Reset, "reset", false, "reset the connection")
 	fl.BoolVar(&f.Close, "close", false, "close the connection")
 	fl.BoolVar(&f.Absent, "absent", false, "the keys do not exist and are not listed")
 	fl.StringVar(&value, "value", "", "the keys hold this")
-	fl.StringVar(&raw, "json", "", "Azure: this is in the place of that part of the document")
+	fl.StringVar(&raw, "json", "", "Azure: this replaces that part of the document")
 	fl.BoolVar(&f.Reverse, "reverse", false, "Azure: the list is the other way round")
 	return cmd
 }
@@ -92,7 +99,11 @@ func dhcpFaultCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dhcp",
 		Short: "Make the DHCP server answer wrongly",
-		Args:  cobra.NoArgs,
+		Long: `Make the DHCP server answer wrongly. Messages are discover, request, selecting,
+init-reboot, renewing, rebinding and inform. One is broken as truncated,
+overload, repeated, nomagic, stub or garbage. CODE=HEX sends an option as it
+is; CODE= leaves it out.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for text, into := range map[*string]func(string) error{
 				&offer:  func(s string) error { return f.Offer.UnmarshalText([]byte(s)) },
@@ -117,7 +128,7 @@ func dhcpFaultCommand() *cobra.Command {
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.Card, "card", "", "only this card's client")
-	fl.StringSliceVar(&f.On, "on", nil, "only these messages: discover, request, selecting, init-reboot, renewing, rebinding, inform")
+	fl.StringSliceVar(&f.On, "on", nil, "only these messages, see above")
 	fl.IntVar(&f.Skip, "skip", 0, "let so many messages pass first")
 	fl.IntVar(&f.Times, "times", 0, "spoil so many (default all)")
 	fl.DurationVar(&f.For, "for", 0, "spoil for this long (default until cleared)")
@@ -133,8 +144,8 @@ func dhcpFaultCommand() *cobra.Command {
 	fl.DurationVar(&f.Lease, "lease", 0, "lease time; 1193046h28m15s is infinite")
 	fl.DurationVar(&f.T1, "t1", 0, "renewal time")
 	fl.DurationVar(&f.T2, "t2", 0, "rebinding time")
-	fl.StringVar(&mangle, "mangle", "", "break the message: truncated, overload, repeated, nomagic, stub, garbage")
-	fl.StringArrayVar(&options, "option", nil, "CODE=HEX, send this option as it is; CODE= leaves it out (repeatable)")
+	fl.StringVar(&mangle, "mangle", "", "break the message, see above")
+	fl.StringArrayVar(&options, "option", nil, "send `CODE=HEX` in the place of that option (repeatable)")
 	return cmd
 }
 
@@ -174,9 +185,10 @@ func squatCommand() *cobra.Command {
 
 func reachCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:       "metadata on|refused|silent",
-		Short:     "Take the metadata server off the network",
-		Long:      "Refused: connections are refused. Silent: packets to it vanish. On: as it should be.",
+		Use:   "metadata on|refused|silent",
+		Short: "Take the metadata server off the network",
+		Long: `Refused: connections are refused. Silent: packets to it vanish. On: as it
+should be.`,
 		ValidArgs: []string{"on", "refused", "silent"},
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -16,8 +16,9 @@ func pingCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ping NODE ADDRESS",
 		Short: "Send echo requests from a host of the lab",
-		Long: `Send ICMP echo requests from a host of the lab. Exit status 0 when all were answered. When not, it
-says what the fabric's source/destination check dropped meanwhile.`,
+		Long: `Send ICMP echo requests from a host of the lab. Exit status 0 when all were
+answered. When not, it says what the fabric's source/destination check dropped
+meanwhile.`,
 		Example: "  ec2net-lab ping client 203.0.113.166\n  ec2net-lab ping instance 198.51.100.146 --source 10.0.2.37",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {

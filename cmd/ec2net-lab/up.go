@@ -25,13 +25,15 @@ func upCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Build a lab and keep it in the background",
-		Long: `Build a lab and keep it until "ec2net-lab down". The instance has eth0 (10.0.0.29, elastic IP
-203.0.113.70), configured as an installed host's, and eth1 (10.0.2.37, elastic IP 203.0.113.166), down and
-bare as a hot plug leaves it. The client on the internet is 198.51.100.146.
+		Long: `Build a lab and keep it until "ec2net-lab down". The instance has eth0
+(10.0.0.29, elastic IP 203.0.113.70), configured as an installed host's, and
+eth1 (10.0.2.37, elastic IP 203.0.113.166), down and bare as a hot plug leaves
+it. The client on the internet is 198.51.100.146.
 
-With --cloud azure it is a virtual machine with eth1 (172.22.5.68 in subnet1, public address 203.0.113.70),
-configured, and eth2 (172.22.5.4 in subnet2, public address 203.0.113.166) and eth3 (172.22.5.132 in subnet3), down
-and bare; all three with IP forwarding.`,
+With --cloud azure it is a virtual machine with eth1 (172.22.5.68 in subnet1,
+public address 203.0.113.70), configured, and eth2 (172.22.5.4 in subnet2,
+public address 203.0.113.166) and eth3 (172.22.5.132 in subnet3), down and
+bare; all three with IP forwarding.`,
 		Example: "  ec2net-lab up\n  ec2net-lab up --cloud azure\n  ec2net-lab peer testvm 172.22.5.140\n  ec2net-lab udr add subnet3 0.0.0.0/0 172.22.5.132",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -43,9 +45,9 @@ and bare; all three with IP forwarding.`,
 		},
 	}
 	cloudFlag(cmd, &o.Cloud)
-	cmd.Flags().IntVar(&o.RPFilter, "rp-filter", 1, "the instance's rp_filter: 0 off, 1 strict (RHEL), 2 loose")
+	cmd.Flags().IntVar(&o.RPFilter, "rp-filter", 1, "rp_filter: 0 off, 1 strict (RHEL), 2 loose")
 	cmd.Flags().BoolVar(&o.DAD, "dad", false, "leave IPv6 duplicate address detection on")
-	cmd.Flags().BoolVar(&o.NoEth1, "no-eth1", false, "EC2: do not plug in eth1; \"ec2net-lab attach eth1\" does it later")
+	cmd.Flags().BoolVar(&o.NoEth1, "no-eth1", false, "EC2: do not plug in eth1 yet")
 	return cmd
 }
 

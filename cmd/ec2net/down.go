@@ -22,9 +22,10 @@ func (p *program) downCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "down IF",
 		Short: "take everything of ours off a card, also when it is gone",
-		Long: `Take everything of ours off a card, and nothing else: rules, routes and addresses
-with our mark, the interface group, and the link as it was found. It works after
-the card is gone, too. A running "ec2net run" of the card is stopped first.`,
+		Long: `Take everything of ours off a card, and nothing else: rules, routes and
+addresses with our mark, the interface group, and the link as it was found. It
+works after the card is gone, too. A running "ec2net run" of the card is
+stopped first.`,
 		Args: oneCard,
 		RunE: func(c *cobra.Command, args []string) error {
 			if ifGone {

@@ -18,8 +18,8 @@ func (p *program) planCommand() *cobra.Command {
 		Use:   "plan IF",
 		Short: "show what up would change; change nothing",
 		Long: `Show what "ec2net up" would change, an operation a line in the syntax of ip(8):
-"+" would be added, "-" removed, "~" changed. Nothing is changed, and no lease is
-taken. Exit status 5 when there is something to do.`,
+"+" would be added, "-" removed, "~" changed. Nothing is changed, and no lease
+is taken. Exit status 5 when there is something to do.`,
 		Args: oneCard,
 		RunE: func(c *cobra.Command, args []string) error { return p.plan(c.Context(), args[0]) },
 	}

@@ -63,16 +63,17 @@ func args(argv []string) []string {
 	return rest
 }
 
-const longHelp = `ec2net makes every network card of a cloud instance answer by itself: what came in
-by a card is answered by that card.
+const longHelp = `ec2net makes every network card of a cloud instance answer by itself: what came
+in by a card is answered by that card.
 
 It asks the instance metadata about the card, takes a DHCP lease, and writes
-addresses, a routing table and policy rules. Everything it writes is marked with
-protocol 236, and it touches nothing else. "ec2net down" takes it all away.
+addresses, a routing table and policy rules. Everything it writes is marked
+with protocol 236, and it touches nothing else. "ec2net down" takes it all
+away.
 
 Exit status: 0 converged or nothing to do, 1 failed, 2 usage or configuration,
-3 metadata unavailable and nothing changed, 4 partly set up, 5 differences or problems
-found.`
+3 metadata unavailable and nothing changed, 4 partly set up, 5 differences or
+problems found.`
 
 func (p *program) root() *cobra.Command {
 	root := &cobra.Command{
@@ -90,9 +91,9 @@ func (p *program) root() *cobra.Command {
 		return fail(exitUsage, "%w\nTry \"%s --help\".", err, c.CommandPath())
 	})
 	f := root.PersistentFlags()
-	f.StringVar(&p.cloud, "cloud", "auto", "`name` of the cloud: auto (by DMI), ec2, azure")
+	f.StringVar(&p.cloud, "cloud", "auto", "`name` of the cloud: auto, ec2 or azure")
 	f.StringVar(&p.configFile, "config", config.Path, "configuration `file`")
-	f.StringVar(&p.logLevel, "log-level", "info", "error, warning, info or debug")
+	f.StringVar(&p.logLevel, "log-level", "info", "`level`: error, warning, info or debug")
 	root.AddCommand(p.upCommand(), p.runCommand(), p.downCommand(), p.planCommand(), p.statusCommand(), p.scanCommand(), p.doctorCommand(), p.explainCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	p.completions(root)

@@ -16,11 +16,11 @@ import (
 func (p *program) runCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "run IF",
-		Short: "set a card up and keep it right until it is gone (what the unit runs)",
-		Long: `Set a card up and keep it right until it is gone: the metadata is read again and
-again, the lease is renewed, and what somebody deletes is put back. SIGHUP reads
-the metadata now. When it is stopped, everything stays as it is; when the card
-goes, everything of its goes too.`,
+		Short: "set a card up and keep it right until it is gone",
+		Long: `Set a card up and keep it right until it is gone: the metadata is read again
+and again, the lease is renewed, and what somebody deletes is put back. SIGHUP
+reads the metadata now. When it is stopped, everything stays as it is; when the
+card goes, everything of its goes too.`,
 		Args: oneCard,
 		RunE: func(c *cobra.Command, args []string) error {
 			err := p.run(c.Context(), args[0])

@@ -30,7 +30,7 @@ terminal says for what and how long yet.`,
 			return p.up(c.Context(), args[0], wait)
 		},
 	}
-	c.Flags().DurationVar(&wait, "wait", 0, "give up after this `time`, such as 30s (default: the configuration's wait, 2m)")
+	c.Flags().DurationVar(&wait, "wait", 0, "give up after this `time` (default: as configured, or 2m)")
 	return c
 }
 
