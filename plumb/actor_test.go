@@ -123,10 +123,9 @@ func (a *actor) start() (err error) {
 	if errors.Is(err, ErrGone) {
 		return nil
 	}
-	a.last = a.record
-	if g := s.Granted(); g.MAC != (metadata.MAC{}) && !a.record.Primary {
-		a.last = metadata.Carry(a.record, g)
-		a.last.ID = a.record.ID
+	a.last = s.Granted()
+	if a.record.MAC == s.MAC {
+		a.last = metadata.Settle(s.Held(), a.record)
 	}
 	a.settled = a.last
 	return err
@@ -166,11 +165,7 @@ func (a *actor) due() *cloudCard {
 }
 
 func (a *actor) reconcile() (Plan, error) {
-	done, err := a.link.Reconcile(context.Background(), a.want)
-	if err == nil {
-		a.record = a.settled
-	}
-	return done, err
+	return a.link.Reconcile(context.Background(), a.want)
 }
 
 func (a *actor) want(s Snapshot) (State, error) {
@@ -183,6 +178,7 @@ func (a *actor) want(s Snapshot) (State, error) {
 		in.Lease = &dhcp.Lease{Addr: netip.PrefixFrom(a.settled.Addrs4.Value[0], 24), Router: a.granted.router, MTU: a.granted.mtu}
 	}
 	state, err := Want(in)
+	a.record = a.settled
 	for _, n := range state.Numbers() { // on disk before it is in the kernel
 		if !slices.Contains(a.numbers, n) {
 			a.numbers = append(a.numbers, n)

@@ -105,66 +105,105 @@ func (s Snapshot) routed() []int {
 	return out
 }
 
-// Held is what Granted is on a card without rules, a primary one: the addresses that ec2net put there.
-// They say nothing of the card's number, so it is good for metadata.Settle and not for Want.
+// Held are the addresses that ec2net put on the card, the primary one first: an address stands there until ec2net
+// takes it off, whatever becomes of the rules. They say nothing of the card's number, so it is good for
+// metadata.Settle and not for Want.
 func (s Snapshot) Held() metadata.Interface {
 	g := metadata.Interface{MAC: s.MAC}
-	for _, a := range s.Addrs {
-		switch {
-		case a.Ours && a.Prefix.Addr().Is4():
-			grant(&g.Addrs4, a.Prefix.Addr())
-		case a.Ours:
-			grant(&g.Addrs6, a.Prefix.Addr())
+	for _, primary := range []bool{true, false} { // which alone has the length of its subnet
+		for _, a := range s.Addrs {
+			switch ip := a.Prefix.Addr(); {
+			case !a.Ours, primary == a.Prefix.IsSingleIP():
+			case ip.Is4():
+				grant(&g.Addrs4, ip)
+			default:
+				grant(&g.Addrs6, ip)
+			}
 		}
 	}
 	return g
 }
 
-// Granted is what the kernel still holds of an earlier reading of the metadata: the last known good
-// after a restart. It is meant as the first argument of metadata.Settle. Of where the card is plugged
-// in it tells no more than the number. What a lease alone set up was no reading.
+// Granted is what the kernel still holds of an earlier reading of the metadata: the last known good after a
+// restart, where no record tells it. It is meant as the first argument of metadata.Settle. Of where the card is
+// plugged in it tells no more than the number. What a lease alone set up was no reading.
+//
+// The number is one that a route of ours through the card tells, not a rule alone: rules outlive their card, and
+// may be those of another one that had this one's name. A rule that is missing takes no address away.
 func (s Snapshot) Granted() metadata.Interface {
 	var g metadata.Interface
-	for _, r := range s.Rules {
-		n, ok := r.n()
-		if !ok || r.Guard || r.shared() || r.marked() || r.Table != Table(n) || n >= degradedN {
-			continue
-		}
-		g.MAC, g.Number, g.Primary = s.MAC, n, n == 0
-		four := r.From.Addr().Is4()
-		switch {
-		case r.From.IsSingleIP() && four:
-			grant(&g.Addrs4, r.From.Addr())
-		case r.From.IsSingleIP():
-			grant(&g.Addrs6, r.From.Addr())
-		case four:
-			grant(&g.Prefixes4, r.From)
-		default:
-			grant(&g.Prefixes6, r.From)
+	for _, n := range s.routed() {
+		if n < degradedN && (g.MAC == metadata.MAC{} || s.ruled(n)) {
+			g.MAC, g.Number, g.Primary = s.MAC, n, n == 0
 		}
 	}
-	for _, r := range s.Routes {
-		if !r.Ours || r.Table != Table(g.N()) || !r.Src.IsValid() {
-			continue
+	if g.MAC == (metadata.MAC{}) {
+		return g
+	}
+	for _, r := range s.Rules {
+		if s.isSource(r, g.N()) {
+			grantFrom(r.From, &g)
 		}
-		if r.Dst.Addr().Is4() {
-			grantRoute(r, &g.Addrs4, &g.Subnets4)
-		} else {
-			grantRoute(r, &g.Addrs6, &g.Subnets6)
+	}
+	held := s.Held()
+	grantMore(&g.Addrs4, held.Addrs4.Value)
+	grantMore(&g.Addrs6, held.Addrs6.Value)
+	for _, primary := range []bool{true, false} { // which address is the primary says whose the subnet is
+		for _, r := range s.Routes {
+			if r.Ours && r.Table == Table(g.N()) && r.Src.IsValid() && r.isDefault() == primary {
+				grantRoute(r, &g)
+			}
 		}
 	}
 	return g
+}
+
+// isSource: the rule sends what comes from an address or a block of the card with number n to its table.
+func (s Snapshot) isSource(r Rule, n int) bool {
+	return !r.Guard && !r.shared() && !r.marked() && r.Table == Table(n) && r.Pref == uint32(baseSource+n)
+}
+
+// ruled: there is a source rule with the number.
+func (s Snapshot) ruled(n int) bool {
+	return slices.ContainsFunc(s.Rules, func(r Rule) bool { return s.isSource(r, n) })
+}
+
+func grantFrom(from netip.Prefix, g *metadata.Interface) {
+	four := from.Addr().Is4()
+	switch {
+	case from.IsSingleIP() && four:
+		grant(&g.Addrs4, from.Addr())
+	case from.IsSingleIP():
+		grant(&g.Addrs6, from.Addr())
+	case four:
+		grant(&g.Prefixes4, from)
+	default:
+		grant(&g.Prefixes6, from)
+	}
+}
+
+// grantMore adds the addresses that no rule tells.
+func grantMore(a *metadata.Answer[[]netip.Addr], held []netip.Addr) {
+	for _, ip := range held {
+		if !slices.Contains(a.Value, ip) {
+			grant(a, ip)
+		}
+	}
 }
 
 // grantRoute learns from the table which address is the primary, because a rule that was put back
-// stands behind the others, and which subnet is the card's.
-func grantRoute(r Route, addrs *metadata.Answer[[]netip.Addr], subnets *metadata.Answer[[]netip.Prefix]) {
-	i := slices.Index(addrs.Value, r.Src)
+// stands behind the others, and which subnet is the card's. A default route of ours has no other source, whether
+// or not a rule tells of it; another route may be a copy of the operator's.
+func grantRoute(r Route, g *metadata.Interface) {
+	addrs, subnets := &g.Addrs4, &g.Subnets4
+	if r.Dst.Addr().Is6() {
+		addrs, subnets = &g.Addrs6, &g.Subnets6
+	}
 	switch {
-	case i < 0: // a copy of the operator's
 	case r.isDefault():
-		addrs.Value = slices.Insert(slices.Delete(addrs.Value, i, i+1), 0, r.Src)
-	case !r.Via.IsValid() && r.Dst.Contains(r.Src):
+		rest := slices.DeleteFunc(addrs.Value, func(a netip.Addr) bool { return a == r.Src })
+		*addrs = metadata.Is(slices.Insert(rest, 0, r.Src))
+	case slices.Contains(addrs.Value, r.Src) && !r.Via.IsValid() && r.Dst.Contains(r.Src):
 		grant(subnets, r.Dst)
 	}
 }

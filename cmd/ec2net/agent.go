@@ -48,6 +48,7 @@ type agent struct {
 
 	record    record
 	unsaved   bool     // there is news for it
+	ahead     bool     // it is written before a change
 	unwritten bool     // none on disk says how the card was found, since it was plugged in
 	formerly  []string // names that the card is recorded under and has no more
 

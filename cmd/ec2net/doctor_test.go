@@ -74,7 +74,13 @@ func (p patient) run(t *testing.T) {
 	if len(p.cure) == 0 {
 		return
 	}
-	shell(t, c.Instance(), p.cure...)
+	for _, cmd := range p.cure {
+		if args, ok := upOf(cmd); ok {
+			upAsPlanned(t, c, exitOK, args...)
+		} else {
+			shell(t, c.Instance(), cmd)
+		}
+	}
 	if findings, _ := diagnosis(t, c, flags...); roots(findings) != "" {
 		t.Errorf("after the cure:\n%s", report(t, c, flags...))
 	}

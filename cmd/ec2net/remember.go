@@ -60,25 +60,19 @@ func (a *agent) inherit(old record) {
 	}
 }
 
-// lastGood is what the metadata granted last, as far as it is still to be seen: by the kernel's
-// rules, and where those say nothing, by the record. A primary card has no rules.
+// lastGood is what the metadata granted last: by the record of this very card, and what of it the kernel holds;
+// without a record by the kernel alone. That a rule or a route is missing is drift, and takes no address away.
 func (a *agent) lastGood(s plumb.Snapshot) metadata.Interface {
-	good, said := s.Granted(), a.record.Card
-	switch {
-	case said.MAC != s.MAC:
-		return good
-	case said.Primary, good.MAC == metadata.MAC{}:
-		return said
-	case good.N() == said.N():
-		good = metadata.Carry(said, good) // of a key with nothing to show for it the kernel says nothing
-		good.ID, good.NetworkCard, good.DeviceNumber, good.Number = said.ID, said.NetworkCard, said.DeviceNumber, said.Number
+	if a.record.Card.MAC == s.MAC {
+		return metadata.Settle(s.Held(), a.record.Card) // all of both
 	}
-	return good
+	return s.Granted()
 }
 
 // writeAhead puts on disk which rules and tables are about to be this card's, before the kernel gets them: a
 // rule outlives the card, and only the record says whose it was. A full disk is no reason to leave
-// the card dead; while the card is there, its routes tell as much. How a card was found that was plugged in
+// the card dead; while the card is there, its routes tell as much. What the card is granted is there before the
+// kernel has it, and gone before it is taken off: the next process goes by the record. How a card was found that was plugged in
 // again is written ahead too: what the disk says is how it was found the last time.
 func (a *agent) writeAhead(w plumb.State) {
 	added := a.unwritten
@@ -90,8 +84,11 @@ func (a *agent) writeAhead(w plumb.State) {
 	if uses := len(w.Packets)+len(a.snap.Packets) > 0; uses != a.record.Packets {
 		a.record.Packets, added = uses, true
 	}
+	added = added || !metadata.Same(a.record.Card, a.settled)
 	if a.forwardAhead(a.snap, w) || added {
+		a.ahead = true // of what is not set yet, whatever the last change was
 		a.saved()
+		a.ahead, a.unsaved = false, true
 	}
 }
 
@@ -113,8 +110,8 @@ func (a *agent) saved() {
 func (a *agent) save() error {
 	a.record.Card, a.record.Lease, a.record.DHCP, a.record.Peers = a.settled, a.trusted(), a.leasing, a.link.Peers
 	a.record.Card.Problems = nil // of one reading, and no JSON
-	a.record.State, a.record.Ready, a.record.Set = a.state(), a.converged, a.set()
-	a.record.InPart = a.inPart()
+	a.record.State, a.record.Ready, a.record.Set = a.state(), a.converged, a.set() && !a.ahead
+	a.record.InPart = a.inPart() && !a.ahead
 	a.record.Undone = a.undone.recorded()
 	a.record.Egress = a.way()
 	if err := a.store.save(a.record); err != nil {

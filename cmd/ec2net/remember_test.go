@@ -3,6 +3,7 @@ package main
 import (
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,21 +14,26 @@ import (
 	"ec2net/test/lab"
 )
 
-// A card without IPv6 and with a rule for its address: a new process knows from the kernel which address,
-// and from the record that there is no IPv6, which the kernel cannot tell from "never asked".
+// What was granted is all that the record and the kernel's addresses say: a rule that is missing takes nothing away.
+// Of another card that has the name now, neither record nor rules say anything.
 func TestLastGood(t *testing.T) {
 	r := aRecord(t)
+	r.Card.Addrs4 = metadata.Is([]netip.Addr{addr("10.0.2.37"), addr("10.0.2.40")})
 	r.Card.Addrs6, r.Card.Prefixes6 = metadata.None[[]netip.Addr](), metadata.Is([]netip.Prefix{netip.MustParsePrefix("2001:db8::/80")})
 	a := &agent{record: r, log: logrus.New()}
 	s := plumb.Snapshot{State: plumb.State{Name: "eth1", Rules: []plumb.Rule{
 		{Pref: 20001, From: netip.MustParsePrefix("10.0.2.40/32"), Table: 10001},
-	}}, MAC: r.MAC}
+	}, Addrs: []plumb.Addr{{Prefix: netip.MustParsePrefix("10.0.2.60/32"), Ours: true}}}, MAC: r.MAC}
 	got := a.lastGood(s)
-	if len(got.Addrs4.Value) != 1 || got.Addrs4.Value[0] != addr("10.0.2.40") {
-		t.Errorf("the kernel has 10.0.2.40, and this says %v", got.Addrs4)
+	if want := []netip.Addr{addr("10.0.2.37"), addr("10.0.2.40"), addr("10.0.2.60")}; !slices.Equal(got.Addrs4.Value, want) {
+		t.Errorf("granted %v, want %v", got.Addrs4, want)
 	}
 	if got.Addrs6.Status != metadata.Absent || got.Prefixes6.Status != metadata.Present || got.ID != "eni-0a1" {
 		t.Errorf("the record is forgotten: %+v", got)
+	}
+	s.Addrs = nil
+	if s.MAC[5]++; a.lastGood(s).MAC != (metadata.MAC{}) {
+		t.Errorf("another card is granted %+v", a.lastGood(s))
 	}
 }
 

@@ -35,7 +35,7 @@ func TestUpPlanDown(t *testing.T) {
 	if d := cmp.Diff(before, world(t, c)); d != "" {
 		t.Errorf("plan changed something:\n%s", d)
 	}
-	ec2net(t, c, exitOK, "--config", conf, "up", "eth1")
+	upAsPlanned(t, c, exitOK, "--config", conf, "up", "eth1")
 	if out := ec2net(t, c, exitOK, "--config", conf, "plan", "eth1"); out != "" {
 		t.Errorf("plan after up:\n%s", out)
 	}
@@ -90,8 +90,8 @@ func TestStaleList(t *testing.T) {
 	}
 	for _, s := range steps {
 		must(t, s.change())
-		ec2net(t, c, exitOK, "up", "eth1")
-		ec2net(t, c, exitOK, "up", "eth2")
+		upAsPlanned(t, c, exitOK, "up", "eth1")
+		upAsPlanned(t, c, exitOK, "up", "eth2")
 		for card, want := range map[string]string{"eth1": s.eth1, "eth2": s.eth2} {
 			if got := addresses(t, c, card); got != want {
 				t.Errorf("%s: %s has %s, want %s", s.what, card, got, want)
@@ -266,7 +266,7 @@ func TestGuard(t *testing.T) {
 		{"192.0.2.192/26 via 10.0.0.254 dev eth0", "192.0.2.200", "via 10.0.2.1 dev eth1"},
 	} {
 		ip(t, c, "route add "+r.route)
-		ec2net(t, c, exitOK, "up", "eth1")
+		upAsPlanned(t, c, exitOK, "up", "eth1")
 		if out := ip(t, c, fmt.Sprintf("route get %s from 10.0.2.37", r.dst)); !strings.Contains(out, r.want) {
 			t.Errorf("with %q, from eth1's address to %s: %s want %q", r.route, r.dst, out, r.want)
 		}
