@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net"
 	"slices"
 	"time"
 
@@ -42,6 +43,9 @@ func (a *agent) inherit(old record) {
 	if old.Name != a.snap.Name && !same {
 		return
 	}
+	if !same && here(old.MAC) { // under another name: what is left is for its own process to keep or to take away
+		return
+	}
 	a.link.Numbers = append(a.link.Numbers, old.Numbers...)
 	a.link.Packets = a.link.Packets || old.Packets
 	a.record.Packets = a.record.Packets || a.link.Packets
@@ -58,6 +62,11 @@ func (a *agent) inherit(old record) {
 	if old.Name != a.snap.Name {
 		a.formerly = append(a.formerly, old.Name)
 	}
+}
+
+// here: a card of this host has the MAC.
+func here(mac metadata.MAC) bool {
+	return slices.ContainsFunc(ownMACs(), func(m net.HardwareAddr) bool { return m.String() == mac.String() })
 }
 
 // lastGood is what the metadata granted last: by the record of this very card, and what of it the kernel holds;
