@@ -34,6 +34,12 @@ func (e *Error) Error() string {
 // Unwrap gives errors.Is the sentinel.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Refused reports whether err is about a value that came and is not believed. Asking again at once is in vain.
+func Refused(err error) bool {
+	var e *Error
+	return !errors.As(err, &e) || e.Status == http.StatusOK
+}
+
 // unusable is an answer that came and says nothing.
 func unusable(key string, why error) *Error {
 	return &Error{Key: key, Status: http.StatusOK, Err: fmt.Errorf("%w: %w", ErrUnavailable, why)}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // reading turns one card's answers into an Interface. It asks nothing.
@@ -85,15 +86,35 @@ func (r *reading) interpret() error {
 }
 
 // needAddr4 does not believe that a card in an IPv4 subnet has no IPv4 address: every one has at least
-// one (docs.aws.amazon.com, VPC, "Network interface basics"), so that the key is late, or spoilt.
+// one (docs.aws.amazon.com, VPC, "Network interface basics"), so that the key is late, or spoilt. Only an
+// interface for EFA alone has none: it never lists the key. Whether it is one only time can tell.
 func (r *reading) needAddr4() {
-	if r.card.Addrs4.Status == Absent && r.card.Subnets4.Status == Present {
-		r.card.Addrs4.Status = Unavailable
+	if r.card.Addrs4.Status != Absent || r.card.Subnets4.Status != Present {
+		return
+	}
+	r.card.Addrs4.Status = Unavailable
+	if r.names[keyAddrs4] {
 		r.problem(errNoAddrs4)
+	} else {
+		r.problem(errUnlisted4)
 	}
 }
 
-var errNoAddrs4 = errors.New("it names an IPv4 subnet and no IPv4 address, which is not believed")
+var (
+	errNoAddrs4  = errors.New("it names an IPv4 subnet and no IPv4 address, which is not believed")
+	errUnlisted4 = errors.New("it names an IPv4 subnet and does not list " + keyAddrs4 + ", which is not believed yet")
+)
+
+// Unlisted4 reports whether the metadata lists an IPv4 subnet of the interface and no key for IPv4 addresses:
+// it is late, or the interface has none at all, as one for EFA alone.
+func (i Interface) Unlisted4() bool { return slices.Contains(i.Problems, errUnlisted4) }
+
+// Without4 is an interface that is Unlisted4, believed to have no IPv4 address.
+func (i Interface) Without4() Interface {
+	i.Addrs4 = None[[]netip.Addr]()
+	i.Problems = slices.DeleteFunc(slices.Clone(i.Problems), func(err error) bool { return err == errUnlisted4 }) //nolint:errorlint // the very same
+	return i
+}
 
 // identify finds out which card of the instance this is.
 func (r *reading) identify() error {

@@ -59,7 +59,7 @@ func (x *examination) granted(ctx context.Context, a *agent, r record, c *doctor
 	}
 	if x.facts.Metadata.Err == nil && ctx.Err() == nil { // when the time is over, that is no news of the cloud
 		switch err := a.readTwice(ctx); {
-		case err == nil, a.partial() && errors.Is(err, context.DeadlineExceeded): // the one key is the card's trouble
+		case err == nil, a.partial() && errors.Is(err, errUnsettled): // the one key is the card's trouble
 			c.Granted, c.Source, c.Problems = a.settled, doctor.FromMetadata, a.settled.Problems
 			_ = a.again()
 			return

@@ -11,7 +11,7 @@ import (
 // contradicts that: the metadata is late.
 func (a *agent) noIPv4() bool {
 	real := a.held && !a.lease.Addr.Addr().IsLinkLocalUnicast()
-	return a.answered && a.settled.Addrs4.Status == metadata.Absent && !real
+	return a.settled.Addrs4.Status == metadata.Absent && !real
 }
 
 // stop ends a client that was started; one may be started again.

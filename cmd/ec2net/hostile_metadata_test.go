@@ -35,9 +35,9 @@ var metadataFaults = []struct {
 	{"closed", lab.Fault{Close: true}, exitUnavailable, "metadata unavailable"},
 	{"redirect", lab.Fault{Redirect: "http://10.0.2.37/"}, exitUnavailable, "status 302"},
 	{"empty", lab.Fault{Card: "eth1", Path: "device-number", Body: lab.Empty}, exitUnavailable, "no value yet"},
-	{"no addresses", lab.Fault{Card: "eth1", Path: "local-ipv4s", Body: lab.Empty}, exitPartial, "keys that the metadata could not be asked for"},
-	{"a wrong type", lab.Fault{Card: "eth1", Path: "local-ipv4s", Value: value(`{"a":[1,2]}`)}, exitPartial, "keys that the metadata could not be asked for"},
-	{"an address outside of the subnet", lab.Fault{Card: "eth1", Path: "local-ipv4s", Value: value("192.0.2.9")}, exitPartial, "keys that the metadata could not be asked for"},
+	{"no addresses", lab.Fault{Card: "eth1", Path: "local-ipv4s", Body: lab.Empty}, exitPartial, "an answer of the metadata that can be believed ("},
+	{"a wrong type", lab.Fault{Card: "eth1", Path: "local-ipv4s", Value: value(`{"a":[1,2]}`)}, exitPartial, "an answer of the metadata that can be believed ("},
+	{"an address outside of the subnet", lab.Fault{Card: "eth1", Path: "local-ipv4s", Value: value("192.0.2.9")}, exitPartial, "an answer of the metadata that can be believed ("},
 }
 
 // Each fault from the start: `up` gives up with the documented status and the kernel as it was, `run`

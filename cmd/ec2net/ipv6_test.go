@@ -116,6 +116,9 @@ func TestIPv6Only(t *testing.T) {
 					t.Errorf("the metadata was asked from %s", r.Source)
 				}
 			}
+			if asked := c.DHCP().Messages(begun); len(asked) > 0 {
+				t.Errorf("DHCP was asked: %+v", asked)
+			}
 			if rules := ip(t, c, "-4 rule"); strings.Count(rules, "\n") != 3 {
 				t.Errorf("IPv4 rules:\n%s", rules)
 			}

@@ -24,6 +24,8 @@ const (
 	// restartDHCP is the pause before a client that could not work is started again.
 	restartDHCP = 30 * time.Second
 	native      = "native"
+	// firstAnswer is how long DHCP waits for what the metadata says first.
+	firstAnswer = time.Second
 )
 
 // tenancy is what is known of the card's lease.
@@ -47,9 +49,15 @@ func (a *agent) chooseDHCP(ctx context.Context) {
 		return
 	}
 	a.decideDHCP()
-	if a.leasing == native && a.leases.quit == nil && a.snap.Carrier && !a.spared() {
+	if a.leasing == native && a.leases.quit == nil && a.snap.Carrier && !a.spared() && a.mayDiscover() {
 		a.startDHCP(ctx)
 	}
+}
+
+// mayDiscover reports whether the first reading has ended, or lasts: it may say that the interface is in a subnet
+// of IPv6 alone, where no DHCP server is to be asked.
+func (a *agent) mayDiscover() bool {
+	return a.held || !a.record.AskedAt.IsZero() || time.Since(a.begun) >= firstAnswer
 }
 
 // spared: a process that does not stay has nothing to ask of a server while an earlier lease is young,

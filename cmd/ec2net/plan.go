@@ -59,10 +59,19 @@ func (p *program) plan(ctx context.Context, name string) error {
 		return p.print(name, plumb.Plan{}, nil)
 	}
 	state, refused := a.planned()
-	return p.print(name, plumb.Diff(a.snap.State, state), refused)
+	plan := plumb.Diff(a.snap.State, state)
+	err = p.print(name, plan, errors.Join(errors.Join(a.missing...), refused))
+	if err == nil && len(plan) == 0 && len(a.missing) > 0 {
+		return fail(exitUnavailable, "%s: waiting for %s", name, a.whyNot())
+	}
+	return err
 }
 
-// readTwice reads the metadata, and once more if it dropped something.
+// errUnsettled ends a plan that has waited long enough for the metadata.
+var errUnsettled = errors.New("gave up after " + planTime.String())
+
+// readTwice reads the metadata, and once more if it dropped something, or left keys open that it could not be
+// asked for. What it has answered and is not believed is not asked for again.
 func (a *agent) readTwice(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, planTime)
 	defer cancel()
@@ -75,14 +84,16 @@ func (a *agent) readTwice(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		a.take(reading{card: card})
-		if a.settledDown() {
+		if card.Unlisted4() && a.last.Addrs4.Status != metadata.Present { // whether that lasts there is no time to see
+			card = card.Without4()
+		}
+		if a.take(reading{card: card}); a.settledDown() || a.vain() {
 			return a.again()
 		}
 		select {
 		case <-time.After(confirmAfter): // of a cloud's glitch there is no event to wait for
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("%w waiting for %s", errUnsettled, a.whyNot())
 		}
 	}
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"ec2net/config"
@@ -26,6 +28,7 @@ type readings struct {
 	unsure   int                // readings in a row that dropped something
 	lacking  time.Time          // since when readings fail or leave keys open; zero: they do not
 	outage   error              // the kind of failure that was said last; nil: none
+	missing  []error            // why the last reading left keys open
 }
 
 // readingTime bounds one reading: its requests are bounded one by one, a dripping server is not.
@@ -54,6 +57,9 @@ func (a *agent) take(r reading) (next time.Duration) {
 	if a.outage != nil && a.stays && !a.degraded { // the end of that is said too
 		a.log.Info("the metadata answers again")
 	}
+	if r.card.Unlisted4() && a.bare() {
+		r.card = r.card.Without4()
+	}
 	first := !a.answered
 	a.readErr, a.outage, a.answered, a.disowned = nil, nil, true, false
 	a.learn(r.card)
@@ -61,7 +67,8 @@ func (a *agent) take(r reading) (next time.Duration) {
 	a.last = metadata.Carry(a.last, r.card)
 	a.record.ReadAt = time.Now()
 	problems := errors.Join(r.card.Problems...)
-	if r.card.Partial() {
+	if a.missing = nil; r.card.Partial() {
+		a.missing = r.card.Problems
 		return a.incomplete(problems)
 	}
 	return a.pause(first, problems)
@@ -119,6 +126,33 @@ func (r *readings) lacks() bool {
 		r.lacking = time.Now()
 	}
 	return time.Since(r.lacking) >= silence
+}
+
+// bare reports whether an interface that lists no key for IPv4 addresses is believed to have none: it never had
+// one, and that lasts.
+func (a *agent) bare() bool {
+	real := a.held && !a.lease.Addr.Addr().IsLinkLocalUnicast()
+	switch {
+	case real, a.foreignAddress() != "":
+		return false
+	case a.last.Addrs4.Status == metadata.Unavailable:
+		return a.lacks()
+	}
+	return a.last.Addrs4.Status == metadata.Absent
+}
+
+// awaited says what the last reading left open, and why.
+func (r *readings) awaited() string {
+	why := oneLine(errors.Join(r.missing...))
+	if r.vain() {
+		return fmt.Sprintf("an answer of the metadata that can be believed (%s)", why)
+	}
+	return fmt.Sprintf("keys that the metadata could not be asked for (%s)", why)
+}
+
+// vain reports whether all that the last reading left open was answered, but not believed.
+func (r *readings) vain() bool {
+	return len(r.missing) > 0 && !slices.ContainsFunc(r.missing, func(err error) bool { return !metadata.Refused(err) })
 }
 
 // partial: the last reading left keys open.

@@ -112,7 +112,7 @@ func (a *agent) whyNot() string {
 	case err == nil && !metadata.Same(a.settled, a.last):
 		return "a second reading, because the metadata dropped something"
 	case err == nil && a.partial():
-		return "keys that the metadata could not be asked for"
+		return a.awaited()
 	case err == nil && a.settling():
 		return "the gateway and the metadata to answer"
 	case err == nil:
