@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -91,7 +92,7 @@ type slowWrite struct {
 
 func (c *slowWrite) Write(b []byte) (int, error) {
 	select {
-	case c.back <- b:
+	case c.back <- bytes.Clone(b): // the writer's own again once Write returns
 		<-c.release
 		return len(b), nil
 	case <-c.gone:
