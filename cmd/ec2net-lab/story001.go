@@ -43,6 +43,9 @@ type egressStory struct {
 	ended   context.CancelCauseFunc
 }
 
+// patience is how long the story waits for what has to come: it only ends a hang.
+const patience = time.Minute
+
 // keeper is "ec2net run" of one card, as its systemd unit would run it.
 type keeper struct {
 	*lab.Cmd
@@ -74,7 +77,7 @@ func (d *egressStory) threeCards() (err error) {
 	if err := d.listen(); err != nil {
 		return err
 	}
-	return errors.Join(d.login(), d.through(d.cloud.Instance(), "eth1", vmPrimary, time.Second), d.cutOff())
+	return errors.Join(d.login(), d.through(d.cloud.Instance(), "eth1", vmPrimary), d.cutOff())
 }
 
 // cutOff wants the neighbour not to reach the internet.
@@ -95,7 +98,7 @@ func (d *egressStory) listen() error {
 
 // login opens a connection to the primary's public address that stays open.
 func (d *egressStory) login() (err error) {
-	ctx, cancel := context.WithTimeout(d.ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(d.ctx, patience)
 	defer cancel()
 	if d.ssh, err = d.cloud.Client().Stream(ctx, netip.AddrPortFrom(lab.EIP1, 22)); err == nil {
 		err = d.ssh.Alive(ctx)
@@ -109,7 +112,7 @@ func (d *egressStory) login() (err error) {
 
 // connected wants the open connection to have lost nothing, and a new one to come about.
 func (d *egressStory) connected() error {
-	ctx, cancel := context.WithTimeout(d.ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(d.ctx, patience)
 	defer cancel()
 	if err := d.ssh.Alive(ctx); err != nil {
 		return fmt.Errorf("the open SSH connection: %w", err)
@@ -124,7 +127,7 @@ func (d *egressStory) connected() error {
 
 // through wants packets from a host to the internet to be answered, and to be seen on a card's cable from an
 // address. It tries until then: what makes it work may be on its way.
-func (d *egressStory) through(from *lab.Node, card string, as netip.Addr, patience time.Duration) error {
+func (d *egressStory) through(from *lab.Node, card string, as netip.Addr) error {
 	wire, err := d.cloud.Capture(card)
 	if err != nil {
 		return err
@@ -150,7 +153,7 @@ func (d *egressStory) byHand() error {
 	if err := d.moveDefault(); err != nil {
 		return err
 	}
-	if err := errors.Join(d.showIP("route"), d.through(d.vm, "eth2", vmOutside, time.Second)); err != nil {
+	if err := errors.Join(d.showIP("route"), d.through(d.vm, "eth2", vmOutside)); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, quiet)
@@ -158,7 +161,9 @@ func (d *egressStory) byHand() error {
 	if conn, err := d.cloud.Client().Dial(ctx, "tcp", netip.AddrPortFrom(lab.EIP1, 22).String()); err == nil {
 		return errors.Join(errors.New("SSH still comes about, and should not"), conn.Close())
 	}
-	if err := d.ssh.Alive(ctx); err == nil {
+	stuck, cancel := context.WithTimeout(d.ctx, quiet) // the other one is over by now
+	defer cancel()
+	if err := d.ssh.Alive(stuck); err == nil {
 		return errors.New("the open SSH connection still works, and should not")
 	}
 	d.say("   client -> %s, port 22: no reply, and the open connection hangs: the answers leave by eth2\n", lab.EIP1)
@@ -171,7 +176,7 @@ func (d *egressStory) lost() error {
 		return err
 	}
 	d.say("   All that was typed is lost.\n")
-	return errors.Join(d.login(), d.through(d.cloud.Instance(), "eth1", vmPrimary, time.Second), d.cutOff())
+	return errors.Join(d.login(), d.through(d.cloud.Instance(), "eth1", vmPrimary), d.cutOff())
 }
 
 // reboot restarts the machine with what it starts by itself, which is sshd.
@@ -205,7 +210,7 @@ func (d *egressStory) works() error {
 		}
 	}
 	for _, from := range []*lab.Node{d.cloud.Instance(), d.vm} {
-		if err := d.through(from, "eth2", vmOutside, 20*time.Second); err != nil {
+		if err := d.through(from, "eth2", vmOutside); err != nil {
 			return d.withLogs(err)
 		}
 	}
@@ -258,7 +263,7 @@ func (d *egressStory) unplugged() error {
 	if err := d.cloud.Detach("eth2"); err != nil {
 		return err
 	}
-	if err := d.through(d.cloud.Instance(), "eth1", vmPrimary, 20*time.Second); err != nil {
+	if err := d.through(d.cloud.Instance(), "eth1", vmPrimary); err != nil {
 		return d.withLogs(err)
 	}
 	return d.connected()
