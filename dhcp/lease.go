@@ -15,22 +15,22 @@ const Infinite = time.Duration(1<<63 - 1)
 
 // Lease is what a server granted, checked and in canonical form.
 type Lease struct {
-	Addr    netip.Prefix  // the address with the length of its subnet (option 1)
-	Router  netip.Addr    // invalid when the server named none that is usable (options 3 and 121)
-	MTU     int           // bytes (option 26); 0 when the server gave none, or one outside 576…65535
-	Routes  []Route       // classless static routes without the default (option 121, RFC 3442)
-	Server  netip.Addr    // server identifier (option 54)
-	Wire    netip.Addr    // Azure's platform (option 245), which only the first card's lease names; else invalid
-	Start   time.Time     // when the request was sent that was acknowledged (RFC 2131 section 4.4.1)
-	Renew   time.Duration // T1 after Start
-	Rebind  time.Duration // T2 after Start
-	Expires time.Duration // end of the lease after Start, or Infinite
+	Addr    netip.Prefix  `json:"address"`  // the address with the length of its subnet (option 1)
+	Router  netip.Addr    `json:"router"`   // invalid when the server named none that is usable (options 3 and 121)
+	MTU     int           `json:"mtu"`      // bytes (option 26); 0 when the server gave none, or one outside 576…65535
+	Routes  []Route       `json:"routes"`   // classless static routes without the default (option 121, RFC 3442)
+	Server  netip.Addr    `json:"server"`   // server identifier (option 54)
+	Wire    netip.Addr    `json:"platform"` // Azure's platform (option 245), which only the first card's lease names; else invalid
+	Start   time.Time     `json:"start"`    // when the request was sent that was acknowledged (RFC 2131 section 4.4.1)
+	Renew   time.Duration `json:"renew"`    // T1 after Start
+	Rebind  time.Duration `json:"rebind"`   // T2 after Start
+	Expires time.Duration `json:"expires"`  // end of the lease after Start, or Infinite
 }
 
 // Route is a classless static route of a lease.
 type Route struct {
-	Dst netip.Prefix
-	Via netip.Addr // 0.0.0.0: on the link
+	Dst netip.Prefix `json:"destination"`
+	Via netip.Addr   `json:"via"` // 0.0.0.0: on the link
 }
 
 // Same says whether both leases ask the caller to configure the same things: address, router, MTU

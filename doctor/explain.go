@@ -26,7 +26,7 @@ type Leg struct {
 	In      string     `json:"in,omitempty"` // device that it comes in by; empty: the host sends it
 	Steps   []Step     `json:"rules"`
 	End     End        `json:"end"`
-	By      []string   `json:"by,omitempty"` // devices that it may leave by: one of them
+	By      []string   `json:"by"` // devices that it may leave by: one of them
 	Via     string     `json:"via,omitempty"`
 	Route   string     `json:"route,omitempty"`
 	Table   string     `json:"table,omitempty"`
@@ -41,7 +41,7 @@ type Leg struct {
 type Explanation struct {
 	There    Leg      `json:"packet"`
 	Back     *Leg     `json:"answer,omitempty"`
-	Problems []string `json:"problems,omitempty"` // why the two do not get together
+	Problems []string `json:"problems"` // why the two do not get together
 	Agrees   bool     `json:"kernel_agrees"`
 	fib      FIB
 }

@@ -39,10 +39,10 @@ type Finding struct {
 	Verdict  Verdict  `json:"verdict"`
 	Card     string   `json:"card,omitempty"` // empty: of the host
 	Summary  string   `json:"summary,omitempty"`
-	Evidence []string `json:"evidence,omitempty"`
+	Evidence []string `json:"evidence"`
 	Remedy   string   `json:"remedy,omitempty"`
 	// Consequences are findings that this one explains: they go when it goes.
-	Consequences []Finding `json:"consequences,omitempty"`
+	Consequences []Finding `json:"consequences"`
 
 	about []netip.Addr // the addresses that it is about; none: all of the card's
 	also  string       // another card whose trouble may be behind it

@@ -10,7 +10,7 @@ type Check struct {
 	Mode  int    `json:"rp_filter"` // in effect: 0 off, 1 strict, 2 loose
 	Drops bool   `json:"drops"`
 	Why   string `json:"why"`
-	Back  []Step `json:"rules,omitempty"` // that the kernel walks to find the way back
+	Back  []Step `json:"rules"` // that the kernel walks to find the way back
 }
 
 // checkSource judges a packet that comes in by p.In. out is the device that it is forwarded to; 0: it is the

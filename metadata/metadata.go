@@ -56,20 +56,20 @@ func None[T any]() Answer[T] { return Answer[T]{Status: Absent} }
 // prefixes are masked, addresses are unicast and lie in a subnet of the card, lists hold no value
 // twice and keep the cloud's order, in which the first address of a family is the primary one.
 type Interface struct {
-	MAC          MAC
-	ID           string // "eni-…"; empty when the cloud gives none
-	NetworkCard  int    // 0 to 99
-	DeviceNumber int    // 0 to 99
-	Number       int    // in place of the two where the cloud has no such numbers (see Azure); 0: it has
-	Primary      bool   // the card that the instance was started with
-	Addrs4       Answer[[]netip.Addr]
-	Addrs6       Answer[[]netip.Addr]
-	Subnets4     Answer[[]netip.Prefix]
-	Subnets6     Answer[[]netip.Prefix]
-	Prefixes4    Answer[[]netip.Prefix] // delegated to the card
-	Prefixes6    Answer[[]netip.Prefix]
-	Gateway4     netip.Addr // invalid unless the cloud names one (EC2 does not)
-	Problems     []error    // values refused and keys that could not be asked, and why; the rest holds all the same
+	MAC          MAC                    `json:"mac"`
+	ID           string                 `json:"id"`            // "eni-…"; empty when the cloud gives none
+	NetworkCard  int                    `json:"network_card"`  // 0 to 99
+	DeviceNumber int                    `json:"device_number"` // 0 to 99
+	Number       int                    `json:"number"`        // in place of the two where the cloud has no such numbers (see Azure); 0: it has
+	Primary      bool                   `json:"primary"`       // the card that the instance was started with
+	Addrs4       Answer[[]netip.Addr]   `json:"ipv4_addresses"`
+	Addrs6       Answer[[]netip.Addr]   `json:"ipv6_addresses"`
+	Subnets4     Answer[[]netip.Prefix] `json:"ipv4_subnets"`
+	Subnets6     Answer[[]netip.Prefix] `json:"ipv6_subnets"`
+	Prefixes4    Answer[[]netip.Prefix] `json:"ipv4_prefixes"` // delegated to the card
+	Prefixes6    Answer[[]netip.Prefix] `json:"ipv6_prefixes"`
+	Gateway4     netip.Addr             `json:"ipv4_gateway"` // invalid unless the cloud names one (EC2 does not)
+	Problems     []error                `json:"-"`            // values refused and keys that could not be asked, and why; the rest holds all the same
 }
 
 // N is the number that the card's routing table and rules are derived from: 100 × network card +

@@ -59,13 +59,13 @@ type State struct {
 
 // LinkState is the part of a card's own attributes that ec2net sets.
 type LinkState struct {
-	Up    bool
-	MTU   int // bytes
-	Group uint32
+	Up    bool   `json:"up"`
+	MTU   int    `json:"mtu"` // bytes
+	Group uint32 `json:"group"`
 	// SrcValidMark: rp_filter looks the way back up with the packet's mark (net.ipv4.conf.IF.src_valid_mark).
-	SrcValidMark bool
+	SrcValidMark bool `json:"src_valid_mark"`
 	// Forwarding: IPv4 packets that come in by the card are passed on (net.ipv4.conf.IF.forwarding).
-	Forwarding bool
+	Forwarding bool `json:"forwarding"`
 }
 
 // IfGroup is the interface group of another card.

@@ -124,7 +124,7 @@ func (p *program) print(name string, plan plumb.Plan, refused error) error {
 		out := struct {
 			Card       string     `json:"card"`
 			Operations plumb.Plan `json:"operations"`
-			Problems   []string   `json:"problems,omitempty"`
+			Problems   []string   `json:"problems"`
 		}{name, append(plumb.Plan{}, plan...), lines(refused)}
 		if err := p.encode(out); err != nil {
 			return fmt.Errorf("write the plan: %w", err)

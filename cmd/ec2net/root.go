@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -167,13 +166,6 @@ func names(_ *cobra.Command, args []string) (err error) {
 		}
 	}
 	return nil
-}
-
-// encode prints a value as JSON.
-func (p *program) encode(v any) error {
-	e := json.NewEncoder(p.out)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }
 
 func (p *program) config() (config.Config, error) {

@@ -42,12 +42,12 @@ type cardStatus struct {
 	Process int      `json:"process"`        // that keeps the card; 0: nobody
 	Died    bool     `json:"died,omitempty"` // the process that kept it did not end by itself
 	Present bool     `json:"present"`
-	Table   uint32   `json:"table,omitempty"`    // where the card's own traffic is looked up
-	Tables  []string `json:"nftables,omitempty"` // what the card's nftables table does
-	NAT     string   `json:"nat,omitempty"`      // for whom the card passes traffic on
-	Drift   []string `json:"drift"`              // what the kernel lacks or has too much
-	Broken  bool     `json:"broken,omitempty"`   // the configuration has an error: what should be there is not known
-	Limited bool     `json:"limited,omitempty"`  // there was no right to read the record: the kernel tells this
+	Table   uint32   `json:"table,omitempty"`   // where the card's own traffic is looked up
+	Tables  []string `json:"nftables"`          // what the card's nftables table does
+	NAT     string   `json:"nat,omitempty"`     // for whom the card passes traffic on
+	Drift   []string `json:"drift"`             // what the kernel lacks or has too much
+	Broken  bool     `json:"broken,omitempty"`  // the configuration has an error: what should be there is not known
+	Limited bool     `json:"limited,omitempty"` // there was no right to read the record: the kernel tells this
 }
 
 func (p *program) status(args []string) error {

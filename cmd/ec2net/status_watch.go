@@ -67,7 +67,7 @@ func (p *program) frame(args []string) (string, error) {
 		return "", err
 	}
 	if p.json { // a document a line
-		b, err := json.Marshal(list)
+		b, err := json.Marshal(filled(list))
 		return string(b) + "\n", err
 	}
 	v := viewOf(p.out)

@@ -31,10 +31,10 @@ type record struct {
 	Numbers []int              `json:"numbers"`           // of the tables and rules that are this card's
 	Packets bool               `json:"packets,omitempty"` // there is, or is about to be, an nftables table of the card's
 	Peers   []metadata.MAC     `json:"peers"`             // the host's other cloud cards
-	Before  *plumb.Before      `json:"before"`            // how the card was found
-	Card    metadata.Interface `json:"card"`
-	ReadAt  time.Time          `json:"read_at"`  // last answer of the metadata
-	AskedAt time.Time          `json:"asked_at"` // last reading of the metadata, whatever came of it
+	Before  *plumb.Before      `json:"before,omitempty"`  // how the card was found
+	Card    metadata.Interface `json:"metadata"`          // what it grants
+	ReadAt  time.Time          `json:"read_at"`           // last answer of the metadata
+	AskedAt time.Time          `json:"asked_at"`          // last reading of the metadata, whatever came of it
 	Lease   *dhcp.Lease        `json:"lease,omitempty"`
 	DHCP    string             `json:"dhcp"`  // who has the lease
 	State   string             `json:"state"` // one line for a person

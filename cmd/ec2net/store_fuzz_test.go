@@ -43,7 +43,7 @@ func FuzzRecord(f *testing.F) {
 	}
 	text := string(whole)
 	for _, b := range []string{text, text[:len(text)/2], "", "null", `{"name":"eth1"}`, `[]`, strings.ReplaceAll(text, "10.0.2.37", "::1"), strings.ReplaceAll(text, "10.0.2.0/24", "10.0.2.7/0"),
-		strings.ReplaceAll(text, `"DeviceNumber": 1`, `"DeviceNumber": -99999`), strings.ReplaceAll(text, `"10.0.2.37"`, `""`), strings.Replace(text, "1\n", "4294967295\n", 1)} {
+		strings.ReplaceAll(text, `"device_number": 1`, `"device_number": -99999`), strings.ReplaceAll(text, `"10.0.2.37"`, `""`), strings.Replace(text, "1\n", "4294967295\n", 1)} {
 		f.Add([]byte(b))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
