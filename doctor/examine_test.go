@@ -40,6 +40,13 @@ func well() Facts {
 	return f
 }
 
+// tunnel has main lead to a destination by a device of no cloud's, and eth1's answers go there.
+func (f *Facts) tunnel(dst string) {
+	f.FIB.Links = append(f.FIB.Links, Link{Name: "tun0", Index: 9, Kind: "tun"})
+	f.FIB.Routes = append(f.FIB.Routes, via(254, dst, "", 9))
+	f.Cards[1].Probes = []Probe{{Src: addr("10.0.2.37"), Peer: addr("192.0.2.1"), Leaves: Answer{End: Forward, Device: 9}, Enters: Answer{End: Local}}}
+}
+
 // What no world of the lab can show.
 func TestExamine(t *testing.T) {
 	t.Parallel()
@@ -98,6 +105,8 @@ func TestExamine(t *testing.T) {
 			f.FIB.Links = append(f.FIB.Links, Link{Name: "docker0", Index: 9, Kind: "bridge"})
 			f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrUnavailable, Route: &Answer{End: Forward, Device: 9}}
 		}, "fail metadata-route"},
+		{"half of the Internet, into a tunnel", func(f *Facts) { f.tunnel("128.0.0.0/1") }, "fail leave eth1"},
+		{"a network that the host has behind a tunnel", func(f *Facts) { f.tunnel("192.0.0.0/8") }, ""},
 		{"a card that is left alone is not judged", func(f *Facts) { f.Cards[1].Managed, f.Cards[1].Have.Link.Up = false, false }, ""},
 		{"no default route", func(f *Facts) { f.FIB.Routes = f.FIB.Routes[1:] }, "fail main-default eth0"},
 		{"networkd keeps rules, not routes", func(f *Facts) { f.Networkd = Networkd{Running: true, DropsRoutes: true} }, "warn networkd"},

@@ -24,7 +24,7 @@ func withCards(t *testing.T) system {
 		"route add default via 10.0.1.1 dev eth1 metric 10001 proto 236",
 		"route add 10.0.1.0/24 dev eth1 src 10.0.1.5 table 10001 proto 236",
 		"route add default via 10.0.1.1 dev eth1 table 10001 proto 236",
-		"rule add from 10.0.1.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001 proto 236",
+		"rule add from 10.0.1.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001 proto 236",
 		"rule add from 10.0.1.5 lookup 10001 pref 20001 proto 236",
 		"rule add from 10.0.2.5 lookup 10002 pref 20002 proto 236",
 		// Not ours, although it looks like it.

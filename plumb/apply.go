@@ -169,8 +169,8 @@ func (l *Link) applyRule(v Verb, r Rule) error {
 	if r.From.Bits() > 0 {
 		data = append(data, attrIP(nl.FRA_SRC, r.From.Addr()))
 	}
-	if r.Guard || r.Specific {
-		data = append(data, attr32(nl.FRA_SUPPRESS_PREFIXLEN, 0))
+	if r.MinBits != 0 {
+		data = append(data, attr32(nl.FRA_SUPPRESS_PREFIXLEN, r.MinBits-1))
 	}
 	if r.Guard && r.Iif == "" {
 		data = append(data, attr32(nl.FRA_SUPPRESS_IFGROUP, Group))

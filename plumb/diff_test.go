@@ -49,7 +49,7 @@ func (d dice) rule() Rule {
 	n := uint32(1 + d.IntN(2))
 	from := d.ip()
 	if d.IntN(2) == 0 {
-		return Rule{Pref: baseTable + n, From: netip.PrefixFrom(from, from.BitLen()), Table: tableMain, Guard: true}
+		return Rule{Pref: baseTable + n, From: netip.PrefixFrom(from, from.BitLen()), Table: tableMain, Guard: true, MinBits: network}
 	}
 	return Rule{Pref: baseSource + n, From: netip.PrefixFrom(from, from.BitLen()), Table: Table(int(n))}
 }

@@ -18,7 +18,7 @@ import (
 const (
 	baseShared  = 30000
 	prefService = baseShared       // to <server of the cloud> lookup <the primary card's table>
-	prefStay    = baseShared + 100 // + rank: lookup main suppress_prefixlength 0
+	prefStay    = baseShared + 100 // + rank: lookup main suppress_prefixlength 7
 	prefEgress  = baseShared + 200 // + rank: lookup <the card's table>
 
 	// maxRank is the highest rank that a card may have, counted from 0.
@@ -62,11 +62,9 @@ func (r Rule) sharedText() string {
 		b.WriteString(" iif " + word(r.Iif))
 	}
 	if r.Specific {
-		fmt.Fprintf(&b, " fwmark %d/0 lookup main suppress_prefixlength 0 pref %d", r.Owner, r.Pref)
-	} else {
-		fmt.Fprintf(&b, " lookup %d pref %d", r.Table, r.Pref)
+		fmt.Fprintf(&b, " fwmark %d/0", r.Owner)
 	}
-	return b.String()
+	return b.String() + " lookup " + r.lookupText() + " pref " + u(r.Pref)
 }
 
 // fromAll writes ::/0 in full: it tells ip(8) the family.
@@ -94,7 +92,7 @@ func (r *Rule) parseShared(h *nl.RtMsg, a attrs) {
 	if to := a.addr(nl.FRA_DST); to.IsValid() {
 		r.To = netip.PrefixFrom(to, int(h.Dst_len))
 	}
-	if r.Specific = a.u32or(nl.FRA_SUPPRESS_PREFIXLEN, ^uint32(0)) == 0; r.Specific {
+	if r.Specific = r.MinBits != 0; r.Specific {
 		r.Owner = a.u32(nl.FRA_FWMARK)
 	}
 }
@@ -107,7 +105,7 @@ func (w *want) egress() {
 		}
 		rank, all := uint32(w.in.Egress.Rank), everywhere(six)
 		w.out.Rules = append(w.out.Rules,
-			Rule{Pref: prefStay + rank, From: all, Table: tableMain, Specific: true, Owner: Table(w.n())},
+			Rule{Pref: prefStay + rank, From: all, Table: tableMain, Specific: true, MinBits: network, Owner: Table(w.n())},
 			Rule{Pref: prefEgress + rank, From: all, Table: Table(w.n())})
 	}
 }

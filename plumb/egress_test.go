@@ -18,7 +18,7 @@ func TestWantEgress(t *testing.T) {
 	}
 	eth1 := card(func(*metadata.Interface) {})
 	four := `
-+ rule from all fwmark 10001/0 lookup main suppress_prefixlength 0 pref 30102
++ rule from all fwmark 10001/0 lookup main suppress_prefixlength 7 pref 30102
 + rule from all lookup 10001 pref 30202`
 	rules := only("pref 30")
 	check(t, []golden{
@@ -26,8 +26,8 @@ func TestWantEgress(t *testing.T) {
 		{"IPv4", by(Egress{Rank: 2, IPv4: true}, eth1), rules, four},
 		{"both are wanted, and there is one family", by(Egress{Rank: 2, IPv4: true, IPv6: true}, eth1), rules, four},
 		{"both", by(Egress{IPv4: true, IPv6: true}, dual()), rules, `
-+ rule from all fwmark 10001/0 lookup main suppress_prefixlength 0 pref 30100
-+ rule from ::/0 fwmark 10001/0 lookup main suppress_prefixlength 0 pref 30100
++ rule from all fwmark 10001/0 lookup main suppress_prefixlength 7 pref 30100
++ rule from ::/0 fwmark 10001/0 lookup main suppress_prefixlength 7 pref 30100
 + rule from all lookup 10001 pref 30200
 + rule from ::/0 lookup 10001 pref 30200`},
 		{"the primary card keeps the cloud's servers, alone too", first(func(in *Input) {
@@ -60,7 +60,7 @@ func TestLeads(t *testing.T) {
 		{"a worse one", []Rule{mine}, []Rule{other(2, 10003)}, false, 1, false},
 		{"the same place, lower table", []Rule{mine}, []Rule{other(1, 10001)}, false, 1, true},
 		{"the same place, higher table", []Rule{mine}, []Rule{other(1, 10003)}, false, 1, false},
-		{"a guard alone", []Rule{mine}, []Rule{{Pref: prefStay, From: everywhere(false), Table: tableMain, Specific: true, Owner: 10003}}, false, 1, false},
+		{"a guard alone", []Rule{mine}, []Rule{{Pref: prefStay, From: everywhere(false), Table: tableMain, Specific: true, MinBits: network, Owner: 10003}}, false, 1, false},
 	} {
 		s := Snapshot{State: State{Rules: tt.rules}, Leaving: tt.left}
 		if rank, better := s.Leads(tt.six, 1); rank != tt.rank || better != tt.better {

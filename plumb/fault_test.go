@@ -26,7 +26,7 @@ const (
 		"rule add from 10.0.2.37 lookup 10001 pref 20001 protocol 99\nroute add default via 10.0.2.1 dev eth1 table 100012 proto 99"
 	routesAlone = "link set eth1 up\nroute add 10.9.0.0/16 dev eth1\nroute add 10.8.0.0/16 via 10.9.0.1 dev eth1"
 	relics      = "rule add from 10.0.7.37 lookup 10007 pref 20007 protocol 236\nrule add from 10.0.7.38 lookup 10007 pref 20007 protocol 236\n" +
-		"rule add from 10.0.7.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10007 protocol 236"
+		"rule add from 10.0.7.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10007 protocol 236"
 )
 
 // moved is full with another primary, and without some of what full has.

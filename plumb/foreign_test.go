@@ -16,7 +16,7 @@ import (
 const strangers = `
 link set eth1 up
 rule add from 10.0.2.37 lookup 10001 pref 20001 protocol 99
-rule add from 10.0.2.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001 protocol 99
+rule add from 10.0.2.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001 protocol 99
 rule add from 10.0.2.37 lookup 100012 pref 20001 protocol 99
 rule add from 10.0.2.37 lookup 10001 pref 500
 route add default via 10.0.2.1 dev eth1 onlink table 100012 proto 99

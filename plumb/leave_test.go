@@ -179,7 +179,7 @@ func TestOrphans(t *testing.T) {
 	want := strings.TrimSpace(`
 - rule from 2001:db8:0:2::4 lookup 10001 pref 20001
 - rule from 2001:db8:0:2::37 lookup 10001 pref 20001
-- rule from 2001:db8:0:2::/64 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
+- rule from 2001:db8:0:2::/64 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
 - rule from 10.0.2.64/28 lookup 10001 pref 20001`)
 	for _, line := range strings.Split(want, "\n") {
 		if !strings.Contains(done.String(), line+"\n") {

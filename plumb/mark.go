@@ -20,15 +20,7 @@ func (r Rule) markedText() string {
 	if r.Iif != "" {
 		b.WriteString(" iif " + word(r.Iif))
 	}
-	switch {
-	case r.Guard && r.Iif != "":
-		b.WriteString(" lookup main suppress_prefixlength 0")
-	case r.Guard:
-		fmt.Fprintf(&b, " lookup main suppress_prefixlength 0 suppress_ifgroup %d", Group)
-	default:
-		b.WriteString(" lookup " + u(r.Table))
-	}
-	return b.String() + " pref " + u(r.Pref)
+	return b.String() + " lookup " + r.lookupText() + " pref " + u(r.Pref)
 }
 
 func (r Rule) markAttrs() (data []nl.NetlinkRequestData) {
@@ -44,7 +36,7 @@ func (r Rule) markAttrs() (data []nl.NetlinkRequestData) {
 func (r *Rule) parseMark(a attrs) {
 	r.Mark, r.Mask = a.u32(nl.FRA_FWMARK), a.u32(nl.FRA_FWMASK)
 	if r.Iif != "" {
-		r.Guard = a.u32or(nl.FRA_SUPPRESS_PREFIXLEN, ^uint32(0)) == 0
+		r.Guard = r.MinBits != 0
 	}
 }
 

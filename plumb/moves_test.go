@@ -179,7 +179,7 @@ func (v *venue) strange(a, b int) error {
 	subnet := c.subnets[0].String()
 	commands := []string{
 		fmt.Sprintf("rule add from %s lookup %d pref %d protocol 99", c.addr(0, b), t, t+10000),
-		fmt.Sprintf("rule add from %s lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref %d protocol 99", subnet, t),
+		fmt.Sprintf("rule add from %s lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref %d protocol 99", subnet, t),
 		fmt.Sprintf("rule add from %s lookup 500 pref 500", c.addr(0, b)),
 		fmt.Sprintf("route add 172.16.%d.0/24 dev %s", b%8, x.name),
 		fmt.Sprintf("route add 172.17.%d.0/24 via %s dev %s onlink metric %d", b%8, c.addr(0, 9), x.name, b%2),

@@ -20,7 +20,7 @@ type NAT struct {
 }
 
 const (
-	prefPass  = baseShared + 10 // from <range> iif <card> lookup main suppress_prefixlength 0
+	prefPass  = baseShared + 10 // from <range> iif <card> lookup main suppress_prefixlength 7
 	prefLeave = baseShared + 20 // from <range> iif <card> lookup <the card's table>
 )
 
@@ -36,7 +36,7 @@ func (w *want) nat() {
 	for _, n := range w.in.NAT {
 		w.packet(PacketRule{Kind: Masquerade, From: n.From})
 		w.out.Rules = append(w.out.Rules,
-			Rule{Pref: prefPass, From: n.From, Iif: n.In, Table: tableMain, Specific: true, Owner: Table(w.n())},
+			Rule{Pref: prefPass, From: n.From, Iif: n.In, Table: tableMain, Specific: true, MinBits: network, Owner: Table(w.n())},
 			Rule{Pref: prefLeave, From: n.From, Iif: n.In, Table: Table(w.n())})
 	}
 	w.out.Link.Forwarding = true

@@ -33,8 +33,8 @@ func TestWantNAT(t *testing.T) {
 		{"nothing", with(func(in *Input) { in.NAT = nil }), parts, ""},
 		{"outside", with(func(*Input) {}), parts, `
 + table inet ec2net-10001 { chain protocol-236 { }; ` + clamp + ` chain postrouting { type nat hook postrouting priority 100; oif "eth1" ip saddr 10.0.3.0/24 masquerade; oif "eth1" ip saddr 10.9.0.0/16 masquerade; }; }
-+ rule from 10.0.3.0/24 iif eth3 fwmark 10001/0 lookup main suppress_prefixlength 0 pref 30010
-+ rule from 10.9.0.0/16 iif eth3 fwmark 10001/0 lookup main suppress_prefixlength 0 pref 30010
++ rule from 10.0.3.0/24 iif eth3 fwmark 10001/0 lookup main suppress_prefixlength 7 pref 30010
++ rule from 10.9.0.0/16 iif eth3 fwmark 10001/0 lookup main suppress_prefixlength 7 pref 30010
 + rule from 10.0.3.0/24 iif eth3 lookup 10001 pref 30020
 + rule from 10.9.0.0/16 iif eth3 lookup 10001 pref 30020
 ~ sysctl net/ipv4/conf/eth1/forwarding=1`},

@@ -198,7 +198,7 @@ func (e *expectation) routing(f int) {
 		e.route(netlink.Route{Table: table, Priority: metric, Scope: netlink.Scope(scope)}, subnet, netip.Addr{}, primary)
 		e.route(netlink.Route{Table: table, Priority: metric}, everywhere(gw.Is6()), gw, primary)
 	}
-	e.add(ruleLine(e.t, subnet.String(), 254, 0, 236))
+	e.add(ruleLine(e.t, subnet.String(), 254, 7, 236))
 	for _, a := range e.addrs[f] {
 		e.add(ruleLine(e.t+10000, netip.PrefixFrom(a, a.BitLen()).String(), e.t, -1, -1))
 	}

@@ -131,6 +131,8 @@ func parseRule(m []byte) (r Rule, ok bool, err error) {
 		Table: a.u32or(nl.FRA_TABLE, uint32(h.Table)),
 		Guard: a.u32or(nl.FRA_SUPPRESS_IFGROUP, ^uint32(0)) == Group,
 		Iif:   text(a[nl.FRA_IIFNAME]),
+
+		MinBits: a.u32or(nl.FRA_SUPPRESS_PREFIXLEN, ^uint32(0)) + 1,
 	}
 	if r.shared() {
 		r.parseShared(h, a)

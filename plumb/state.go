@@ -98,13 +98,16 @@ type Route struct {
 	Advertised bool
 }
 
-// Rule is a policy rule of ours: a guard (lookup main without its default route and without the
-// cloud's cards) or a source rule (lookup the card's table).
+// Rule is a policy rule of ours: a guard (lookup main without its default route, whole or in parts, and
+// without the cloud's cards) or a source rule (lookup the card's table).
 type Rule struct {
 	Pref  uint32
 	From  netip.Prefix
 	Table uint32
-	Guard bool // suppress_prefixlength 0 suppress_ifgroup 236; of a rule with Iif, only the first
+	Guard bool // MinBits and suppress_ifgroup 236; of a rule with Iif, only the first
+	// MinBits: the table's answer counts only if its prefix is at least this long (suppress_prefixlength
+	// MinBits-1); 0: any does.
+	MinBits uint32
 
 	// For what came in by a card and was passed on, see mark.go.
 
@@ -114,7 +117,7 @@ type Rule struct {
 	// The rest is for the rules that several cards may have beside each other, see egress.go.
 
 	To       netip.Prefix // invalid: to everywhere
-	Specific bool         // suppress_prefixlength 0: main's answer counts unless it is a default route
+	Specific bool         // MinBits: main's answer counts unless it is a default route, whole or in parts
 	Owner    uint32       // table of the card that a Specific rule belongs to
 }
 
@@ -215,10 +218,7 @@ func (r Rule) text() string {
 	if r.marked() {
 		return r.markedText()
 	}
-	if r.Guard {
-		return fmt.Sprintf("rule from %s lookup main suppress_prefixlength 0 suppress_ifgroup %d pref %d", fromText(r.From), Group, r.Pref)
-	}
-	return fmt.Sprintf("rule from %s lookup %d pref %d", fromText(r.From), r.Table, r.Pref)
+	return fmt.Sprintf("rule from %s lookup %s pref %d", fromText(r.From), r.lookupText(), r.Pref)
 }
 
 func dstText(p netip.Prefix) string {

@@ -38,8 +38,8 @@ func TestWantPrimaryBesideOthers(t *testing.T) {
 + route default via 10.0.0.1 dev eth0 table 10000 src 10.0.0.29
 + route default via fe80::1 dev eth0 table 10000 src 2001:db8::29 metric 1024
 + route default via fe80::1 dev eth0 metric 1023
-+ rule from 10.0.0.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10000
-+ rule from 2001:db8::/64 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10000
++ rule from 10.0.0.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10000
++ rule from 2001:db8::/64 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10000
 + rule from 10.0.0.29 lookup 10000 pref 20000
 + rule from 10.0.0.5 lookup 10000 pref 20000
 + rule from 2001:db8::29 lookup 10000 pref 20000`},
@@ -96,7 +96,7 @@ func TestWantPrefixes(t *testing.T) {
 		{"nothing but a block", with(DelegateRules, func(in *Input) { in.Card.Addrs4 = metadata.None[[]netip.Addr]() }), noLink, `
 + route 10.0.2.0/24 dev eth1 table 10001 scope link
 + route default via 10.0.2.1 dev eth1 table 10001
-+ rule from 10.0.2.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
++ rule from 10.0.2.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
 + rule from 10.0.2.64/28 lookup 10001 pref 20001`},
 	})
 }

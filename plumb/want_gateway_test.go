@@ -80,7 +80,7 @@ func TestWantIPv6(t *testing.T) {
 + route 2001:db8:0:2::/64 dev eth1 src 2001:db8:0:2::37 metric 10001
 + route default via fe80::1 dev eth1 table 10001 src 2001:db8:0:2::37 metric 1024
 + route default via fe80::1 dev eth1 src 2001:db8:0:2::37 metric 10001
-+ rule from 2001:db8:0:2::/64 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
++ rule from 2001:db8:0:2::/64 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
 + rule from 2001:db8:0:2::37 lookup 10001 pref 20001
 + rule from 2001:db8:0:2::4 lookup 10001 pref 20001
 + rule from 2001:db8:0:2:1::/80 lookup 10001 pref 20001`},

@@ -26,7 +26,7 @@ func TestWantDegraded(t *testing.T) {
 + route 10.0.2.0/24 dev eth1 scope link src 10.0.2.37 metric 19003
 + route default via 10.0.2.1 dev eth1 table 19003 src 10.0.2.37
 + route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 19003
-+ rule from 10.0.2.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 19003
++ rule from 10.0.2.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 19003
 + rule from 10.0.2.37 lookup 19003 pref 29003`},
 		{"a large ifindex", onLease(41007), only("lookup 1"), "+ rule from 10.0.2.37 lookup 19007 pref 29007"},
 	})
@@ -43,10 +43,10 @@ func TestWantDegradedMoves(t *testing.T) {
 	check(t, []golden{{"new before old", in, noLink, `
 + route 10.0.2.0/24 dev eth1 table 10001 scope link src 10.0.2.37
 + route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37
-+ rule from 10.0.2.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
++ rule from 10.0.2.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
 + rule from 10.0.2.37 lookup 10001 pref 20001
 - rule from 10.0.2.37 lookup 19003 pref 29003
-- rule from 10.0.2.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 19003
+- rule from 10.0.2.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 19003
 - route default via 10.0.2.1 dev eth1 table 19003 src 10.0.2.37
 - route 10.0.2.0/24 dev eth1 table 19003 scope link src 10.0.2.37`}})
 }

@@ -44,7 +44,8 @@ func (w *want) replies() {
 	for _, all := range families {
 		r := Rule{From: all, Mark: mark, Mask: MarkMask}
 		guard, source, in := r, r, r
-		guard.Pref, guard.Table, guard.Guard = uint32(baseTable+w.n()), tableMain, true
+		guard.Pref, guard.Table, guard.MinBits = uint32(baseTable+w.n()), tableMain, network
+		guard.Guard = true
 		source.Pref, source.Table = prefMark, Table(w.n())
 		in = guard
 		in.Iif = w.out.Name

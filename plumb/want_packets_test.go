@@ -22,7 +22,7 @@ func answering(c metadata.Interface, before *Before) func(Snapshot) (State, erro
 // TestWantReplies: what is wanted of rules, table and setting.
 func TestWantReplies(t *testing.T) {
 	const both, one = "6 rules, 0x2000000, table, src_valid_mark", "3 rules, 0x2000000, table, src_valid_mark"
-	marked := []Rule{{Pref: 10001, From: netip.MustParsePrefix("0.0.0.0/0"), Mark: 7 << 24, Mask: MarkMask, Table: tableMain, Guard: true}}
+	marked := []Rule{{Pref: 10001, From: netip.MustParsePrefix("0.0.0.0/0"), Mark: 7 << 24, Mask: MarkMask, Table: tableMain, Guard: true, MinBits: network}}
 	for _, tt := range []struct {
 		name, want string
 		refused    bool
@@ -97,9 +97,9 @@ func TestReplyRules(t *testing.T) {
 	for _, r := range read(t, l).Rules {
 		plan = append(plan, Op{Add, "eth1", r})
 	}
-	const want = `+ rule from 10.0.2.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
-+ rule from all fwmark 0x2000000/0x7f000000 iif eth1 lookup main suppress_prefixlength 0 pref 10001
-+ rule from all fwmark 0x2000000/0x7f000000 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
+	const want = `+ rule from 10.0.2.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
++ rule from all fwmark 0x2000000/0x7f000000 iif eth1 lookup main suppress_prefixlength 7 pref 10001
++ rule from all fwmark 0x2000000/0x7f000000 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
 + rule from all fwmark 0x2000000/0x7f000000 lookup 10001 pref 19999
 + rule from 10.0.2.37 lookup 10001 pref 20001
 `

@@ -133,7 +133,7 @@ func TestWantSeeds(t *testing.T) {
 + route 100.64.0.0/24 dev eth1 scope link src 100.64.0.130 metric 10001
 + route default via 100.64.0.1 dev eth1 table 10001 src 100.64.0.130
 + route default via 100.64.0.1 dev eth1 src 100.64.0.130 metric 10001
-+ rule from 100.64.0.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
++ rule from 100.64.0.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
 + rule from 100.64.0.130 lookup 10001 pref 20001
 + altname device-number-1 dev eth1`},
 		{"seed 002 with three secondaries, all below the primary",
@@ -146,7 +146,7 @@ func TestWantSeeds(t *testing.T) {
 + route 10.0.2.0/24 dev eth1 scope link src 10.0.2.37 metric 10001
 + route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37
 + route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001
-+ rule from 10.0.2.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
++ rule from 10.0.2.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
 + rule from 10.0.2.37 lookup 10001 pref 20001
 + rule from 10.0.2.4 lookup 10001 pref 20001
 + rule from 10.0.2.5 lookup 10001 pref 20001
@@ -174,13 +174,13 @@ func TestWantCards(t *testing.T) {
 		{"network card 1, device 2", ours(secondNetworkCard), only("default", "rule", "altname"), `
 + route default via 10.0.2.1 dev eth1 table 10102 src 10.0.2.37
 + route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10102
-+ rule from 10.0.2.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10102
++ rule from 10.0.2.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10102
 + rule from 10.0.2.37 lookup 10102 pref 20102
 + altname eni-0b2 dev eth1
 + altname device-number-2.1 dev eth1`},
 		{"delegated prefixes, in the subnet and outside", ours(delegated), only("rule", "10.0.2.64", "172.31"), `
-+ rule from 10.0.2.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
-+ rule from 172.31.9.0/28 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
++ rule from 10.0.2.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
++ rule from 172.31.9.0/28 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
 + rule from 10.0.2.37 lookup 10001 pref 20001
 + rule from 10.0.2.64/28 lookup 10001 pref 20001
 + rule from 172.31.9.0/28 lookup 10001 pref 20001`},
@@ -188,9 +188,9 @@ func TestWantCards(t *testing.T) {
 + addr 10.0.2.37/24 dev eth1 noprefixroute
 + addr 192.0.2.9/32 dev eth1 noprefixroute
 + addr 192.0.2.10/32 dev eth1 noprefixroute
-+ rule from 10.0.2.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
-+ rule from 192.0.2.9 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
-+ rule from 192.0.2.10 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
++ rule from 10.0.2.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
++ rule from 192.0.2.9 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
++ rule from 192.0.2.10 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
 + rule from 10.0.2.37 lookup 10001 pref 20001
 + rule from 192.0.2.9 lookup 10001 pref 20001
 + rule from 192.0.2.10 lookup 10001 pref 20001`},
@@ -200,8 +200,8 @@ func TestWantCards(t *testing.T) {
 + addr 10.0.3.6/32 dev eth1 noprefixroute
 + route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37
 + route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001
-+ rule from 10.0.2.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
-+ rule from 10.0.3.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
++ rule from 10.0.2.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
++ rule from 10.0.3.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
 + rule from 10.0.2.37 lookup 10001 pref 20001
 + rule from 10.0.3.5 lookup 10001 pref 20001
 + rule from 10.0.3.6 lookup 10001 pref 20001`},
@@ -222,7 +222,7 @@ func TestWantForeignOwner(t *testing.T) {
 		{"the owner's address is there", Input{Card: eth1(), Have: owner("10.0.2.37/24"), MainTable: true}, only("addr", "default", "rule"), `
 + route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37
 + route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001
-+ rule from 10.0.2.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001
++ rule from 10.0.2.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
 + rule from 10.0.2.37 lookup 10001 pref 20001`},
 		{"not there yet", Input{Card: eth1(), Have: owner("169.254.7.7/16"), MainTable: true}, noLink,
 			"! no address yet: waiting for 10.0.2.37"},

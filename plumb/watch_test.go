@@ -86,7 +86,7 @@ func up1(t testing.TB) (*Link, metadata.Interface) {
 // does say what was removed.
 var damages = []struct{ name, ip, removed string }{
 	{"ip rule flush", "rule flush\nrule add from all lookup main pref 32766 proto kernel\nrule add from all lookup default pref 32767 proto kernel", "rule from 10.0.2.37 lookup 10001 pref 20001"},
-	{"a guard deleted", "rule del pref 10001", "rule from 10.0.2.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10001"},
+	{"a guard deleted", "rule del pref 10001", "rule from 10.0.2.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001"},
 	{"ip route flush table 10001", "route flush table 10001", "route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37"},
 	{"the default in main deleted", "route del default metric 10001", "route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001"},
 	{"a secondary deleted", "addr del 10.0.2.4/32 dev eth1", "addr 10.0.2.4/32 dev eth1 noprefixroute"},
