@@ -26,6 +26,24 @@ func first(change func(*Input)) Input {
 	return in
 }
 
+// without is first with one IPv4 address, and without routes.
+func without(change func(*Input)) Input {
+	return first(func(in *Input) {
+		in.Have.Routes = nil
+		in.Card.Addrs6, in.Card.Addrs4 = metadata.None[[]netip.Addr](), addrs("10.0.0.29")
+		change(in)
+	})
+}
+
+// ruled are the rules of that one.
+func ruled() []Rule {
+	const table = 10000
+	return []Rule{
+		{Pref: table, From: netip.MustParsePrefix("10.0.0.0/24"), Table: tableMain, Guard: true},
+		{Pref: table + 10000, From: netip.MustParsePrefix("10.0.0.29/32"), Table: table},
+	}
+}
+
 // The primary card has rules and a table of its own beside other cards, and without them nothing.
 func TestWantPrimaryBesideOthers(t *testing.T) {
 	nothing := func(*Input) {}
@@ -46,11 +64,22 @@ func TestWantPrimaryBesideOthers(t *testing.T) {
 		{"alone", first(func(in *Input) { in.Have.OthersManaged = false }), all, "+ addr 10.0.0.5/32 dev eth0 noprefixroute\n~ link eth0 group 0"},
 		{"a manager gave its default route a metric", first(func(in *Input) { in.Have.Routes[1].Metric = 100 }), only("dev eth0 metric"), ""},
 		{"main is not ours to write", first(func(in *Input) { in.MainTable = false }), only("dev eth0 metric"), ""},
-		{"main does not leave by it", first(func(in *Input) {
-			in.Have.Routes = nil
-			in.Card.Addrs6, in.Card.Addrs4 = metadata.None[[]netip.Addr](), addrs("10.0.0.29")
-		}), all, ""},
+		{"main does not leave by it", without(nothing), only("default", "rule"), `
++ route default via 10.0.0.1 dev eth0 table 10000 src 10.0.0.29
++ rule from 10.0.0.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10000
++ rule from 10.0.0.29 lookup 10000 pref 20000`},
+		{"main has lost the route: the last router", without(func(in *Input) {
+			in.Have.Routes = []Route{{Table: 10000, Dst: everywhere(false), Via: netip.MustParseAddr("10.0.0.9"), Src: in.Card.Addrs4.Value[0], Ours: true}}
+		}), only("default"), ""},
+		{"the last router is of another subnet", without(func(in *Input) {
+			in.Have.Routes = []Route{{Table: 10000, Dst: everywhere(false), Via: netip.MustParseAddr("10.9.0.9"), Src: in.Card.Addrs4.Value[0], Ours: true}}
+		}), only("default"), "~ route default via 10.0.0.1 dev eth0 table 10000 src 10.0.0.29"},
 		{"its address is not there", first(func(in *Input) { in.Have.Addrs = nil; in.Card.Addrs6 = metadata.None[[]netip.Addr]() }), onlyRoutes, ""},
+		{"its link is down", without(func(in *Input) { in.Have.Link.Up = false; in.Have.Rules = ruled() }), all, ""},
+		{"its address is away for a moment", without(func(in *Input) {
+			in.Have.Addrs, in.Have.Rules = nil, ruled()
+			in.Have.Routes = []Route{{Table: tableMain, Metric: 1023, Dst: everywhere(false), Via: netip.MustParseAddr("10.0.0.1"), Ours: true}}
+		}), all, "- route default via 10.0.0.1 dev eth0 metric 1023"},
 		{"withdrawn: EC2's router", first(func(in *Input) {
 			in.Have.Routes, in.Gateway6 = in.Have.Routes[:1], netip.MustParseAddr("fe80:ec2::1")
 		}), only("via fe80"), "+ route default via fe80:ec2::1 dev eth0 table 10000 src 2001:db8::29 metric 1024"},

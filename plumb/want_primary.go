@@ -2,6 +2,7 @@ package plumb
 
 import (
 	"net/netip"
+	"slices"
 
 	"ec2net/metadata"
 )
@@ -49,18 +50,55 @@ func (w *want) beside(six bool, addrs metadata.Answer[[]netip.Addr], subnets met
 	}
 	primary := addrs.Value[0]
 	subnet, ok := containing(subnets.Value, primary)
-	gw := w.router(six)
-	if six && !gw.IsValid() {
-		gw = w.in.Gateway6
+	if !ok {
+		return
 	}
-	if !ok || !gw.IsValid() || !six && !w.in.Have.hasAddr(primary) {
+	gw := w.primaryRouter(six, subnet)
+	if !gw.IsValid() {
 		return // the host does without: nothing is known to be better than main
+	}
+	if w.suspended(six, primary) {
+		w.keepRouting(six)
+		w.leaveMain(six)
+		return
 	}
 	w.routes(primary, subnet, gw)
 	w.rules(addrs.Value, subnets.Value, delegated)
 	if w.in.MainTable {
 		w.ahead(six)
 	}
+}
+
+// primaryRouter is where the primary's answers leave: by main's default route, or, when main has lost that,
+// by the router that it named last, which is still there. Where nobody knows that any more, the cloud's own
+// rule tells. An operator who moved the host's own traffic to another interface has moved main's default
+// route, and with it no address of the cloud's.
+func (w *want) primaryRouter(six bool, subnet netip.Prefix) netip.Addr {
+	named := w.router(six)
+	switch {
+	case named.IsValid():
+		return named
+	case six:
+		return w.in.Gateway6
+	}
+	if last := w.in.Have.Gateway(false); subnet.Contains(last) {
+		return last
+	}
+	return w.gateway4(subnet)
+}
+
+// suspended: the kernel takes no route of the family now, because the link is down or the address is gone
+// that the routes prefer. A DHCP client that restarts takes it away for a moment. The rules stay for what
+// comes back: without their table they lead nowhere.
+func (w *want) suspended(six bool, primary netip.Addr) bool {
+	return !w.in.Have.Link.Up || !six && !w.in.Have.hasAddr(primary)
+}
+
+// leaveMain takes back what stands in main: the host itself has a better way than an interface that is out of use.
+func (w *want) leaveMain(six bool) {
+	w.out.Routes = slices.DeleteFunc(w.out.Routes, func(r Route) bool {
+		return r.Ours && r.Table == tableMain && r.Dst.Addr().Is6() == six
+	})
 }
 
 // ahead puts the primary's default route into main once more, one step before the others. Of every card's

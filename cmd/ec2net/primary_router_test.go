@@ -1,0 +1,60 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ec2net/test/lab"
+)
+
+// The primary answers by itself also when main has lost its default route, whoever took it away: the
+// router is still there. Nothing of its answers may leave by the other card meanwhile.
+func TestPrimaryWithoutDefaultRoute(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, lose string }{
+		{"route deleted", "ip route del default dev eth0"},
+		{"link down and up", "ip link set eth0 down && ip link set eth0 up"},
+		{"address taken and given back", "ip addr del 10.0.0.29/24 dev eth0 && ip addr add 10.0.0.29/24 dev eth0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := cloud(t, lab.Config{RPFilter: 1})
+			must(t, c.Assign("eth0", addr("10.0.0.5")))
+			must(t, c.AssociateEIP(addr("10.0.0.5"), addr("203.0.113.5")))
+			first := keep(t, c, "eth0")
+			second := keep(t, c, "eth1")
+			for _, to := range []string{lab.EIP1.String(), "203.0.113.5"} {
+				answersWithin(t, c, 10*time.Second, addr(to))
+			}
+			wire, err := c.Capture("eth1")
+			must(t, err)
+			shell(t, c.Instance(), tt.lose)
+			sound := func(when string) {
+				t.Helper()
+				for _, to := range []string{lab.EIP1.String(), "203.0.113.5"} {
+					answersWithin(t, c, 10*time.Second, addr(to))
+				}
+				eventually(t, 10*time.Second, "nothing to do "+when, func() bool {
+					out, status := on(t, c, "ec2net", "--cloud", "ec2", "plan", "eth0")
+					return status == exitOK && out == ""
+				})
+			}
+			sound("without a default route in main")
+			if tt.name == "route deleted" {
+				if got := wire.Packets(lab.FromCard, lab.To(lab.ClientIP), lab.Proto(unix.IPPROTO_ICMP)); len(got) != 0 {
+					t.Errorf("%d answers left by eth1: %v", len(got), got)
+				}
+			}
+			first.stop(t)
+			first = keep(t, c, "eth0")
+			sound("after a restart")
+			answers(t, c, lab.EIP2)
+			ip(t, c, "route add default via 10.0.0.1 dev eth0 onlink")
+			sound("with the route back")
+			first.stop(t)
+			second.stop(t)
+		})
+	}
+}
