@@ -57,6 +57,7 @@ func checks() []check {
 		{id: "arp", card: checkARP},
 		{id: "lease", card: checkLease},
 		{id: "keeper", card: checkKeeper},
+		{id: "unmanaged", card: checkAlone, any: true},
 		{id: "sandbox", card: checkSandbox},
 		{id: "reading-age", card: checkAge},
 		{id: "degraded", card: checkDegraded},

@@ -71,6 +71,8 @@ func TestExamine(t *testing.T) {
 		}, ""},
 		{"nothing to read", func(f *Facts) { f.Gaps["lease"] = "no" }, "unknown lease"},
 		{"a value that is not believed", func(f *Facts) { f.Cards[1].Problems = []error{errors.New("no")} }, "warn values eth1"},
+		{"left alone and kept", func(f *Facts) { f.Cards[1].Managed, f.Cards[1].Alone, f.Cards[1].Keeper = false, true, 7 }, "warn unmanaged eth1"},
+		{"left alone and not clean", func(f *Facts) { f.Cards[1].Managed, f.Cards[1].Alone = false, true }, "warn unmanaged eth1"},
 		{"not ready", func(f *Facts) { f.Cards[1].Waiting = "waiting for DHCP" }, "warn set-up eth1"},
 		{"an old reading", func(f *Facts) { f.Cards[1].Keeper, f.Cards[1].ReadAt = 7, f.Now.Add(-time.Hour) }, "warn reading-age eth1"},
 		{"an old reading, nobody's", func(f *Facts) { f.Cards[1].ReadAt = f.Now.Add(-time.Hour) }, ""},

@@ -74,6 +74,7 @@ type Card struct {
 	Unread   string      // why the kernel would not tell its state; empty: it did
 	Keeper   int         // process that keeps the card; 0: none
 	Outdated bool        // the configuration was changed after it had been read by that process
+	Alone    bool        // the configuration leaves it alone (manage = false)
 	Died     bool        // the process that kept it did not end by itself
 	Owner    *dhcp.Owner // another program that has the card now
 	Probes   []Probe

@@ -18,6 +18,8 @@ type Input struct {
 	// OwnAddress: the primary address is ec2net's to add. False while another program does DHCP on
 	// the card: then routes and rules wait until it has put the address there.
 	OwnAddress bool
+	// NoDHCP: there is to be no lease, so that the MTU of an earlier one is given back.
+	NoDHCP bool
 	// MainTable: write the card's subnet and default route to main too, with metric T.
 	MainTable bool
 	// Gateway6 is where IPv6 leaves when no router advertisement named a router (EC2: fe80:ec2::1).
@@ -110,8 +112,11 @@ func (w *want) link() {
 			w.out.Groups[i].Group = Group
 		}
 	}
-	if w.in.OwnAddress && w.in.Lease != nil && w.in.Lease.MTU != 0 {
+	switch {
+	case w.in.OwnAddress && w.in.Lease != nil && w.in.Lease.MTU != 0:
 		w.out.Link.MTU = w.mtu(w.in.Lease.MTU)
+	case w.in.NoDHCP:
+		w.out.Link.MTU = w.in.Before.mtu(have)
 	}
 }
 

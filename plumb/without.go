@@ -16,6 +16,8 @@ func Keep(have Snapshot) State {
 type Before struct {
 	Link     LinkState `json:"link"`
 	AltNames []string  `json:"altnames"`
+	// Leased is the MTU that a lease of ours set last; 0: none did.
+	Leased int `json:"leased_mtu,omitempty"`
 	// Forwarding is what the card's setting was before ec2net first changed it; nil: it has not.
 	Forwarding *bool `json:"forwarding,omitempty"`
 }
@@ -82,6 +84,23 @@ func Yielded(have Snapshot, before *Before) State {
 		kept.AltNames, kept.Forwarding = before.AltNames, before.Forwarding
 	}
 	return Without(have, &kept)
+}
+
+// LinkOnly is the state of an interface of which only the link is ours to set up: what else of ours is there, of an
+// earlier configuration, goes, and the MTU of a lease of ours is given back.
+func LinkOnly(have Snapshot, before *Before) State {
+	out := Yielded(have, before)
+	out.Link.Up = true
+	out.Link.MTU = before.mtu(have)
+	return out
+}
+
+// mtu gives back the MTU that a lease of ours set. What somebody else has set since stays.
+func (b *Before) mtu(have Snapshot) int {
+	if b == nil || b.Leased == 0 || b.Leased != have.Link.MTU || b.Link.MTU == 0 {
+		return have.Link.MTU
+	}
+	return b.Link.MTU
 }
 
 // link takes back what we set, and nothing that others set since: a card that somebody's address or

@@ -128,10 +128,15 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	if a.undecided() {
 		return s.State, nil
 	}
+	if a.card.Manage != config.Full {
+		w := a.released(s)
+		a.foundAhead(w)
+		return w, nil
+	}
 	if a.disowned && !a.known() {
 		return disown(s, a.record.Before), nil
 	}
-	if a.card.Manage == config.LinkUp || !a.known() {
+	if !a.known() {
 		w := plumb.Keep(s)
 		a.foundAhead(w)
 		return w, nil

@@ -34,6 +34,7 @@ func (x *examination) card(ctx context.Context, l doctor.Link) error {
 	c := doctor.Card{Name: l.Name, Index: l.Index, MAC: l.MAC, SetUp: recorded && r.Ready}
 	x.granted(ctx, a, r, &c)
 	c.Managed = a.card.Manage == config.Full && !a.yields(a.snap)
+	c.Alone = a.card.Manage == config.None
 	c.Primary = c.Granted.Primary || c.MAC == x.primary
 	c.Have, c.Refresh = a.snap, a.card.Refresh
 	x.lived(r, recorded, &c)

@@ -210,7 +210,7 @@ func (a *agent) set() bool {
 	case a.idle():
 		return true
 	case a.card.Manage == config.LinkUp:
-		return a.snap.Link.Up
+		return len(plumb.Diff(a.snap.State, a.released(a.snap))) == 0
 	case a.degraded:
 		return a.converged
 	}

@@ -56,7 +56,7 @@ func (p *program) plan(ctx context.Context, name string) error {
 	}
 	if a.idle() {
 		a.leftAlone(p.configFile)
-		return p.print(name, plumb.Plan{}, nil)
+		return p.print(name, plumb.Diff(a.snap.State, a.released(a.snap)), nil)
 	}
 	state, refused := a.planned()
 	plan := plumb.Diff(a.snap.State, state)
@@ -106,7 +106,7 @@ func (a *agent) again() (err error) {
 
 func (a *agent) planned() (plumb.State, error) {
 	if a.card.Manage == config.LinkUp {
-		return plumb.Keep(a.snap), nil
+		return a.released(a.snap), nil
 	}
 	if a.role == isUnclear {
 		return a.snap.State, unclear(a.snap)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/plumb"
 )
@@ -94,11 +95,29 @@ func (a *agent) writeAhead(w plumb.State) {
 		a.record.Packets, added = uses, true
 	}
 	added = added || !metadata.Same(a.record.Card, a.settled)
+	if a.leasedAhead(w) {
+		added = true
+	}
 	if a.forwardAhead(a.snap, w) || added {
 		a.ahead = true // of what is not set yet, whatever the last change was
 		a.saved()
 		a.ahead, a.unsaved = false, true
 	}
+}
+
+// leasedAhead notes the MTU that is about to be set because a lease says so, and forgets it once it is given back.
+func (a *agent) leasedAhead(w plumb.State) bool {
+	b, set := a.record.Before, 0
+	switch {
+	case b == nil:
+		return false
+	case w.Link.MTU != a.snap.Link.MTU && a.lease != nil && w.Link.MTU == a.lease.MTU:
+		set = w.Link.MTU
+	case a.card.DHCP != config.Off || b.Leased == 0 || b.Leased == a.snap.Link.MTU:
+		return false
+	}
+	b.Leased = set
+	return true
 }
 
 // foundAhead puts on disk how the card was found, before its link is set up.

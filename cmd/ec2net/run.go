@@ -63,7 +63,7 @@ func (p *program) run(ctx context.Context, name string) error {
 	a.progress = func(state string) { told.tell(state, a.set()) }
 	err = a.loop(ctx, reload, func() (bool, error) { return a.idle(), nil })
 	if err == nil {
-		a.leftAlone(p.configFile)
+		err = a.release(ctx, p.configFile, "run")
 	}
 	if err == nil && vanished(a.link) {
 		err = errGone // systemd stops the unit at the moment that the card goes

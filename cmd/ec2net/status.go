@@ -39,8 +39,9 @@ may read the records, and watch them; others see what the kernel tells.`,
 // cardStatus is what status knows of one card.
 type cardStatus struct {
 	record
-	Process int      `json:"process"`        // that keeps the card; 0: nobody
-	Died    bool     `json:"died,omitempty"` // the process that kept it did not end by itself
+	Process int      `json:"process"`                        // that keeps the card; 0: nobody
+	Died    bool     `json:"died,omitempty"`                 // the process that kept it did not end by itself
+	Former  bool     `json:"former_configuration,omitempty"` // that process goes by the configuration as it was
 	Present bool     `json:"present"`
 	Table   uint32   `json:"table,omitempty"`   // where the card's own traffic is looked up
 	Tables  []string `json:"nftables"`          // what the card's nftables table does
@@ -168,6 +169,15 @@ func unprivileged(name string) (c cardStatus, err error) {
 	return c, err
 }
 
+// former reports whether a process keeps the interface by a configuration that is no longer the file's.
+func (p *program) former(pid int, r record, conf config.Config) bool {
+	if pid == 0 {
+		return false
+	}
+	alone := conf.For(config.Local(r.Name, r.MAC, driver(r.Name)).Learn(r.Card)).Manage == config.None
+	return alone || p.configFile == config.Path && p.store.outdated(r.Name, p.configFile)
+}
+
 // look compares the record with the kernel.
 func (p *program) look(r record, peers []metadata.MAC, conf config.Config, nat natRole) cardStatus {
 	c := cardStatus{record: r, Process: p.store.holder(r.Name), Died: p.store.died(r.Name), Table: tableOf(r), Drift: []string{}}
@@ -187,6 +197,7 @@ func (p *program) look(r record, peers []metadata.MAC, conf config.Config, nat n
 	if r.degraded() {
 		lease = r.basis(have)
 	}
+	c.Former = p.former(c.Process, r, conf)
 	if !r.Ready || r.Card.MAC != r.MAC && !(r.degraded() && lease != nil) {
 		return c
 	}

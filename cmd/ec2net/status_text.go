@@ -236,7 +236,11 @@ func keptBy(c cardStatus) string {
 	case c.Process == 0:
 		return "nobody (set up once, by hand)"
 	}
-	return fmt.Sprintf("process %d, %s", c.Process, plural(c.Repairs, "repair", "repairs"))
+	s := fmt.Sprintf("process %d, %s", c.Process, plural(c.Repairs, "repair", "repairs"))
+	if c.Former {
+		s += "; by the configuration as it was: " + letGo(c.Name)
+	}
+	return s
 }
 
 func drifts(c cardStatus) []string {

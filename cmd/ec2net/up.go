@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ec2net/config"
 	"ec2net/metadata"
 )
 
@@ -57,16 +56,9 @@ func (p *program) up(ctx context.Context, name string, wait time.Duration) error
 		return fail(exitFailed, "%s: interrupted; \"ec2net down %s\" takes away what was set up so far", name, name)
 	}
 	if err == nil {
-		a.leftAlone(p.configFile)
+		err = a.release(ctx, p.configFile, "up")
 	}
 	return a.verdict(err, wait)
-}
-
-// leftAlone says so of a card that is, be it only since the metadata told its ENI or its number.
-func (a *agent) leftAlone(file string) {
-	if a.card.Manage == config.None {
-		a.log.Infof("left alone, as %s says (manage = false)", file)
-	}
 }
 
 // begin checks all that can be checked before anything is touched. A nil agent means that there is
@@ -79,13 +71,12 @@ func (p *program) begin(ctx context.Context, name, command string) (*agent, erro
 	if err != nil {
 		return nil, err
 	}
-	if a.idle() {
-		a.leftAlone(p.configFile)
-		a.link.Close()
-		return nil, nil
-	}
 	var noSource error
 	a.cloud, noSource = p.source()
+	if a.idle() {
+		defer a.link.Close()
+		return nil, a.release(ctx, p.configFile, command)
+	}
 	err = errors.Join(mayChange(command), noSource)
 	if err == nil && a.yields(a.snap) {
 		err = a.giveUp(ctx)

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"ec2net/config"
+	"ec2net/plumb"
+)
+
+// released is the state of an interface that the configuration leaves alone, or of which it wants the link up only:
+// nothing of an earlier configuration stays. The link of the primary one is its owner's.
+func (a *agent) released(s plumb.Snapshot) plumb.State {
+	switch {
+	case a.card.Manage == config.LinkUp:
+		return plumb.LinkOnly(s, a.record.Before)
+	case a.settled.Primary, a.record.Card.Primary:
+		return plumb.Yielded(s, a.record.Before)
+	}
+	return plumb.Without(s, a.record.Before)
+}
+
+// release takes off what an earlier configuration put on an interface that is to be left alone now. A process that
+// goes by that one keeps it all the same: it is named, since it would put all of it back.
+func (a *agent) release(ctx context.Context, file, command string) error {
+	if a.card.Manage != config.None {
+		return nil
+	}
+	a.leftAlone(file)
+	if pid := a.store.holder(a.snap.Name); pid > 0 && pid != os.Getpid() {
+		a.log.Warn(keptStill(a.snap.Name, pid))
+		return nil
+	}
+	switch {
+	case len(plumb.Diff(a.snap.State, a.released(a.snap))) == 0:
+		return a.forget()
+	case a.cloud == nil:
+		return fail(exitUsage, "%s: the metadata can not be asked, so that nothing is taken off: see its endpoint", a.snap.Name)
+	}
+	if err := mayChange(command); err != nil {
+		return err
+	}
+	done, err := a.link.Reconcile(ctx, a.want)
+	a.announce(done)
+	if errors.Is(err, plumb.ErrGone) {
+		return errGone
+	}
+	if a.judge(ctx, done); a.undone != nil {
+		a.saved()
+		if command == "run" { // said by judge; a unit that fails would try it again every second
+			return nil
+		}
+		return fail(exitFailed, "%s is not left alone: without what ec2net set up, %s", a.snap.Name, strings.Join(a.undone.why, "; "))
+	}
+	if err != nil {
+		return err
+	}
+	return a.forget()
+}
+
+// leftAlone says that the configuration leaves the interface alone, be it only since the metadata told its ENI or its number.
+func (a *agent) leftAlone(file string) {
+	if a.card.Manage == config.None {
+		a.log.Infof("left alone, as %s says (manage = false)", file)
+	}
+}
+
+// keptStill says what to do about a process that keeps an interface by an earlier configuration.
+func keptStill(name string, pid int) string {
+	return fmt.Sprintf("process %d still keeps %s, by the configuration as it was: %s", pid, name, letGo(name))
+}
+
+// letGo is the command after which nobody keeps an interface that the configuration leaves alone.
+func letGo(name string) string {
+	if underSystemd() {
+		return "systemctl restart ec2net-ifup@" + name
+	}
+	return "ec2net down " + name
+}

@@ -1,0 +1,21 @@
+package doctor
+
+import "fmt"
+
+// checkAlone finds what ec2net still does with an interface that the configuration leaves alone.
+func checkAlone(_ Facts, c Card) []Finding {
+	out := Finding{ID: "unmanaged", Verdict: Warn, Card: c.Name}
+	switch {
+	case !c.Alone:
+		return nil
+	case c.Keeper != 0:
+		out.Summary = fmt.Sprintf("the configuration leaves it alone, and process %d still keeps it, by the configuration as it was", c.Keeper)
+		out.Remedy = fmt.Sprintf("systemctl restart ec2net-ifup@%s, or without its unit: ec2net down %[1]s", c.Name)
+	case c.SetUp:
+		out.Summary = "the configuration leaves it alone, and something of ec2net's is still on it"
+		out.Remedy = "ec2net down " + c.Name
+	default:
+		return nil
+	}
+	return []Finding{out}
+}
