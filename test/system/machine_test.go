@@ -33,6 +33,7 @@ type machine struct {
 	ended  chan struct{}
 	leader int // PID 1's number outside
 	boot   time.Duration
+	filter string
 }
 
 // options of a machine. The zero value is bookworm with the package, booted, and seed 002's first card.
@@ -42,6 +43,7 @@ type options struct {
 	cloud     lab.Config
 	files     map[string]string // put into the root before it boots
 	unmanaged bool              // the first card is not configured by the installer: a manager will
+	filter    string            // system calls that the container has beyond nspawn's own choice
 }
 
 var machines atomic.Int32
@@ -59,7 +61,7 @@ func start(t *testing.T, o options) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{t: t, dir: filepath.Join(disk, fmt.Sprintf("m%d", machines.Add(1)))}
+	m := &machine{t: t, dir: filepath.Join(disk, fmt.Sprintf("m%d", machines.Add(1))), filter: o.filter}
 	if m.cloud, err = lab.New(o.cloud); err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +138,7 @@ func (m *machine) power() {
 	m.nspawn = exec.Command("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
 		"systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--directory="+m.root,
 		"--network-namespace-path="+network, "--capability=all", "--console=pipe", "--notify-ready=yes",
-		"--machine="+filepath.Base(m.dir), "--kill-signal=SIGRTMIN+4", "/bin/sh", "-c", pid1)
+		"--machine="+filepath.Base(m.dir), "--kill-signal=SIGRTMIN+4", "--system-call-filter="+m.filter, "/bin/sh", "-c", pid1)
 	m.nspawn.Env = append(os.Environ(), "SYSTEMD_NSPAWN_API_VFS_WRITABLE=1", "NOTIFY_SOCKET="+ready.LocalAddr().String())
 	m.nspawn.Stdout, m.nspawn.Stderr = console, console
 	if err := m.spawn(); err != nil {

@@ -50,6 +50,9 @@ func prepare() error {
 		}
 		os.Setenv(rootEnv+suite, root)
 	}
+	if err := crowdedRoots(); err != nil {
+		return err
+	}
 	root, err := peerRoot()
 	if root != "" {
 		os.Setenv(rootEnv+peer, root)

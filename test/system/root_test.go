@@ -102,7 +102,10 @@ func makeBase(suite, name string, installed bool) (layer, error) {
 	if installed {
 		return l, debian.Install(root)
 	}
-	return l, fixtures(root)
+	if err := fixtures(root); err != nil {
+		return nil, err
+	}
+	return l, hush(root, name)
 }
 
 func fixtures(root string) error {

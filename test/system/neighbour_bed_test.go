@@ -1,0 +1,154 @@
+//go:build system
+
+package system
+
+import (
+	"context"
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ec2net/doctor"
+	"ec2net/test/lab"
+)
+
+// limit ends a hang. No time is judged.
+const limit = 90 * time.Second
+
+// bed is a machine with two cards, and those who ask its addresses all the time.
+type bed struct {
+	*machine
+	asked []asked
+	rows  []row
+}
+
+// asked is an address that somebody asks.
+type asked struct {
+	name string
+	*lab.Echoes
+}
+
+// row is what was measured while something happened.
+type row struct {
+	name string
+	gaps []time.Duration
+}
+
+// newBed boots a machine without ec2net, with the neighbour's configuration.
+func newBed(t *testing.T, suite string, n neighbour) *bed {
+	t.Helper()
+	files := with(renamed(second()), n.files)
+	if n.config != "" {
+		files["/etc/ec2net/ec2net.toml"] = n.config
+	}
+	b := &bed{machine: start(t, options{suite: crowded[suite], bare: true, unmanaged: n.unmanaged, filter: "@keyring @mount bpf",
+		cloud: lab.Config{Cards: twoCards(), RPFilter: 2}, files: files})}
+	t.Cleanup(func() { t.Logf("%s\n%s", t.Name(), b.table()) })
+	b.run("sh", "-c", "mkdir -p /dev/net; [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200")
+	if n.world != nil {
+		n.world(b)
+	}
+	b.watch()
+	return b
+}
+
+// watch has a client on the internet ask every elastic IP, and a host in each card's subnet the other card.
+func (b *bed) watch() {
+	b.t.Helper()
+	for _, c := range b.cloud.Cards() {
+		for _, private := range c.Addrs4 {
+			b.ask(private.String(), b.cloud.Client(), c.EIPs[private])
+		}
+	}
+	for _, p := range []struct{ name, from, to string }{{"near ens6", "10.0.2.50", "10.0.0.29"}, {"near eth0", "10.0.0.50", "10.0.2.37"}} {
+		peer, err := b.cloud.AddPeer(p.from, netip.MustParseAddr(p.from))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		b.ask(p.name, peer, netip.MustParseAddr(p.to))
+	}
+}
+
+func (b *bed) ask(name string, from *lab.Node, to netip.Addr) {
+	b.t.Helper()
+	e, err := from.Echoes(to, lab.Ping{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.asked = append(b.asked, asked{name, e})
+}
+
+// act does something, waits until every address answers and doctor names these causes and no other, and notes the
+// longest gaps.
+func (b *bed) act(name string, causes []string, do func()) {
+	b.t.Helper()
+	b.measure()
+	do()
+	b.wholly(name)
+	if causes != nil || strings.HasPrefix(name, "both") {
+		b.named(name, causes)
+	}
+	b.rows = append(b.rows, row{name, b.measure()})
+}
+
+func (b *bed) measure() (gaps []time.Duration) {
+	for _, a := range b.asked {
+		gaps = append(gaps, a.Longest())
+	}
+	return gaps
+}
+
+// wholly waits until every address answers.
+func (b *bed) wholly(what string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	for _, a := range b.asked {
+		if err := a.Alive(ctx); err != nil {
+			b.t.Fatalf("%s: %s: %v\n%s", what, a.name, err, b.try("ec2net", "--cloud", "ec2", "doctor"))
+		}
+	}
+}
+
+// named waits until doctor names these causes and no other, and the plan is empty.
+func (b *bed) named(what string, causes []string) {
+	b.t.Helper()
+	want := strings.Join(slices.Sorted(slices.Values(causes)), " ")
+	b.until(limit, func() string {
+		return what + ": doctor names " + want + ", but\n" + b.try("ec2net", "--cloud", "ec2", "doctor") + b.planned()
+	}, func() bool { return b.causes() == want && b.planned() == "" })
+}
+
+// planned is what ec2net would change.
+func (b *bed) planned() string {
+	return b.try("sh", "-c", `for i in eth0 ens6; do ec2net --cloud ec2 plan $i >/tmp/plan 2>&1 || cat /tmp/plan; done`)
+}
+
+// causes are the checks that fail or warn, as doctor names them, one after another.
+func (b *bed) causes() string {
+	out, _ := b.command("ec2net", "--cloud", "ec2", "doctor", "--json").Output() // its status says the same
+	var report struct{ Findings []doctor.Finding }
+	if err := json.Unmarshal(out, &report); err != nil {
+		return err.Error()
+	}
+	var names []string
+	for _, f := range report.Findings {
+		if f.Verdict >= doctor.Warn {
+			names = append(names, strings.Trim(f.Card+":"+f.ID, ":"))
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), " ")
+}
+
+// install installs the package, as an operator does on a running machine.
+func (b *bed) install() {
+	b.t.Helper()
+	b.run("dpkg", "--install", b.pocket())
+	b.run("systemctl", "start", "ec2net-ifup@eth0")
+	b.active("ens6")
+	b.active("eth0")
+}

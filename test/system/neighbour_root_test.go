@@ -1,0 +1,56 @@
+//go:build system
+
+package system
+
+import (
+	"os"
+	"slices"
+
+	"ec2net/test/system/debian"
+)
+
+// crowded are the releases with the programs that hosts have beside ec2net, in roots of their own.
+var crowded = map[string]string{debian.Bookworm: debian.Bookworm + "-crowded", debian.Trixie: debian.Trixie + "-crowded"}
+
+// crowd are the packages of those programs. None starts by itself: a test starts the one that it is about.
+func crowd(suite string) []string {
+	list := []string{"keepalived", "openvpn", "wireguard-tools", "wireguard-go", "docker.io", "iptables", "nftables", "busybox-static",
+		"cloud-init", "netplan.io"}
+	if suite == debian.Trixie {
+		list = append(list, "docker-cli") // a package of its own there
+	}
+	return list
+}
+
+// crowdedRoots makes the roots, or finds them.
+func crowdedRoots() error {
+	for suite, name := range crowded {
+		root, err := debian.Root(suite, crowd(suite)...)
+		if err != nil {
+			return err
+		}
+		os.Setenv(rootEnv+name, root)
+	}
+	return nil
+}
+
+// quiet are the units that the packages of the crowd enable.
+var quiet = []string{"keepalived.service", "openvpn.service", "docker.service", "docker.socket", "containerd.service", "nftables.service",
+	"cloud-init.service", "cloud-init-local.service", "cloud-init-main.service", "cloud-init-network.service", "cloud-config.service", "cloud-final.service",
+	"cloud-init-hotplugd.socket"}
+
+// hush keeps the crowd from starting.
+func hush(root, name string) error {
+	if !slices.Contains([]string{crowded[debian.Bookworm], crowded[debian.Trixie]}, name) {
+		return nil
+	}
+	for _, unit := range quiet {
+		if _, err := os.Stat(root + "/usr/lib/systemd/system/" + unit); err != nil {
+			continue // of another release
+		}
+		if err := debian.Run("systemctl", "--root="+root, "disable", "--quiet", unit); err != nil {
+			return err
+		}
+	}
+	return debian.Write(root+"/etc/cloud/cloud-init.disabled", "", 0o644)
+}
