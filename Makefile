@@ -9,7 +9,7 @@ DAY     ?= 48m
 SEQUENCES ?= 20000
 HISTORIES ?= 1000
 
-.PHONY: build demo test test-go packages test-packages test-system test-vm bench bench-system lint fuzz test-fuzz soak install setup setup-demo clean
+.PHONY: build demo test test-go packages test-packages test-system test-neighbours test-vm bench bench-system lint fuzz test-fuzz soak install setup setup-demo clean
 
 build:
 	$(BUILD) -o bin/ec2net ./cmd/ec2net
@@ -46,6 +46,10 @@ test-packages: setup
 test-system: setup packages
 	$(GO) vet -tags system ./test/system/...
 	$(GO) test -count=1 -timeout 20m -tags system ./test/system
+
+# All neighbours on all releases, and the longest gap of each address beside them, which test-system has for one release.
+test-neighbours: setup packages
+	EC2NET_NEIGHBOURS=all $(GO) test -v -count=1 -timeout 60m -tags system -run '^TestNeighbours$$' ./test/system
 
 # The deb on virtual machines, with cards that are plugged into the PCI bus. Never /dev/kvm.
 test-vm: setup packages
