@@ -1,55 +1,109 @@
 package plumb
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
-// Rival is an IPv4 default route in main that does not lead through the card.
+// Rival is a default route in main that does not lead through the card.
 type Rival struct {
 	Metric uint32
 	Card   bool // another program's, through another of the host's cloud cards
+	Six    bool // IPv6
+	Ours   bool // through another of the host's cloud cards
 }
 
-// readRivals learns what the card's own default route is beside. It costs a dump of main, and is done only
-// where another program gave the card such a route, and there are other cloud cards.
+// readRivals learns what the card's default routes are beside, or would be. It costs two dumps of main, which
+// the only cloud card of a host, whose default route is another program's, is spared.
 func (l *Link) readRivals(s *Snapshot) error {
-	l.rivalry = len(s.siblings) > 0 && slices.ContainsFunc(s.Routes, func(r Route) bool {
-		return !r.Ours && r.Table == tableMain && r.isDefault() && r.Dst.Addr().Is4()
-	})
-	if !l.rivalry {
+	own := slices.ContainsFunc(s.Routes, func(r Route) bool { return !r.Ours && r.Table == tableMain && r.isDefault() })
+	if l.rivalry = len(s.siblings)+len(l.Peers) > 0 || !own; !l.rivalry {
 		return nil
 	}
-	return l.rt.mainRoutes(unix.AF_INET, s.addRival)
+	return errors.Join(l.rt.mainDefaults(unix.AF_INET, s.addRival), l.rt.mainDefaults(unix.AF_INET6, s.addRival))
+}
+
+// mainDefaults walks over table main's default routes of one family, of every type. Of thousands of other
+// routes no more is read than how long their prefix is.
+func (s *socket) mainDefaults(family int, each func(h *nl.RtMsg, a attrs)) error {
+	msgs, err := s.routes(&unix.RtMsg{Family: uint8(family)}, attr32(unix.RTA_TABLE, tableMain))
+	if err != nil {
+		return err
+	}
+	for _, m := range msgs {
+		h := nl.DeserializeRtMsg(m)
+		if h.Dst_len != 0 || h.Flags&unix.RTM_F_CLONED != 0 {
+			continue
+		}
+		a, err := parseAttrs(m, unix.SizeofRtMsg)
+		if err != nil {
+			return err
+		}
+		if a.u32or(unix.RTA_TABLE, uint32(h.Table)) == tableMain {
+			each(h, a)
+		}
+	}
+	return nil
 }
 
 // addRival takes routes of every type: an unreachable one has its metric to itself too.
 func (s *Snapshot) addRival(h *nl.RtMsg, a attrs) {
 	by := outs(a)
-	if h.Dst_len != 0 || h.Tos != 0 || len(by) == 1 && by[0] == s.Index {
+	if h.Tos != 0 || len(by) == 1 && by[0] == s.Index {
 		return
 	}
-	sibling := len(by) == 1 && slices.Contains(s.siblings, by[0])
-	s.Rivals = append(s.Rivals, Rival{a.u32(unix.RTA_PRIORITY), sibling && h.Protocol != Protocol})
+	sibling, ours := len(by) == 1 && slices.Contains(s.siblings, by[0]), h.Protocol == Protocol
+	s.Rivals = append(s.Rivals, Rival{Metric: a.u32(unix.RTA_PRIORITY), Card: sibling && !ours, Six: h.Family == unix.AF_INET6, Ours: ours})
+}
+
+// leads: of other programs' default routes the card's, of this metric, is the one that the host's own traffic
+// takes, or one of equals through cloud cards. What stands before them all, or beside them through no cloud
+// card, as a VPN's, was chosen so.
+func (s Snapshot) leads(six bool, metric uint32) bool {
+	return !slices.ContainsFunc(s.Rivals, func(o Rival) bool {
+		before := o.Metric < metric || o.Metric == metric && !o.Card
+		return o.Six == six && !o.Ours && before
+	})
 }
 
 // tied: which of the host's cards its own traffic leaves by hangs on whose default route, of this metric,
-// came last. What stands before them all, or beside them through no cloud card, as a VPN's, was chosen so.
-func (s Snapshot) tied(metric uint32) bool {
-	equal := false
-	for _, o := range s.Rivals {
-		if o.Metric < metric || o.Metric == metric && !o.Card {
-			return false
-		}
-		equal = equal || o.Metric == metric
-	}
-	return equal
+// came last.
+func (s Snapshot) tied(six bool, metric uint32) bool {
+	return slices.Contains(s.Rivals, Rival{Metric: metric, Card: true, Six: six})
 }
 
-// rivals: a notification is about an IPv4 default route of another program's in main.
+// overtakes: a default route of metric t through the card would come before the host's own one, which another
+// program gave that metric or a higher one, as NetworkManager adds 20000 to those whose connectivity it
+// doubts. Where the primary's stands in main once more (see ahead), it does not.
+func (s Snapshot) overtakes(six bool, t uint32) bool {
+	var host, mine best
+	for _, o := range s.Rivals {
+		if o.Six == six && !(o.Ours && o.Metric >= baseTable) {
+			host.take(o.Metric)
+		}
+	}
+	for _, r := range s.Routes {
+		if !r.Ours && r.Table == tableMain && r.isDefault() && r.Dst.Addr().Is6() == six {
+			mine.take(r.Metric)
+		}
+	}
+	leads := mine.known && mine.metric <= host.metric // another program has chosen this card
+	return host.known && host.metric >= t && !leads
+}
+
+// rivals: a notification is about a default route in main, of another program's or one that stands before the
+// cards'.
 func rivals(m []byte) bool {
 	h := nl.DeserializeRtMsg(m)
-	return h.Family == unix.AF_INET && h.Dst_len == 0 && h.Table == tableMain && h.Protocol != Protocol
+	if h.Dst_len != 0 || h.Table != tableMain {
+		return false
+	}
+	if h.Protocol != Protocol {
+		return true
+	}
+	a, err := parseAttrs(m, unix.SizeofRtMsg)
+	return err == nil && a.u32(unix.RTA_PRIORITY) < baseTable
 }

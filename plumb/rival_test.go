@@ -1,6 +1,10 @@
 package plumb
 
-import "testing"
+import (
+	"net/netip"
+	"slices"
+	"testing"
+)
 
 // When the primary's IPv4 default route is written once more, and when not.
 func TestWantAhead(t *testing.T) {
@@ -12,20 +16,69 @@ func TestWantAhead(t *testing.T) {
 	}
 	written := only("via 10.0.0.1 dev eth0 src")
 	const ahead = "+ route default via 10.0.0.1 dev eth0 src 10.0.0.29 metric 1023"
-	mine := tie(1024, Rival{1024, true})
+	const penalised = "+ route default via 10.0.0.1 dev eth0 src 10.0.0.29 metric 9999"
+	tie6 := func(metric uint32, rivals ...Rival) Input {
+		return first(func(in *Input) { in.Have.Routes[1].Metric, in.Have.Rivals = metric, rivals })
+	}
+	written6 := only("via fe80::1 dev eth0 metric")
+	mine := tie(1024, cardRival(1024))
 	mine.MainTable = false
 	check(t, []golden{
 		{"nobody beside it", tie(1024), written, ""},
-		{"equal", tie(1024, Rival{1024, true}), written, ahead},
-		{"equal, and ours far behind", tie(1024, Rival{10001, false}, Rival{1024, true}), written, ahead},
-		{"others behind it", tie(1024, Rival{1025, true}), written, ""},
-		{"another before it", tie(1024, Rival{1024, true}, Rival{1023, true}), written, ""},
-		{"a VPN's before it", tie(1024, Rival{1024, true}, Rival{50, false}), written, ""},
-		{"a VPN's beside it", tie(1024, Rival{1024, true}, Rival{1024, false}), written, ""},
-		{"nothing is below 0", tie(0, Rival{0, true}), written, ""},
-		{"1", tie(1, Rival{1, true}), written, "+ route default via 10.0.0.1 dev eth0 src 10.0.0.29"},
-		{"what tells a card's number", tie(10006, Rival{10006, true}), written, ""},
+		{"equal", tie(1024, cardRival(1024)), written, ahead},
+		{"equal, and ours far behind", tie(1024, Rival{Metric: 10001, Ours: true}, cardRival(1024)), written, ahead},
+		{"others behind it", tie(1024, cardRival(1025)), written, ""},
+		{"another before it", tie(1024, cardRival(1024), cardRival(1023)), written, ""},
+		{"a VPN's before it", tie(1024, cardRival(1024), Rival{Metric: 50}), written, ""},
+		{"a VPN's beside it", tie(1024, cardRival(1024), Rival{Metric: 1024}), written, ""},
+		{"nothing is below 0", tie(0, cardRival(0)), written, ""},
+		{"1", tie(1, cardRival(1)), written, "+ route default via 10.0.0.1 dev eth0 src 10.0.0.29"},
+		{"what tells a card's number", tie(10006, cardRival(10006)), written, penalised},
+		{"NetworkManager's penalty", tie(20100), written, penalised},
+		{"and ours before it", tie(20100, Rival{Metric: 10001, Ours: true}), written, penalised},
+		{"and others behind it", tie(20100, cardRival(20101)), written, penalised},
+		{"and a VPN's before it", tie(20100, Rival{Metric: 50}), written, ""},
+		{"and another's by a penalty too", tie(20100, cardRival(20099)), written, ""},
+		{"the last metric before the cards'", tie(10000), written, ""},
+		{"IPv6: NetworkManager's penalty", tie6(20100), written6, "+ route default via fe80::1 dev eth0 metric 9999"},
+		{"IPv6: and a VPN's before it", tie6(20100, Rival{Metric: 50, Six: true}), written6, ""},
+		{"IPv6: of IPv4 is another matter", tie6(20100, Rival{Metric: 50}), written6, "+ route default via fe80::1 dev eth0 metric 9999"},
 		{"main is not ours to write", mine, written, ""},
+	})
+}
+
+func cardRival(metric uint32) Rival { return Rival{Metric: metric, Card: true} }
+
+// A secondary's default route is not written to main where the host itself would then leave by it.
+func TestWantOvertakes(t *testing.T) {
+	beside := func(change func(*Input), rivals ...Rival) Input {
+		in := ours(eth1())
+		in.Have.Rivals = rivals
+		change(&in)
+		return in
+	}
+	nothing := func(*Input) {}
+	main := only("default via 10.0.2.1 dev eth1 src")
+	const (
+		written = "+ route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001"
+		not     = "! route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001 would come before the host's own default route, " +
+			"whose metric is higher: not written until that of the primary interface is set up to come first (ec2net up does it there)"
+	)
+	copied := Rival{Metric: 9999, Ours: true}
+	check(t, []golden{
+		{"the host has none", beside(nothing), main, written},
+		{"the host's before it", beside(nothing, Rival{Metric: 100}), main, written},
+		{"penalised", beside(nothing, cardRival(20100)), main, not},
+		{"equal", beside(nothing, cardRival(10001)), main, not},
+		{"another's of ours does not count", beside(nothing, cardRival(20100), Rival{Metric: 10002, Ours: true}), main, not},
+		{"penalised, and once more before", beside(nothing, cardRival(20100), copied), main, written},
+		{"of IPv6", beside(nothing, Rival{Metric: 20100, Six: true}), main, written},
+		{"the host leaves by this card", beside(func(in *Input) {
+			in.Have.Routes = []Route{foreign("0.0.0.0/0", "10.0.2.1", func(r *Route) { r.Metric = 101 })}
+		}, cardRival(20100)), main, written},
+		{"it was written before", beside(func(in *Input) {
+			in.Have.Routes = []Route{{Table: tableMain, Dst: everywhere(false), Via: netip.MustParseAddr("10.0.2.1"), Src: netip.MustParseAddr("10.0.2.37"), Metric: 10001, Ours: true}}
+		}, cardRival(20100)), main, "- " + written[2:] + "\n" + not},
 	})
 }
 
@@ -43,11 +96,11 @@ func TestRivals(t *testing.T) {
 		return s.Rivals
 	}
 	ip(t, "route add default via 10.0.2.1 dev eth1 metric 1024")
-	if got := rivals(); len(got) != 0 {
+	if got := rivals(); len(got) != 1 || got[0] != cardRival(1024) {
 		t.Errorf("without a default route of its own: %v", got)
 	}
 	ip(t, "route append default via 10.0.0.1 dev eth0 metric 1024")
-	if got := rivals(); len(got) != 1 || got[0] != (Rival{1024, true}) {
+	if got := rivals(); len(got) != 1 || got[0] != (cardRival(1024)) {
 		t.Errorf("equal: %v", got)
 	}
 	w := watch(t, l)
@@ -55,10 +108,10 @@ func TestRivals(t *testing.T) {
 		route string
 		want  Rival
 	}{
-		{"default dev br0 metric 50", Rival{50, false}},
-		{"unreachable default metric 60", Rival{60, false}},
-		{"default metric 70 nexthop via 10.0.0.1 dev eth0 nexthop via 10.0.2.1 dev eth1", Rival{70, false}},
-		{"default via 10.0.2.1 dev eth1 metric 80", Rival{80, true}},
+		{"default dev br0 metric 50", Rival{Metric: 50}},
+		{"unreachable default metric 60", Rival{Metric: 60}},
+		{"default metric 70 nexthop via 10.0.0.1 dev eth0 nexthop via 10.0.2.1 dev eth1", Rival{Metric: 70}},
+		{"default via 10.0.2.1 dev eth1 metric 80", cardRival(80)},
 	} {
 		ip(t, "route add "+tt.route)
 		w.until("")
@@ -68,11 +121,22 @@ func TestRivals(t *testing.T) {
 		ip(t, "route del "+tt.route)
 		w.until("")
 	}
-	batch(t, "route add default via 10.0.2.1 dev eth1 metric 90 proto 236\nroute add default dev br0 table 7\nroute add default dev br0 tos 0x10\nroute add 0.0.0.0/1 dev br0\n")
-	if got := rivals(); len(got) != 2 || got[0] != (Rival{90, false}) {
+	ip(t, "route add default via 10.0.2.1 dev eth1 metric 90 proto 236")
+	w.until("")
+	batch(t, "route add default dev br0 table 7\nroute add default dev br0 tos 0x10\nroute add 0.0.0.0/1 dev br0\nroute add default via 10.0.2.1 dev eth1 metric 10001 proto 236\n")
+	want := []Rival{{Metric: 90, Ours: true}, cardRival(1024), {Metric: 10001, Ours: true}}
+	if got := rivals(); !slices.Equal(got, want) {
 		t.Errorf("ours, and what is no default route of main: %v", got)
 	}
+	ip(t, "addr add fd00::37/64 dev eth1 nodad")
+	w.until("")
+	ip(t, "-6 route add default via fd00::1 dev eth1 metric 20101")
+	w.until("")
+	if got := rivals(); !slices.Equal(got, append(want, Rival{Metric: 20101, Card: true, Six: true})) {
+		t.Errorf("with IPv6: %v", got)
+	}
 	ip(t, "link set eth1 group 0")
+	l.Peers = nil
 	if got := rivals(); len(got) != 0 {
 		t.Errorf("no other cloud card: %v", got)
 	}

@@ -31,7 +31,7 @@ type Snapshot struct {
 	// Answered are the IPv6 addresses that the kernel answers for on the card. It lists an address before that.
 	Answered []netip.Addr
 
-	Rivals []Rival // default routes beside the card's own; empty where it has none that is another program's
+	Rivals []Rival // default routes beside the card's own; empty for the only cloud card that has one
 
 	mine map[int]bool // the numbers whose rules and nftables tables belong to the card
 

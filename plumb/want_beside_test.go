@@ -66,7 +66,7 @@ func TestWantPrimaryBesideOthers(t *testing.T) {
 		{"main is not ours to write", first(func(in *Input) { in.MainTable = false }), only("dev eth0 metric"), ""},
 		{"main does not leave by it", without(nothing), only("default", "rule"), `
 + route default via 10.0.0.1 dev eth0 table 10000 src 10.0.0.29
-+ rule from 10.0.0.0/24 lookup main suppress_prefixlength 0 suppress_ifgroup 236 pref 10000
++ rule from 10.0.0.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10000
 + rule from 10.0.0.29 lookup 10000 pref 20000`},
 		{"main has lost the route: the last router", without(func(in *Input) {
 			in.Have.Routes = []Route{{Table: 10000, Dst: everywhere(false), Via: netip.MustParseAddr("10.0.0.9"), Src: in.Card.Addrs4.Value[0], Ours: true}}

@@ -105,13 +105,23 @@ func (w *want) leaveMain(six bool) {
 // router advertisements the kernel, and networkd, make a default route of the same metric, and so networkd
 // does of every card's lease; which of them the host's own traffic takes then hangs on who came last. The
 // metric of the kernel's is set by a sysctl alone (ra_defrtr_metric), and ec2net changes none.
+// One whose metric is above those of the cards' own comes before them all: NetworkManager adds 20000 where its
+// connectivity check fails, and where the address is a link-local one.
 func (w *want) ahead(six bool) {
 	r := w.mainDefault(six)
-	if !r.Via.IsValid() || six && r.Metric != metric6 || !six && !w.in.Have.tied(r.Metric) {
-		return
+	if !r.Via.IsValid() || r.Metric == 0 || !w.threatened(six, r.Metric) {
+		return // no metric is below 0
 	}
-	// No metric is below 0, and by those from baseTable a card's number is told.
-	if before := r.Metric - 1; before < baseTable {
-		w.route(Route{Table: tableMain, Dst: r.Dst, Via: r.Via, Src: r.Src, Metric: before, MTU: r.MTU, OnLink: r.OnLink && !six, Ours: true})
+	before := min(r.Metric, baseTable) - 1 // by those from baseTable a card's number is told
+	w.route(Route{Table: tableMain, Dst: r.Dst, Via: r.Via, Src: r.Src, Metric: before, MTU: r.MTU, OnLink: r.OnLink && !six, Ours: true})
+}
+
+// threatened: another card's default route comes, or may come, before the primary's of this metric, and nobody
+// has chosen that.
+func (w *want) threatened(six bool, metric uint32) bool {
+	if six && metric == metric6 {
+		return true
 	}
+	have := w.in.Have
+	return have.leads(six, metric) && (metric > baseTable || !six && have.tied(six, metric))
 }

@@ -36,10 +36,19 @@ func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
 	for _, r := range ours {
 		w.route(r)
 		if w.in.MainTable && primary.IsValid() && !w.in.Card.Primary {
-			r.Table, r.Metric = tableMain, t
-			w.route(r)
+			w.main(r, t)
 		}
 	}
+}
+
+// main writes a route to main too, unless the host's own traffic would then leave by this card and does not yet.
+func (w *want) main(r Route, metric uint32) {
+	r.Table, r.Metric = tableMain, metric
+	if six := r.Dst.Addr().Is6(); r.isDefault() && w.in.Have.overtakes(six, metric) {
+		w.refuse("%s would come before the host's own default route, whose metric is higher: not written until that of the primary interface is set up to come first (ec2net up does it there)", r.text(w.out.Name))
+		return
+	}
+	w.route(r)
 }
 
 // route adds r unless the operator's own, copied from main, stands at its place already. What
