@@ -149,7 +149,7 @@ func (s *Azure) firstOf(all []MAC, h Host) (MAC, error) {
 		return s.first, nil
 	}
 	if s.first != (MAC{}) { // the list lacks it: no weak fact makes another card the first for that
-		h = Host{Platform: h.Platform}
+		h = h.certain()
 	}
 	first := h.first(all)
 	if first == (MAC{}) {

@@ -110,7 +110,7 @@ func TestAzureGoesNowhereElse(t *testing.T) {
 	t.Setenv("http_proxy", elsewhere.URL)
 	f := newFakeAzure(t, document(t, "three"))
 	t.Setenv(endpointVarAzure, f.URL)
-	s, err := NewAzure(AzureOptions{Host: func() (Host, error) { return Host{Platform: primaryMAC}, nil }})
+	s, err := NewAzure(AzureOptions{Host: func() (Host, error) { return Host{Platform: []MAC{primaryMAC}}, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}

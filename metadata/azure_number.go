@@ -19,9 +19,9 @@ const (
 // Host is what a machine itself knows of its cards and Azure's document does not say. MACs are zero
 // where nothing is known.
 type Host struct {
-	// Platform is the card by which a host route leads to 168.63.129.16 or 169.254.169.254. DHCP gives
-	// those routes to the first card only (option 121).
-	Platform MAC
+	// Platform are the cards by which host routes lead to 168.63.129.16 and 169.254.169.254, one for each
+	// such route. DHCP gives those routes to the first card only (option 121).
+	Platform []MAC
 	// Leased is the card whose lease names the platform's address (option 245), which only the first
 	// card's does.
 	Leased MAC
@@ -32,24 +32,58 @@ type Host struct {
 	Numbers map[MAC]int
 }
 
-// first is the card that the machine was started with, by the strongest of the facts; zero when there
-// is none yet. A default route may have been moved by the operator, so that it counts last. Neither it nor
-// a lease counts for a card that was found to be another one already.
+// How much each fact says of which card is the first. Both host routes outweigh all else; one alone, which
+// somebody may have written by hand, outweighs neither the other one and another fact, nor what is set up.
+// The default route is what operators move first.
+const (
+	weightRoute   = 6
+	weightLease   = 6
+	weightSetUp   = 7
+	weightDefault = 2
+)
+
+// first is the card that the machine was started with, by the weight of all facts together; zero when there
+// is none yet, or when two cards have the same. Neither a default route nor a lease counts for a card that
+// was found to be another one already.
 func (h Host) first(all []MAC) MAC {
-	numbered := func(want bool) func(MAC) bool {
-		return func(m MAC) bool { n, ok := h.Numbers[m]; return ok && (n == 0) == want }
+	weight := map[MAC]int{}
+	for _, m := range h.Platform {
+		weight[m] += weightRoute
 	}
-	switch zero := slices.IndexFunc(all, numbered(true)); {
-	case slices.Contains(all, h.Platform):
-		return h.Platform
-	case slices.Contains(all, h.Leased) && !numbered(false)(h.Leased):
-		return h.Leased
-	case zero >= 0:
-		return all[zero]
-	case slices.Contains(all, h.Default) && !numbered(false)(h.Default):
-		return h.Default
+	for m, n := range h.Numbers {
+		if n == 0 {
+			weight[m] += weightSetUp
+		}
 	}
-	return MAC{}
+	if h.Numbers[h.Leased] == 0 {
+		weight[h.Leased] += weightLease
+	}
+	if h.Numbers[h.Default] == 0 {
+		weight[h.Default] += weightDefault
+	}
+	return heaviest(all, weight)
+}
+
+// heaviest is the one of all with the highest weight; zero when none has any, or several have the same.
+func heaviest(all []MAC, weight map[MAC]int) (best MAC) {
+	most := 0
+	for _, m := range all {
+		switch w := weight[m]; {
+		case w > most:
+			best, most = m, w
+		case w == most && m != best:
+			best = MAC{}
+		}
+	}
+	return best
+}
+
+// certain are the facts that alone make a card the first: all the host routes, by one card.
+func (h Host) certain() Host {
+	if len(h.Platform) < 2 || len(slices.Compact(slices.Clone(h.Platform))) > 1 {
+		return Host{}
+	}
+	return Host{Platform: h.Platform}
 }
 
 // numbers gives every card but the first its number: 1000 to 8999, by a hash of the MAC, which is all

@@ -90,6 +90,7 @@ func TestNumbersCollide(t *testing.T) {
 // TestFirstCard weighs the facts against each other.
 func TestFirstCard(t *testing.T) {
 	one, two, stranger := azureMAC(1), azureMAC(2), azureMAC(3)
+	routes := func(by ...MAC) []MAC { return by }
 	all := []MAC{two, one}
 	for _, tt := range []struct {
 		name string
@@ -97,8 +98,18 @@ func TestFirstCard(t *testing.T) {
 		want MAC
 	}{
 		{"nothing is known", Host{}, MAC{}},
-		{"a host route", Host{Platform: one, Default: two}, one},
-		{"a host route by a tunnel", Host{Platform: stranger, Leased: one, Default: two}, one},
+		{"a host route", Host{Platform: routes(one), Default: two}, one},
+		{"both host routes", Host{Platform: routes(one, one), Default: two}, one},
+		{"one of them moved by hand", Host{Platform: routes(two, one), Default: one}, one},
+		{"the other one", Host{Platform: routes(one, two), Default: one}, one},
+		{"one moved by hand, of a card that is set up", Host{Platform: routes(two, one), Default: one, Numbers: map[MAC]int{one: 0, two: 4711}}, one},
+		{"one and the default route moved, beside a lease", Host{Platform: routes(two, one), Leased: one, Default: two}, one},
+		{"one and the default route moved, set up", Host{Platform: routes(two, one), Default: two, Numbers: map[MAC]int{one: 0}}, one},
+		{"one by hand, and the other is missing, set up", Host{Platform: routes(two), Default: one, Numbers: map[MAC]int{one: 0, two: 4711}}, one},
+		{"one by each, and nothing else", Host{Platform: routes(two, one)}, MAC{}},
+		{"a lease and the default against one by hand", Host{Platform: routes(two), Leased: one, Default: one}, one},
+		{"both against a mistake of an earlier time", Host{Platform: routes(one, one), Default: two, Numbers: map[MAC]int{two: 0}}, one},
+		{"a host route by a tunnel", Host{Platform: routes(stranger), Leased: one, Default: two}, one},
 		{"a lease", Host{Leased: one, Default: two}, one},
 		{"a lease of a card that is set up as another", Host{Leased: two, Default: one, Numbers: map[MAC]int{two: 4711}}, one},
 		{"set up as the first already, the default moved", Host{Default: two, Numbers: map[MAC]int{one: 0}}, one},
@@ -142,6 +153,10 @@ func TestFirstCardStays(t *testing.T) {
 	f.set(func() { f.host = Host{Default: secondMAC, Leased: secondMAC} })
 	if got, err := s.Read(t.Context(), secondMAC); !errors.Is(err, ErrNotReady) || s.Primary() != primaryMAC {
 		t.Errorf("without the first card, the default route moved: %v, %v, first %s", got, err, s.Primary())
+	}
+	f.set(func() { f.host = Host{Platform: []MAC{secondMAC}, Default: secondMAC} })
+	if _, err := s.Read(t.Context(), secondMAC); !errors.Is(err, ErrNotReady) || s.Primary() != primaryMAC {
+		t.Errorf("without the first card, one route moved by hand: %v, first %s", err, s.Primary())
 	}
 	f.set(func() { f.document = document(t, "three") })
 	if got, err := s.Read(t.Context(), secondMAC); err != nil || !Same(got, before) {

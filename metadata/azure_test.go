@@ -26,7 +26,7 @@ type fakeAzure struct {
 }
 
 func newFakeAzure(t testing.TB, document string) *fakeAzure {
-	f := &fakeAzure{document: document, host: Host{Platform: primaryMAC}}
+	f := &fakeAzure{document: document, host: Host{Platform: []MAC{primaryMAC}}}
 	f.Server = httptest.NewServer(f)
 	t.Cleanup(f.Close)
 	return f

@@ -34,10 +34,16 @@ func ReadHost(platform ...netip.Addr) (metadata.Host, error) {
 		switch {
 		case err != nil:
 			return h, fmt.Errorf("look for the way to %s: %w", to, err)
-		case bits == to.BitLen() && h.Platform == (metadata.MAC{}):
-			h.Platform = macs[index]
+		case bits == to.BitLen():
+			h.Platform = append(h.Platform, macs[index])
+			if to == platform[0] { // which hides where the host leaves else
+				h.Default, err = rt.hostDefault(macs)
+			}
 		case bits >= 0 && !ours && to == platform[0]:
 			h.Default = macs[index]
+		}
+		if err != nil {
+			return h, err
 		}
 	}
 	return h, rt.holdings(func(index, n int) { hold(h.Numbers, macs[index], n) })
@@ -57,6 +63,24 @@ func (s *socket) macs() (map[int]metadata.MAC, error) {
 			out[one.Index] = one.MAC
 		}
 	})
+}
+
+// hostDefault is the card of the default route that main prefers, of those of other programs; zero where there
+// is none, or several are equal.
+func (s *socket) hostDefault(macs map[int]metadata.MAC) (card metadata.MAC, err error) {
+	var found best
+	err = s.mainDefaults(unix.AF_INET, func(h *nl.RtMsg, a attrs) {
+		metric, by := a.u32(unix.RTA_PRIORITY), outs(a)
+		usable := h.Protocol != Protocol && h.Tos == 0 && h.Type == unix.RTN_UNICAST
+		switch {
+		case !usable, found.known && metric > found.metric:
+		case len(by) != 1, found.known && metric == found.metric && macs[by[0]] != card:
+			card, found = metadata.MAC{}, best{metric, true}
+		default:
+			card, found = macs[by[0]], best{metric, true}
+		}
+	})
+	return card, err
 }
 
 // leads says through which card the host reaches to, the length of the route that says so, -1 when there

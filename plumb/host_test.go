@@ -18,14 +18,17 @@ func TestReadHost(t *testing.T) {
 		want           metadata.Host
 	}{
 		{"a default route", "", metadata.Host{Default: one}},
-		{"a host route", "route add 168.63.129.16 via 10.0.0.1 dev eth0\nroute replace default dev eth1", metadata.Host{Platform: one}},
-		{"to the metadata only", "route add 169.254.169.254 dev eth0\nroute replace default dev eth1", metadata.Host{Platform: one, Default: two}},
-		{"a host route by each card", "route add 168.63.129.16 via 10.0.0.1 dev eth0 metric 100\nroute add 168.63.129.16 dev eth1 metric 200", metadata.Host{Platform: one}},
+		{"a host route", "route add 168.63.129.16 via 10.0.0.1 dev eth0\nroute replace default dev eth1", metadata.Host{Platform: []metadata.MAC{one}, Default: two}},
+		{"to the metadata only", "route add 169.254.169.254 dev eth0\nroute replace default dev eth1", metadata.Host{Platform: []metadata.MAC{one}, Default: two}},
+		{"a host route by each card", "route add 168.63.129.16 via 10.0.0.1 dev eth0 metric 100\nroute add 168.63.129.16 dev eth1 metric 200", metadata.Host{Platform: []metadata.MAC{one}, Default: one}},
+		{"a host route by hand", "route add 168.63.129.16 dev eth1\nroute add 169.254.169.254 via 10.0.0.1 dev eth0", metadata.Host{Platform: []metadata.MAC{two, one}, Default: one}},
+		{"beside equal default routes", "route add 168.63.129.16 dev eth1\nroute del default\nroute add default dev eth1 metric 1024\nroute append default via 10.0.0.1 dev eth0 metric 1024\nroute add default dev eth1 metric 10001 proto 236", metadata.Host{Platform: []metadata.MAC{two}}},
+		{"beside a better default route", "route add 168.63.129.16 dev eth1\nroute add default dev eth1 metric 50\nroute add unreachable default metric 60", metadata.Host{Platform: []metadata.MAC{two}, Default: one}},
 		{"a host route by each card, equal", "route add 168.63.129.16 dev eth1 metric 1024\nroute append 168.63.129.16 via 10.0.0.1 dev eth0 metric 1024", metadata.Host{}},
 		{"equal default routes", "route del default\nroute add default dev eth1 metric 1024\nroute append default via 10.0.0.1 dev eth0 metric 1024", metadata.Host{}},
 		{"a default route of another metric", "route add default dev eth1 metric 1024", metadata.Host{Default: one}},
 		{"a zeroconf route", "route add 169.254.0.0/16 dev eth1", metadata.Host{Default: one}},
-		{"unreachable", "route add unreachable 168.63.129.16\nroute add 169.254.169.254 dev eth0", metadata.Host{Platform: one}},
+		{"unreachable", "route add unreachable 168.63.129.16\nroute add 169.254.169.254 dev eth0", metadata.Host{Platform: []metadata.MAC{one}}},
 		{"no route", "route del default\nroute add blackhole 169.254.169.254", metadata.Host{}},
 		{"two next hops", "route replace default nexthop dev eth0 nexthop dev eth1", metadata.Host{}},
 		{"numbers", "route add 10.9.0.0/24 dev eth0 table 10000 proto 236\nroute add 10.9.0.0/24 dev eth1 table 14711 proto 236\nroute add 2001:db8::/64 dev eth1 table 14711 proto 236",
@@ -34,7 +37,7 @@ func TestReadHost(t *testing.T) {
 			metadata.Host{Default: one}},
 		{"the default route of a card on its lease alone", "route del default\nroute add default via 10.0.2.1 dev eth1 onlink metric 19003 proto 236", metadata.Host{}},
 		{"a host route that is copied for [egress]", "route add 168.63.129.16 via 10.0.0.1 dev eth0 table 10000 proto 236\nrule add to 168.63.129.16 lookup 10000 pref 30000",
-			metadata.Host{Platform: one, Numbers: map[metadata.MAC]int{one: 0}}},
+			metadata.Host{Platform: []metadata.MAC{one}, Default: one, Numbers: map[metadata.MAC]int{one: 0}}},
 		{"an enslaved card", "link add br0 type bridge\nlink set eth1 master br0\nroute add 10.9.0.0/24 dev eth1 table 14711 proto 236", metadata.Host{Default: one}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
