@@ -73,7 +73,9 @@ type Card struct {
 	Prefixes  Prefixes
 	Replies   Replies
 	Refresh   time.Duration // between two readings of the metadata, 1s to 1h
-	Wait      time.Duration // for the card to be known to the cloud and set up, 1s to 1h
+	// Release is how long the metadata has to leave an address out until it is taken off, 1s to 1h.
+	Release time.Duration
+	Wait    time.Duration // for the card to be known to the cloud and set up, 1s to 1h
 }
 
 // Config is what one file says. Its zero value is not a configuration: see Default.
@@ -108,6 +110,7 @@ func Default() Config {
 		Prefixes:  PrefixRules,
 		Replies:   BySource,
 		Refresh:   30 * time.Second,
+		Release:   30 * time.Second, // the servers of the metadata agree within seconds; and no longer than Refresh is late already
 		Wait:      2 * time.Minute,
 	}}
 }

@@ -39,7 +39,7 @@ func asked(eni string, device, card int) Facts {
 }
 
 func TestDefault(t *testing.T) {
-	want := Card{Manage: Full, DHCP: Auto, MainTable: true, Refresh: 30 * time.Second, Wait: 2 * time.Minute}
+	want := Card{Manage: Full, DHCP: Auto, MainTable: true, Refresh: 30 * time.Second, Release: 30 * time.Second, Wait: 2 * time.Minute}
 	for _, c := range []Config{Default(), mustParse(t, ""), mustParse(t, "# nothing\n\n")} {
 		if got := c.For(Local("eth1", macA, "ena")); got != want {
 			t.Errorf("For = %+v, want %+v", got, want)
@@ -72,6 +72,8 @@ func TestSettings(t *testing.T) {
 		`replies = "by-source"`: with(nil),
 		`replies = "by-card"`:   with(func(c *Card) { c.Replies = ByCard }),
 		`refresh = "1s"`:        with(func(c *Card) { c.Refresh = time.Second }),
+		`release = "1s"`:        with(func(c *Card) { c.Release = time.Second }),
+		`release = "1h"`:        with(func(c *Card) { c.Release = time.Hour }),
 		`refresh = "1h"`:        with(func(c *Card) { c.Refresh = time.Hour }),
 		`refresh = "1m30s"`:     with(func(c *Card) { c.Refresh = 90 * time.Second }),
 		`"refresh" = """5m"""`:  with(func(c *Card) { c.Refresh = 5 * time.Minute }),
@@ -175,10 +177,10 @@ func TestLayers(t *testing.T) {
 		got[f.Name] = c.For(f)
 	}
 	want := map[string]Card{
-		"eth1": {DHCP: Off, MainTable: false, Refresh: 40 * time.Second, Wait: 5 * time.Minute},
-		"eth2": {DHCP: Off, MainTable: true, Refresh: 20 * time.Second, Wait: 5 * time.Minute},
-		"ens5": {DHCP: Auto, MainTable: true, Refresh: 40 * time.Second, Wait: 5 * time.Minute},
-		"lan":  {DHCP: Auto, MainTable: true, Refresh: 10 * time.Second, Wait: 5 * time.Minute},
+		"eth1": {DHCP: Off, MainTable: false, Refresh: 40 * time.Second, Release: 30 * time.Second, Wait: 5 * time.Minute},
+		"eth2": {DHCP: Off, MainTable: true, Refresh: 20 * time.Second, Release: 30 * time.Second, Wait: 5 * time.Minute},
+		"ens5": {DHCP: Auto, MainTable: true, Refresh: 40 * time.Second, Release: 30 * time.Second, Wait: 5 * time.Minute},
+		"lan":  {DHCP: Auto, MainTable: true, Refresh: 10 * time.Second, Release: 30 * time.Second, Wait: 5 * time.Minute},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)

@@ -70,6 +70,7 @@ type file struct {
 	MainTable *bool  `toml:"main_table"`
 	Prefixes  string
 	Refresh   string
+	Release   string
 	Wait      string
 	Metrics   string `toml:"metrics_file"`
 	Card      []fileCard
@@ -165,6 +166,9 @@ func (f file) over(card Card) Card {
 	}
 	if d, err := time.ParseDuration(f.Refresh); err == nil {
 		card.Refresh = d
+	}
+	if d, err := time.ParseDuration(f.Release); err == nil {
+		card.Release = d
 	}
 	if d, err := time.ParseDuration(f.Wait); err == nil {
 		card.Wait = d

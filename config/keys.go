@@ -36,6 +36,8 @@ func settings() []entry[func(*Card)] {
 			func(c *Card, r Replies) { c.Replies = r })},
 		{"refresh", `a time from "1s" to "1h", such as "30s"`, setter(duration(time.Second, time.Hour),
 			func(c *Card, d time.Duration) { c.Refresh = d })},
+		{"release", `a time from "1s" to "1h", such as "30s"`, setter(duration(time.Second, time.Hour),
+			func(c *Card, d time.Duration) { c.Release = d })},
 		{"wait", `a time from "1s" to "1h", such as "2m"`, setter(duration(time.Second, time.Hour),
 			func(c *Card, d time.Duration) { c.Wait = d })},
 	}

@@ -118,6 +118,20 @@ func (s *Azure) Read(ctx context.Context, mac MAC) (Interface, error) {
 	return n.card(mac), nil
 }
 
+// Others asks once what the cloud says of the machine's cards but the one with this MAC. Their numbers are left out.
+func (s *Azure) Others(ctx context.Context, mac MAC) (out []Interface, err error) {
+	n, err := s.read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the other cards: %w", err)
+	}
+	for _, m := range n.macs() {
+		if m != mac {
+			out = append(out, n.card(m))
+		}
+	}
+	return out, nil
+}
+
 func (s *Azure) read(ctx context.Context) (network, error) {
 	body, err := s.document(ctx)
 	if err != nil {

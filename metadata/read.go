@@ -53,6 +53,28 @@ func (s *EC2) Read(ctx context.Context, mac MAC) (Interface, error) {
 	return r.card, nil
 }
 
+// Others asks once what the cloud says of the instance's cards but the one with this MAC. With an error it is
+// what could be had.
+func (s *EC2) Others(ctx context.Context, mac MAC) (out []Interface, err error) {
+	all, err := s.macs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the other cards: %w", err)
+	}
+	errs := []error{}
+	for _, m := range all {
+		if m == mac {
+			continue
+		}
+		card, err := s.Read(ctx, m)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		out = append(out, card)
+	}
+	return out, errors.Join(errs...)
+}
+
 func (s *EC2) read(ctx context.Context, mac MAC) (*reading, error) {
 	names, err := s.listing(ctx, mac)
 	if err != nil {

@@ -5,17 +5,11 @@ import (
 	"slices"
 )
 
-// Settle says what may be acted on, given two readings of one card: everything that either of them
-// grants, in the order of now, so that one wrong reading takes nothing away. A key that could not be
-// asked now keeps what it had before. ID, number, Primary and Problems are now's.
+// Settle is everything that either of two accounts of one card grants, in the order of now, which is how a
+// process begins with what an earlier one left. A key that could not be asked now keeps what it had before. ID,
+// number, Primary and Problems are now's. When something goes, Doubts says.
 //
-// before is the reading before, not what Settle made of it, or nothing would ever go; where a key
-// was unavailable then, it must hold what was read last. Carry makes that of each reading in turn:
-//
-//	act := Settle(last, now)
-//	last = Carry(last, now)
-//
-// A reading of another card, or none (the zero Interface), as before leaves now as it is.
+// An account of another card, or none (the zero Interface), as before leaves now as it is.
 func Settle(before, now Interface) Interface {
 	if before.MAC != now.MAC {
 		return now

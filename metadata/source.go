@@ -13,6 +13,9 @@ type Source interface {
 	// Cards lists the cards that the cloud knows, and says which of them the instance was started
 	// with. Errors are those of Read, without ErrUnknownMAC.
 	Cards(ctx context.Context) (primary MAC, all []MAC, err error)
+	// Others asks once what the cloud says of the instance's cards but the one with this MAC. With an error
+	// it is what could be had.
+	Others(ctx context.Context, mac MAC) ([]Interface, error)
 	// Primary is the MAC of the card that the instance was started with, once a reading has learned
 	// it; until then it is the zero MAC.
 	Primary() MAC

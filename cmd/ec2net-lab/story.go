@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -168,7 +170,7 @@ func (d *demo) release() error {
 	if err := d.cloud.Release("eth1", second); err != nil {
 		return err
 	}
-	if err := d.up(); err != nil {
+	if err := d.upSoon(); err != nil {
 		return err
 	}
 	if err := errors.Join(d.showIP("-br", "-4", "addr", "show", "eth1"), d.has(second, false)); err != nil {
@@ -178,6 +180,21 @@ func (d *demo) release() error {
 		return fmt.Errorf("the rule from %s is still there", second)
 	}
 	return errors.Join(d.alive(lab.EIP2), d.alive(lab.EIP1))
+}
+
+// upSoon does not wait for the half minute for which the metadata has to leave an address out.
+func (d *demo) upSoon() error {
+	dir, err := os.MkdirTemp("", "ec2net-demo-")
+	if err != nil {
+		return fmt.Errorf("make a configuration file: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "ec2net.toml")
+	if err := os.WriteFile(file, []byte("release = \"2s\"\n"), 0o600); err != nil {
+		return fmt.Errorf("write a configuration file: %w", err)
+	}
+	d.say("   (with release = \"2s\" in that file: else an address goes after 30 s)\n")
+	return d.show(d.ec2net, "up", "eth1", "--cloud", "ec2", "--config", file)
 }
 
 func (d *demo) detach() error {

@@ -19,7 +19,7 @@ const (
 	// leasePatience is how long a card that the metadata knows waits for its lease before it counts
 	// as set up without one: address and gateway are known, only the MTU may not be.
 	leasePatience = 10 * time.Second
-	// confirmAfter is when the metadata is asked again about an address that it no longer lists.
+	// confirmAfter is when the metadata is first asked again about an address that it no longer lists.
 	confirmAfter = time.Second
 	// youthful cards are asked about every few seconds: that is when addresses are still arriving.
 	youth, youthRefresh = time.Minute, 5 * time.Second

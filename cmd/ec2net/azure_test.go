@@ -53,6 +53,7 @@ func TestAzureFollows(t *testing.T) {
 		{Name: "eth3", Addrs4: []netip.Addr{addr("172.22.5.5")}},
 	}})
 	c.IMDS().Limit(0)
+	configure(t, c, soon)
 	for _, card := range []string{"eth1", "eth2", "eth3"} {
 		keep(t, c, card)
 	}

@@ -175,7 +175,7 @@ func sickCloud() []patient {
 			cure: []string{"ec2net --cloud ec2 up eth0"}},
 		{name: "assigned, and nobody looks", harm: func(t *testing.T, c *lab.Cloud) { must(t, c.Assign("eth1", addr("10.0.2.50"))) },
 			want: "fail address eth1", because: []string{"source-rule", "leave"}, cure: []string{upAgain}},
-		{name: "released, and nobody looks", cfg: secondaries(), harm: func(t *testing.T, c *lab.Cloud) { must(t, c.Release("eth1", addr("10.0.2.42"))) },
+		{name: "released, and nobody looks", cfg: secondaries(), harm: func(t *testing.T, c *lab.Cloud) { configure(t, c, soon); must(t, c.Release("eth1", addr("10.0.2.42"))) },
 			want: "warn leftover eth1", cure: []string{upAgain}},
 		{name: "a card in another namespace", cfg: lab.Config{Cards: []lab.Card{lab.Eth0(), lab.Eth1()}}, cards: "-",
 			breaks: []string{"ip netns add box", "ip link set eth1 netns box"}, want: "warn absent"},

@@ -104,7 +104,7 @@ func TestEgressProved(t *testing.T) {
 // While another change of the card is undone, traffic is taken back all the same, and it comes back.
 func TestEgressTakenBackWhileUndone(t *testing.T) {
 	t.Parallel()
-	l := egressLab{egressCloud(t), write(t, "[egress]\ncard = \"eth2\"\n")}
+	l := egressLab{egressCloud(t), write(t, soon+"[egress]\ncard = \"eth2\"\n")}
 	l.keep(t, "eth0")
 	k := l.keep(t, "eth2")
 	leads(t, l.Cloud, 10*time.Second, "10001")

@@ -29,7 +29,7 @@ func (x *examination) card(ctx context.Context, l doctor.Link) error {
 		return err
 	}
 	defer a.link.Close()
-	a.cloud = x.cloud
+	a.cloud, a.brief = x.cloud, x.store.holder(l.Name) == 0 // a process that keeps it may be in doubt, and rightly
 	r, recorded := x.record(l)
 	c := doctor.Card{Name: l.Name, Index: l.Index, MAC: l.MAC, SetUp: recorded && r.Ready}
 	x.granted(ctx, a, r, &c)

@@ -63,7 +63,7 @@ type history struct {
 
 func newHistory(t *testing.T, n uint64) *history {
 	h := &history{T: t, c: hostile(t, lab.Config{Cards: []lab.Card{lab.Eth0()}}), rnd: rand.New(rand.NewPCG(n, n)),
-		conf: write(t, "refresh = \"1s\"\n"), keepers: map[string]*kept{}, names: map[string]string{}, renamed: map[string]bool{}, next: 1}
+		conf: write(t, soon+"refresh = \"1s\"\n"), keepers: map[string]*kept{}, names: map[string]string{}, renamed: map[string]bool{}, next: 1}
 	spoilDHCP(t, h.c, lab.DHCPFault{Lease: 10 * time.Second})
 	for _, s := range strangers {
 		ip(t, h.c, s)

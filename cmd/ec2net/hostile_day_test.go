@@ -39,7 +39,7 @@ func newDay(t *testing.T) *day {
 	}
 	d := &day{T: t, c: hostile(t, lab.Config{Cards: cards}), rnd: seed(t), extra: map[string]bool{}}
 	spoilDHCP(t, d.c, lab.DHCPFault{Lease: 10 * time.Second})
-	conf := write(t, "refresh = \"1s\"\n")
+	conf := write(t, soon+"refresh = \"1s\"\n")
 	for i := range dayCards + 1 {
 		k := startWith(t, d.c, fmt.Sprintf("eth%d", i), []string{"--config", conf}, "GOTRACEBACK=all")
 		k.notify.await(t, "READY=1")

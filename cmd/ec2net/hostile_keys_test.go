@@ -156,11 +156,12 @@ func TestKeysFailWhileKept(t *testing.T) {
 	}
 }
 
-// What the metadata drops goes after two readings that agree, and not after one. A card in an IPv4
+// What the metadata drops goes after readings that agree for as long as is set, and not after one. A card in an IPv4
 // subnet without an IPv4 address is not believed at all.
 func TestDroppedTwice(t *testing.T) {
 	t.Parallel()
 	c := full(t)
+	configure(t, c, soon)
 	k := keep(t, c, "eth1")
 	before := addresses(t, c, "eth1")
 	for _, f := range []lab.Fault{{Status: 404}, {Absent: true}, {Body: lab.Empty}} {

@@ -274,6 +274,7 @@ func TestForeignIPv6(t *testing.T) {
 func TestLateIPv6(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
+	configure(t, c, soon)
 	k := keep(t, c, "eth1")
 	must(t, c.Assign("eth1", in6...))
 	must(t, k.Process.Signal(syscallHUP))

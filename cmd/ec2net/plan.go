@@ -47,6 +47,7 @@ func (p *program) plan(ctx context.Context, name string) error {
 		if a.cloud, err = p.source(); err != nil {
 			return err
 		}
+		a.brief = true // what up does when the doubts are over
 		if err := a.readTwice(ctx); err != nil {
 			if ctx.Err() != nil {
 				return fail(exitFailed, "plan: interrupted")
@@ -70,24 +71,25 @@ func (p *program) plan(ctx context.Context, name string) error {
 // errUnsettled ends a plan that has waited long enough for the metadata.
 var errUnsettled = errors.New("gave up after " + planTime.String())
 
-// readTwice reads the metadata, and once more if it dropped something, or left keys open that it could not be
-// asked for. What it has answered and is not believed is not asked for again.
+// readTwice reads the metadata, and once more if it dropped something and no process waits for the end of the doubt,
+// or if it left keys open that it could not be asked for. What it has answered and is not believed is not asked for
+// again.
 func (a *agent) readTwice(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, planTime)
 	defer cancel()
 	for {
-		var card metadata.Interface
-		err := patiently(ctx, func() (err error) {
-			card, err = a.cloud.Read(ctx, a.snap.MAC)
-			return err
+		var r reading
+		err := patiently(ctx, func() error {
+			r = readCard(ctx, a.cloud, a.snap.MAC, a.before())
+			return r.err
 		})
 		if err != nil {
 			return err
 		}
-		if card.Unlisted4() && a.last.Addrs4.Status != metadata.Present { // whether that lasts there is no time to see
-			card = card.Without4()
+		if r.card.Unlisted4() && a.last.Addrs4.Status != metadata.Present { // whether that lasts there is no time to see
+			r.card = r.card.Without4()
 		}
-		if a.take(reading{card: card}); a.settledDown() || a.vain() {
+		if a.take(r); a.settledDown() || a.vain() || a.doubtful() {
 			return a.again()
 		}
 		select {

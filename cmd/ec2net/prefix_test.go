@@ -99,7 +99,7 @@ func TestPrefixes(t *testing.T) {
 func TestPrefixKept(t *testing.T) {
 	t.Parallel()
 	c := delegating(t)
-	configure(t, c, `prefixes = "local"`)
+	configure(t, c, soon+`prefixes = "local"`)
 	must(t, c.ReleasePrefix("eth1", block4))
 	must(t, c.ReleasePrefix("eth1", block6))
 	ip(t, c, "route add local 10.0.2.64/28 dev lo metric 7") // the operator's own for the same block
@@ -128,6 +128,7 @@ func TestPrefixMoved(t *testing.T) {
 	cfg.Cards[1].Prefixes4, cfg.Cards[1].Prefixes6 = []netip.Prefix{block4}, []netip.Prefix{block6}
 	cfg.Cards = append(cfg.Cards, lab.Card{Name: "eth2", Subnet: cfg.Cards[1].Subnet, Addrs4: []netip.Addr{addr("10.0.2.50")}, Addrs6: []netip.Addr{addr("2001:db8:ec2:2::50")}})
 	c := cloud(t, cfg)
+	configure(t, c, soon)
 	from, to := keep(t, c, "eth1"), keep(t, c, "eth2")
 	for _, b := range []netip.Prefix{block4, block6} {
 		must(t, c.ReleasePrefix("eth1", b))

@@ -15,6 +15,7 @@ import (
 func TestPrimaryCard(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{Cards: []lab.Card{lab.Eth0()}})
+	configure(t, c, soon)
 	before := world(t, c)
 	quiet := silently(t, c)
 	ec2net(t, c, exitOK, "up", "eth0")
@@ -76,6 +77,7 @@ func TestPrimaryListOutOfOrder(t *testing.T) {
 		t.Run(strings.ReplaceAll(list, "\n", " "), func(t *testing.T) {
 			t.Parallel()
 			c := hostile(t, lab.Config{Cards: []lab.Card{lab.Eth0()}})
+			configure(t, c, "release = \"3s\"\n")
 			before := world(t, c)
 			must(t, c.Assign("eth0", addr("10.0.0.5")))
 			must(t, c.AssociateEIP(addr("10.0.0.5"), addr("203.0.113.5")))
@@ -90,7 +92,7 @@ func TestPrimaryListOutOfOrder(t *testing.T) {
 			end()
 			must(t, c.Release("eth0", addr("10.0.0.5")))
 			must(t, k.Process.Signal(syscallHUP))
-			eventually(t, 5*time.Second, "it goes when it is released", func() bool { return cmp.Equal(before, world(t, c)) })
+			eventually(t, 20*time.Second, "it goes when it is released", func() bool { return cmp.Equal(before, world(t, c)) })
 		})
 	}
 }

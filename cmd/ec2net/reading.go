@@ -14,21 +14,24 @@ import (
 
 // reading is one answer of the metadata.
 type reading struct {
-	card metadata.Interface
-	err  error
+	card   metadata.Interface
+	err    error
+	others []metadata.Interface // what it says of the host's other cards, when the card lacks something
 }
 
 // readings is what the metadata has said of the card. Its zero value is that it was not asked yet.
 type readings struct {
-	settled  metadata.Interface // what the last two readings together grant
+	settled  metadata.Interface // what is granted, with what readings leave out and is in doubt yet
 	last     metadata.Interface // the last reading
-	answered bool               // the metadata has answered in this process
-	readErr  error              // of the last reading
-	attempt  int                // readings in a row that failed or left keys open
-	unsure   int                // readings in a row that dropped something
-	lacking  time.Time          // since when readings fail or leave keys open; zero: they do not
-	outage   error              // the kind of failure that was said last; nil: none
-	missing  []error            // why the last reading left keys open
+	doubts   metadata.Doubts
+	brief    bool      // there is no time to wait for the end of a doubt: a plan, or a card that nobody keeps
+	answered bool      // the metadata has answered in this process
+	readErr  error     // of the last reading
+	attempt  int       // readings in a row that failed or left keys open
+	unsure   int       // readings in a row with something in doubt
+	lacking  time.Time // since when readings fail or leave keys open; zero: they do not
+	outage   error     // the kind of failure that was said last; nil: none
+	missing  []error   // why the last reading left keys open
 }
 
 // readingTime bounds one reading: its requests are bounded one by one, a dripping server is not.
@@ -37,15 +40,41 @@ const readingTime = 10 * time.Second
 // ask makes one reading in the background; the answer arrives on the channel.
 func (a *agent) ask(ctx context.Context, answers chan<- reading) {
 	ctx, cancel := context.WithTimeout(ctx, readingTime)
-	mac := a.snap.MAC
+	mac, before, cloud := a.snap.MAC, a.before(), a.cloud
 	go func() {
 		defer cancel()
-		card, err := a.cloud.Read(ctx, mac)
-		if err != nil {
-			a.cloud.Close() // an open connection may have a source address that no longer gets anywhere
+		r := readCard(ctx, cloud, mac, before)
+		if r.err != nil {
+			cloud.Close() // an open connection may have a source address that no longer gets anywhere
 		}
-		answers <- reading{card, err}
+		answers <- r
 	}()
+}
+
+// readCard makes one reading. Where something is missing, the cloud is asked at once whether another card has it: then there is no
+// doubt about it.
+func readCard(ctx context.Context, cloud metadata.Source, mac metadata.MAC, before metadata.Interface) (r reading) {
+	r.card, r.err = cloud.Read(ctx, mac)
+	if r.err == nil && metadata.Lacks(before, r.card) {
+		r.others, _ = cloud.Others(ctx, mac) // of those that could not be asked nothing is known, and the doubt stays
+	}
+	return r
+}
+
+// before is what the next reading is compared with.
+func (r *readings) before() metadata.Interface {
+	if r.settled.MAC == (metadata.MAC{}) {
+		return r.last // what is on the card, without a number
+	}
+	return r.settled
+}
+
+// holdTime is how long the metadata has to leave out what it granted, until it is taken off.
+func (a *agent) holdTime() time.Duration {
+	if a.brief {
+		return confirmAfter
+	}
+	return a.card.Release
 }
 
 // take works an answer in and says when to ask again.
@@ -63,7 +92,7 @@ func (a *agent) take(r reading) (next time.Duration) {
 	first := !a.answered
 	a.readErr, a.outage, a.answered, a.disowned = nil, nil, true, false
 	a.learn(r.card)
-	a.settled = metadata.Settle(a.last, r.card)
+	a.settled = a.doubts.Settle(a.before(), r.card, metadata.Term{At: time.Now(), Hold: a.holdTime(), Others: r.others})
 	a.last = metadata.Carry(a.last, r.card)
 	a.record.ReadAt = time.Now()
 	problems := errors.Join(r.card.Problems...)
@@ -81,13 +110,22 @@ func (a *agent) pause(first bool, problems error) time.Duration {
 	switch {
 	case !metadata.Same(a.settled, a.last):
 		a.unsure++ // a list that keeps changing is not asked for every second
-		return spread(min(confirmAfter<<min(a.unsure-1, 10), max(confirmAfter, a.card.Refresh)))
+		return spread(min(confirmAfter<<min(a.unsure-1, 10), max(confirmAfter, a.card.Refresh), a.untilDue()))
 	case first || time.Since(a.begun) < youth:
 		a.unsure = 0
 		return spread(min(youthRefresh, a.card.Refresh))
 	}
 	a.unsure = 0
 	return spread(a.card.Refresh)
+}
+
+// untilDue is the time until the reading that may end the first doubt.
+func (a *agent) untilDue() time.Duration {
+	due, ok := a.doubts.Due(a.holdTime())
+	if !ok {
+		return confirmAfter
+	}
+	return max(time.Until(due), confirmAfter/10)
 }
 
 // patiently asks once more as long as the metadata says that it was asked too often, by others too.
@@ -197,7 +235,11 @@ func kind(err error) error {
 	return metadata.ErrUnavailable
 }
 
-// settledDown: the metadata has answered, and nothing is waiting for a second reading.
+// doubtful reports whether the last reading was complete and has something in doubt that another process may be waiting
+// for, too.
+func (r *readings) doubtful() bool { return !r.brief && r.readErr == nil && !r.partial() }
+
+// settledDown: the metadata has answered, and nothing is in doubt.
 func (r *readings) settledDown() bool {
 	return r.answered && r.readErr == nil && !r.partial() && metadata.Same(r.settled, r.last)
 }

@@ -141,6 +141,7 @@ func TestRunIsUndone(t *testing.T) {
 func TestLaterChangeIsUndone(t *testing.T) {
 	t.Parallel()
 	c := hostile(t, lab.Config{})
+	configure(t, c, soon)
 	keep(t, c, "eth0")
 	k := keep(t, c, "eth1")
 	k.notify.await(t, "lease until")

@@ -64,6 +64,7 @@ func TestStaleList(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
 	eth2 := lab.Card{Name: "eth2", Addrs4: []netip.Addr{addr("10.0.2.60")}}
+	configure(t, c, soon)
 	must(t, c.Attach(eth2))
 	must(t, c.Assign("eth1", addr("10.0.2.3"), addr("10.0.2.41"), addr("10.0.2.42")))
 	must(t, c.AssociateEIP(addr("10.0.2.41"), addr("203.0.113.41")))

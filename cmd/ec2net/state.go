@@ -110,7 +110,8 @@ func (a *agent) whyNot() string {
 	case err == nil && !a.answered:
 		return "the metadata's first answer"
 	case err == nil && !metadata.Same(a.settled, a.last):
-		return "a second reading, because the metadata dropped something"
+		due, _ := a.doubts.Due(a.holdTime())
+		return fmt.Sprintf("the metadata, which no longer lists %s: it goes at %s unless it is listed again", a.doubts.Text(), clock(due))
 	case err == nil && a.partial():
 		return a.awaited()
 	case err == nil && a.settling():
