@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
 	"ec2net/metadata"
@@ -48,7 +50,7 @@ func (p *program) up(ctx context.Context, name string, wait time.Duration) error
 	deadline := a.begun.Add(wait)
 	limited, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	line := terminalLine(p.err, deadline)
+	line := terminalLine(p.err, deadline, p.log)
 	a.progress = func(state string) { line.show(name, state, a.set()) }
 	err = a.loop(limited, nil, func() (bool, error) { return a.set() || a.hopeless() || a.undone != nil, nil })
 	line.clear()
@@ -174,8 +176,10 @@ func shorter(wait time.Duration, begun time.Time) time.Duration {
 	return min(wait, time.Since(begun)).Round(time.Second / 10)
 }
 
-// progressLine shows on a terminal what is waited for; elsewhere it is silent.
+// progressLine shows on a terminal what is waited for; elsewhere it is silent. Several may share a terminal, as
+// those of a scan do.
 type progressLine struct {
+	mu       sync.Mutex
 	out      io.Writer
 	width    int // columns; 0: no terminal
 	deadline time.Time
@@ -183,8 +187,21 @@ type progressLine struct {
 	shown    bool
 }
 
-func terminalLine(w io.Writer, deadline time.Time) *progressLine {
-	return &progressLine{out: w, width: viewOf(w).width, deadline: deadline, begun: time.Now()}
+func terminalLine(w io.Writer, deadline time.Time, log *logrus.Logger) *progressLine {
+	l := &progressLine{out: w, width: viewOf(w).width, deadline: deadline, begun: time.Now()}
+	if l.width != 0 {
+		log.AddHook(l)
+	}
+	return l
+}
+
+// Levels implements logrus.Hook.
+func (l *progressLine) Levels() []logrus.Level { return logrus.AllLevels }
+
+// Fire implements logrus.Hook: a line of the log takes the place of this one, and is not written behind it.
+func (l *progressLine) Fire(*logrus.Entry) error {
+	l.clear()
+	return nil
 }
 
 func (l *progressLine) show(name, state string, set bool) {
@@ -192,13 +209,18 @@ func (l *progressLine) show(name, state string, set bool) {
 	if l.width == 0 || set || time.Since(l.begun) < time.Second/2 {
 		return
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	text := fmt.Sprintf("%s: %s, %s left", name, state, time.Until(l.deadline).Truncate(time.Second))
 	fmt.Fprintf(l.out, "\r\x1b[K%.*s", l.width-2, text)
 	l.shown = true
 }
 
 func (l *progressLine) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.shown {
 		fmt.Fprint(l.out, "\r\x1b[K")
+		l.shown = false
 	}
 }
