@@ -13,7 +13,7 @@ func (p *program) encode(v any) error {
 }
 
 // filled is a copy of v in which no list is nil: JSON would call that null, and has one way to write an empty
-// list, [].
+// list, []. A list whose field has the tag null is left alone: there null says that it is not known.
 func filled(v any) any {
 	out := reflect.New(reflect.TypeOf(v)).Elem()
 	out.Set(reflect.ValueOf(v))
@@ -32,7 +32,8 @@ func fill(v reflect.Value) {
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if v.Field(i).CanSet() || v.Type().Field(i).Anonymous {
+			f := v.Type().Field(i)
+			if _, null := f.Tag.Lookup("null"); !null && (v.Field(i).CanSet() || f.Anonymous) {
 				fill(v.Field(i))
 			}
 		}

@@ -17,8 +17,8 @@ func TestJSONHasOneStyle(t *testing.T) {
 	whole := cardStatus{record: record{
 		Before: &plumb.Before{Forwarding: &forwards}, Lease: aRecord(t).Lease, Undone: &undoneRecord{}, Egress: &way{}, Packets: true,
 		Taken: "-", Yielded: "-",
-	}, Died: true, Table: 1, NAT: "-", Broken: true, Limited: true}
-	for name, v := range map[string]any{"all": []cardStatus{whole}, "none": []cardStatus{{}}, "no card": []cardStatus(nil)} {
+	}, Drift: []string{}, Died: true, Table: 1, NAT: "-", Broken: true, Limited: true}
+	for name, v := range map[string]any{"all": []cardStatus{whole}, "none": []cardStatus{{Drift: []string{}}}, "no card": []cardStatus(nil)} {
 		b, err := json.Marshal(filled(v))
 		must(t, err)
 		var out any

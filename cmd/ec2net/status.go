@@ -46,7 +46,7 @@ type cardStatus struct {
 	Table   uint32   `json:"table,omitempty"`   // where the card's own traffic is looked up
 	Tables  []string `json:"nftables"`          // what the card's nftables table does
 	NAT     string   `json:"nat,omitempty"`     // for whom the card passes traffic on
-	Drift   []string `json:"drift"`             // what the kernel lacks or has too much
+	Drift   []string `json:"drift" null:""`     // what the kernel lacks or has too much; null: not known
 	Broken  bool     `json:"broken,omitempty"`  // the configuration has an error: what should be there is not known
 	Limited bool     `json:"limited,omitempty"` // there was no right to read the record: the kernel tells this
 }
