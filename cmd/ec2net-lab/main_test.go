@@ -137,7 +137,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{0, "ec2net-lab demo", nil},
 		{0, "Available Commands", []string{"--help"}},
-		{0, "exit status is\nthe command's", []string{"exec", "--help"}},
+		{0, "The exit status is the\ncommand's", []string{"exec", "--help"}},
 		{0, "fault squat eth1", []string{"fault"}},
 		{2, `unknown command "nonsense"`, []string{"nonsense"}},
 		{2, "unknown flag: --nonsense", []string{"up", "--nonsense"}},

@@ -186,7 +186,7 @@ func sickCloud() []patient {
 
 func sickLife() []patient {
 	started := func(ago string) string {
-		return `sed -i "s/\"Start\": \"[^\"]*\"/\"Start\": \"$(date -u -d '` + ago + `' +%FT%TZ)\"/" /run/ec2net/eth1.json`
+		return `sed -i "s/\"start\": \"[^\"]*\"/\"start\": \"$(date -u -d '` + ago + `' +%FT%TZ)\"/" /run/ec2net/eth1.json`
 	}
 	return []patient{
 		{name: "stale lease", breaks: []string{started("2 hours ago")}, want: "warn lease eth1", says: "its lease has ended", cure: []string{upAgain}},
