@@ -9,6 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// OpenGone prepares to clear up after an interface that is gone. One that has its name, or its index, by now is
+// another one, and is not touched. Close frees the socket.
+func OpenGone(name string) (*Link, error) {
+	l, err := Open(name)
+	if err == nil {
+		l.Index = -1 // no interface's
+	}
+	return l, err
+}
+
 // Leave takes everything of ours off the card, and only that. It works after the card is gone too:
 // then what is left are its rules and its nftables table, found by l.Numbers, and the interface group
 // of the others.

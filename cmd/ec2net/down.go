@@ -63,11 +63,7 @@ func (p *program) downIfGone(ctx context.Context, name string) error {
 // present: the card that was recorded under this name is there, or nothing was recorded.
 func (p *program) present(name string) bool {
 	r, known := p.store.load(name)
-	if !known {
-		return true
-	}
-	i, err := net.InterfaceByIndex(r.Index)
-	return err == nil && i.HardwareAddr.String() == r.MAC.String()
+	return !known || r.present()
 }
 
 // dismissal is how long a running instance may take to stop.
@@ -189,25 +185,17 @@ func (p *program) downUnknown(ctx context.Context, name string) error {
 // sweep takes away what is left of cards that are gone, and tells whether there was any: of one that
 // was renamed, and unplugged before a process had written down its new name; and rules without a table.
 func (p *program) sweep(ctx context.Context) (found bool, err error) {
+	found, failed := p.store.clearOrphans(ctx, p.log)
 	var claimed []int
-	var errs []error
 	for _, r := range p.store.all() {
-		if p.stale(r) {
-			found = true
-			errs = append(errs, p.down(ctx, r.Name))
-		} else {
-			claimed = append(claimed, r.Numbers...)
-		}
+		claimed = append(claimed, r.Numbers...)
 	}
 	done, err := plumb.Orphans(claimed)
 	for _, o := range done {
 		p.log.Info(o)
 	}
-	return found || len(done) > 0, errors.Join(append(errs, err)...)
-}
-
-// stale: the recorded card is gone, nobody keeps it, and no other card has its name.
-func (p *program) stale(r record) bool {
-	_, err := net.InterfaceByName(r.Name)
-	return err != nil && !p.present(r.Name) && p.store.holder(r.Name) == 0
+	if found {
+		p.publish()
+	}
+	return found || len(done) > 0, errors.Join(failed, err)
 }

@@ -89,6 +89,9 @@ func (a *agent) next(ctx context.Context, ev *events) error {
 		return nil
 	case r := <-ev.readings:
 		was := a.settled
+		if a.stays {
+			a.tidy(ctx)
+		}
 		wait := a.take(r)
 		if ev.again {
 			wait = 0

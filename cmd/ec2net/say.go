@@ -22,6 +22,8 @@ const (
 	fromFile    = "configuration"
 	// fromNeighbours are the gateways that are asked whether they are there.
 	fromNeighbours = "neighbours"
+	// fromOrphans are records of interfaces that are gone.
+	fromOrphans = "leftovers"
 )
 
 const (

@@ -87,14 +87,22 @@ func (m *machine) gone(name string) {
 
 // leftovers is what there still is of a card that was unplugged. What is cheap to see is looked at first.
 func (m *machine) leftovers(name string) string {
+	if rest := m.remains(name); rest != "" {
+		return rest
+	}
+	return m.try("sh", "-c", `
+		systemctl list-units --all --plain --no-legend "ec2net-ifup@$1.service" | grep -v inactive
+		pgrep -a -f "ec2net.* run $1"; true`, "sh", name)
+}
+
+// remains are the files, rules and routes among them.
+func (m *machine) remains(name string) string {
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/root/run/ec2net/*%s*", m.leader, name))
 	if len(files) > 0 {
 		return strings.Join(files, " ")
 	}
 	return m.try("sh", "-c", `
-		ip rule show | grep -E '^[12]0[0-9]{3}:' | grep -vE "$2"; ip route show table all | grep -F "dev $1 "
-		systemctl list-units --all --plain --no-legend "ec2net-ifup@$1.service" | grep -v inactive
-		pgrep -a -f "ec2net.* run $1"; true`, "sh", name, m.others())
+		ip rule show | grep -E '^[12]0[0-9]{3}:' | grep -vE "$2"; ip route show table all | grep -F "dev $1 "; true`, "sh", name, m.others())
 }
 
 // others matches the rules of the cards that are still there.
