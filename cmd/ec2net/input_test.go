@@ -40,7 +40,6 @@ func TestBadInput(t *testing.T) {
 		{"scan eth1 nosuch0", exitUsage, "no such network card nosuch0 here"}, // and eth1 is not started
 		{"scan vx0", exitOK, "vx0 is a virtual device (vxlan)"},
 		{"scan stranger", exitOK, "the cloud does not know stranger (02:00:00:00:99:99)"},
-		{"scan eth0", exitOK, "eth0 is the primary card, which scan leaves alone: \"ec2net up eth0\" sets it up"},
 		{"status --json nosuch0", exitUsage, "there is no network card nosuch0 here, and ec2net knows nothing of one"},
 		{"status nosuch0", exitUsage, "there is no network card nosuch0 here, and ec2net knows nothing of one; this host has eth0, eth1, "},
 		{"status eth1", exitOK, "eth1 is not set up by ec2net"},

@@ -16,6 +16,7 @@ import (
 	"github.com/coreos/go-systemd/v22/unit"
 	"github.com/spf13/cobra"
 
+	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/plumb"
 )
@@ -26,8 +27,11 @@ func (p *program) scanCommand() *cobra.Command {
 		Short: "start the cards that the cloud knows and nobody set up",
 		Long: `Find the cards that the cloud knows and nobody set up, and start them: where
 the package's unit is installed by starting the card's unit, else in this
-process, like "ec2net up". Cards that are set up already are left alone. Exit
-status 4 when some could be started and others not.`,
+process, like "ec2net up". The primary card is among them, as at a boot.
+Cards that are set up already are left alone, and those that the configuration
+or a udev rule (EC2NET_MANAGE=0) leaves alone are named. What a card has left
+that is gone, and whose process was killed, is cleared away first.
+Exit status 4 when some could be started and others not.`,
 		Args: names,
 		RunE: func(c *cobra.Command, args []string) error { return p.scan(c.Context(), args) },
 	}
@@ -45,90 +49,136 @@ func (p *program) scan(ctx context.Context, only []string) error {
 			return missing(name, plumb.ErrGone)
 		}
 	}
-	cards, err := p.unset(ctx, only)
-	if err != nil || len(cards) == 0 {
-		if err == nil && len(only) == 0 {
-			p.log.Info("every card is set up")
-		}
-		return err
+	_, orphans := p.sweep(ctx)
+	found, err := p.unset(ctx, only)
+	if err != nil {
+		return errors.Join(orphans, err)
 	}
-	return p.startAll(ctx, cards)
+	if all := len(found.names) == 0 && len(only) == 0; all && len(found.left) == 0 && orphans == nil {
+		p.log.Info("every card is set up")
+	}
+	for _, why := range found.left {
+		p.log.Info(why)
+	}
+	return errors.Join(orphans, p.startAll(ctx, found))
 }
 
-// unset are the cards of this host that the cloud knows, that are not the primary, and that nobody
-// set up.
-func (p *program) unset(ctx context.Context, only []string) ([]string, error) {
+// unstarted are the cards that scan starts.
+type unstarted struct {
+	primary string // of all the host's cards
+	names   []string
+	left    []string // why others are not started, of those that were asked for or that nobody has set up
+}
+
+// unset are the cards of this host that the cloud knows and that nobody set up, the primary among them, as at a boot.
+func (p *program) unset(ctx context.Context, only []string) (out unstarted, err error) {
+	primary, known, err := p.cloudCards(ctx)
+	if err != nil {
+		return out, err
+	}
+	conf, err := p.config()
+	if err != nil {
+		return out, err
+	}
+	list, err := net.Interfaces()
+	if err != nil {
+		return out, fmt.Errorf("list the network cards: %w", err)
+	}
+	for _, i := range list {
+		s, certain, err := p.asCard(i.Name)
+		if certain && s.MAC == primary {
+			out.primary = i.Name
+		}
+		if len(only) > 0 && !slices.Contains(only, i.Name) {
+			continue
+		}
+		why := p.notStarted(s, certain, err, known, conf)
+		switch {
+		case why == "":
+			out.names = append(out.names, i.Name)
+		case len(only) > 0, slices.Contains(known, s.MAC) && err == nil && !p.isSet(i.Name, s.MAC):
+			out.left = append(out.left, why)
+		}
+	}
+	return out, nil
+}
+
+// cloudCards asks the cloud for its cards.
+func (p *program) cloudCards(ctx context.Context) (primary metadata.MAC, known []metadata.MAC, err error) {
 	cloud, err := p.source()
 	if err != nil {
-		return nil, err
+		return primary, nil, err
 	}
 	limited, cancel := context.WithTimeout(ctx, readingTime)
 	defer cancel()
-	var primary metadata.MAC
-	var known []metadata.MAC
 	err = patiently(limited, func() (err error) {
 		primary, known, err = cloud.Cards(limited)
 		return err
 	})
 	switch {
 	case ctx.Err() != nil:
-		return nil, fail(exitFailed, "scan: interrupted")
+		return primary, nil, fail(exitFailed, "scan: interrupted")
 	case err != nil:
-		return nil, fail(exitUnavailable, "scan: %w; nothing was changed", err)
+		return primary, nil, fail(exitUnavailable, "scan: %w; nothing was changed", err)
 	}
-	list, err := net.Interfaces()
-	if err != nil {
-		return nil, fmt.Errorf("list the network cards: %w", err)
-	}
-	var out []string
-	for _, i := range list {
-		mac, err := metadata.ParseMAC(i.HardwareAddr.String())
-		if err != nil || mac == primary || !slices.Contains(known, mac) || p.isSet(i.Name, mac) {
-			continue
-		}
-		if len(only) > 0 && !slices.Contains(only, i.Name) {
-			continue
-		}
-		// What has the MAC of a card may be none: a slave, a bridge, a virtual function.
-		if _, certain, _ := p.asCard(i.Name); certain {
-			out = append(out, i.Name)
-		}
-	}
-	for _, name := range only {
-		if !slices.Contains(out, name) {
-			p.log.Info(p.notStarted(name, primary, known))
-		}
-	}
-	return out, nil
+	return primary, known, nil
 }
 
-// notStarted says why a card that was asked for is not among those to start.
-func (p *program) notStarted(name string, primary metadata.MAC, known []metadata.MAC) string {
-	s, _, err := p.asCard(name)
+// notStarted says why an interface is not to be started; nothing when it is.
+func (p *program) notStarted(s plumb.Snapshot, certain bool, err error, known []metadata.MAC, conf config.Config) string {
+	name, facts := s.Name, facts(s)
 	switch {
 	case err != nil:
 		return err.Error()
 	case !slices.Contains(known, s.MAC):
 		return fmt.Sprintf("the cloud does not know %s (%s)", name, s.MAC)
-	case s.MAC == primary:
-		return fmt.Sprintf("%s is the primary card, which scan leaves alone: \"ec2net up %s\" sets it up", name, name)
+	case p.isSet(name, s.MAC):
+		return name + " is set up"
+	case !certain: // what has the MAC of a card may be none: a virtual function
+		return unclear(s).Error()
+	case !conf.NeedsMetadata(facts) && conf.For(facts).Manage == config.None:
+		return fmt.Sprintf("%s is left alone, as %s says (manage = false)", name, p.configFile)
+	case udevProperty(os.DirFS("/"), s.Index, "EC2NET_MANAGE") == "0":
+		return name + " is left alone, as a udev rule says (EC2NET_MANAGE=0)"
 	}
-	return name + " is set up"
+	return ""
 }
 
+// isSet reports whether somebody keeps the card, or has set it up once. What a process that died has left is not
+// followed by anybody.
 func (p *program) isSet(name string, mac metadata.MAC) bool {
+	if p.store.holder(name) != 0 {
+		return true
+	}
 	r, ok := p.store.load(name)
-	return (ok && r.MAC == mac && (r.Ready || r.Yielded != "")) || p.store.holder(name) != 0
+	return ok && r.MAC == mac && (r.Ready || r.Yielded != "") && !p.store.died(name)
 }
 
-// startAll starts the cards side by side: one that waits must not hold up the others.
-func (p *program) startAll(ctx context.Context, cards []string) error {
-	errs := make([]error, len(cards))
+// startAll starts the cards side by side: one that waits must not hold up the others. Only the primary has a
+// start: with rules of its own, its open connections to the others' subnets are safe when those come.
+func (p *program) startAll(ctx context.Context, found unstarted) error {
+	cards, errs := found.names, make([]error, len(found.names))
 	var wg sync.WaitGroup
+	begin := func(i int) <-chan struct{} {
+		done := make(chan struct{})
+		wg.Go(func() { defer close(done); errs[i] = p.startWithin(ctx, cards[i], headStart) })
+		return done
+	}
+	if i := slices.Index(cards, found.primary); i >= 0 {
+		select {
+		case <-begin(i):
+		case <-time.After(headStart):
+		}
+	}
 	for i, name := range cards {
-		wg.Go(func() { errs[i] = p.start(ctx, name) })
+		if name != found.primary {
+			begin(i)
+		}
 	}
 	wg.Wait()
+	if i := slices.Index(cards, found.primary); !underSystemd() && len(cards) > 1 && i >= 0 && errs[i] == nil {
+		errs[i] = p.up(ctx, found.primary, scanWait) // beside the others it needs rules of its own, and no process adds them
+	}
 	failed := 0
 	for i, err := range errs {
 		if err != nil {
@@ -145,13 +195,19 @@ func (p *program) startAll(ctx context.Context, cards []string) error {
 	return fail(statusOf(errors.Join(errs...)), "none of %s could be started", plural(len(cards), "card", "cards"))
 }
 
+// headStart is how long the others wait for the primary, whose metadata may be late.
+const headStart = 5 * time.Second
+
 const sysfsDevices = "/sys/subsystem/net/devices/"
 
 const unitFile = "ec2net-ifup@.service"
 
 // start starts the card's unit, or sets the card up here where no unit is installed. A uevent would
 // not do: systemd starts what a device wants only when the device is new.
-func (p *program) start(ctx context.Context, name string) error {
+func (p *program) start(ctx context.Context, name string) error { return p.startWithin(ctx, name, 0) }
+
+// startWithin is start, and waits so long for the unit to have set the card up.
+func (p *program) startWithin(ctx context.Context, name string, patience time.Duration) error {
 	if !underSystemd() {
 		return p.up(ctx, name, scanWait)
 	}
@@ -163,8 +219,14 @@ func (p *program) start(ctx context.Context, name string) error {
 	// As in the name of the card's device unit, to which the instance is bound.
 	device := unit.UnitNamePathEscape(sysfsDevices + name)
 	instance := "ec2net-ifup@" + strings.TrimPrefix(device, unit.UnitNamePathEscape(sysfsDevices)+"-") + ".service"
-	if _, err := bus.StartUnitContext(ctx, instance, "replace", nil); err != nil {
+	started := make(chan string, 1)
+	if _, err := bus.StartUnitContext(ctx, instance, "replace", started); err != nil {
 		return fmt.Errorf("start %s: %w", instance, err)
+	}
+	select {
+	case <-started: // or has failed, as its status says
+	case <-time.After(patience):
+	case <-ctx.Done():
 	}
 	p.log.WithField("card", name).Infof("started %s", instance)
 	return nil

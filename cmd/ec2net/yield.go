@@ -20,6 +20,15 @@ const ourName = "ec2net"
 // managedBy is the program that udev's database names as the one that manages the card; empty when it
 // names nobody, or us (ID_NET_MANAGED_BY, which systemd-networkd and NetworkManager honour too).
 func managedBy(root fs.FS, index int) string {
+	name := udevProperty(root, index, "ID_NET_MANAGED_BY")
+	if name == "" || name == ourName {
+		return ""
+	}
+	return fmt.Sprintf("%.60q (ID_NET_MANAGED_BY in udev's database)", name)
+}
+
+// udevProperty is what udev's database says of an interface.
+func udevProperty(root fs.FS, index int, key string) string {
 	f, err := root.Open(fmt.Sprintf("run/udev/data/n%d", index))
 	if err != nil {
 		return ""
@@ -27,8 +36,8 @@ func managedBy(root fs.FS, index int) string {
 	defer f.Close()
 	lines := bufio.NewScanner(io.LimitReader(f, 1<<16))
 	for lines.Scan() {
-		if name, ok := strings.CutPrefix(lines.Text(), "E:ID_NET_MANAGED_BY="); ok && name != ourName && name != "" {
-			return fmt.Sprintf("%.60q (ID_NET_MANAGED_BY in udev's database)", name)
+		if value, ok := strings.CutPrefix(lines.Text(), "E:"+key+"="); ok {
+			return value
 		}
 	}
 	return ""

@@ -30,8 +30,8 @@ reload() {
 	fi
 }
 
-# pick_up finds the cards that are plugged in already. The scan leaves alone what is set up, and the
-# primary card. Nothing waits for it, because the metadata may be late.
+# pick_up sets up the interfaces that are plugged in already, the primary too, as a boot does. The scan leaves alone
+# what is set up. Nothing waits for it, because the metadata may be late.
 pick_up() {
 	if booted && allowed ec2net-scan restart; then
 		systemctl --no-block restart ec2net-scan.service || :

@@ -4,6 +4,7 @@ package system
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -34,8 +35,9 @@ func (m *machine) everything() string {
 		systemctl list-units --all --plain --no-legend 'ec2net*'`)
 }
 
-// Installed on a running machine the present cards are picked up, and the first one's connections never notice; an
-// upgrade is not felt either; removed, the machine is as before, and purged nothing is left.
+// Installed on a running machine all present interfaces are picked up, the primary too: its secondary address answers,
+// and so does it to a host in the other one's subnet. Its connections never notice; an upgrade is not felt either;
+// removed, the machine is as before, and purged nothing is left.
 func TestPackageOnRunningMachine(t *testing.T) {
 	for _, suite := range suites {
 		t.Run(suite, func(t *testing.T) {
@@ -47,13 +49,27 @@ func TestPackageOnRunningMachine(t *testing.T) {
 			m.until(5*time.Second, said("ens6 is there"), func() bool { return strings.Contains(m.try("ip", "link"), "ens6") })
 			m.run("udevadm", "settle")
 			before, deb := m.everything(), m.pocket()
+			extra := m.extraAddress()
+			neighbour, err := m.cloud.AddPeer("neighbour", netip.MustParseAddr("10.0.2.50"))
+			if err != nil {
+				t.Fatal(err)
+			}
 			primary := m.talk(lab.EIP1, 7001)
 			defer primary.end()
+			beside := m.talkFrom(neighbour, lab.Eth0().Addrs4[0], 7003)
+			defer beside.end()
 
 			m.run("dpkg", "--install", deb)
 			m.answers(onlyEIP(second()), 15*time.Second)
+			m.answers(extra, 15*time.Second)
 			m.active("ens6")
+			m.active("eth0")
 			m.calm("install", primary)
+			// From the second one's routes to the primary's rules some milliseconds pass: one packet is sent once more.
+			m.within("install", time.Second, beside)
+			if out := m.run("ec2net", "--cloud", "ec2", "scan"); !strings.Contains(out, "every card is set up") {
+				t.Errorf("scan says: %s", out)
+			}
 
 			secondary := m.talk(onlyEIP(second()), 7002)
 			defer secondary.end()
@@ -62,6 +78,7 @@ func TestPackageOnRunningMachine(t *testing.T) {
 			m.until(10*time.Second, said("the upgrade starts the unit anew"), func() bool { return m.unit("ec2net-ifup@ens6", "MainPID") != first })
 			m.active("ens6")
 			m.calm("upgrade", primary, secondary)
+			m.within("upgrade", time.Second, beside)
 			m.healthy()
 
 			m.run("dpkg", "--remove", "ec2net")
@@ -75,11 +92,30 @@ func TestPackageOnRunningMachine(t *testing.T) {
 	}
 }
 
+// extraAddress gives the first card another address and an elastic IP for it, which nobody has set up.
+func (m *machine) extraAddress() (eip netip.Addr) {
+	m.t.Helper()
+	private, eip := netip.MustParseAddr("10.0.0.40"), netip.MustParseAddr("203.0.113.240")
+	if err := m.cloud.Assign("eth0", private); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := m.cloud.AssociateEIP(private, eip); err != nil {
+		m.t.Fatal(err)
+	}
+	return eip
+}
+
 // calm wants no connection to have waited for longer than a moment.
 func (m *machine) calm(what string, connections ...*traffic) {
 	m.t.Helper()
+	m.within(what, 150*time.Millisecond, connections...)
+}
+
+// within is calm with another limit.
+func (m *machine) within(what string, limit time.Duration, connections ...*traffic) {
+	m.t.Helper()
 	for i, tr := range connections {
-		if gap, err := tr.gaps(); err != nil || gap > 150*time.Millisecond {
+		if gap, err := tr.gaps(); err != nil || gap > limit {
 			m.t.Errorf("%s: connection %d waited %s, error %v", what, i, gap, err)
 		}
 	}

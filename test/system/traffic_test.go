@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"ec2net/test/lab"
 )
 
 // traffic is an open TCP connection from the internet to a server on the machine, over which a byte goes to
@@ -29,13 +31,19 @@ type traffic struct {
 // talk opens a connection to an elastic IP. The server listens on all addresses of the machine.
 func (m *machine) talk(eip netip.Addr, port uint16) *traffic {
 	m.t.Helper()
+	return m.talkFrom(m.cloud.Client(), eip, port)
+}
+
+// talkFrom is talk for a connection from somewhere else.
+func (m *machine) talkFrom(from *lab.Node, to netip.Addr, port uint16) *traffic {
+	m.t.Helper()
 	l, err := m.cloud.Instance().Listen("tcp4", netip.AddrPortFrom(netip.IPv4Unspecified(), port))
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	conn, err := m.cloud.Client().Dial(ctx, "tcp", netip.AddrPortFrom(eip, port).String())
+	conn, err := from.Dial(ctx, "tcp", netip.AddrPortFrom(to, port).String())
 	if err != nil {
 		l.Close()
 		m.t.Fatal(err)
