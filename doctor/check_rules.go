@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -35,68 +36,74 @@ func checkTable(f Facts, c Card) []Finding {
 func checkRuleCollision(f Facts, c Card) []Finding {
 	var out []Finding
 	for _, r := range f.FIB.Rules {
-		if r.ours() || !c.prefers(r.Pref) {
+		if r.ours() || !c.prefers(r) {
 			continue
 		}
 		fd := Finding{
 			ID: "rule-collision", Verdict: Warn, Card: c.Name, Summary: fmt.Sprintf("a rule of another program has the preference %d of its own", r.Pref),
-			Evidence: []string{fmt.Sprintf("%d: %s", r.Pref, r)}, Remedy: "give that rule another preference",
+			Evidence: []string{fmt.Sprintf("%d: %s", r.Pref, r)}, Remedy: fmt.Sprintf("give it a preference above %d where it is configured; until then: %s", c.last(), f.FIB.moved([]Rule{r})),
 		}
-		if fd.about = f.caught(c, r); len(fd.about) > 0 {
-			fd.Verdict = Fail
+		for _, s := range f.swayed(c) {
+			if s.rule == r && s.lost {
+				fd.Verdict, fd.about = Fail, appendNew(fd.about, s.src)
+			}
 		}
 		out = append(out, fd)
 	}
 	return out
 }
 
-func (c Card) prefers(pref uint32) bool {
+// prefers: a rule of the card has the same preference, in the same family.
+func (c Card) prefers(o Rule) bool {
 	for _, r := range c.Want.Rules {
-		if r.Pref == pref {
+		if r.Pref == o.Pref && r.From.Addr().Is6() == o.Six {
 			return true
 		}
 	}
 	return false
 }
 
-// checkInFront looks for rules of others that decide before the card's own, and otherwise.
+// checkInFront looks for rules of others that decide before the interface's own, and otherwise. A rule that is
+// added without a preference gets the lowest one minus 1, which is before all of ours.
 func checkInFront(f Facts, c Card) []Finding {
-	var out []Finding
-	for _, r := range f.FIB.Rules {
-		if r.ours() || c.prefers(r.Pref) || !c.hasRules() || r.Pref >= c.last() {
+	var rules []Rule
+	out := Finding{ID: "rule-in-front", Verdict: Warn, Card: c.Name, Summary: "a rule of another program decides before its own: the host's bridges, tunnels and static routes are not reached from its addresses"}
+	for _, s := range f.swayed(c) {
+		if c.prefers(s.rule) {
 			continue
 		}
-		if about := f.caught(c, r); len(about) > 0 {
-			out = append(out, Finding{
-				ID: "rule-in-front", Verdict: Fail, Card: c.Name, Summary: "a rule of another program decides before its own",
-				Evidence: []string{fmt.Sprintf("%d: %s, for %v", r.Pref, r, about)},
-				Remedy:   fmt.Sprintf("give that rule a preference above %d, or narrow it", c.last()), about: about,
-			})
+		if s.lost {
+			out.Verdict, out.Summary = Fail, "a rule of another program decides before its own"
+			out.about = appendNew(out.about, s.src)
+		}
+		if !slices.Contains(rules, s.rule) {
+			rules = append(rules, s.rule)
+			out.Evidence = append(out.Evidence, fmt.Sprintf("%d: %s; from %s to %s %s, not %s", s.rule.Pref, s.rule, s.src, s.peer, f.FIB.outcome(s.is), f.FIB.outcome(s.should)))
 		}
 	}
-	return out
+	if len(rules) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(rules, func(a, b Rule) int { return cmp.Compare(a.Pref, b.Pref) })
+	out.Remedy = fmt.Sprintf("give it a preference above %d where it is configured; until then: %s", c.last(), f.FIB.moved(rules))
+	return []Finding{out}
 }
 
-// last is the preference of the card's source rules.
+func appendNew(list []netip.Addr, a netip.Addr) []netip.Addr {
+	if slices.Contains(list, a) {
+		return list
+	}
+	return append(list, a)
+}
+
+// last is the preference of the interface's last rule of those for its addresses.
 func (c Card) last() (pref uint32) {
 	for _, r := range c.Want.Rules {
-		pref = max(pref, r.Pref)
+		if r.From.IsValid() && r.From.Bits() > 0 && r.Iif == "" {
+			pref = max(pref, r.Pref)
+		}
 	}
 	return pref
-}
-
-// caught are the card's addresses whose packets a rule of another program takes, out of a wrong card.
-func (f Facts) caught(c Card, r Rule) (out []netip.Addr) {
-	for _, p := range c.Probes {
-		path := f.FIB.way(Packet{Src: p.Src, Dst: p.Peer})
-		if path.By != r || path.leavesBy(c.Index) {
-			continue
-		}
-		if len(out) == 0 || out[len(out)-1] != p.Src {
-			out = append(out, p.Src)
-		}
-	}
-	return out
 }
 
 // checkMainDefault: what the host itself sends leaves by the primary card, in each family that it has.

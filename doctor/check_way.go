@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-
-	"ec2net/plumb"
 )
 
 // checkLeave: by the kernel's own look-up, what is sent from each address of the card leaves by it.
@@ -24,15 +22,14 @@ func checkLeave(f Facts, c Card) []Finding {
 	return out
 }
 
-// right: the packet leaves by the card, or by what the host has for such a destination itself. A route that takes
+// right: by the kernel's answer the packet leaves by the card, or by what the host has for such a destination itself. A route that takes
 // the Internet, or a part of it, into a tunnel is not that.
 func (f Facts) right(c Card, p Probe) bool {
 	if p.Leaves.End != Forward || p.Leaves.Device == c.Index {
 		return p.Leaves.End == Forward
 	}
 	path := f.FIB.way(Packet{Src: p.Src, Dst: p.Peer})
-	return path.End == Forward && !slices.ContainsFunc(f.Cards, func(o Card) bool { return o.Index == p.Leaves.Device }) &&
-		!plumb.Internet(path.Route.Dst)
+	return path.End == Forward && f.rightWay(c, path)
 }
 
 // checkEnter: by the kernel's own look-up, what comes in by the card for each of its addresses is let in.

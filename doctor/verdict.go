@@ -1,6 +1,10 @@
 package doctor
 
-import "fmt"
+import (
+	"fmt"
+
+	"ec2net/plumb"
+)
 
 // judge says what keeps the two ends from talking with each other.
 func (e *Explanation) judge() {
@@ -10,6 +14,9 @@ func (e *Explanation) judge() {
 		return
 	}
 	e.problem(*e.Back, "the answer")
+	e.overruled(e.There, "the packet")
+	e.overruled(*e.Back, "the answer")
+	e.oneWay()
 	if e.There.In == "" {
 		e.astray(e.There)
 	} else if e.There.End == Local {
@@ -43,6 +50,31 @@ func (e *Explanation) astray(l Leg) {
 		by, _ := e.fib.Named(name)
 		if by.Index != owner.Index && e.fib.cloudCard(by) {
 			e.add("%s leaves by %s, but is %s's address: the cloud drops it (source check)", l.Src, name, owner.Name)
+		}
+	}
+}
+
+// overruled: a rule of another program takes a packet of this host off the way of ec2net's rules.
+func (e *Explanation) overruled(l Leg, what string) {
+	if l.In != "" {
+		return
+	}
+	if should, ok := e.fib.overruled(Packet{Src: l.Src, Dst: l.Dst}, l.path); ok && should.By.ours() {
+		e.add("the rule %d of another program decides before ec2net's own; without it, %s leaves %s. Give it a preference above %d where it is configured; until then: %s",
+			l.path.By.Pref, what, e.fib.outcome(should), should.By.Pref, e.fib.moved([]Rule{l.path.By}))
+	}
+}
+
+// oneWay: what leaves by a tunnel, on its way to the Internet, with the address of one of the cloud's interfaces.
+func (e *Explanation) oneWay() {
+	l := e.There
+	owner, ok := e.fib.owner(l.Src)
+	if !ok || l.In != "" || l.End != Forward || !e.fib.cloudCard(owner) || !plumb.Internet(l.path.Route.Dst) {
+		return
+	}
+	for _, name := range l.By {
+		if by, _ := e.fib.Named(name); by.Index != owner.Index && !e.fib.cloudCard(by) {
+			e.add("%s leaves by %s, but is %s's address: unless it is translated there, no answer comes back through %s", l.Src, name, owner.Name, name)
 		}
 	}
 }

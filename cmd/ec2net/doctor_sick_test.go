@@ -16,7 +16,7 @@ const upAgain = "ec2net --cloud ec2 up eth1"
 // Each world has one thing wrong with it, on the real kernel. The doctor names that, and only that.
 func TestDoctorSick(t *testing.T) {
 	t.Parallel()
-	for _, p := range [][]patient{sickRules(), sickMarks(), sickNAT(), sickLinks(), sickOthers(), sickCloud(), sickLife()} {
+	for _, p := range [][]patient{sickRules(), sickFront(), sickMarks(), sickNAT(), sickLinks(), sickOthers(), sickCloud(), sickLife()} {
 		for _, p := range p {
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
@@ -62,6 +62,44 @@ func sickRules() []patient {
 				"ip rule add pref 500 fwmark 0x80/0x80 lookup 80"},
 			want: "fail rp_filter eth1", says: "sysctl -w net.ipv4.conf.eth1.src_valid_mark=1"},
 	}
+}
+
+// bridged is a bridge of the host with a container behind it; blog is the recipe that is found everywhere.
+const (
+	bridged = "ip link add docker0 type bridge; ip link set docker0 up; ip addr add 172.17.0.1/16 dev docker0"
+	blog    = "ip link set eth1 up; ip route add default via 10.0.2.1 dev eth1 onlink table 100; ip rule add from 10.0.2.37 table 100"
+)
+
+// Rules without a preference come before all others.
+func sickFront() []patient {
+	tunnel := "ip link add wg0 type veth peer name wg1; ip link set wg1 up; ip link set wg0 up; ip addr add 10.8.0.2/32 dev wg0; ip route add 169.254.169.254 via 10.0.0.1 dev eth0; ec2net --cloud ec2 up eth0; " +
+		"ip route add default dev wg0 table 51820; ip rule add not fwmark 51820 table 51820; ip rule add table main suppress_prefixlength 0"
+	return []patient{
+		{name: "the blog's rule", breaks: []string{bridged, blog}, want: "warn rule-in-front eth1",
+			says: "9999: from 10.0.2.37 lookup 100; from 10.0.2.37 to 172.17.0.2 via 10.0.2.1 dev eth1, not dev docker0", told: true},
+		{name: "the blog's rule, without a bridge", breaks: []string{blog}},
+		{name: "the blog's rule for IPv6", cfg: dualSecond(), breaks: []string{"ip link add docker0 type bridge; ip link set docker0 up; ip addr add fd00:17::1/64 dev docker0 nodad",
+			"ip -6 route add default via fe80::1 dev eth1 table 100; ip -6 rule add from 2001:db8:ec2:2::37 table 100"}, want: "warn rule-in-front eth1",
+			says: "ip -6 rule add pref 32000 from 2001:db8:ec2:2::37 lookup 100", told: true},
+		{name: "a static route", breaks: []string{"ip route add 198.18.0.0/15 via 10.0.2.254 dev eth1", upAgain, blog}, want: "warn rule-in-front eth1",
+			says: "via 10.0.2.1 dev eth1, not via 10.0.2.254 dev eth1", told: true},
+		{name: "a tunnel for all, restarted", breaks: []string{tunnel}, want: "fail rule-in-front eth0, fail rule-in-front eth1", because: []string{"leave"},
+			says: "not from all fwmark 0xca6c lookup 51820", harm: frontExplained, told: true},
+	}
+}
+
+// frontExplained wants explain to name the rule that decides, and not to promise an answer out of the tunnel.
+func frontExplained(t *testing.T, c *lab.Cloud) {
+	t.Helper()
+	says(t, strings.Join(strings.Fields(ec2net(t, c, exitDifferences, "explain", "10.0.2.37", "198.51.100.146")), " "),
+		"the rule 9999 of another program decides before ec2net's own; without it, the packet leaves via 10.0.2.1 dev eth1",
+		"no answer comes back through wg0")
+}
+
+// dualSecond has both families on eth1.
+func dualSecond() lab.Config {
+	return lab.Config{Cards: []lab.Card{lab.Eth0(), {Name: "eth1", Subnet: "subnet-c", Addrs4: []netip.Addr{addr("10.0.2.37")},
+		Addrs6: []netip.Addr{addr("2001:db8:ec2:2::37")}}}}
 }
 
 func sickMarks() []patient {
