@@ -49,7 +49,7 @@ func matchKeys() []entry[matcher] {
 	return []entry[matcher]{
 		{"name", `an interface name or a pattern, such as "eth1" or "eth*"`, matching(pattern, matchName)},
 		{"mac", `a MAC address, such as "02:00:00:00:00:0a"`, matching(mac, matchMAC)},
-		{"eni", `an ENI id, such as "eni-0123456789abcdef0"`, matching(like(`eni-[0-9a-z]{1,40}`), matchENI)},
+		{"eni", `the id of an interface, such as "eni-0123456789abcdef0"`, matching(like(`[a-z]+-[0-9a-z]{1,40}`), matchENI)},
 		{"device_number", number, matching(below100, matchDeviceNumber)},
 		{"network_card", number, matching(below100, matchNetworkCard)},
 		{"driver", `a driver's name as "ethtool -i" shows it, such as "ena"`, matching(like(`[0-9A-Za-z_.-]{1,31}`), matchDriver)},

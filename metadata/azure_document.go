@@ -164,15 +164,19 @@ func (n network) card(mac MAC) Interface {
 	c := n.cards[n.index(mac)]
 	out := Interface{
 		MAC: mac, Primary: mac == n.first, Number: n.numbers[mac], Problems: slices.Clone(c.odd),
-		Prefixes4: None[[]netip.Prefix](), Prefixes6: None[[]netip.Prefix](),
 	}
 	v4, v6 := family4(), family6()
 	c.v4.doubt(v4)
 	out.Subnets4 = answers(&out, "ipv4.subnet", c.v4, c.v4.subnets, v4.subnet)
 	out.Subnets6 = answers(&out, "ipv6.subnet", c.v6, c.v6.subnets, v6.subnet)
-	out.Addrs4 = answers(&out, "ipv4.ipAddress", c.v4, c.v4.addrs, v4.addr(out.Subnets4.Value))
-	out.Addrs6 = answers(&out, "ipv6.ipAddress", c.v6, c.v6.addrs, v6.addr(nil))
-	out.Subnets6 = supplied(out.Subnets6, out.Addrs6)
+	addrs, blocks := split(c.v4.addrs, out.Subnets4.Value)
+	out.Addrs4 = answers(&out, "ipv4.ipAddress", c.v4, addrs, v4.addr(out.Subnets4.Value))
+	out.Prefixes4 = answers(&out, "ipv4.ipAddress", c.v4, blocks, v4.within(out.Subnets4.Value))
+	addrs, blocks = split(c.v6.addrs, out.Subnets6.Value)
+	out.Addrs6 = answers(&out, "ipv6.ipAddress", c.v6, addrs, v6.addr(nil))
+	out.Subnets6 = supplied(out.Subnets6, out.Addrs6.Value)
+	out.Prefixes6 = answers(&out, "ipv6.ipAddress", c.v6, blocks, v6.delegated(out.Subnets6.Value))
+	out.Subnets6 = supplied(out.Subnets6, firsts(out.Prefixes6.Value))
 	needed4(&out)
 	return out
 }
@@ -205,9 +209,44 @@ func answers[T comparable](i *Interface, name string, f azureFamily, words []str
 	return Is(values)
 }
 
+// split tells the addresses of a list from its blocks. What has bits of a host in it, or the length of its
+// subnet, is an address with the length of its subnet.
+func split(words []string, subnets []netip.Prefix) (addrs, blocks []string) {
+	for _, w := range words {
+		p, err := netip.ParsePrefix(w)
+		switch {
+		case err != nil, p.IsSingleIP(), p != p.Masked(), slices.Contains(subnets, p), p.Addr().Is6() && p.Bits() == subnetBits6:
+			addrs = append(addrs, w)
+		default:
+			blocks = append(blocks, w)
+		}
+	}
+	return addrs, blocks
+}
+
+// within is delegated for a block that lies in one of the subnets, as all of Azure do.
+func (f family) within(subnets []netip.Prefix) func(string) (netip.Prefix, error) {
+	parse := f.delegated(subnets)
+	return func(s string) (netip.Prefix, error) {
+		p, err := parse(s)
+		in := slices.ContainsFunc(subnets, func(sub netip.Prefix) bool { return sub.Contains(p.Addr()) })
+		if err == nil && len(subnets) > 0 && !in {
+			return netip.Prefix{}, errOutside
+		}
+		return p, err
+	}
+}
+
+func firsts(blocks []netip.Prefix) (out []netip.Addr) {
+	for _, p := range blocks {
+		out = append(out, p.Addr())
+	}
+	return out
+}
+
 // supplied adds the subnets that the document leaves out.
-func supplied(subnets Answer[[]netip.Prefix], addrs Answer[[]netip.Addr]) Answer[[]netip.Prefix] {
-	for _, a := range addrs.Value {
+func supplied(subnets Answer[[]netip.Prefix], addrs []netip.Addr) Answer[[]netip.Prefix] {
+	for _, a := range addrs {
 		if !slices.ContainsFunc(subnets.Value, func(p netip.Prefix) bool { return p.Contains(a) }) {
 			p, _ := a.Prefix(subnetBits6)
 			subnets = Is(append(subnets.Value, p))

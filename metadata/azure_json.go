@@ -27,14 +27,38 @@ func texts(raw json.RawMessage, text func(json.RawMessage) (string, error)) (out
 	return out, holes, err
 }
 
+// addrText is an address, or a block as "address/length". Of a block the length may be a value of its own:
+// the network's API has privateIPAddressPrefixLength beside an address that may be a block itself
+// (learn.microsoft.com, NetworkInterfaceIPConfigurationData), and what the metadata calls it is not documented.
 func addrText(raw json.RawMessage) (string, error) {
 	var e struct {
-		Private string `json:"privateIpAddress"`
+		Private string          `json:"privateIpAddress"`
+		Length  json.RawMessage `json:"privateIpAddressPrefixLength"`
+		Short   json.RawMessage `json:"prefixLength"`
 	}
 	if json.Unmarshal(raw, &e) != nil {
 		return "", errNoObject
 	}
-	return e.Private, nil
+	length := lengthText(e.Length)
+	if length == "" {
+		length = lengthText(e.Short)
+	}
+	if e.Private == "" || length == "" || strings.Contains(e.Private, "/") {
+		return e.Private, nil
+	}
+	bits, err := strconv.ParseUint(length, 10, 8)
+	if err != nil {
+		return "", fmt.Errorf("prefix length %.20q %w", length, errLength)
+	}
+	return e.Private + "/" + strconv.FormatUint(bits, 10), nil
+}
+
+// lengthText is a length as a number or as text; empty where there is none.
+func lengthText(raw json.RawMessage) string {
+	if string(raw) == "null" {
+		return ""
+	}
+	return strings.Trim(string(raw), `"`)
 }
 
 // subnetText puts the two parts of a subnet together. The length is a text in Azure's documents.
@@ -49,7 +73,7 @@ func subnetText(raw json.RawMessage) (string, error) {
 	if e.Address == "" {
 		return "", nil
 	}
-	bits, err := strconv.ParseUint(strings.Trim(string(e.Prefix), `"`), 10, 8)
+	bits, err := strconv.ParseUint(lengthText(e.Prefix), 10, 8)
 	if err != nil {
 		return "", fmt.Errorf("prefix %.20q %w", e.Prefix, errLength)
 	}

@@ -111,15 +111,20 @@ func parseNumber(s string) (int, error) {
 	return int(n), nil
 }
 
-// parseID reads the ENI's name, which becomes an alternative name of the card in the kernel.
+// parseID reads the interface's id, which becomes an alternative name of it in the kernel. EC2 has interfaces
+// that are no ENIs, whose ids begin otherwise (SecondaryInterfaceId of its API, since 2026-02).
 func parseID(s string) (string, error) {
-	rest, ok := strings.CutPrefix(s, "eni-")
-	bad := func(r rune) bool { return !('a' <= r && r <= 'z' || '0' <= r && r <= '9') }
-	if !ok || rest == "" || len(rest) > 60 || strings.ContainsFunc(rest, bad) {
-		return "", fmt.Errorf("%.50q is not the name of an ENI", s)
+	kind, rest, _ := strings.Cut(s, "-")
+	lower := func(r rune) bool { return 'a' <= r && r <= 'z' }
+	badKind := strings.ContainsFunc(kind, func(r rune) bool { return !lower(r) })
+	badRest := strings.ContainsFunc(rest, func(r rune) bool { return !lower(r) && !('0' <= r && r <= '9') })
+	if kind == "" || rest == "" || len(s) > maxID || badKind || badRest {
+		return "", fmt.Errorf("%.50q is not the id of an interface", s)
 	}
 	return s, nil
 }
+
+const maxID = 64 // characters; ids of EC2 have 21
 
 var (
 	errNoAddr   = errors.New("is not an address of this family")

@@ -165,7 +165,7 @@ func TestNumberAndID(t *testing.T) {
 			t.Errorf("%q: %d, %v", in, n, err)
 		}
 	}
-	for in, ok := range map[string]bool{"eni-0a1b2c3d4e5f60002": true, "eni-1": true, "eni-": false, "eni-0A": false, "eni-../x": false, "eni-a b": false, "eth0": false, "eni-" + strings.Repeat("a", 61): false, "": false} {
+	for in, ok := range map[string]bool{"eni-0a1b2c3d4e5f60002": true, "eni-1": true, "eni-": false, "eni-0A": false, "eni-../x": false, "eni-a b": false, "eth0": false, "sni-0a1b2c3d4e5f60002": true, "a-1": true, "-1": false, "0a-1": false, "eni-1-2": false, "a.b-1": false, "eni-" + strings.Repeat("a", 61): false, "": false} {
 		if id, err := parseID(in); (err == nil) != ok || ok && id != in || !ok && id != "" {
 			t.Errorf("%q: %q, %v", in, id, err)
 		}

@@ -131,6 +131,12 @@ func (b Before) altNames(have []string) (out []string) {
 	return out
 }
 
+// ourAltName: an id of the cloud's, or where the interface is plugged in. Ids of any kind have 8 or 17 hexadecimal
+// digits at EC2; "eni-" alone tells enough.
 func ourAltName(n string) bool {
-	return strings.HasPrefix(n, "eni-") || strings.HasPrefix(n, altDevicePrefix)
+	kind, digits, _ := strings.Cut(n, "-")
+	long := len(digits) == 8 || len(digits) == 17
+	hex := strings.Trim(digits, "0123456789abcdef") == ""
+	id := kind != "" && strings.Trim(kind, "abcdefghijklmnopqrstuvwxyz") == "" && long && hex
+	return id || kind == "eni" || strings.HasPrefix(n, altDevicePrefix)
 }

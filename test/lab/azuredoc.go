@@ -55,6 +55,12 @@ func azureInterface(k Card, s Subnet) object {
 	for _, a := range k.Addrs6 {
 		v6 = append(v6, object{"privateIpAddress": a.String()})
 	}
+	for _, p := range k.Prefixes4 { // a block is spelled in one of two ways
+		v4 = append(v4, object{"privateIpAddress": p.String(), "publicIpAddress": ""})
+	}
+	for _, p := range k.Prefixes6 {
+		v6 = append(v6, object{"privateIpAddress": p.Addr().String(), "privateIpAddressPrefixLength": strconv.Itoa(p.Bits())})
+	}
 	if s.CIDR.IsValid() {
 		subnets = append(subnets, azureSubnet(s.CIDR))
 	}
