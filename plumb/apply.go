@@ -160,6 +160,9 @@ func viaAttrs(r Route) (data []nl.NetlinkRequestData) {
 func (l *Link) applyRule(v Verb, r Rule) error {
 	msg := &nl.RtMsg{}
 	msg.Family, msg.Src_len, msg.Type = uint8(familyOf(r.From.Addr())), uint8(r.From.Bits()), unix.RTN_UNICAST
+	if r.Refuse {
+		msg.Type = unix.RTN_UNREACHABLE // FR_ACT_UNREACHABLE has the same number
+	}
 	data := []nl.NetlinkRequestData{
 		msg,
 		attr32(nl.FRA_PRIORITY, r.Pref),
@@ -178,7 +181,7 @@ func (l *Link) applyRule(v Verb, r Rule) error {
 	data = append(data, r.markAttrs()...)
 	data = append(data, r.sharedAttrs(msg)...)
 	if v == Del {
-		if r.Table == 0 { // not ours to write: it refuses what it is for, or leads to another rule
+		if r.Table == 0 && !r.Refuse { // not ours to write: it refuses what it is for, or leads to another rule
 			msg.Type = unix.RTN_UNSPEC // whatever it does
 		}
 		return settled(v, l.rt.do(unix.RTM_DELRULE, 0, data...))

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 
 	"ec2net/metadata"
 )
@@ -40,12 +41,15 @@ func (r Rule) shared() bool { return r.Pref >= baseShared && r.Pref < baseShared
 // owner is the number of the card that a shared rule belongs to.
 func (r Rule) owner() (int, bool) {
 	t := r.Table
-	if r.Specific {
+	if r.owned() {
 		t = r.Owner
 	}
 	n := int(t) - baseTable
 	return n, n >= 0 && n <= maxN
 }
+
+// owned reports whether the rule says by a mark whose it is, since its table does not.
+func (r Rule) owned() bool { return r.Specific || r.Refuse }
 
 // leads: the rule sends what no source rule caught to a card's table.
 func (r Rule) leads(six bool) bool {
@@ -61,8 +65,11 @@ func (r Rule) sharedText() string {
 	if r.Iif != "" {
 		b.WriteString(" iif " + word(r.Iif))
 	}
-	if r.Specific {
+	if r.owned() {
 		fmt.Fprintf(&b, " fwmark %d/0", r.Owner)
+	}
+	if r.Refuse {
+		return b.String() + " unreachable pref " + u(r.Pref)
 	}
 	return b.String() + " lookup " + r.lookupText() + " pref " + u(r.Pref)
 }
@@ -82,7 +89,7 @@ func (r Rule) sharedAttrs(msg *nl.RtMsg) (data []nl.NetlinkRequestData) {
 		msg.Dst_len = uint8(r.To.Bits())
 		data = append(data, attrIP(nl.FRA_DST, r.To.Addr()))
 	}
-	if r.Specific {
+	if r.owned() {
 		data = append(data, attr32(nl.FRA_FWMARK, r.Owner), attr32(nl.FRA_FWMASK, 0))
 	}
 	return data
@@ -92,7 +99,8 @@ func (r *Rule) parseShared(h *nl.RtMsg, a attrs) {
 	if to := a.addr(nl.FRA_DST); to.IsValid() {
 		r.To = netip.PrefixFrom(to, int(h.Dst_len))
 	}
-	if r.Specific = r.MinBits != 0; r.Specific {
+	r.Specific, r.Refuse = r.MinBits != 0, h.Type == unix.RTN_UNREACHABLE && h.Table == 0
+	if r.owned() {
 		r.Owner = a.u32(nl.FRA_FWMARK)
 	}
 }

@@ -22,6 +22,7 @@ type NAT struct {
 const (
 	prefPass  = baseShared + 10 // from <range> iif <card> lookup main suppress_prefixlength 7
 	prefLeave = baseShared + 20 // from <range> iif <card> lookup <the card's table>
+	prefStop  = baseShared + 30 // from <range> iif <card> unreachable
 )
 
 // nat has what comes from the ranges leave by the card. The rules ask for the card that it arrived by: so
@@ -44,7 +45,14 @@ func (w *want) nat() {
 
 // inside has the card take what comes from the ranges. Strict rp_filter wants the way back to lead by
 // the card, and so do the answers: main has it for the card's own subnet, and gets it for others.
+//
+// What the card that a range leaves by does not take, since its link is down or it is gone, would go by main,
+// under the address that it came with. The rule that stops it is this card's, which passes on: it comes before
+// the card's forwarding is switched on, and goes after that was given back, so that it holds whoever is killed.
 func (w *want) inside() {
+	for _, p := range w.in.Inside {
+		w.out.Rules = append(w.out.Rules, Rule{Pref: prefStop, From: p, Iif: w.in.Have.Name, Refuse: true, Owner: Table(w.n())})
+	}
 	for _, p := range w.in.Inside {
 		subnet, ok := w.subnet4()
 		if !ok {

@@ -42,23 +42,26 @@ func TestWantNAT(t *testing.T) {
 			`! table inet ec2net-10001: another program's, left alone ("nft delete table inet ec2net-10001" makes room)`},
 		{"inside, behind the gateway", inside(func(*Input) {}), parts, `
 + route 10.9.0.0/16 via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001
++ rule from 10.9.0.0/16 iif eth1 fwmark 10001/0 unreachable pref 30030
 ~ sysctl net/ipv4/conf/eth1/forwarding=1`},
-		{"inside, and the card that it leaves by is not ready", with(func(in *Input) { in.NAT, in.Inside = nil, []netip.Prefix{prefix("10.0.2.128/25")} }), parts, ""},
+		{"inside, and the card that it leaves by is not ready", with(func(in *Input) { in.NAT, in.Inside = nil, []netip.Prefix{prefix("10.0.2.128/25")} }), parts, "+ rule from 10.0.2.128/25 iif eth1 fwmark 10001/0 unreachable pref 30030"},
 		{"inside, and the card that it leaves by was set down", with(func(in *Input) {
 			in.NAT, in.Inside, in.Before, in.Have.Link.Forwarding = nil, []netip.Prefix{prefix("10.0.2.128/25")}, was(false), true
-		}), parts, "~ sysctl net/ipv4/conf/eth1/forwarding=0"},
+		}), parts, "+ rule from 10.0.2.128/25 iif eth1 fwmark 10001/0 unreachable pref 30030\n~ sysctl net/ipv4/conf/eth1/forwarding=0"},
 		{"inside, and it was on before", with(func(in *Input) {
 			in.NAT, in.Inside, in.Before, in.Have.Link.Forwarding = nil, []netip.Prefix{prefix("10.0.2.128/25")}, was(true), true
-		}), parts, ""},
-		{"inside, on the link", inside(func(in *Input) { in.Inside[0] = prefix("10.0.2.128/25") }), parts, "~ sysctl net/ipv4/conf/eth1/forwarding=1"},
+		}), parts, "+ rule from 10.0.2.128/25 iif eth1 fwmark 10001/0 unreachable pref 30030"},
+		{"inside, on the link", inside(func(in *Input) { in.Inside[0] = prefix("10.0.2.128/25") }), parts, "+ rule from 10.0.2.128/25 iif eth1 fwmark 10001/0 unreachable pref 30030\n~ sysctl net/ipv4/conf/eth1/forwarding=1"},
 		{"inside, on the link, and main has nothing of the card", inside(func(in *Input) { in.Inside[0], in.MainTable = prefix("10.0.2.128/25"), false }), only("forwarding", "10.0.2.128"), `
 + route 10.0.2.128/25 dev eth1 scope link src 10.0.2.37 metric 10001
++ rule from 10.0.2.128/25 iif eth1 fwmark 10001/0 unreachable pref 30030
 ~ sysctl net/ipv4/conf/eth1/forwarding=1`},
 		{"inside of the primary card", first(func(in *Input) {
 			in.Inside = []netip.Prefix{prefix("10.9.0.0/16")}
 			in.Have.Leaving = takenOn(in)
 		}), parts, `
 + route 10.9.0.0/16 via 10.0.0.1 dev eth0 src 10.0.0.29 metric 10000
++ rule from 10.9.0.0/16 iif eth0 fwmark 10000/0 unreachable pref 30030
 ~ sysctl net/ipv4/conf/eth0/forwarding=1`},
 		{"switched off", with(func(in *Input) { in.NAT, in.Before, in.Have.Link.Forwarding = nil, was(false), true }), parts, "~ sysctl net/ipv4/conf/eth1/forwarding=0"},
 		{"switched off, and it was on", with(func(in *Input) { in.NAT, in.Before, in.Have.Link.Forwarding = nil, was(true), true }), parts, ""},

@@ -118,7 +118,8 @@ type Rule struct {
 
 	To       netip.Prefix // invalid: to everywhere
 	Specific bool         // MinBits: main's answer counts unless it is a default route, whole or in parts
-	Owner    uint32       // table of the card that a Specific rule belongs to
+	Refuse   bool         // what the rule is for is answered as unreachable: no table is asked
+	Owner    uint32       // table of the card that a Specific or Refuse rule belongs to
 }
 
 // key is what the kernel tells two routes apart by.
