@@ -21,6 +21,19 @@ func checkConfig(f Facts) []Finding {
 	}}
 }
 
+// checkCloud: where no cloud is recognised, no interface is looked at, which is not to be taken for health.
+func checkCloud(f Facts) []Finding {
+	if f.Cloud != metadata.CloudNone {
+		return nil
+	}
+	out := Finding{ID: "cloud", Verdict: Unknown, Summary: "no cloud is recognised here, so that no interface was checked"}
+	if f.Recorded != "" {
+		out.Evidence = []string{"interfaces were set up for " + string(f.Recorded)}
+		out.Remedy = "ec2net --cloud " + string(f.Recorded) + " doctor"
+	}
+	return []Finding{out}
+}
+
 // oldest is the first kernel that keeps the protocol of rules and the metric of addresses (README).
 const oldestMajor, oldestMinor = 4, 18
 

@@ -116,23 +116,49 @@ func aboutOf(op plumb.Op) (out []netip.Addr) {
 }
 
 // checkExtra looks for addresses of others that the cloud does not know: it drops what comes from them.
-func checkExtra(_ Facts, c Card) []Finding {
+func checkExtra(f Facts, c Card) (out []Finding) {
 	if c.Source != FromMetadata {
 		return nil
 	}
 	var extra []netip.Addr
 	for _, a := range c.Have.Addrs {
 		if ip := a.Prefix.Addr(); !a.Ours && !ip.IsLinkLocalUnicast() && !c.grants(ip) {
+			if o, moved := f.grantee(ip); moved {
+				out = append(out, movedAddress(c, o, a.Prefix))
+				continue
+			}
 			extra = append(extra, ip)
 		}
 	}
 	if len(extra) == 0 {
-		return nil
+		return out
 	}
-	return []Finding{{
+	return append(out, Finding{
 		ID: "extra-address", Verdict: Warn, Card: c.Name, Summary: "it has an address that the cloud does not grant it: what comes from there is dropped",
 		Evidence: []string{fmt.Sprint(extra)}, Remedy: "assign it to the card in the cloud, or: ip addr del " + extra[0].String() + " dev " + c.Name, about: extra,
-	}}
+	})
+}
+
+// grantee is the interface of this host that the cloud grants an address.
+func (f Facts) grantee(a netip.Addr) (Card, bool) {
+	for _, o := range f.Cards {
+		if slices.Contains(o.addrs(), a) {
+			return o, true
+		}
+	}
+	return Card{}, false
+}
+
+// movedAddress: the cloud gave the address to another interface of the host, and somebody keeps it on this one.
+func movedAddress(c, o Card, p netip.Prefix) Finding {
+	out := Finding{
+		ID: "moved-address", Verdict: Warn, Card: c.Name, Summary: fmt.Sprintf("it keeps %s, which the cloud has given to %s", p.Addr(), o.Name),
+		Remedy: fmt.Sprintf("take it out of what configures %s, such as netplan's files; until then: ip addr del %s dev %s", c.Name, p, c.Name), about: []netip.Addr{p.Addr()},
+	}
+	if c.Manager != "" {
+		out.Evidence = []string{c.Name + " is configured by " + c.Manager}
+	}
+	return out
 }
 
 // grants: the cloud grants the address, or could not be asked about its family.

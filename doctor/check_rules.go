@@ -118,6 +118,8 @@ func checkMainDefault(f Facts, c Card) []Finding {
 				ID: "main-default", Verdict: Fail, Card: c.Name, Summary: "the table main has no default route: the host itself reaches nobody",
 				Remedy: "have the program that configures " + c.Name + " set it up again",
 			})
+		case ok && !best.leads(c.Index) && !f.FIB.hasDefault(six, c.Index):
+			out = append(out, f.lost(c, best)...)
 		case ok && !best.leads(c.Index):
 			out = append(out, f.usurped(c, best)...)
 		}
@@ -127,6 +129,41 @@ func checkMainDefault(f Facts, c Card) []Finding {
 
 func (r Route) leads(index int) bool {
 	return slices.ContainsFunc(r.Hops, func(h Hop) bool { return h.Index == index })
+}
+
+// lost: the primary interface has lost its own default route, so that what another's has is only the best of the rest.
+func (f Facts) lost(c Card, best Route) []Finding {
+	out := Finding{
+		ID: "main-default", Verdict: Fail, Card: c.Name, Summary: "it has no default route in the table main: the host's own connections do not leave by it",
+		Evidence: []string{"table main: " + f.FIB.text(best)}, Remedy: "have the program that configures " + c.Name + " set it up again",
+	}
+	if len(f.FIB.addressesOf(c.Index)) == 0 {
+		out.Summary = "it has lost its addresses and its default route"
+	}
+	if c.Manager != "" {
+		out.Evidence = append(out.Evidence, "it is configured by "+c.Manager)
+		out.Remedy = restore(c)
+	}
+	return []Finding{out}
+}
+
+// restore is how the program that configures an interface is told to do so again.
+func restore(c Card) string {
+	switch c.Manager {
+	case "NetworkManager":
+		return "nmcli device connect " + c.Name
+	case "systemd-networkd":
+		return "networkctl reconfigure " + c.Name
+	case "ifupdown":
+		return "ifdown --force " + c.Name + "; ifup " + c.Name
+	}
+	return "have " + c.Manager + " set " + c.Name + " up again"
+}
+
+func (f FIB) hasDefault(six bool, index int) bool {
+	return slices.ContainsFunc(f.table(tableMain), func(r Route) bool {
+		return r.Dst.Bits() == 0 && r.Dst.Addr().Is6() == six && r.Type == typeUnicast && r.leads(index)
+	})
 }
 
 // usurped: main's default route leads by another card of the cloud.

@@ -26,6 +26,7 @@ type check struct {
 func checks() []check {
 	return []check{
 		{id: "config", host: checkConfig},
+		{id: "cloud", host: checkCloud},
 		{id: "kernel", host: checkKernel},
 		{id: "metadata", host: checkMetadata},
 		{id: "metadata-route", host: checkMetadataRoute},

@@ -57,6 +57,15 @@ func TestExamine(t *testing.T) {
 	}{
 		{"well", func(*Facts) {}, ""},
 		{"nothing at all", func(f *Facts) { *f = Facts{Kernel: "6.1"} }, ""},
+		{"no cloud", func(f *Facts) { *f = Facts{Kernel: "6.1", Cloud: metadata.CloudNone} }, "unknown cloud"},
+		{"the primary's default is gone, and another's is there", func(f *Facts) { f.FIB.Routes[0] = via(254, "0.0.0.0/0", "10.0.2.1", 3) }, "fail main-default eth0"},
+		{"another's default comes first", func(f *Facts) {
+			f.FIB.Routes[0].Metric = 100
+			f.FIB.Routes = append(f.FIB.Routes, via(254, "0.0.0.0/0", "10.0.2.1", 3))
+		}, "fail main-default eth1"},
+		{"an address that the cloud moved", func(f *Facts) {
+			f.Cards[1].Have.Addrs = []plumb.Addr{{Prefix: prefix("10.0.0.29/24")}}
+		}, "warn moved-address eth1"},
 		{"the oldest kernel", func(f *Facts) { f.Kernel = "4.18.0-553.el8_10.x86_64" }, ""},
 		{"too old", func(f *Facts) { f.Kernel = "4.17.19" }, "fail kernel"},
 		{"much too old", func(f *Facts) { f.Kernel = "3.10.0-1160.el7" }, "fail kernel"},

@@ -15,7 +15,8 @@ type Facts struct {
 	Cloud    metadata.Cloud
 	Metadata Metadata
 	Cards    []Card
-	Orphans  []string // cards that are gone, and of which something is left
+	Recorded metadata.Cloud // that the records are of; empty: there are none
+	Orphans  []string       // cards that are gone, and of which something is left
 	Strays   []metadata.MAC
 	Programs []Program
 	Chains   []Chain // that see what is passed on
@@ -76,6 +77,7 @@ type Card struct {
 	Outdated bool        // the configuration was changed after it had been read by that process
 	Alone    bool        // the configuration leaves it alone (manage = false)
 	Died     bool        // the process that kept it did not end by itself
+	Manager  string      // the program that configures the interface, or is to; empty: none
 	Owner    *dhcp.Owner // another program that has the card now
 	Probes   []Probe
 }

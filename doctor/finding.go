@@ -73,6 +73,7 @@ func causesOf(id string) []string {
 		"src-valid-mark":  {"set-up", "undone", "degraded", "config"},
 		"leftover":        {"set-up", "degraded", "link", "ipv6", "config"},
 		"extra-address":   {"manager", "vf"},
+		"moved-address":   {"vf"},
 		"main-default":    {"manager", "link"},
 		"table-collision": {"manager"},
 		"leave": {"source-rule", "rule-in-front", "rule-collision", "table-collision", "link", "address", "table", "group",

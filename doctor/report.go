@@ -83,6 +83,8 @@ func (r Report) summary(b *strings.Builder, colour bool) {
 	switch {
 	case n[Fail]+n[Warn]+n[Unknown] == 0:
 		fmt.Fprintf(b, "%s: %s\n", paint("all well", OK, colour), checked)
+	case n[Fail]+n[Warn] == 0 && len(cards) == 0:
+		fmt.Fprintf(b, "nothing was checked: %s\n", checked)
 	case n[Fail]+n[Warn] == 0:
 		fmt.Fprintf(b, "nothing wrong was found: %s, %d of them could not be made\n", checked, n[Unknown])
 	default:

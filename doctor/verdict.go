@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"net/netip"
 
 	"ec2net/plumb"
 )
@@ -43,7 +44,7 @@ func (e *Explanation) problem(l Leg, what string) {
 // astray: what leaves by a card that does not have the source address is dropped by the cloud.
 func (e *Explanation) astray(l Leg) {
 	owner, ok := e.fib.owner(l.Src)
-	if !ok || l.End != Forward || owner.Loopback {
+	if !ok || l.End != Forward || owner.Loopback || l.path.granted(l.Src) {
 		return
 	}
 	for _, name := range l.By {
@@ -52,6 +53,12 @@ func (e *Explanation) astray(l Leg) {
 			e.add("%s leaves by %s, but is %s's address: the cloud drops it (source check)", l.Src, name, owner.Name)
 		}
 	}
+}
+
+// granted: ec2net's own rule for the address led here, and it follows what the cloud grants. Another program may
+// keep the address on an interface that had it before.
+func (p Path) granted(a netip.Addr) bool {
+	return p.By.ours() && p.By.From.IsValid() && p.By.From.IsSingleIP() && p.By.From.Addr() == a
 }
 
 // overruled: a rule of another program takes a packet of this host off the way of ec2net's rules.

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ec2net/doctor"
+	"ec2net/metadata"
 )
 
 func (p *program) doctorCommand() *cobra.Command {
@@ -21,7 +22,8 @@ comes in is let in. Nothing is changed. What follows from a cause is told below
 it.
 
 It works without root; what only root may read is "unknown" then.
-Exit status 5 when something fails; warnings alone are 0.`,
+Exit status 5 when something fails; warnings alone are 0. Status 3 where
+no cloud is recognised, so that nothing was checked.`,
 		Args: atMostOneCard,
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.doctor(c.Context(), append(args, "")[0])
@@ -46,6 +48,9 @@ func (p *program) doctor(ctx context.Context, card string) error {
 	}
 	if report.Worst() == doctor.Fail {
 		return quiet(exitDifferences)
+	}
+	if facts.Cloud == metadata.CloudNone {
+		return quiet(exitUnavailable)
 	}
 	return nil
 }

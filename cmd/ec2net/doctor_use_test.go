@@ -107,7 +107,7 @@ func TestDoctorInput(t *testing.T) {
 		{"--cloud ec2 doctor eth1", exitDifferences, "eth1: nobody has set it up [set-up]"},
 		{"--cloud ec2 doctor stranger", exitDifferences, "stranger: it is not ready yet: the cloud does not know its MAC address"},
 		{"--cloud ec2 doctor eth0", exitOK, "all well: "},
-		{"doctor", exitOK, "all well: "}, // on no cloud
+		{"doctor", exitUnavailable, "nothing was checked: "}, // on no cloud
 		{"--cloud ec2 doctor nosuch0", exitUsage, "no such network card nosuch0 here; this host has eth0, eth1"},
 		{"--cloud ec2 doctor a/b", exitUsage, "a/b"},
 		{"--cloud ec2 doctor eth0 eth1", exitUsage, "takes one card at most"},

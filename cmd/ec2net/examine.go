@@ -69,6 +69,9 @@ func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, e
 	root := os.DirFS("/")
 	x.facts.Programs, x.facts.Networkd = doctor.FindPrograms(root), doctor.ReadNetworkd(root)
 	if x.facts.Cloud == metadata.CloudNone {
+		for _, r := range x.store.all() {
+			x.facts.Recorded = r.Cloud
+		}
 		return x.facts, nil
 	}
 	if err := x.readChains(); err != nil {

@@ -100,8 +100,11 @@ func (x *examination) lived(r record, recorded bool, c *doctor.Card) {
 		c.Undone = r.Undone.Why
 	}
 	c.Egress = r.Egress.text()
-	if o, ok := dhcp.FindOwner(os.DirFS("/"), c.Name, c.Index); ok && !o.Pending {
-		c.Owner = &o
+	if o, ok := dhcp.FindOwner(os.DirFS("/"), c.Name, c.Index); ok {
+		c.Manager = o.Program
+		if !o.Pending {
+			c.Owner = &o
+		}
 	}
 }
 
