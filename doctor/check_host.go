@@ -79,19 +79,40 @@ func checkMetadata(f Facts) []Finding {
 func checkMetadataRoute(f Facts) []Finding {
 	r := f.Metadata.Route
 	var answered *metadata.Error
-	if f.Metadata.Err == nil || r == nil || errors.As(f.Metadata.Err, &answered) && answered.Status != 0 || !f.astray(*r) {
+	switch {
+	case f.Metadata.Err == nil:
+		return f.othersAstray()
+	case r == nil, errors.As(f.Metadata.Err, &answered) && answered.Status != 0, !f.astray(*r):
 		return nil
 	}
-	path := Walk(f.FIB, Packet{Dst: f.Metadata.Server})
-	out := Finding{
+	return []Finding{{
 		ID: "metadata-route", Verdict: Fail, Summary: fmt.Sprintf("packets to the metadata (%s) do not leave by a card that it answers by", f.Metadata.Server),
-		Evidence: []string{f.FIB.answer(*r)}, Remedy: "remove that route or rule",
+		Evidence: f.wayTo(*r, f.Metadata.Out), Remedy: "remove that route or rule",
+	}}
+}
+
+// othersAstray: ec2net asks by an interface of the cloud, and other programs go by the routing.
+func (f Facts) othersAstray() []Finding {
+	r := f.Metadata.Others
+	if r == nil || f.Metadata.Out == 0 || !f.astray(*r) {
+		return nil
 	}
+	return []Finding{{
+		ID: "metadata-route", Verdict: Warn,
+		Summary:  fmt.Sprintf("other programs do not reach the metadata (%s), which ec2net asks by %s", f.Metadata.Server, f.FIB.name(f.Metadata.Out)),
+		Evidence: f.wayTo(*r, 0), Remedy: "if they need it, add a route to it by that interface, or have the tunnel leave it out",
+	}}
+}
+
+// wayTo says how packets to the metadata leave, by which rule.
+func (f Facts) wayTo(r Answer, out int) []string {
+	evidence := []string{f.FIB.answer(r)}
+	path := Walk(f.FIB, Packet{Dst: f.Metadata.Server, Out: out})
 	if path.Table != 0 {
 		rule := path.Steps[len(path.Steps)-1]
-		out.Evidence = append(out.Evidence, fmt.Sprintf("by the rule %d: %s, and its route %s", rule.Pref, rule.Text, f.FIB.text(path.Route)))
+		evidence = append(evidence, fmt.Sprintf("by the rule %d: %s, and its route %s", rule.Pref, rule.Text, f.FIB.text(path.Route)))
 	}
-	return []Finding{out}
+	return evidence
 }
 
 // astray: a way to the metadata that leads to no card by which it answers. Of a card that is not known, as

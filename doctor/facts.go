@@ -34,7 +34,9 @@ type Facts struct {
 type Metadata struct {
 	Server netip.Addr // that was asked; invalid: unknown
 	Err    error      // nil: it answered
-	Route  *Answer    // where the host's packets to it leave; nil: not known
+	Out    int        // ifindex of the device that it is asked by; 0: the one that the routing says
+	Route  *Answer    // where such packets leave; nil: not known
+	Others *Answer    // where those of programs leave that go by the routing; nil: not known
 }
 
 // Source says whence it is known what the cloud grants a card.

@@ -33,9 +33,12 @@ var (
 
 // AzureOptions says how Azure's metadata is asked. Only Host is needed on a virtual machine.
 type AzureOptions struct {
-	Endpoint  string        // http://IP[:port]; "" = $EC2NET_AZURE_ENDPOINT, else the well-known address
-	Interface string        // bind sockets to this card (SO_BINDTODEVICE); "" = let the routing table decide
-	Timeout   time.Duration // of one request; 0 = 2 s. Half of it, at most 1 s, is for connecting
+	Endpoint  string // http://IP[:port]; "" = $EC2NET_AZURE_ENDPOINT, else the well-known address
+	Interface string // bind sockets to this card (SO_BINDTODEVICE); "" = see Towards
+	// Towards names the device to bind a socket to, at each connection, as far as the kernel lets it be bound. nil,
+	// or no name: the routing table decides. It is asked on a goroutine of its own.
+	Towards func(server netip.AddrPort) string
+	Timeout time.Duration // of one request; 0 = 2 s. Half of it, at most 1 s, is for connecting
 	// Host tells what the machine knows of its cards and the document does not say. It is asked at
 	// each reading, on its goroutine.
 	Host func() (Host, error)
@@ -62,7 +65,10 @@ func NewAzure(o AzureOptions) (*Azure, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWire(o.Interface, o.Timeout, maxDocument)
+	if err := checkDevice(o.Interface); err != nil {
+		return nil, err
+	}
+	w, err := newWire(binding(o.Interface, o.Towards), o.Timeout, maxDocument)
 	if err != nil {
 		return nil, err
 	}

@@ -22,9 +22,12 @@ const (
 
 // EC2Options says how EC2's metadata is asked. The zero value is right on an instance.
 type EC2Options struct {
-	Endpoint  string        // http://IP[:port]; "" = $AWS_EC2_METADATA_SERVICE_ENDPOINT, else the well-known addresses
-	Interface string        // bind sockets to this card (SO_BINDTODEVICE); "" = let the routing table decide
-	Timeout   time.Duration // of one request; 0 = 2 s. Half of it, at most 1 s, is for connecting
+	Endpoint  string // http://IP[:port]; "" = $AWS_EC2_METADATA_SERVICE_ENDPOINT, else the well-known addresses
+	Interface string // bind sockets to this card (SO_BINDTODEVICE); "" = see Towards
+	// Towards names the device to bind a socket to, at each connection, as far as the kernel lets it be bound. nil,
+	// or no name: the routing table decides. It is asked on a goroutine of its own.
+	Towards func(server netip.AddrPort) string
+	Timeout time.Duration // of one request; 0 = 2 s. Half of it, at most 1 s, is for connecting
 }
 
 // EC2 asks EC2's instance metadata: version 2 only, on an IP address, without proxy or redirect.
@@ -47,7 +50,10 @@ func NewEC2(o EC2Options) (*EC2, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWire(o.Interface, o.Timeout, maxBody)
+	if err := checkDevice(o.Interface); err != nil {
+		return nil, err
+	}
+	w, err := newWire(binding(o.Interface, o.Towards), o.Timeout, maxBody)
 	if err != nil {
 		return nil, err
 	}

@@ -12,10 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Bounds of what is accepted from a server.
@@ -57,19 +54,13 @@ type wire struct {
 	sent    atomic.Int64
 }
 
-// newWire binds its sockets to card, when that is not empty. A timeout of 0 is the usual one.
-func newWire(card string, timeout time.Duration, longest int64) (*wire, error) {
-	if len(card) > 15 || strings.ContainsAny(card, "/ \x00") {
-		return nil, fmt.Errorf("metadata interface %.20q: not a name of a network card", card)
-	}
+// newWire has bind, unless it is nil, see each socket before it connects. A timeout of 0 is the usual one.
+func newWire(bind control, timeout time.Duration, longest int64) (*wire, error) {
 	if timeout < 0 {
 		return nil, fmt.Errorf("metadata timeout %s: must not be negative", timeout)
 	}
 	timeout = cmp.Or(timeout, usualTimeout)
-	d := &net.Dialer{Timeout: min(time.Second, timeout/2)}
-	if card != "" {
-		d.Control = bindTo(card)
-	}
+	d := &net.Dialer{Timeout: min(time.Second, timeout/2), Control: bind}
 	return &wire{
 		timeout: timeout,
 		longest: longest,
@@ -84,20 +75,6 @@ func newWire(card string, timeout time.Duration, longest int64) (*wire, error) {
 			MaxResponseHeaderBytes: maxHeader,
 		},
 	}, nil
-}
-
-// bindTo makes every socket leave by one card, whatever the routing table says.
-func bindTo(card string) func(string, string, syscall.RawConn) error {
-	return func(_, _ string, c syscall.RawConn) error {
-		var err error
-		if e := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), card) }); e != nil {
-			return e
-		}
-		if err != nil {
-			return fmt.Errorf("bind socket to %s: %w", card, err)
-		}
-		return nil
-	}
 }
 
 // Do sends req, and notes how it went in the context's exchange: the SDK's error types do not keep

@@ -29,8 +29,15 @@ func ReadHost(platform ...netip.Addr) (metadata.Host, error) {
 	if err != nil {
 		return h, err
 	}
+	cards, err := rt.cardlike()
+	if err != nil {
+		return h, err
+	}
 	for _, to := range platform {
 		index, bits, ours, err := rt.leads(to)
+		if err == nil && bits >= 0 && !cards[index] { // a VPN's has what main says of the cards, too
+			index, bits, ours, err = rt.beneath(to, cards)
+		}
 		switch {
 		case err != nil:
 			return h, fmt.Errorf("look for the way to %s: %w", to, err)
@@ -87,7 +94,7 @@ func (s *socket) hostDefault(macs map[int]metadata.MAC) (card metadata.MAC, err 
 // is none, and whether it is ours.
 func (s *socket) leads(to netip.Addr) (index, bits int, ours bool, err error) {
 	msg := &nl.RtMsg{}
-	msg.Family, msg.Dst_len, msg.Flags = uint8(familyOf(to)), uint8(to.BitLen()), fibMatch
+	msg.Family, msg.Dst_len, msg.Flags = uint8(familyOf(to)), uint8(to.BitLen()), fibMatch|unix.RTM_F_LOOKUP_TABLE
 	msgs, err := s.request(unix.RTM_GETROUTE, 0, msg, attrIP(unix.RTA_DST, to)).Execute(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE)
 	switch {
 	case refused(err):
@@ -104,6 +111,28 @@ func (s *socket) leads(to netip.Addr) (index, bits int, ours bool, err error) {
 		return 0, -1, false, err
 	}
 	return int(a.u32(unix.RTA_OIF)), int(h.Dst_len), h.Protocol == Protocol, nil
+}
+
+// beneath says what leads does where the host's routing leads into a tunnel: by which card main would reach to,
+// were there no VPN.
+func (s *socket) beneath(to netip.Addr, cards map[int]bool) (index, bits int, ours bool, err error) {
+	var best rank
+	bits = -1
+	err = s.mainRoutes(familyOf(to), func(h *nl.RtMsg, a attrs) {
+		here := h.Dst_len == 0 || netip.PrefixFrom(a.addr(unix.RTA_DST), int(h.Dst_len)).Contains(to)
+		oif, r := int(a.u32(unix.RTA_OIF)), ranked(h, a)
+		switch {
+		case !here || !cards[oif] || h.Type != unix.RTN_UNICAST || h.Tos != 0:
+		case int(h.Dst_len) > bits, int(h.Dst_len) == bits && r.metric < best.metric:
+			best, index, bits, ours = r, oif, int(h.Dst_len), h.Protocol == Protocol
+		case r == best && oif != index: // equal ones say nothing
+			index = 0
+		}
+	})
+	if index == 0 {
+		bits = -1
+	}
+	return index, bits, ours, err
 }
 
 // equalled: main has a route like the one that was found, through another card. Then that came first by

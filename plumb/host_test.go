@@ -9,6 +9,8 @@ import (
 	"ec2net/metadata"
 )
 
+const tunnelled = "tuntap add dev tun0 mode tun\nlink set tun0 up\n"
+
 // TestReadHost: what the kernel says of the host's cards, as DHCP clients and operators leave it.
 func TestReadHost(t *testing.T) {
 	wire, imds := netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("169.254.169.254")
@@ -38,6 +40,9 @@ func TestReadHost(t *testing.T) {
 		{"the default route of a card on its lease alone", "route del default\nroute add default via 10.0.2.1 dev eth1 onlink metric 19003 proto 236", metadata.Host{}},
 		{"a host route that is copied for [egress]", "route add 168.63.129.16 via 10.0.0.1 dev eth0 table 10000 proto 236\nrule add to 168.63.129.16 lookup 10000 pref 30000",
 			metadata.Host{Platform: []metadata.MAC{one}, Default: one, Numbers: map[metadata.MAC]int{one: 0}}},
+		{"through a tunnel, by a rule", tunnelled + "rule add pref 220 lookup 220\nroute add default dev tun0 table 220\nroute add 168.63.129.16 via 10.0.0.1 dev eth0 metric 100\nroute add 168.63.129.16 dev eth1 metric 200", metadata.Host{Platform: []metadata.MAC{one}, Default: one}},
+		{"through a tunnel, by halves", tunnelled + "route add 0.0.0.0/1 dev tun0\nroute add 128.0.0.0/1 dev tun0", metadata.Host{Default: one}},
+		{"through a tunnel, and equal below", tunnelled + "route add 128.0.0.0/1 dev tun0\nroute del default\nroute add default dev eth1 metric 1024\nroute append default via 10.0.0.1 dev eth0 metric 1024", metadata.Host{}},
 		{"an enslaved card", "link add br0 type bridge\nlink set eth1 master br0\nroute add 10.9.0.0/24 dev eth1 table 14711 proto 236", metadata.Host{Default: one}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

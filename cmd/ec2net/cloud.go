@@ -33,14 +33,30 @@ func (p *program) source() (metadata.Source, error) {
 	var s metadata.Source
 	var err error
 	if p.detected() == metadata.CloudAzure {
-		s, err = metadata.NewAzure(metadata.AzureOptions{Host: p.host})
+		s, err = metadata.NewAzure(metadata.AzureOptions{Host: p.host, Towards: p.towards})
 	} else {
-		s, err = metadata.NewEC2(metadata.EC2Options{})
+		s, err = metadata.NewEC2(metadata.EC2Options{Towards: p.towards})
 	}
 	if err != nil {
 		return nil, fail(exitUsage, "%w", err)
 	}
 	return s, nil
+}
+
+// towards names the device by which the metadata is asked; empty: the routing decides. An endpoint of the user's own
+// is asked where the routing says, and so is the cloud's where the kernel will not tell.
+func (p *program) towards(server netip.AddrPort) string {
+	if a := server.Addr(); a != netip.AddrFrom4([4]byte{169, 254, 169, 254}) && a != netip.MustParseAddr("fd00:ec2::254") {
+		return ""
+	}
+	name, err := plumb.Towards(server, uint32(os.Geteuid()), func() metadata.MAC {
+		primary, _ := p.store.all().primary()
+		return primary.MAC
+	})
+	if err != nil {
+		p.log.Debugf("look for the interface to ask the metadata by: %s", oneLine(err))
+	}
+	return name
 }
 
 // platform are Azure's own addresses, both reached by the first card alone: the wire server, which also

@@ -205,7 +205,7 @@ func sickCloud() []patient {
 		{name: "a card that is not published yet", cards: "eth0", harm: func(t *testing.T, c *lab.Cloud) {
 			spoil(t, c, lab.Fault{Card: "eth1", Path: "device-number", Absent: true})
 		}, want: "fail set-up eth1", because: []string{"link"}, says: "do: once it is published: ec2net up eth1"},
-		{name: "metadata by the wrong card", breaks: []string{dead}, want: "fail metadata-route", because: []string{"metadata"}, says: "169.254.169.254 dev docker0",
+		{name: "metadata by the wrong card", breaks: []string{dead}, want: "warn metadata-route", says: "169.254.169.254 dev docker0",
 			cure: []string{"ip route del 169.254.169.254/32"}},
 		{name: "metadata in a black hole", breaks: []string{"ip route add blackhole 169.254.169.254"}, want: "fail metadata-route", because: []string{"metadata"},
 			cure: []string{"ip route del blackhole 169.254.169.254"}},

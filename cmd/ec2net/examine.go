@@ -140,11 +140,19 @@ func (x *examination) askCloud(ctx context.Context) (err error) {
 		return err
 	})
 	x.facts.Metadata.Server = x.cloud.Server().Addr()
-	a, err := doctor.Ask(doctor.Packet{Dst: x.facts.Metadata.Server})
+	if l, ok := x.facts.FIB.Named(x.towards(x.cloud.Server())); ok {
+		x.facts.Metadata.Out = l.Index
+	}
+	a, err := doctor.Ask(doctor.Packet{Dst: x.facts.Metadata.Server, Out: x.facts.Metadata.Out, UID: uint32(os.Geteuid())})
 	if err != nil {
 		return err
 	}
 	x.facts.Metadata.Route = &a
+	others, err := doctor.Ask(doctor.Packet{Dst: x.facts.Metadata.Server})
+	if err != nil {
+		return err
+	}
+	x.facts.Metadata.Others = &others
 	return nil
 }
 
