@@ -2,9 +2,15 @@
 
 package system
 
+import (
+	"net/netip"
+
+	"ec2net/test/lab"
+)
+
 // neighbours are the programs that hosts have beside ec2net.
 func neighbours() []neighbour {
-	return append(rules(), keepalived(), docker())
+	return append(rules(), keepalived(), docker(), openvpn(), networkManager(), cloudInit12(), cloudInit13())
 }
 
 // rules are what programs that Debian does not have, or that need more than a machine, put into the kernel.
@@ -85,5 +91,24 @@ func docker() neighbour {
 		acts:  []string{"systemctl reload docker", "systemctl restart docker"},
 		works: "docker ps | grep -q 0.0.0.0:8080",
 		check: func(b *bed) { b.published("8080") },
+	}
+}
+
+// openvpn sends what the host begins through a tunnel.
+func openvpn() neighbour {
+	const common = "dev tun0\nproto udp\nsecret /etc/openvpn/static.key\ncipher AES-256-CBC\nauth SHA256\n"
+	return neighbour{
+		name: "OpenVPN, redirect-gateway def1",
+		files: map[string]string{
+			"/etc/openvpn/static.key":      staticKey(),
+			"/etc/openvpn/outside.conf":    common + "ifconfig 10.8.0.1 10.8.0.2\n",
+			"/etc/openvpn/client/vpn.conf": common + "ifconfig 10.8.0.2 10.8.0.1\nnobind\nremote " + lab.ClientIP.String() + "\nredirect-gateway def1\nroute 169.254.169.254 255.255.255.255 net_gateway\n",
+		},
+		world: func(b *bed) { b.begin(b.outside(b.cloud.Client(), "openvpn", "--config", "/etc/openvpn/outside.conf")) },
+		start: "systemctl start openvpn-client@vpn",
+		stop:  "systemctl stop openvpn-client@vpn",
+		acts:  []string{"systemctl restart openvpn-client@vpn"},
+		works: "ip route get 192.0.2.77 | grep -q 'dev tun0'",
+		check: func(b *bed) { b.tunnelled(netip.MustParseAddr("10.8.0.1")) },
 	}
 }

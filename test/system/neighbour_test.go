@@ -23,6 +23,7 @@ type neighbour struct {
 	world       func(*bed)        // what it needs outside of the machine
 	start, stop string
 	acts        []string   // what its user does while it runs: restart, reload
+	second      string     // what doctor says when it comes second, until the interface's unit is restarted as it advises
 	works       string     // succeeds once it does its work
 	check       func(*bed) // traffic of its own
 	causes      []string   // that doctor names while it runs; none: all is well
@@ -53,37 +54,76 @@ func TestNeighbours(t *testing.T) {
 			if n.suite != suite && (n.suite != "" || suite != debian.Bookworm) && !whole() {
 				continue
 			}
-			t.Run(n.name+"/"+suite, func(t *testing.T) {
-				t.Parallel()
-				b := newBed(t, suite, n)
-				b.round(n)
-			})
+			for _, after := range n.orders() {
+				t.Run(fmt.Sprintf("%s/%s/after=%v", n.name, suite, after), func(t *testing.T) {
+					t.Parallel()
+					n.unmanaged = n.unmanaged && !after // else nobody has set the first card up when ec2net comes
+					newBed(t, suite, n).round(n, after)
+				})
+			}
 		}
 	}
 }
 
+// orders are whether it begins after ec2net. One that can be stopped and started comes in both orders each time.
+func (n neighbour) orders() []bool {
+	if n.stop == "" {
+		return []bool{false, true}
+	}
+	return []bool{false}
+}
+
 // round is one neighbour's life beside ec2net.
-func (b *bed) round(n neighbour) {
-	b.sh(n.start)
-	b.act("ec2net comes after it", nil, func() { b.install() })
-	b.works(n)
-	b.act("both are there", n.causes, func() {})
-	b.beside(n)
-	b.act("it stops", nil, func() { b.sh(n.stop) })
-	b.act("it comes after ec2net", nil, func() { b.sh(n.start) })
-	b.works(n)
-	b.act("both are there", n.causes, func() {})
-	b.act("ec2net restarts", n.causes, func() { b.run("systemctl", "restart", "ec2net-ifup@eth0", "ec2net-ifup@ens6") })
+func (b *bed) round(n neighbour, after bool) {
+	b.begins(n, after)
+	b.both(n)
+	for _, act := range n.acts {
+		b.act(act, func() { b.sh(act) })
+		b.both(n)
+	}
+	if n.stop != "" {
+		b.act("it stops", func() { b.sh(n.stop) })
+		b.named("it has stopped", nil)
+		b.act("it comes after ec2net", func() { b.sh(n.start) })
+		b.both(n)
+	}
+	b.act("ec2net restarts", func() { b.run("systemctl", "restart", "ec2net-ifup@eth0", "ec2net-ifup@ens6") })
+	b.both(n)
 	b.leave(n)
 }
 
-// beside is what the neighbour's user does.
-func (b *bed) beside(n neighbour) {
-	for _, act := range n.acts {
-		b.act(act, nil, func() { b.sh(act) })
-		b.works(n)
-		b.act("afterwards", n.causes, func() {})
+func (b *bed) begins(n neighbour, after bool) {
+	if after {
+		b.act("ec2net comes first", func() { b.install() })
+		b.act("it comes after ec2net", func() { b.sh(n.start) })
+		b.advised(n)
+		return
 	}
+	b.sh(n.start)
+	if n.unmanaged {
+		b.answers(lab.EIP1, limit)
+	}
+	b.act("ec2net comes after it", func() { b.install() })
+}
+
+// advised does what doctor says when both configure an interface.
+func (b *bed) advised(n neighbour) {
+	b.t.Helper()
+	if n.second == "" {
+		return
+	}
+	b.works(n)
+	b.named("it came second", []string{n.second})
+	b.act("as doctor advises, ec2net-ifup@ens6 is restarted", func() { b.run("systemctl", "restart", "ec2net-ifup@ens6") })
+}
+
+// both waits until the neighbour does its work and doctor names what is said of it.
+func (b *bed) both(n neighbour) {
+	b.t.Helper()
+	b.act("both are there", func() {
+		b.works(n)
+		b.named("beside it", n.causes)
+	})
 }
 
 // works waits until the neighbour does its work, and tries it.

@@ -3,10 +3,17 @@
 package system
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"net"
+	"net/netip"
+	"strings"
 	"time"
+
+	"ec2net/test/lab"
 )
 
 // published waits until a port of every address answers a client on the internet.
@@ -20,6 +27,16 @@ func (b *bed) published(port string) {
 				return err == nil
 			})
 		}
+	}
+}
+
+// tunnelled waits until the other end of a tunnel answers the machine.
+func (b *bed) tunnelled(end netip.Addr) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	if _, err := b.cloud.Instance().Ping(ctx, end, lab.Ping{Tries: 100000, Timeout: 100 * time.Millisecond}); err != nil {
+		b.t.Fatal(err)
 	}
 }
 
@@ -38,4 +55,34 @@ func (b *bed) get(at string) error {
 	buf := make([]byte, 4)
 	_, err = conn.Read(buf)
 	return err
+}
+
+// begin starts a program that runs as long as the cloud, and says what it said if the test fails.
+func (b *bed) begin(cmd *lab.Cmd) {
+	b.t.Helper()
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if b.t.Failed() {
+			b.t.Logf("%s: %s", cmd.Args, said.String())
+		}
+	})
+}
+
+// staticKey is a key of OpenVPN's, which both ends have.
+func staticKey() string {
+	key := make([]byte, 256)
+	_, _ = rand.Read(key) // it never fails
+	var out strings.Builder
+	out.WriteString("-----BEGIN OpenVPN Static key V1-----\n")
+	for i := 0; i < len(key); i += 16 {
+		out.WriteString(hex.EncodeToString(key[i:i+16]) + "\n")
+	}
+	out.WriteString("-----END OpenVPN Static key V1-----\n")
+	return out.String()
 }
