@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -15,6 +16,7 @@ type Chain struct {
 	Table  string
 	Name   string
 	Drops  bool // what none of its rules accepts
+	Docker bool // its table has the chain that Docker leaves to others
 }
 
 // String is the chain as nft(8) names it.
@@ -33,18 +35,27 @@ func ReadChains() ([]Chain, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the chains of nftables: %w", err)
 	}
-	var out []Chain
+	var out, all []Chain
 	for _, m := range msgs {
 		c, ok, err := parseChain(m)
 		if err != nil {
 			return nil, err
 		}
-		if ok {
+		if all = append(all, c); ok {
 			out = append(out, c)
 		}
 	}
+	for i, c := range out {
+		out[i].Docker = slices.ContainsFunc(all, func(o Chain) bool {
+			return o.Family == c.Family && o.Table == c.Table && o.Name == dockerUser
+		})
+	}
 	return out, nil
 }
+
+// dockerUser is the chain that Docker's iptables backend asks before its own. Its nftables backend (29.0 and newer) has
+// none, and no policy that drops either.
+const dockerUser = "DOCKER-USER"
 
 func parseChain(m []byte) (c Chain, ok bool, err error) {
 	a, err := parse(m, nl.SizeofNfgenmsg)

@@ -193,6 +193,25 @@ func checkRefused(f Facts) (out []Finding) {
 	return out
 }
 
+// pass is what lets the traffic of [nat] through a chain: an accept in another table does not overrule its drop.
+func (f Facts) pass(chain Chain) string {
+	command := func(in, out string) string {
+		if chain.Docker {
+			return fmt.Sprintf("iptables -I %s -i %s -o %s -j ACCEPT", dockerUser, in, out)
+		}
+		return fmt.Sprintf("nft insert rule %s %s %s iifname %s oifname %s accept", chain.Family, chain.Table, chain.Name, in, out)
+	}
+	var out []string
+	for _, c := range f.Cards {
+		for _, r := range c.Want.Rules {
+			if there := command(r.Iif, c.Name); r.Iif != "" && r.Specific && !slices.Contains(out, there) {
+				out = append(out, there, command(c.Name, r.Iif))
+			}
+		}
+	}
+	return "unless its rules accept it already, have that program accept what [nat] passes on: " + strings.Join(out, "; ")
+}
+
 // checkForward: where traffic is passed on under a card's address, a chain of another program that drops what
 // its own rules do not accept is in the way, as Docker's is.
 func checkForward(f Facts) (out []Finding) {
@@ -203,7 +222,7 @@ func checkForward(f Facts) (out []Finding) {
 		if passes && c.Drops && c.Family != "ip6" {
 			out = append(out, Finding{
 				ID: "forward", Verdict: Warn, Summary: "another program drops traffic that is passed on, unless its own rules accept it",
-				Evidence: []string{c.String() + ": policy drop"}, Remedy: "have that program accept the ranges of [nat]; Docker: chain DOCKER-USER",
+				Evidence: []string{c.String() + ": policy drop"}, Remedy: f.pass(c),
 			})
 		}
 	}

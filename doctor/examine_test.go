@@ -134,10 +134,10 @@ func TestExamine(t *testing.T) {
 		{"something left out", func(f *Facts) { f.Cards[1].Refused = errors.New("no") }, "warn left-out eth1"},
 		{"[nat] that cannot be", func(f *Facts) { f.NAT = []error{errors.New("no"), errors.New("neither")} }, "warn nat"},
 		{"Docker drops what [nat] passes on", func(f *Facts) {
-			f.Chains = []Chain{{"ip", "filter", "FORWARD", true}, {"ip6", "filter", "FORWARD", true}, {"inet", "x", "y", false}}
+			f.Chains = []Chain{{"ip", "filter", "FORWARD", true, false}, {"ip6", "filter", "FORWARD", true, false}, {"inet", "x", "y", false, false}}
 			f.Cards[1].Want.Packets = []plumb.PacketRule{{Kind: plumb.Masquerade}}
 		}, "warn forward"},
-		{"Docker drops, and nothing is passed on", func(f *Facts) { f.Chains = []Chain{{"ip", "filter", "FORWARD", true}} }, ""},
+		{"Docker drops, and nothing is passed on", func(f *Facts) { f.Chains = []Chain{{"ip", "filter", "FORWARD", true, false}} }, ""},
 		{"a sandbox", func(f *Facts) {
 			f.Cards[1].Keeper, f.Cards[1].Sandbox = 7, Sandbox{Unit: true, NoNewPrivileges: true, Filtered: true}
 		}, ""},

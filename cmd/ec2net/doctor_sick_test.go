@@ -129,10 +129,23 @@ func sickNAT() []patient {
 		broken("forwarding off", "sysctl -qw net.ipv4.conf.eth1.forwarding=0", "fail forwarding eth1", upAgain),
 		broken("NAT rule missing", "ip rule del pref 30020", "fail nat-rule eth1", upAgain, "forwarding"),
 		broken("NAT table missing", "nft delete table inet ec2net-10001", "fail packets eth1", upAgain),
-		broken("Docker drops what is passed on", "nft add table ip filter; nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'",
-			"warn forward", "nft delete table ip filter"),
+		saying(broken("Docker's iptables backend", dropping+"; nft add chain ip filter DOCKER-USER; nft insert rule ip filter FORWARD jump DOCKER-USER",
+			"warn forward", "nft delete table ip filter"), "iptables -I DOCKER-USER -i eth0 -o eth1 -j ACCEPT; iptables -I DOCKER-USER -i eth1 -o eth0 -j ACCEPT"),
+		saying(broken("another firewall that drops", dropping, "warn forward", "nft delete table ip filter"),
+			"nft insert rule ip filter FORWARD iifname eth0 oifname eth1 accept"),
+		broken("Docker's nftables backend", "nft add table ip docker-bridges; nft add chain ip docker-bridges filter-FORWARD "+
+			"'{ type filter hook forward priority 0; policy accept; }'; nft add rule ip docker-bridges filter-FORWARD oifname docker0 drop", "", "true"),
 		{name: "NAT of what cannot be", cards: "-", harm: byNobody, want: "warn nat", says: "there is no network card eth9 here"},
 	}
+}
+
+// dropping is a firewall that drops what is passed on.
+const dropping = "nft add table ip filter; nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'"
+
+// saying is a patient of whom the report says something.
+func saying(p patient, says string) patient {
+	p.says = says
+	return p
 }
 
 // byNobody is a NAT gateway without an outside.

@@ -84,7 +84,7 @@ func TestDoctorChains(t *testing.T) {
 	)
 	must(t, c.Instance().Do(func() error {
 		got, err := doctor.ReadChains()
-		want := []doctor.Chain{{Family: "ip", Table: "filter", Name: "FORWARD", Drops: true}, {Family: "inet", Table: "firewalld", Name: "passed"}}
+		want := []doctor.Chain{{Family: "ip", Table: "filter", Name: "FORWARD", Drops: true, Docker: true}, {Family: "inet", Table: "firewalld", Name: "passed"}}
 		slices.SortFunc(got, func(a, b doctor.Chain) int { return strings.Compare(b.Family, a.Family) })
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
