@@ -119,10 +119,12 @@ func (c Card) addrs() []netip.Addr {
 
 // table is the card's own table.
 func (c Card) table() uint32 {
+	granted, have := c.Granted, c.Have
 	if c.Source == FromLease {
-		return plumb.Table(plumb.DegradedN(c.Index))
+		granted = metadata.Interface{}
 	}
-	return plumb.Table(c.Granted.N())
+	have.Index = c.Index
+	return plumb.Table(have.Number(granted))
 }
 
 // hasRules: the card answers by rules of its own. A primary one that is alone needs none.

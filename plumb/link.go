@@ -35,6 +35,7 @@ type Link struct {
 	// onlyMetric leaves IFA_PROTO out, as a kernel before 5.18 does.
 	onlyMetric bool
 	noAltNames bool // the kernel knows none (before 5.5)
+	spare      bool // the card goes by a number that needs no metadata
 	rivalry    bool // the card's default route is another program's, and there are other cloud cards
 	identity   atomic.Pointer[identity]
 }
@@ -117,4 +118,5 @@ func (l *Link) adopt(s State) {
 		}
 	}
 	l.Packets = l.Packets || len(s.Packets) > 0
+	l.spare = slices.ContainsFunc(s.Numbers(), func(n int) bool { return n >= degradedN })
 }

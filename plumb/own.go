@@ -4,23 +4,80 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"ec2net/metadata"
 )
 
-// own are the numbers whose rules belong to the card: those that its routes tell, and of those that it was
-// known by before, or that a card of its name was, the ones that no other card has come to hold. A card
-// that is set up has routes as long as it has rules.
-func (l *Link) own(s Snapshot) (map[int]bool, error) {
-	routed, mine := s.routed(), map[int]bool{}
+// own learns which numbers are the card's and which are other cards': those whose table leads by a card. Of the card are
+// those that its routes tell, and of those that it was known by before, or that a card of its name was, the ones that
+// no other card has come to hold. A card that is set up has routes as long as it has rules. Where two lead by
+// one table, as after two processes that began at the same moment, it is the lower index's.
+func (l *Link) own(s *Snapshot) error {
+	routed := s.routed()
+	s.mine, s.held = map[int]bool{}, map[int]int{}
 	for _, n := range append(slices.Clone(routed), l.Numbers...) {
-		mine[n] = true
+		s.mine[n] = true
 	}
-	if len(mine) == len(routed) {
-		return mine, nil
-	}
-	return mine, l.rt.marked(func(table uint32, a attrs) {
-		n := int(table) - baseTable
-		if int(a.u32(unix.RTA_OIF)) != s.Index && !slices.Contains(routed, n) {
-			delete(mine, n)
+	return l.rt.marked(func(table uint32, a attrs) {
+		n, out := int(table)-baseTable, int(a.u32(unix.RTA_OIF))
+		if n < 0 || n > maxN || out == s.Index || s.twin(out) && slices.Contains(routed, n) {
+			return
+		}
+		if !slices.Contains(routed, n) || out < s.Index && !s.twin(out) {
+			delete(s.mine, n)
+		}
+		if was, ok := s.held[n]; !s.twin(out) && (!ok || out < was) {
+			s.held[n] = out
 		}
 	})
+}
+
+// twin: the device has the card's MAC, and what it holds is for the card to take over.
+func (s Snapshot) twin(index int) bool {
+	return slices.ContainsFunc(s.Twins, func(t Twin) bool { return t.Index == index })
+}
+
+// Number is the number that the table and the rules of an interface go by, for what the metadata says of it; the zero
+// Interface stands for one that runs on its lease alone. It is the metadata's unless another live interface of the host
+// holds that one's table, as where network-card is not published yet and device-number alone is not unique (EC2: instances
+// with several network cards), or where two MACs hash alike. Then it is a free one of the numbers that need no
+// metadata.
+func (s Snapshot) Number(card metadata.Interface) int {
+	n := card.N()
+	if card.MAC == (metadata.MAC{}) {
+		n = DegradedN(s.Index)
+	}
+	if card.Primary || !s.taken(n) {
+		return n
+	}
+	for i := range spareNumbers {
+		if m := degradedN + (s.Index+i)%spareNumbers; !s.taken(m) {
+			return m
+		}
+	}
+	return n
+}
+
+const spareNumbers = 1000
+
+// taken: another interface holds the number's table, and this one does not, or came to it at the same moment and has to
+// give way.
+func (s Snapshot) taken(n int) bool {
+	other, held := s.held[n]
+	return held && (other < s.Index || !slices.Contains(s.routed(), n))
+}
+
+// contested says who holds the number that the metadata gives the interface.
+func (w *want) contested() {
+	card, have := w.in.Card, w.in.Have
+	if card.MAC == (metadata.MAC{}) || !have.taken(card.N()) {
+		return
+	}
+	holder, t := have.names[have.held[card.N()]], Table(card.N())
+	if card.Primary {
+		w.refuse("%s holds table %d, which is this interface's: it waits until the table is free", holder, t)
+		return
+	}
+	w.refuse("%s holds table %d, which the metadata's numbers make this interface's too: set up in table %d until they tell the two apart",
+		holder, t, Table(w.number))
 }

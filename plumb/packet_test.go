@@ -206,7 +206,7 @@ func TestPacketsOfAnother(t *testing.T) {
 	if !slices.Equal(have.TakenTables, []uint32{10001}) || len(have.Packets) != 0 {
 		t.Errorf("read as %v, taken %v", have.Packets, have.TakenTables)
 	}
-	w := want{in: Input{Card: eth1(), Have: have}}
+	w := want{number: eth1().N(), in: Input{Card: eth1(), Have: have}}
 	if w.packet(rules[0]) || !errors.Is(errors.Join(w.errs...), ErrTaken) {
 		t.Errorf("wanted all the same: %v", w.errs)
 	}

@@ -56,7 +56,9 @@ func (s *socket) links(each func(Snapshot)) error {
 // among learns what the host's other devices are to the card.
 func (l *Link) among(s *Snapshot, others []Snapshot) {
 	peers := map[metadata.MAC][]Snapshot{}
+	s.names = map[int]string{}
 	for _, one := range others {
+		s.names[one.Index] = one.Name
 		if one.MAC == s.MAC && one.isHardware() {
 			s.Twins = append(s.Twins, Twin{one.Name, one.Index, one.Master})
 		}

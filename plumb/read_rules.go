@@ -9,7 +9,7 @@ import (
 )
 
 func (l *Link) readRules(s *Snapshot) (err error) {
-	if s.mine, err = l.own(*s); err != nil {
+	if err = l.own(s); err != nil {
 		return err
 	}
 	rules, others, err := l.rt.rules()

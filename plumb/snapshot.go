@@ -33,6 +33,9 @@ type Snapshot struct {
 
 	Rivals []Rival // default routes beside the card's own; empty for the only cloud card that has one
 
+	held  map[int]int    // the numbers whose tables lead by other cards, each with the lowest index of those
+	names map[int]string // of the host's other devices, by index
+
 	mine map[int]bool // the numbers whose rules and nftables tables belong to the card
 
 	siblings []int // ifindexes of the other devices in our interface group

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"ec2net/dhcp"
 	"ec2net/metadata"
@@ -52,7 +53,9 @@ var ErrNoAddress = errors.New("no address yet")
 // the metadata has never answered. What could not be asked stays as the kernel has it.
 func Want(in Input) (State, error) {
 	w := want{in: in, out: State{Name: in.Have.Name, Index: in.Have.Index, AltNames: in.Have.AltNames}}
+	w.number = in.Have.Number(in.Card)
 	w.link()
+	w.contested()
 	if in.Card.Primary {
 		w.primary()
 		w.inside()
@@ -75,6 +78,8 @@ type want struct {
 	out  State
 	errs []error
 
+	number int // that the table and the rules go by
+
 	places map[routeKey]bool // of out.Routes, of which the first seen are in it
 	seen   int
 	others map[routeKey][]Route // of other programs
@@ -84,12 +89,7 @@ func (w *want) refuse(format string, args ...any) {
 	w.errs = append(w.errs, fmt.Errorf(format, args...))
 }
 
-func (w *want) n() int {
-	if w.in.Card.MAC == (metadata.MAC{}) {
-		return DegradedN(w.in.Have.Index)
-	}
-	return w.in.Card.N()
-}
+func (w *want) n() int { return w.number }
 
 // link keeps what the user set: a group other than 0, and the MTU unless a lease of ours names one.
 func (w *want) link() {
@@ -260,13 +260,27 @@ func (w *want) altNames() {
 		names = append(names, c.ID)
 	}
 	if c.MAC != (metadata.MAC{}) && c.Number == 0 {
-		names = append(names, altDevice(c))
+		names = append(names, w.place()...)
 	}
 	for _, n := range names {
 		if !slices.Contains(w.out.AltNames, n) {
 			w.out.AltNames = append(slices.Clone(w.out.AltNames), n)
 		}
 	}
+}
+
+// place is the name by where the card is plugged in, none while its number is another card's. One by another place is an
+// earlier number's, and may be another card's by now: it goes.
+func (w *want) place() (names []string) {
+	if c := w.in.Card; w.n() == c.N() {
+		names = []string{altDevice(c)}
+	}
+	before := w.in.Before
+	w.out.AltNames = slices.DeleteFunc(slices.Clone(w.out.AltNames), func(n string) bool {
+		found := before == nil || slices.Contains(before.AltNames, n) // by somebody else
+		return strings.HasPrefix(n, altDevicePrefix) && !found && !slices.Contains(names, n)
+	})
+	return names
 }
 
 const altDevicePrefix = "device-number-"

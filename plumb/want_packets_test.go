@@ -137,7 +137,7 @@ func TestWantRepliesOfThePrimary(t *testing.T) {
 func TestMarksAreApart(t *testing.T) {
 	seen := map[uint32]int{}
 	for _, n := range []int{0, 1, 2, 14, 31, 101, 102, 131, 201, 1501, 3101, 3131, 8999, 9007, 9999} {
-		w := want{in: Input{Card: metadata.Interface{MAC: mac("02:00:00:00:00:11"), Number: n}, Have: Snapshot{Marks: seen}}}
+		w := want{number: n, in: Input{Card: metadata.Interface{MAC: mac("02:00:00:00:00:11"), Number: n}, Have: Snapshot{Marks: seen}}}
 		m, ok := w.mark()
 		if was, twice := seen[m]; !ok || m == 0 || m&^MarkMask != 0 || twice && was != w.n() {
 			t.Errorf("card %d has the mark %#x, as %d", n, m, was)

@@ -15,7 +15,7 @@ func (w *want) primary() {
 	w.secondaries()
 	w.local(four)
 	w.local(six)
-	if w.in.Have.OthersManaged || len(w.in.Services) > 0 {
+	if (w.in.Have.OthersManaged || len(w.in.Services) > 0) && !w.in.Have.taken(w.n()) {
 		w.beside(false, w.in.Card.Addrs4, w.in.Card.Subnets4, four)
 		w.beside(true, w.in.Card.Addrs6, w.in.Card.Subnets6, six)
 		w.services()

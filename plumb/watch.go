@@ -91,13 +91,14 @@ type identity struct {
 	numbers []int
 	beside  bool
 	forward bool
+	spare   bool // the card has a spare number, and may be waiting for a table
 	marks   bool // the card may have a mark, which another card's may be the same as
 	rivalry bool
 }
 
 // publish tells a running Watch what Reconcile has learned.
 func (l *Link) publish() {
-	l.identity.Store(&identity{l.Name, l.Index, slices.Clone(l.Numbers), l.Beside, l.Forwards, l.Packets, l.rivalry})
+	l.identity.Store(&identity{l.Name, l.Index, slices.Clone(l.Numbers), l.Beside, l.Forwards, l.spare, l.Packets, l.rivalry})
 }
 
 // concerns tells whether a notification is about the card, and what of ours it removed.
@@ -118,7 +119,8 @@ func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 		if m.Header.Type == unix.RTM_DELROUTE && r.Ours {
 			c.Removed = r.text(l.name)
 		}
-		return c, (ok || l.rivalry && rivals(m.Data)) && err == nil
+		freed := l.spare && m.Header.Type == unix.RTM_DELROUTE && nl.DeserializeRtMsg(m.Data).Protocol == Protocol
+		return c, (ok || freed || l.rivalry && rivals(m.Data)) && err == nil
 	case unix.RTM_DELRULE:
 		r, ok, err := parseRule(m.Data)
 		n, shaped := r.n()

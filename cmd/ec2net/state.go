@@ -8,6 +8,7 @@ import (
 	"ec2net/config"
 	"ec2net/dhcp"
 	"ec2net/metadata"
+	"ec2net/plumb"
 )
 
 // state is one line for a person: what the card holds, or what it waits for and since when.
@@ -51,9 +52,10 @@ func (a *agent) holds() string {
 	if len(c.Addrs4.Value)+len(c.Addrs6.Value)+len(c.Prefixes4.Value)+len(c.Prefixes6.Value) == 0 {
 		return "link up; the cloud gives this card no address"
 	}
-	s := fmt.Sprintf("%s, table %d", first(c), 10000+c.N())
+	table := plumb.Table(a.snap.Number(c))
+	s := fmt.Sprintf("%s, table %d", first(c), table)
 	if n := extra(c); n > 0 {
-		s = fmt.Sprintf("%s and %d more, table %d", first(c), n, 10000+c.N())
+		s = fmt.Sprintf("%s and %d more, table %d", first(c), n, table)
 	}
 	if a.lease != nil {
 		s += ", lease " + until(a.lease)

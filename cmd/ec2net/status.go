@@ -193,6 +193,9 @@ func (p *program) look(r record, peers []metadata.MAC, conf config.Config, nat n
 		return c
 	}
 	c.Present, c.Tables = true, texts(have.Packets)
+	if c.Table != 0 {
+		c.Table = plumb.Table(have.Number(r.Card))
+	}
 	lease := r.Lease
 	if r.degraded() {
 		lease = r.basis(have)
