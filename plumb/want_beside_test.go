@@ -74,7 +74,24 @@ func TestWantPrimaryBesideOthers(t *testing.T) {
 		{"the last router is of another subnet", without(func(in *Input) {
 			in.Have.Routes = []Route{{Table: 10000, Dst: everywhere(false), Via: netip.MustParseAddr("10.9.0.9"), Src: in.Card.Addrs4.Value[0], Ours: true}}
 		}), only("default"), "~ route default via 10.0.0.1 dev eth0 table 10000 src 10.0.0.29"},
-		{"its address is not there", first(func(in *Input) { in.Have.Addrs = nil; in.Card.Addrs6 = metadata.None[[]netip.Addr]() }), onlyRoutes, ""},
+		{"its address is not there", first(func(in *Input) { in.Have.Addrs = nil; in.Card.Addrs6 = metadata.None[[]netip.Addr]() }), all,
+			"! eth0 has not got its primary address 10.0.0.29, which its network manager adds: 10.0.0.5 waits for it"},
+		{"another program has given it another one", first(func(in *Input) {
+			in.Have.Addrs, in.Card.Addrs6 = []Addr{{Prefix: netip.MustParsePrefix("10.0.0.77/24")}}, metadata.None[[]netip.Addr]()
+		}), only("addr"), "+ addr 10.0.0.5/32 dev eth0 noprefixroute"},
+		{"its IPv4 address is gone, and a router advertisement is there", first(func(in *Input) {
+			in.Have.Addrs = []Addr{{Prefix: netip.MustParsePrefix("10.0.0.5/32"), Ours: true, NoPrefixRoute: true}}
+		}), only("addr "), `
++ addr 2001:db8::29/128 dev eth0 noprefixroute
+- addr 10.0.0.5/32 dev eth0 noprefixroute
+! eth0 has not got its primary address 10.0.0.29, which its network manager adds: 10.0.0.5 waits for it`},
+		{"all of it is gone", first(func(in *Input) {
+			in.Have.Routes = nil
+			in.Have.Addrs = []Addr{{Prefix: netip.MustParsePrefix("2001:db8::29/128"), Ours: true, NoPrefixRoute: true}}
+		}), only("- addr"), `
+- addr 2001:db8::29/128 dev eth0 noprefixroute
+! eth0 has not got its primary address 10.0.0.29, which its network manager adds: 10.0.0.5 waits for it
+! eth0 has not got its primary address 10.0.0.29, which its network manager adds: 2001:db8::29 waits for it`},
 		{"its link is down", without(func(in *Input) { in.Have.Link.Up = false; in.Have.Rules = ruled() }), all, ""},
 		{"its address is away for a moment", without(func(in *Input) {
 			in.Have.Addrs, in.Have.Rules = nil, ruled()

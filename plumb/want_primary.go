@@ -22,8 +22,17 @@ func (w *want) primary() {
 	}
 }
 
+// secondaries are the addresses that ec2net adds to the primary card. Without the primary address they can not
+// answer, since the kernel takes the routes away that prefer it, and a network manager that starts and finds
+// them takes the interface for one that somebody else has configured: NetworkManager shows it as "connected
+// (externally)" and does not activate its own profile. So they come and go with it. What another program gave
+// the interface of IPv6 keeps the addresses of that family.
 func (w *want) secondaries() {
 	for six, list := range []metadata.Answer[[]netip.Addr]{w.in.Card.Addrs4, w.in.Card.Addrs6} {
+		if Unconfigured(w.in.Have, w.in.Card) && (six == 0 || !w.router(true).IsValid()) {
+			w.waiting(six == 1, list.Value)
+			continue
+		}
 		if list.Status == metadata.Unavailable {
 			w.keepAddrs(six == 1)
 		}
@@ -35,6 +44,25 @@ func (w *want) secondaries() {
 			}
 		}
 	}
+}
+
+// waiting says which addresses are left out.
+func (w *want) waiting(six bool, list []netip.Addr) {
+	if !six && len(list) > 0 {
+		list = list[1:]
+	}
+	if len(list) > 0 {
+		w.refuse("%s has not got its primary address %s, which its network manager adds: %s waits for it", w.out.Name, w.in.Card.Addrs4.Value[0], list[0])
+	}
+}
+
+// Unconfigured: a primary card has neither its primary IPv4 address nor one that another program gave it, so
+// that its network manager has let it go, or has not begun.
+func Unconfigured(have Snapshot, card metadata.Interface) bool {
+	return card.Primary && len(card.Addrs4.Value) > 0 && !have.hasAddr(card.Addrs4.Value[0]) &&
+		!slices.ContainsFunc(have.Addrs, func(a Addr) bool {
+			return !a.Ours && a.Prefix.Addr().Is4() && !a.Prefix.Addr().IsLinkLocalUnicast()
+		})
 }
 
 // beside gives the primary card a table and rules of its own, as the others have. Main leads to the

@@ -168,6 +168,8 @@ func TestWantCards(t *testing.T) {
 		MAC: mac("02:00:00:00:00:10"), Primary: true, ID: "eni-0a0",
 		Addrs4: addrs("10.0.0.29", "10.0.0.30"), Subnets4: prefixes("10.0.0.0/24"), Addrs6: addrs("2001:db8::a"),
 	}
+	leased := bare()
+	leased.Addrs = []Addr{{Prefix: netip.MustParsePrefix("10.0.0.29/24")}}
 	lone := primary
 	lone.Addrs4, lone.Addrs6 = addrs("10.0.0.29"), metadata.None[[]netip.Addr]()
 	check(t, []golden{
@@ -205,7 +207,7 @@ func TestWantCards(t *testing.T) {
 + rule from 10.0.2.37 lookup 10001 pref 20001
 + rule from 10.0.3.5 lookup 10001 pref 20001
 + rule from 10.0.3.6 lookup 10001 pref 20001`},
-		{"the primary card gets its secondaries", Input{Card: primary, Have: bare(), OwnAddress: true, MainTable: true}, all, `
+		{"the primary card gets its secondaries", Input{Card: primary, Have: leased, OwnAddress: true, MainTable: true}, all, `
 + addr 10.0.0.30/32 dev eth1 noprefixroute
 + addr 2001:db8::a/128 dev eth1 noprefixroute`},
 		{"one card, one address: nothing", Input{Card: lone, Have: bare(), OwnAddress: true, MainTable: true}, all, ""},

@@ -118,6 +118,7 @@ func (p *program) downTrial(l *plumb.Link, old record) *trial {
 	t := &trial{
 		link: l, store: p.store, log: p.log,
 		primary: func() bool { return old.Card.Primary },
+		silent:  func(have plumb.Snapshot) bool { return plumb.Unconfigured(have, old.Card) },
 		server:  func() (netip.AddrPort, bool) { return at, known && time.Since(old.ReadAt) < lately },
 	}
 	t.watch()

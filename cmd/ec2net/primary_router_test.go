@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -57,4 +58,35 @@ func TestPrimaryWithoutDefaultRoute(t *testing.T) {
 			second.stop(t)
 		})
 	}
+}
+
+// The secondary addresses of the primary go with its primary address, and come back with it: a network manager that
+// starts meanwhile finds an interface that nobody has configured. Nothing is lost by it, as none of them is
+// reached without, and a connection lives through a restart of a DHCP client.
+func TestSecondariesFollowThePrimaryAddress(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, lab.Config{RPFilter: 1})
+	must(t, c.Assign("eth0", addr("10.0.0.5")))
+	must(t, c.AssociateEIP(addr("10.0.0.5"), addr("203.0.113.5")))
+	second, first := keep(t, c, "eth1"), keep(t, c, "eth0")
+	answersWithin(t, c, 10*time.Second, addr("203.0.113.5"))
+	end := session(t, c, "10.0.0.5", addr("203.0.113.5"))
+	bare := func() bool { return !strings.Contains(ip(t, c, "-4 -o addr show dev eth0"), "inet ") }
+	for range 3 {
+		ip(t, c, "addr del 10.0.0.29/24 dev eth0")
+		eventually(t, 10*time.Second, "no address on eth0", bare)
+		answers(t, c, lab.EIP2)
+		shell(t, c.Instance(), "ip addr add 10.0.0.29/24 dev eth0", "ip route replace default via 10.0.0.1 dev eth0")
+		answersWithin(t, c, 10*time.Second, addr("203.0.113.5"))
+		answersWithin(t, c, 10*time.Second, lab.EIP1)
+	}
+	end()
+	ip(t, c, "addr del 10.0.0.29/24 dev eth0")
+	eventually(t, 10*time.Second, "no address on eth0", bare)
+	first.logs(t, "has not got its primary address 10.0.0.29", "10.0.0.5 waits for it")
+	first.stop(t)
+	if out, status := on(t, c, "ec2net", "--cloud", "ec2", "up", "eth0"); status != exitPartial || !bare() {
+		t.Errorf("up without the primary address: exit status %d\n%s", status, out)
+	}
+	second.stop(t)
 }

@@ -31,6 +31,8 @@ type trial struct {
 	store   store
 	log     logrus.FieldLogger
 	primary func() bool
+	// silent: the interface has lost its primary address, so that nothing of it is reached anyway.
+	silent func(plumb.Snapshot) bool
 	// server is the metadata's; fresh unless it did not answer anyway.
 	server func() (at netip.AddrPort, fresh bool)
 	dial   func(context.Context, netip.AddrPort) error
@@ -46,7 +48,7 @@ type trial struct {
 func (t *trial) watch() {
 	t.dial = dialTCP
 	t.link.Changing = func(have plumb.Snapshot, plan plumb.Plan) {
-		if !plan.TakesBack() {
+		if !plan.TakesBack() && !t.silent(have) {
 			t.begin(have)
 		}
 	}

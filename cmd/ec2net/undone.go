@@ -36,6 +36,7 @@ func (a *agent) onTrial() {
 	a.trial = trial{
 		link: a.link, store: a.store, log: a.log,
 		primary: func() bool { return a.settled.Primary },
+		silent:  func(have plumb.Snapshot) bool { return plumb.Unconfigured(have, a.settled) },
 		server:  a.server,
 	}
 	a.trial.watch()
