@@ -108,6 +108,9 @@ func (p *program) agentWith(conf config.Config, known records, name string) (*ag
 	}
 	a.origin = a.snap.State
 	a.onTrial()
+	if before, ok := a.trial.resume(a.snap); ok {
+		a.origin = before
+	}
 	return a, nil
 }
 

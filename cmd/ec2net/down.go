@@ -103,6 +103,7 @@ func (p *program) down(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	t.close()
 	err = errors.Join(p.store.remove(name), p.store.unlock(name))
 	p.publish()
 	return err
@@ -135,6 +136,7 @@ func (p *program) stay(ctx context.Context, t *trial, why []string) error {
 	for _, o := range back {
 		p.log.Info(o)
 	}
+	t.close()
 	return errors.Join(fail(exitFailed, "%s: everything was put back: without this card, %s", t.link.Name, strings.Join(why, "; ")), err)
 }
 

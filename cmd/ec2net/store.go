@@ -98,22 +98,11 @@ func (s store) save(r record) error {
 	if err := s.folder(); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(s.dir, "."+r.Name+"-*") // 0600
-	if err != nil {
-		return fmt.Errorf("record of %s: %w", r.Name, nameless(err))
-	}
-	_, err = f.Write(append(b, '\n'))
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), s.path(r.Name, ".json"))
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("record of %s: %w", r.Name, nameless(err))
-	}
-	return nil
+	return s.replace(r.Name, ".json", b)
 }
 
 func (s store) remove(name string) error {
+	_ = os.Remove(s.path(name, trialFile)) // of a process that was killed; what stays is too old soon
 	err := os.Remove(s.path(name, ".json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

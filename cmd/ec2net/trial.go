@@ -41,6 +41,8 @@ type trial struct {
 	before plumb.State
 	reach  plumb.Reach
 	failed error // of the look before
+	// wasFresh: the change is another process's, and the metadata answered that one before it.
+	wasFresh bool
 }
 
 // watch makes a trial of each change that the link makes, from now on, but not of what takes the host's own
@@ -60,8 +62,10 @@ func (t *trial) begin(have plumb.Snapshot) {
 		return
 	}
 	t.open, t.before = true, have.State
-	at, _ := t.server()
-	t.reach, t.failed = t.link.Reach(at)
+	at, fresh := t.server()
+	if t.reach, t.failed = t.link.Reach(at); t.failed == nil {
+		t.writeAhead(unproved{have.MAC, have.Index, time.Now(), fresh, have.State, t.reach})
+	}
 }
 
 // cuts says what the change has cut so far; nothing when there was none.
@@ -121,7 +125,7 @@ func (t *trial) confirmed(ctx context.Context, lost []plumb.Loss) ([]plumb.Loss,
 			return !l.Is.Local && !slices.Contains(flows, l.Flow) || t.follows(l) // what this host answers itself ends at once
 		}
 		_, fresh := t.server()
-		return !fresh || t.answers(ctx, l.Flow.Remote)
+		return !(fresh || t.wasFresh) || t.answers(ctx, l.Flow.Remote)
 	}), nil
 }
 

@@ -51,8 +51,10 @@ func (a *agent) server() (at netip.AddrPort, fresh bool) {
 // judge undoes what was done when it cut something off. For `up` all that this process did is undone.
 func (a *agent) judge(ctx context.Context, done plumb.Plan) {
 	why, done := a.proved(ctx, done)
-	a.trial.open = false
 	if len(why) == 0 {
+		if a.trial.open {
+			a.trial.close()
+		}
 		if len(done) > 0 && a.undone == nil { // else it is a repair of what the card was taken back to
 			a.setbacks = 0
 		}
@@ -65,7 +67,7 @@ func (a *agent) judge(ctx context.Context, done plumb.Plan) {
 	}
 	a.setbacks++
 	back, err := a.link.Reconcile(context.WithoutCancel(ctx), a.want)
-	a.trial.open = false
+	a.trial.close()
 	a.announce(back)
 	a.complain(fromKernel, err)
 	a.log.Warnf("%s; the change was: %s", a.undone.text(), inLine(done))

@@ -78,7 +78,7 @@ func (a *agent) giveUp(ctx context.Context) error {
 
 // left says and records that the card is somebody else's.
 func (a *agent) left() {
-	a.trial.open = false
+	a.trial.close()
 	a.log.Infof("%s; \"manage = true\" in a [[card]] section takes it all the same", a.state())
 	a.saved()
 }
