@@ -80,3 +80,18 @@ func letGo(name string) string {
 	}
 	return "ec2net down " + name
 }
+
+// keptBy says for status who keeps an interface, and by which configuration.
+func keptBy(c cardStatus) string {
+	switch {
+	case c.Died:
+		return "nobody: the process that kept it has died"
+	case c.Process == 0:
+		return "nobody (set up once, by hand)"
+	}
+	s := fmt.Sprintf("process %d, %s", c.Process, plural(c.Repairs, "repair", "repairs"))
+	if c.Former {
+		s += "; by the configuration as it was: " + letGo(c.Name)
+	}
+	return s
+}

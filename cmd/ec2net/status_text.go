@@ -229,20 +229,6 @@ func (v view) age(t time.Time) string {
 	return "read " + v.now.Sub(t).Truncate(time.Second).String() + " ago"
 }
 
-func keptBy(c cardStatus) string {
-	switch {
-	case c.Died:
-		return "nobody: the process that kept it has died"
-	case c.Process == 0:
-		return "nobody (set up once, by hand)"
-	}
-	s := fmt.Sprintf("process %d, %s", c.Process, plural(c.Repairs, "repair", "repairs"))
-	if c.Former {
-		s += "; by the configuration as it was: " + letGo(c.Name)
-	}
-	return s
-}
-
 func drifts(c cardStatus) []string {
 	switch {
 	case !c.Present:
