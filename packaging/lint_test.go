@@ -79,7 +79,7 @@ func TestOverridesHaveReasons(t *testing.T) {
 func TestScriptletsAreSh(t *testing.T) {
 	dir := t.TempDir()
 	output(t, "dpkg-deb", "--control", deb(t), dir)
-	scripts := []string{filepath.Join(dir, "postinst"), filepath.Join(dir, "prerm"), filepath.Join(dir, "postrm")}
+	scripts := []string{filepath.Join(dir, "preinst"), filepath.Join(dir, "postinst"), filepath.Join(dir, "prerm"), filepath.Join(dir, "postrm")}
 	for _, tag := range []string{"POSTIN", "PREUN", "POSTUN", "POSTTRANS"} {
 		f := filepath.Join(dir, tag)
 		if err := os.WriteFile(f, []byte(output(t, "rpm", "-qp", "--queryformat", "%{"+tag+"}", rpm(t))), 0o644); err != nil {

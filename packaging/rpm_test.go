@@ -79,6 +79,11 @@ func TestRPMObsoletes(t *testing.T) {
 	for name, version := range map[string]string{"ec2-net-utils": "1.7.3", "amazon-ec2-net-utils": "2.5.1"} {
 		s := clean(t)
 		s.rpm("--upgrade", stub(t, name, version))
+		amazon := name == peer
+		if amazon { // its program and its file, which the stub does not have
+			s.write("/usr/bin/setup-policy-routes", "", 0o755)
+			s.write("/usr/lib/systemd/network/80-ec2.network", "[Match]\nDriver=ena\n[Network]\nDHCP=yes\n", 0o644)
+		}
 		s.write("/etc/sysconfig/network-scripts/ifcfg-eth1", "DEVICE=eth1\nEC2SYNC=no\n", 0o644)
 		s.rpm("--upgrade", rpm(t))
 		if got := output(t, "rpm", "--root", s.dir, "--define", "_dbpath /var/lib/rpm", "--query", "--all", "--queryformat", "%{NAME}\n"); got != "ec2net\n" {
@@ -89,6 +94,11 @@ func TestRPMObsoletes(t *testing.T) {
 		}
 		if !s.exists("/etc/ec2net/ec2net.toml") {
 			t.Error("EC2SYNC=no was not carried over")
+		}
+		if amazon {
+			s.keeps("Driver=ena\n", "RouteMetric=512")
+		} else if s.exists(keptNetwork) {
+			t.Error("a network configuration appeared")
 		}
 	}
 }

@@ -72,7 +72,7 @@ func (s stage) scriptlets(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("scriptlets: %w", err)
 	}
-	for _, name := range []string{"deb.postinst", "deb.prerm", "deb.postrm", "rpm.post", "rpm.preun", "rpm.postun", "rpm.posttrans"} {
+	for _, name := range []string{"deb.preinst", "deb.postinst", "deb.prerm", "deb.postrm", "rpm.post", "rpm.preun", "rpm.postun", "rpm.posttrans"} {
 		body, err := os.ReadFile(dir + name)
 		if err != nil {
 			return fmt.Errorf("scriptlets: %w", err)

@@ -17,9 +17,6 @@ import (
 	"ec2net/test/system/debian"
 )
 
-// peerRoot has Debian's package of the program that ec2net comes from. It drives systemd-networkd.
-func peerRoot() (string, error) { return debian.Root(debian.Bookworm, "amazon-ec2-net-utils", "curl") }
-
 // benchRuns is how often each thing is measured, the contestants in turn.
 const benchRuns = 5
 
@@ -30,21 +27,6 @@ type contestant struct {
 	suite string
 	bare  bool
 	files map[string]string
-}
-
-// networkd does DHCP on every card.
-func networkd() map[string]string {
-	return with(wanted("systemd-networkd.service"), map[string]string{
-		"/etc/systemd/network/20-wired.network": "[Match]\nName=e*\n[Network]\nDHCP=ipv4\nLLMNR=no\n",
-	})
-}
-
-// amazon is the peer with its two files as packaged, but that the lab's cards are veths.
-func amazon() map[string]string {
-	return with(wanted("systemd-networkd.service"), map[string]string{
-		"/usr/lib/udev/rules.d/99-vpc-policy-routes.rules": `SUBSYSTEM=="net", ACTION=="add", ENV{ID_NET_DRIVER}=="veth", RUN+="/usr/bin/systemctl enable --now --no-block policy-routes@$name.service refresh-policy-routes@$name.timer"` + "\n",
-		"/usr/lib/systemd/network/80-ec2.network":          "[Match]\nDriver=ena ixgbevf vif veth\n[Link]\nMTUBytes=9001\n[Network]\nDHCP=yes\nIPv6DuplicateAddressDetection=0\nLLMNR=no\nDNSDefaultRoute=yes\n",
-	})
 }
 
 func contestants() []contestant {

@@ -34,6 +34,7 @@ type machine struct {
 	leader int // PID 1's number outside
 	boot   time.Duration
 	filter string
+	bare   bool // the first card is not configured by the installer
 }
 
 // options of a machine. The zero value is bookworm with the package, booted, and seed 002's first card.
@@ -74,7 +75,7 @@ func start(t *testing.T, o options) *machine {
 			t.Fatal(err)
 		}
 	}
-	if o.unmanaged {
+	if m.bare = o.unmanaged; m.bare {
 		m.strip("eth0")
 	}
 	m.power()
@@ -248,6 +249,9 @@ func (m *machine) reboot(cards ...lab.Card) {
 	var err error
 	if m.cloud, err = lab.New(lab.Config{Cards: cards}); err != nil {
 		m.t.Fatal(err)
+	}
+	if m.bare {
+		m.strip("eth0")
 	}
 	m.power()
 }

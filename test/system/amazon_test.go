@@ -1,0 +1,62 @@
+//go:build system
+
+package system
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"ec2net/test/lab"
+	"ec2net/test/system/debian"
+)
+
+// peerRoot has Debian's package of the program that ec2net comes from. It drives systemd-networkd.
+func peerRoot() (string, error) { return debian.Root(debian.Bookworm, "amazon-ec2-net-utils", "curl") }
+
+// networkd does DHCP on every card.
+func networkd() map[string]string {
+	return with(wanted("systemd-networkd.service"), map[string]string{
+		"/etc/systemd/network/20-wired.network": "[Match]\nName=e*\n[Network]\nDHCP=ipv4\nLLMNR=no\n",
+	})
+}
+
+// amazon is the peer with its two files as packaged, but that the lab's cards are veths.
+func amazon() map[string]string {
+	return with(wanted("systemd-networkd.service"), map[string]string{
+		"/usr/lib/udev/rules.d/99-vpc-policy-routes.rules": `SUBSYSTEM=="net", ACTION=="add", ENV{ID_NET_DRIVER}=="veth", RUN+="/usr/bin/systemctl enable --now --no-block policy-routes@$name.service refresh-policy-routes@$name.timer"` + "\n",
+		"/usr/lib/systemd/network/80-ec2.network":          "[Match]\nDriver=ena ixgbevf vif veth\n[Link]\nMTUBytes=9001\n[Network]\nDHCP=yes\nIPv6DuplicateAddressDetection=0\nLLMNR=no\nDNSDefaultRoute=yes\n",
+	})
+}
+
+// Where amazon-ec2-net-utils is replaced, whose file is the only network configuration of the host, nothing is lost on the
+// spot, nothing of it stays behind that would come into the way, and the host is reached after the next boot as before.
+func TestReplacesAmazon(t *testing.T) {
+	m := start(t, options{suite: peer, bare: true, unmanaged: true, files: with(renamed(second()), amazon())})
+	m.answers(lab.EIP1, 20*time.Second)
+	m.plug(second())
+	extra, deb := m.extraAddress(), m.pocket()
+	primary, other := m.talk(lab.EIP1, 7001), m.talk(onlyEIP(second()), 7002)
+	defer primary.end()
+	defer other.end()
+
+	m.run("dpkg", "--install", deb)
+	m.active("eth0")
+	m.active("ens6")
+	m.answers(extra, 20*time.Second)
+	m.within("replacement", time.Second, primary, other)
+	if left := m.try("sh", "-c", "ls -d /run/systemd/network/70-* /run/amazon-ec2-net-utils 2>/dev/null; systemctl list-units --all --plain --no-legend '*policy-routes@*'"); left != "" {
+		t.Errorf("left of the other package:\n%s", left)
+	}
+	m.healthy()
+
+	card := lab.Eth0()
+	m.reboot(card, second())
+	m.answers(lab.EIP1, 60*time.Second)
+	m.answers(onlyEIP(second()), 60*time.Second)
+	m.active("eth0")
+	m.active("ens6")
+	if def := m.run("ip", "route", "show", "default"); !strings.Contains(strings.SplitN(def, "\n", 2)[0], "dev eth0") {
+		t.Errorf("the host's own traffic does not leave by the primary:\n%s", def)
+	}
+}
