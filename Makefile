@@ -8,6 +8,7 @@ SECONDS ?= 10
 DAY     ?= 48m
 SEQUENCES ?= 20000
 HISTORIES ?= 1000
+WALK    ?= 2h
 
 .PHONY: build demo test test-go packages test-packages test-system test-neighbours test-vm bench bench-system lint fuzz test-fuzz soak install setup setup-demo clean
 
@@ -77,11 +78,12 @@ test-fuzz:
 	GO=$(GO) test/fuzz 2
 
 # A day of readings, 30 s apart, made a second apart: 48 minutes of random faults on 8 cards. Then long
-# histories, on the kernel and with the whole program.
-soak: setup build
+# histories, on the kernel and with the whole program, and a long walk over the neighbours on a booted machine.
+soak: setup build packages
 	EC2NET_DAY=$(DAY) $(GO) test -v -count=1 -timeout 24h -run '^TestDay$$' ./cmd/ec2net
 	EC2NET_SEED=$$(date +%s)000000 EC2NET_SEQUENCES=$(SEQUENCES) $(GO) test -v -count=1 -timeout 24h -run '^TestSequences$$' ./plumb
 	EC2NET_HISTORIES=$(HISTORIES) $(GO) test -v -count=1 -timeout 24h -run '^TestHistories$$' ./cmd/ec2net
+	EC2NET_WALK=$(WALK) $(GO) test -v -count=1 -timeout 24h -tags system -run '^TestWalk$$' ./test/system
 
 install: build
 	install -Dm755 bin/ec2net $(DESTDIR)$(PREFIX)/sbin/ec2net
