@@ -129,3 +129,15 @@ func checkReadable(_ Facts, c Card) []Finding {
 	}
 	return []Finding{{ID: "readable", Verdict: Unknown, Card: c.Name, Summary: "its state cannot be read: " + c.Unread, Remedy: "run the doctor as root"}}
 }
+
+// checkUnit: what is set up stays when the unit has failed or was stopped, and nobody follows the cloud's changes.
+func checkUnit(_ Facts, c Card) []Finding {
+	summary := map[string]string{"failed": "its unit has failed: nobody keeps it", "inactive": "its unit is stopped: nobody keeps it"}[c.State]
+	if summary == "" || c.Keeper != 0 || c.State == "inactive" && !c.SetUp {
+		return nil
+	}
+	return []Finding{{
+		ID: "unit", Verdict: Warn, Card: c.Name, Summary: summary, Evidence: []string{c.Unit + " is " + c.State},
+		Remedy: "systemctl start " + c.Unit + "; systemctl status " + c.Unit + " says why it ended",
+	}}
+}

@@ -35,6 +35,9 @@ func again(c Card) string {
 	case c.Keeper != 0:
 		return fmt.Sprintf("process %d should put it back within seconds; if not: systemctl restart ec2net-ifup@%s", c.Keeper, c.Name)
 	}
+	if c.Unit != "" {
+		return "systemctl start " + c.Unit
+	}
 	return "ec2net up " + c.Name
 }
 

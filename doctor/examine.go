@@ -59,6 +59,7 @@ func checks() []check {
 		{id: "lease", card: checkLease},
 		{id: "keeper", card: checkKeeper},
 		{id: "unmanaged", card: checkAlone, any: true},
+		{id: "unit", card: checkUnit},
 		{id: "sandbox", card: checkSandbox},
 		{id: "reading-age", card: checkAge},
 		{id: "degraded", card: checkDegraded},

@@ -76,6 +76,8 @@ type Card struct {
 	Sandbox  Sandbox     // of the process that keeps it
 	Unread   string      // why the kernel would not tell its state; empty: it did
 	Keeper   int         // process that keeps the card; 0: none
+	Unit     string      // that keeps the interface; empty: it is not installed, or systemd does not run
+	State    string      // of the unit, as systemd says it; empty: not known
 	Outdated bool        // the configuration was changed after it had been read by that process
 	Alone    bool        // the configuration leaves it alone (manage = false)
 	Died     bool        // the process that kept it did not end by itself

@@ -84,6 +84,7 @@ func causesOf(id string) []string {
 		"reading-age": {"metadata", "metadata-route", "keeper"},
 		"degraded":    {"metadata", "metadata-route"},
 		"keeper":      {"config"},
+		"unit":        {"keeper", "config", "set-up"},
 		"lease":       {"keeper", "link", "carrier", "manager"},
 		"renewal":     {"keeper", "link", "carrier", "manager"},
 	}[id]

@@ -38,6 +38,7 @@ func (x *examination) card(ctx context.Context, l doctor.Link) error {
 	c.Primary = c.Granted.Primary || c.MAC == x.primary
 	c.Have, c.Refresh = a.snap, a.card.Refresh
 	x.lived(r, recorded, &c)
+	x.kept(ctx, &c)
 	if c.Managed && c.Source != doctor.Nowhere {
 		a.passing(x.records)
 		x.facts.NAT = a.nat.refused
@@ -137,4 +138,16 @@ func marked(s plumb.Snapshot) bool {
 		}
 	}
 	return len(s.Rules) > 0
+}
+
+// kept asks systemd for the unit that keeps the interface.
+func (x *examination) kept(ctx context.Context, c *doctor.Card) {
+	if !underSystemd() {
+		return
+	}
+	var err error
+	c.Unit = unitOf(c.Name)
+	if c.State, err = unitState(ctx, c.Unit); err != nil {
+		x.facts.Gaps["unit"] = oneLine(err)
+	}
 }

@@ -8,12 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
-	"github.com/coreos/go-systemd/v22/unit"
 	"github.com/spf13/cobra"
 
 	"ec2net/config"
@@ -216,9 +214,7 @@ func (p *program) startWithin(ctx context.Context, name string, patience time.Du
 		return fmt.Errorf("connect to systemd: %w", err)
 	}
 	defer bus.Close()
-	// As in the name of the card's device unit, to which the instance is bound.
-	device := unit.UnitNamePathEscape(sysfsDevices + name)
-	instance := "ec2net-ifup@" + strings.TrimPrefix(device, unit.UnitNamePathEscape(sysfsDevices)+"-") + ".service"
+	instance := unitOf(name)
 	started := make(chan string, 1)
 	if _, err := bus.StartUnitContext(ctx, instance, "replace", started); err != nil {
 		return fmt.Errorf("start %s: %w", instance, err)
