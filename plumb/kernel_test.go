@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"ec2net/metadata"
+	"ec2net/test/lab"
 )
 
 // inNamespace puts the test, and every ip(8) that it starts, into a network namespace of its own.
@@ -27,6 +28,9 @@ func inNamespace(t testing.TB) {
 		t.Fatalf("new network namespace (root or a user namespace is needed): %v", err)
 	}
 	t.Cleanup(func() { ns.Close() })
+	if err := lab.StockSysctls(); err != nil {
+		t.Fatal(err)
+	}
 	ip(t, "link set lo up")
 }
 
@@ -86,6 +90,7 @@ link set eth0 up
 addr add `+addr0+` dev eth0
 route add default via `+gateway0+` dev eth0
 `)
+	lookAt(t, "gw0", "gw1", "eth0")
 }
 
 // secondHost has one more card, eth2, and both are up.
@@ -98,6 +103,16 @@ link set gw2 up
 link set eth1 up
 link set eth2 up
 `)
+	lookAt(t, "gw2", "eth1", "eth2")
+}
+
+// lookAt has the kernel announce a change of carrier now, which it else does up to a second late
+// (net/core/link_watch.c): a test that watches would take it for news.
+func lookAt(t testing.TB, links ...string) {
+	t.Helper()
+	for _, l := range links {
+		ip(t, "link show dev "+l)
+	}
 }
 
 // eth2 is a third card, in eth1's subnet.

@@ -3,8 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
+	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"ec2net/test/lab"
@@ -51,7 +54,8 @@ func (w *writes) close() {
 }
 
 // reset forgets what was so far, and what the kernel has yet to say of it: a change of carrier is announced
-// up to a second late (net/core/link_watch.c), or at once when the link is looked at.
+// up to a second late (net/core/link_watch.c), or at once when the link is looked at. An IPv6 address that it
+// brings is announced again when nobody else has it (RFC 4862 section 5.4), which is waited for.
 func (w *writes) reset() error {
 	links, err := w.node.Netlink().LinkList()
 	for _, l := range links {
@@ -62,8 +66,25 @@ func (w *writes) reset() error {
 	if err != nil {
 		return fmt.Errorf("look at the links of %s: %w", w.node.Name, err)
 	}
+	if err := w.settled(); err != nil {
+		return err
+	}
 	_, err = w.count()
 	return err
+}
+
+// settled returns when no IPv6 address is tentative any more.
+func (w *writes) settled() error {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		list, err := w.node.Netlink().AddrList(nil, netlink.FAMILY_V6)
+		if err != nil {
+			return fmt.Errorf("look at the addresses of %s: %w", w.node.Name, err)
+		}
+		if !slices.ContainsFunc(list, func(a netlink.Addr) bool { return a.Flags&unix.IFA_F_TENTATIVE != 0 }) {
+			return nil
+		}
+	}
+	return fmt.Errorf("an IPv6 address of %s stays tentative", w.node.Name)
 }
 
 // count is the number of changes since the last count or reset.
