@@ -26,7 +26,18 @@ const (
 	Trixie   = "trixie"   // systemd 257
 )
 
-const mirror = "http://deb.debian.org/debian"
+// mirror is where this machine's own apt gets Debian from.
+func mirror() (string, error) {
+	out, err := exec.Command("apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages", "Origin: Debian", "Label: Debian").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask apt for its sources: %w", err)
+	}
+	site, _, _ := strings.Cut(string(out), "\n")
+	if site == "" {
+		return "", errors.New("apt has no list of Debian's packages here: add Debian's archive to its sources, and run apt-get update")
+	}
+	return site, nil
+}
 
 // packages are what the tests boot, and the network managers that they set beside us.
 var packages = [...]string{
@@ -110,7 +121,11 @@ func build(dir string, make func(string) error) error {
 }
 
 func bootstrap(suite, dir string, more []string) error {
-	args := append(options[:], "--include="+strings.Join(append(packages[:], more...), ","), suite, dir, mirror)
+	site, err := mirror()
+	if err != nil {
+		return err
+	}
+	args := append(options[:], "--include="+strings.Join(append(packages[:], more...), ","), suite, dir, site)
 	if err := Run("mmdebstrap", args...); err != nil {
 		return err
 	}

@@ -46,13 +46,17 @@ func (a apt) prepare() error {
 			return err
 		}
 	}
-	source := fmt.Sprintf("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n", mirror, a.suite)
+	site, err := mirror()
+	if err != nil {
+		return err
+	}
+	source := fmt.Sprintf("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n", site, a.suite)
 	for name, text := range map[string]string{"sources.list": source, "status": ""} {
 		if err := os.WriteFile(filepath.Join(a.dir, name), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
-	_, err := a.run("apt-get", "update", "-qq")
+	_, err = a.run("apt-get", "update", "-qq")
 	return err
 }
 
