@@ -19,9 +19,10 @@ func TestTrafficSurvivesTheUnit(t *testing.T) {
 			tr := m.talk(onlyEIP(second()), 7001)
 			defer tr.end()
 			var before string
-			m.until(10*time.Second, said("the primary card has rules of its own beside another"), func() bool {
-				before = m.ours()
-				return strings.Contains(before, "dev eth0 table 10000")
+			m.until(time.Minute, said("the primary has rules of its own beside another interface"), func() bool {
+				last := before
+				before = m.ours() // rules and routes one after the other: what is changing is read anew
+				return before == last && strings.Contains(before, "dev eth0 table 10000") && strings.Contains(before, "20000:")
 			})
 			for _, act := range []struct {
 				name    string
