@@ -1,0 +1,81 @@
+//go:build system
+
+package system
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"ec2net/test/lab"
+)
+
+// NetworkManager's connectivity check fails here, so that it adds 20000 to the metric of its default routes; and its
+// profile is taken down, while it is restarted, and activated again: it never takes the interface for one that
+// somebody else has configured.
+func TestNetworkManagerPenalty(t *testing.T) {
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			nm := managers()[1]
+			m := start(t, options{suite: suite, unmanaged: true, files: with(renamed(second()), with(nm.files, map[string]string{
+				"/etc/NetworkManager/conf.d/90-check.conf": "[connectivity]\nenabled=true\nuri=http://10.0.0.1:9/\ninterval=60\ntimeout=2\n",
+			}))})
+			m.answers(lab.EIP1, nm.patient+15*time.Second)
+			m.plug(second())
+			m.active("ens6")
+			m.eventually("the host leaves by eth0, whose default route is penalised", func() bool {
+				return strings.Contains(m.try("ip", "route", "show", "default", "dev", "eth0"), "metric 20") &&
+					strings.Contains(m.try("ip", "route", "get", lab.ClientIP.String()), "dev eth0")
+			})
+			t.Log(m.run("ip", "route"))
+			m.answers(lab.EIP1, time.Second)
+			m.answers(onlyEIP(second()), time.Second)
+		})
+	}
+}
+
+// NetworkManager, restarted after its profile was taken down, finds nothing of ec2net's on eth0 that it would take for
+// somebody else's configuration, and activates the profile when it is told to.
+func TestNetworkManagerNotExternal(t *testing.T) {
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			nm := managers()[1]
+			first := lab.Eth0()
+			first.Addrs4 = append(first.Addrs4, netip.MustParseAddr("10.0.0.40"))
+			m := start(t, options{suite: suite, unmanaged: true, cloud: lab.Config{Cards: []lab.Card{first}}, files: with(renamed(second()), nm.files)})
+			m.answers(lab.EIP1, nm.patient+15*time.Second)
+			shows := func(what string) func() bool {
+				return func() bool { return strings.Contains(m.try("ip", "-4", "-o", "addr", "show", "dev", "eth0"), what) }
+			}
+			m.eventually("the secondary address", shows("10.0.0.40"))
+			for range 2 {
+				m.run("nmcli", "con", "down", "wired")
+				m.eventually("eth0 has no address", func() bool { return !shows("inet ")() })
+				m.run("systemctl", "restart", "NetworkManager")
+				m.eventually("NetworkManager is there again", func() bool { return strings.Contains(m.try("nmcli", "device"), "eth0") })
+				if state := m.run("nmcli", "-f", "GENERAL.STATE", "device", "show", "eth0"); strings.Contains(state, "externally") {
+					t.Errorf("NetworkManager takes the interface for somebody else's:\n%s", state)
+				}
+				m.run("nmcli", "con", "up", "wired", "ifname", "eth0")
+				m.answers(lab.EIP1, nm.patient+15*time.Second)
+				m.eventually("the secondary address is back", shows("10.0.0.40"))
+				if state := m.run("nmcli", "-f", "GENERAL.STATE", "device", "show", "eth0"); strings.Contains(state, "externally") {
+					t.Errorf("after con up:\n%s", state)
+				}
+			}
+		})
+	}
+}
+
+// eventually waits for something of which the machine sends no event.
+func (m *machine) eventually(what string, ok func() bool) {
+	m.t.Helper()
+	for limit := time.Now().Add(60 * time.Second); !ok(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(limit) {
+			m.t.Fatalf("%s: not within a minute\n%s\n%s", what, m.try("ip", "addr"), m.try("nmcli", "device"))
+		}
+	}
+}
