@@ -145,7 +145,6 @@ func (b *bed) causes() string {
 func (b *bed) install() {
 	b.t.Helper()
 	b.run("dpkg", "--install", b.pocket())
-	b.run("systemctl", "start", "ec2net-ifup@eth0")
 	b.active("ens6")
 	b.active("eth0")
 }

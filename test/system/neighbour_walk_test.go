@@ -4,6 +4,7 @@ package system
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -132,7 +133,8 @@ func (w *walk) reachable(card string, a netip.Addr) {
 
 // withdraw takes back an address that was granted on the way.
 func (w *walk) withdraw() string {
-	for a, card := range w.granted {
+	for _, a := range slices.SortedFunc(maps.Keys(w.granted), netip.Addr.Compare) { // in an order that a seed repeats
+		card := w.granted[a]
 		c, err := w.cloud.Card(card)
 		if err != nil {
 			w.t.Fatal(err)
