@@ -233,23 +233,6 @@ func (n *Node) Sysctl(name, value string) error {
 	return n.Do(func() error { return writeSysctl(name, value) })
 }
 
-// StockSysctls gives the thread's new network namespace the kernel's own IPv4 settings. A namespace begins
-// with those of the machine's first one (net.core.devconf_inherit_init_net), where a distribution may have set others:
-// linux-sysctl-defaults has rp_filter 2 and promote_secondaries 1.
-func StockSysctls() error {
-	for _, s := range [][2]string{
-		{"rp_filter", "0"}, {"promote_secondaries", "0"}, {"src_valid_mark", "0"},
-		{"arp_ignore", "0"}, {"arp_announce", "0"}, {"arp_filter", "0"},
-	} {
-		for _, which := range []string{"all", "default"} {
-			if err := writeSysctl("net/ipv4/conf/"+which+"/"+s[0], s[1]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 func writeSysctl(name, value string) error {
 	if err := os.WriteFile(path.Join("/proc/sys", name), []byte(value), 0o644); err != nil {
 		return fmt.Errorf("set sysctl %s to %q: %w", name, value, err)
