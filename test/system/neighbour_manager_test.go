@@ -10,7 +10,7 @@ func networkManager() neighbour {
 		return "[connection]\nid=" + card + "\ntype=ethernet\ninterface-name=" + card + "\n[ipv4]\nmethod=auto\n[ipv6]\nmethod=auto\n"
 	}
 	return neighbour{
-		name: "NetworkManager", unmanaged: true, second: "ens6:manager",
+		name: "NetworkManager", unmanaged: true, apart: true, second: "ens6:manager",
 		files: map[string]string{
 			"/etc/udev/rules.d/86-test.rules":                          `ENV{ID_NET_DRIVER}=="veth", ENV{NM_UNMANAGED}="0"` + "\n", // it leaves veths alone
 			"/etc/NetworkManager/system-connections/eth0.nmconnection": profile("eth0"),
@@ -56,7 +56,7 @@ func cloudInit13() neighbour { return netplan("cloud-init 25.1, netplan", debian
 
 func netplan(name, suite, yaml string) neighbour {
 	return neighbour{
-		name: name, suite: suite, unmanaged: true,
+		name: name, suite: suite, unmanaged: true, apart: true,
 		files: map[string]string{"/etc/netplan/50-cloud-init.yaml": yaml},
 		start: "chmod 600 /etc/netplan/50-cloud-init.yaml; netplan generate && systemctl daemon-reload && systemctl start systemd-networkd",
 		acts:  []string{"netplan apply", "networkctl reconfigure ens6", "systemctl restart systemd-networkd"},

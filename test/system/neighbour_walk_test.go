@@ -32,7 +32,7 @@ type walk struct {
 // do their work, and doctor says that all is well. EC2NET_WALK says for how long, EC2NET_SEED repeats one.
 func TestWalk(t *testing.T) {
 	t.Parallel()
-	long, seed := time.Minute, uint64(time.Now().UnixNano())
+	long, seed := 30*time.Second, uint64(time.Now().UnixNano())
 	var err error
 	if s := os.Getenv("EC2NET_WALK"); s != "" {
 		if long, err = time.ParseDuration(s); err != nil {
