@@ -47,7 +47,11 @@ func (p *program) scan(ctx context.Context, only []string) error {
 			return missing(name, plumb.ErrGone)
 		}
 	}
-	_, orphans := p.sweep(ctx)
+	// Those that a record tells of: to look for others would load nftables' modules where nobody uses them.
+	cleared, orphans := p.store.clearOrphans(ctx, p.log)
+	if cleared {
+		p.publish()
+	}
 	found, err := p.unset(ctx, only)
 	if err != nil {
 		return errors.Join(orphans, err)
