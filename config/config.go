@@ -69,7 +69,8 @@ func (r Replies) String() string { return [...]string{"by-source", "by-card"}[r]
 type Card struct {
 	Manage    Manage
 	DHCP      DHCP
-	MainTable bool // the card's subnet and default route are in table main too
+	Priority  uint32 // of the whole host: where the policy rules for its interfaces begin, 1 to 9990; 0: as ever
+	MainTable bool   // the card's subnet and default route are in table main too
 	Prefixes  Prefixes
 	Replies   Replies
 	Refresh   time.Duration // between two readings of the metadata, 1s to 1h

@@ -73,6 +73,7 @@ type file struct {
 	Release   string
 	Wait      string
 	Metrics   string `toml:"metrics_file"`
+	Priority  uint32
 	Card      []fileCard
 	Egress    *struct{ Card any }
 	NAT       *struct {
@@ -97,6 +98,9 @@ func unlike(c Config, b []byte) string {
 	}
 	if card := want.over(Default().Defaults); c.Defaults != card {
 		return fmt.Sprintf("defaults %+v, the decoder's %+v", c.Defaults, card)
+	}
+	if c.Defaults.Priority != want.Priority {
+		return fmt.Sprintf("priority %d, the decoder's %d", c.Defaults.Priority, want.Priority)
 	}
 	if c.MetricsFile != want.Metrics {
 		return fmt.Sprintf("metrics in %q, the decoder's %q", c.MetricsFile, want.Metrics)
@@ -155,6 +159,9 @@ func (f file) over(card Card) Card {
 		if f.DHCP == d.String() {
 			card.DHCP = d
 		}
+	}
+	if f.Priority != 0 {
+		card.Priority = f.Priority
 	}
 	if f.MainTable != nil {
 		card.MainTable = *f.MainTable

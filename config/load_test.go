@@ -94,7 +94,7 @@ func TestLoadWithoutFile(t *testing.T) {
 func TestLoadReportsContent(t *testing.T) {
 	refused(t, write(t, "manage = 1\nfoo = 1\n", 0o644),
 		"PATH:1:10: manage cannot be 1: a number; allowed: true, \"link-up\" or false\n"+
-			"PATH:2:1: unknown key \"foo\"; known here: manage, dhcp, main_table, prefixes, replies, refresh, release, wait and metrics_file")
+			"PATH:2:1: unknown key \"foo\"; known here: manage, dhcp, main_table, prefixes, replies, refresh, release, wait, metrics_file and priority")
 }
 
 func TestLoadMode(t *testing.T) {

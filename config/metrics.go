@@ -10,6 +10,7 @@ import (
 func hostKeys() []entry[func(*Config)] {
 	return []entry[func(*Config)]{
 		{"metrics_file", `an absolute path that ends in ".prom", such as "/var/lib/prometheus/node-exporter/ec2net.prom"`, metricsFile},
+		{"priority", "a number from 1 to 9990", priority},
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	known        = `known here: manage, dhcp, main_table, prefixes, replies, refresh, release, wait and metrics_file`
+	known        = `known here: manage, dhcp, main_table, prefixes, replies, refresh, release, wait, metrics_file and priority`
 	knownCard    = `known here: manage, dhcp, main_table, prefixes, replies, refresh, release, wait, name, mac, eni, device_number, network_card and driver`
 	natAllows    = `an IPv4 subnet, such as "172.22.5.128/26", or a list of up to 32 of them`
 	egressAllows = `an interface name, such as "eth2", or a list of up to 16 of them in order of preference`

@@ -60,7 +60,7 @@ func kindOf(op plumb.Op, c Card) (id, summary string) {
 		return "forwarding", "it does not pass on what [nat] says"
 	case f[1] == "sysctl":
 		return "src-valid-mark", "strict rp_filter drops what comes in for containers: the mark of their connections does not count"
-	case f[1] == "rule" && op.Verb == plumb.Add && pref(f) < 30000 && slices.Contains(f, "fwmark"):
+	case f[1] == "rule" && op.Verb == plumb.Add && pref(f) < 30000 && asksForMark(f):
 		return "mark-rule", "a rule for marked connections is missing: published containers do not answer by it"
 	case f[1] == "rule" && op.Verb == plumb.Add && pref(f) >= 30000 && slices.Contains(f, "iif"):
 		return "nat-rule", "a rule for traffic that is passed on is missing: it leaves by another card"
@@ -90,6 +90,12 @@ func kindOf(op plumb.Op, c Card) (id, summary string) {
 		return "group", "it is not in the interface group of the cloud's cards, so that the guard rules do not know it"
 	}
 	return "", ""
+}
+
+// asksForMark: the rule compares the packet's mark. A mask of 0 only says whose the rule is.
+func asksForMark(fields []string) bool {
+	i := slices.Index(fields, "fwmark")
+	return i >= 0 && i+1 < len(fields) && !strings.HasSuffix(fields[i+1], "/0")
 }
 
 // pref is the preference at the end of a rule's text.

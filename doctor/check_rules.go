@@ -85,7 +85,7 @@ func checkInFront(f Facts, c Card) []Finding {
 		return nil
 	}
 	slices.SortStableFunc(rules, func(a, b Rule) int { return cmp.Compare(a.Pref, b.Pref) })
-	out.Remedy = fmt.Sprintf("give it a preference above %d where it is configured; until then: %s", c.last(), f.FIB.moved(rules))
+	out.Remedy = f.FIB.behind(rules, c.last())
 	return []Finding{out}
 }
 

@@ -53,6 +53,19 @@ func (f FIB) outcome(p Path) string {
 	return strings.Join(by, " or ")
 }
 
+// behind says how to have ec2net's rules, of which the last has a preference, decide before those of others.
+func (f FIB) behind(rules []Rule, last uint32) string {
+	if !slices.ContainsFunc(rules, func(r Rule) bool { return !r.tailscale() }) {
+		return "those of Tailscale (5210 to 5270) can not be moved: write priority = 1000 at the top of ec2net.toml, and have the units reload it"
+	}
+	return fmt.Sprintf("give it a preference above %d where it is configured; until then: %s", last, f.moved(rules))
+}
+
+// tailscale: the rule is one of those that tailscaled writes, and writes again when they are moved.
+func (r Rule) tailscale() bool {
+	return r.Pref >= 5210 && r.Pref <= 5270 && r.Pref%10 == 0 && !r.ours()
+}
+
 // moved are the commands that put rules behind ec2net's own and before main's, in the same order: from 32000 on,
 // or from the first preference after it where there is room.
 func (f FIB) moved(rules []Rule) string {

@@ -67,8 +67,8 @@ func (e *Explanation) overruled(l Leg, what string) {
 		return
 	}
 	if should, ok := e.fib.overruled(Packet{Src: l.Src, Dst: l.Dst}, l.path); ok && should.By.ours() {
-		e.add("the rule %d of another program decides before ec2net's own; without it, %s leaves %s. Give it a preference above %d where it is configured; until then: %s",
-			l.path.By.Pref, what, e.fib.outcome(should), should.By.Pref, e.fib.moved([]Rule{l.path.By}))
+		e.add("the rule %d of another program decides before ec2net's own; without it, %s leaves %s. To mend it, %s",
+			l.path.By.Pref, what, e.fib.outcome(should), e.fib.behind([]Rule{l.path.By}, should.By.Pref))
 	}
 }
 

@@ -38,7 +38,7 @@ func (e Egress) on(six bool) bool { return six && e.IPv6 || !six && e.IPv4 }
 
 func (r Rule) shared() bool { return r.Pref >= baseShared && r.Pref < baseShared+1000 }
 
-// owner is the number of the card that a shared rule belongs to.
+// owner is the number of the card that a rule belongs to whose preference does not tell.
 func (r Rule) owner() (int, bool) {
 	t := r.Table
 	if r.owned() {
@@ -49,7 +49,7 @@ func (r Rule) owner() (int, bool) {
 }
 
 // owned reports whether the rule says by a mark whose it is, since its table does not.
-func (r Rule) owned() bool { return r.Specific || r.Refuse }
+func (r Rule) owned() bool { return r.Specific || r.Refuse || (r.Guard && r.early()) }
 
 // leads: the rule sends what no source rule caught to a card's table.
 func (r Rule) leads(six bool) bool {
@@ -82,7 +82,7 @@ func fromAll(p netip.Prefix) string {
 	return fromText(p)
 }
 
-// sharedAttrs are the attributes that only shared rules have. The owner is written as a mark of which
+// sharedAttrs are the attributes that only shared and early rules have. The owner is written as a mark of which
 // no bit is compared: it changes nothing, and every kernel keeps it.
 func (r Rule) sharedAttrs(msg *nl.RtMsg) (data []nl.NetlinkRequestData) {
 	if r.To.IsValid() {
@@ -90,7 +90,7 @@ func (r Rule) sharedAttrs(msg *nl.RtMsg) (data []nl.NetlinkRequestData) {
 		data = append(data, attrIP(nl.FRA_DST, r.To.Addr()))
 	}
 	if r.owned() {
-		data = append(data, attr32(nl.FRA_FWMARK, r.Owner), attr32(nl.FRA_FWMASK, 0))
+		data = append(data, attr32(nl.FRA_FWMARK, r.Mark|r.Owner), attr32(nl.FRA_FWMASK, r.Mask))
 	}
 	return data
 }
@@ -219,7 +219,7 @@ func Protected(have Snapshot, primary metadata.Interface, six bool, services []n
 		}
 	}
 	for _, r := range want {
-		if !slices.Contains(have.Rules, r) {
+		if !slices.ContainsFunc(have.Rules, r.does) {
 			return fmt.Errorf("%w: no %s", ErrUnprotected, r.text())
 		}
 	}

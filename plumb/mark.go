@@ -16,7 +16,7 @@ func (r Rule) marked() bool { return r.Mask != 0 }
 
 func (r Rule) markedText() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "rule from %s fwmark %#x/%#x", fromAll(r.From), r.Mark, r.Mask)
+	fmt.Fprintf(&b, "rule from %s fwmark %#x/%#x", fromAll(r.From), r.Mark|r.Owner, r.Mask)
 	if r.Iif != "" {
 		b.WriteString(" iif " + word(r.Iif))
 	}
@@ -24,7 +24,7 @@ func (r Rule) markedText() string {
 }
 
 func (r Rule) markAttrs() (data []nl.NetlinkRequestData) {
-	if r.marked() {
+	if r.marked() && !r.owned() {
 		data = append(data, attr32(nl.FRA_FWMARK, r.Mark), attr32(nl.FRA_FWMASK, r.Mask))
 	}
 	if r.Iif != "" {
@@ -37,6 +37,9 @@ func (r *Rule) parseMark(a attrs) {
 	r.Mark, r.Mask = a.u32(nl.FRA_FWMARK), a.u32(nl.FRA_FWMASK)
 	if r.Iif != "" {
 		r.Guard = r.MinBits != 0
+	}
+	if r.owned() {
+		r.Owner, r.Mark = r.Mark&^r.Mask, r.Mark&r.Mask
 	}
 }
 

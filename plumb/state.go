@@ -119,7 +119,7 @@ type Rule struct {
 	To       netip.Prefix // invalid: to everywhere
 	Specific bool         // MinBits: main's answer counts unless it is a default route, whole or in parts
 	Refuse   bool         // what the rule is for is answered as unreachable: no table is asked
-	Owner    uint32       // table of the card that a Specific or Refuse rule belongs to
+	Owner    uint32       // table of the card that a Specific or Refuse rule belongs to, or an early guard, see early.go
 }
 
 // key is what the kernel tells two routes apart by.
@@ -136,7 +136,7 @@ func (r Route) isDefault() bool { return r.Dst.Bits() == 0 }
 // n is the number of the card that the rule belongs to by its preference, if it is one of ours. What
 // another version wrote there has our mark too, whatever its form.
 func (r Rule) n() (int, bool) {
-	if r.shared() {
+	if r.shared() || r.early() {
 		return r.owner()
 	}
 	if r.marked() && !r.Guard {
@@ -218,6 +218,9 @@ func (r Rule) text() string {
 	}
 	if r.marked() {
 		return r.markedText()
+	}
+	if r.owned() {
+		return fmt.Sprintf("rule from %s fwmark %d/0 lookup %s pref %d", fromText(r.From), r.Owner, r.lookupText(), r.Pref)
 	}
 	return fmt.Sprintf("rule from %s lookup %s pref %d", fromText(r.From), r.lookupText(), r.Pref)
 }

@@ -28,6 +28,8 @@ type Input struct {
 	// ByCard: a card also answers the connections that came in by it and were passed on to another
 	// address of the host's, such as a container's.
 	ByCard bool
+	// Priority is the preference at which the rules for the host's interfaces begin; 0: each has preferences of its own.
+	Priority uint32
 	// Before is how the card was found, for what is given back while the card stays; or nil.
 	Before *Before
 	// Prefixes says what becomes of the blocks that are delegated to the card.
@@ -60,6 +62,7 @@ func Want(in Input) (State, error) {
 		w.primary()
 		w.inside()
 		w.replies()
+		w.arrange()
 		return w.out, errors.Join(w.errs...)
 	}
 	w.family(false, w.addrs4(), w.subnets4(), w.delegated(false, in.Card.Prefixes4), w.gateway4)
@@ -69,6 +72,7 @@ func Want(in Input) (State, error) {
 	w.inside()
 	w.altNames()
 	w.replies()
+	w.arrange()
 	return w.out, errors.Join(w.errs...)
 }
 

@@ -74,7 +74,11 @@ const (
 func sickFront() []patient {
 	tunnel := "ip link add wg0 type veth peer name wg1; ip link set wg1 up; ip link set wg0 up; ip addr add 10.8.0.2/32 dev wg0; ip route add 169.254.169.254 via 10.0.0.1 dev eth0; ec2net --cloud ec2 up eth0; " +
 		"ip route add default dev wg0 table 51820; ip rule add not fwmark 51820 table 51820; ip rule add table main suppress_prefixlength 0"
+	exit := "ip link add tailscale0 type veth peer name ts1; ip link set ts1 up; ip link set tailscale0 up; ip addr add 100.64.7.7/32 dev tailscale0; ip route add default dev tailscale0 table 52; ip route add throw 169.254.169.254 table 52; " +
+		"ip rule add pref 5210 fwmark 0x80000/0xff0000 lookup main; ip rule add pref 5250 fwmark 0x80000/0xff0000 unreachable; ip rule add pref 5270 lookup 52"
 	return []patient{
+		{name: "Tailscale's exit node", breaks: []string{exit}, want: "fail rule-in-front eth0, fail rule-in-front eth1", because: []string{"leave"},
+			says: "write priority = 1000 at the top of ec2net.toml"},
 		{name: "the blog's rule", breaks: []string{bridged, blog}, want: "warn rule-in-front eth1",
 			says: "9999: from 10.0.2.37 lookup 100; from 10.0.2.37 to 172.17.0.2 via 10.0.2.1 dev eth1, not dev docker0", told: true},
 		{name: "the blog's rule, without a bridge", breaks: []string{blog}},

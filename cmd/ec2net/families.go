@@ -25,6 +25,7 @@ func (l *leases) stop() {
 // wanted is plumb.Want with a card's settings, for whoever sets up, plans or compares.
 func wanted(where metadata.Cloud, c config.Card, in plumb.Input) (plumb.State, error) {
 	in.MainTable, in.Gateway6, in.Prefixes = c.MainTable, gateway6(where), delegation(c)
+	in.Priority = c.Priority
 	in.ByCard, in.NoDHCP = c.Replies == config.ByCard, c.DHCP == config.Off
 	return plumb.Want(in)
 }

@@ -1,0 +1,67 @@
+package plumb
+
+// Early rules come before preference 10000, where a setting of the host says (Input.Priority): before those of a program
+// whose own can not be moved, as Tailscale's can not (5210 to 5270). All interfaces share three preferences there, in the
+// order that matters: guards, marks, sources. What does not show in the preference says whose a rule is: the
+// table that it leads to, and of a guard, which leads to main, the bits of its mark that are not compared.
+//
+// A rule is known by this form wherever it stands, so that agent processes whose settings differ, while the setting
+// changes, know each other's, and the older rules of an interface go when its new ones are there.
+const (
+	earlyGuard uint32 = iota
+	earlyMark
+	earlySource
+)
+
+// early: the rule is one of those that tell by their form whose they are.
+func (r Rule) early() bool { return r.Pref < baseTable }
+
+// arrange puts the rules where the setting wants them, also those that were kept as the kernel has them.
+func (w *want) arrange() {
+	seen := map[Rule]bool{}
+	var out []Rule
+	for _, r := range w.out.Rules {
+		if r = r.at(w.in.Priority); !seen[r] {
+			seen[r], out = true, append(out, r)
+		}
+	}
+	w.out.Rules = out
+}
+
+// at is the rule where the rules begin at a preference, or where each interface has its own (0).
+func (r Rule) at(first uint32) Rule {
+	n, ok := r.n()
+	if !ok || r.shared() || (first == 0 && !r.early()) {
+		return r
+	}
+	switch {
+	case r.Guard:
+		return r.guardAt(first, n)
+	case r.Table != Table(n):
+		return r // not of a form that is moved
+	case r.marked():
+		r.Pref = orElse(first, earlyMark, prefMark)
+	default:
+		r.Pref = orElse(first, earlySource, uint32(baseSource+n))
+	}
+	return r
+}
+
+func (r Rule) guardAt(first uint32, n int) Rule {
+	r.Pref, r.Owner = orElse(first, earlyGuard, uint32(baseTable+n)), 0
+	if first != 0 {
+		r.Owner = Table(n)
+	}
+	return r
+}
+
+// orElse is the place among the early rules, where there are any.
+func orElse(first, place, other uint32) uint32 {
+	if first == 0 {
+		return other
+	}
+	return first + place
+}
+
+// does: the other rule does what this one does, be it an early one.
+func (r Rule) does(o Rule) bool { return o.at(0) == r }
