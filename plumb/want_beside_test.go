@@ -92,6 +92,11 @@ func TestWantPrimaryBesideOthers(t *testing.T) {
 - addr 2001:db8::29/128 dev eth0 noprefixroute
 ! eth0 has not got its primary address 10.0.0.29, which its network manager adds: 10.0.0.5 waits for it
 ! eth0 has not got its primary address 10.0.0.29, which its network manager adds: 2001:db8::29 waits for it`},
+		{"addresses without a subnet", first(func(in *Input) { in.Card.Subnets6 = metadata.None[[]netip.Prefix]() }), only("! "),
+			"! 2001:db8::29 lies in no subnet of the card, left out"},
+		{"a delegated prefix without a subnet", without(func(in *Input) {
+			in.Card.Prefixes6, in.Card.Subnets6 = prefixes("2001:db8:0:1::/80"), metadata.None[[]netip.Prefix]()
+		}), only("! "), "! 2001:db8:0:1:: lies in no subnet of the card, left out"},
 		{"its link is down", without(func(in *Input) { in.Have.Link.Up = false; in.Have.Rules = ruled() }), all, ""},
 		{"its address is away for a moment", without(func(in *Input) {
 			in.Have.Addrs, in.Have.Rules = nil, ruled()

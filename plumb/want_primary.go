@@ -69,18 +69,23 @@ func Unconfigured(have Snapshot, card metadata.Interface) bool {
 // subnet of another card by that card, which is right for its own address and wrong for the primary's:
 // the cloud drops such an answer (source check), and strict rp_filter the question before it.
 func (w *want) beside(six bool, addrs metadata.Answer[[]netip.Addr], subnets metadata.Answer[[]netip.Prefix], delegated []netip.Prefix) {
-	if six && w.in.Have.NoIPv6 || addrs.Status == metadata.Absent || len(addrs.Value) == 0 && addrs.Status == metadata.Present {
+	first, known := anchor(addrs.Value, delegated)
+	if (six && w.in.Have.NoIPv6) || (!known && addrs.Status != metadata.Unavailable) {
 		return
 	}
 	if addrs.Status == metadata.Unavailable || subnets.Status == metadata.Unavailable {
 		w.keepRouting(six)
 		return
 	}
-	primary := addrs.Value[0]
-	subnet, ok := containing(subnets.Value, primary)
+	subnet, ok := containing(subnets.Value, first)
 	if !ok {
+		w.refuse("%s lies in no subnet of the card, left out", first)
 		return
 	}
+	if len(addrs.Value) == 0 {
+		return // a delegated prefix alone: the host's own routes in main lead its answers
+	}
+	primary := addrs.Value[0]
 	gw := w.primaryRouter(six, subnet)
 	if !gw.IsValid() {
 		return // the host does without: nothing is known to be better than main
