@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,7 +62,7 @@ func checkDegraded(_ Facts, c Card) []Finding {
 	}
 	remedy := "once the metadata answers, it moves to its own table by itself"
 	if c.Keeper == 0 {
-		remedy = "once the metadata answers: ec2net up " + c.Name
+		remedy = "once the metadata answers: " + again(c)
 	}
 	return []Finding{{
 		ID: "degraded", Verdict: Warn, Card: c.Name, Summary: "it runs without the metadata: only one of its addresses answers", Evidence: []string{c.Degraded},
@@ -76,7 +77,7 @@ func checkUndone(_ Facts, c Card) []Finding {
 	}
 	then := "systemctl reload ec2net-ifup@" + c.Name
 	if c.Keeper == 0 {
-		then = "ec2net up " + c.Name
+		then = again(c)
 	}
 	return []Finding{{
 		ID: "undone", Verdict: Fail, Card: c.Name, Summary: "its last change was undone, because it cut something off", Evidence: c.Undone,
@@ -100,7 +101,7 @@ func letLead(f Facts, c Card) string {
 	do, then := "see to what is said above", "it is tried again by itself"
 	switch {
 	case strings.Contains(c.Egress, plumb.ErrUnprotected.Error()):
-		do = fmt.Sprintf("ec2net up %s, or where its unit runs: systemctl restart ec2net-ifup@%s", f.Primary, f.Primary)
+		do = protect(f)
 	case strings.Contains(c.Egress, "gateway"):
 		do = "see why its gateway does not answer"
 	}
@@ -108,6 +109,15 @@ func letLead(f Facts, c Card) string {
 		then = "then " + again(c)
 	}
 	return do + "; " + then
+}
+
+// protect is what gives the primary interface the rules that keep its answers on it.
+func protect(f Facts) string {
+	i := slices.IndexFunc(f.Cards, func(c Card) bool { return c.Name == f.Primary && c.Unit != "" })
+	if i < 0 {
+		return "ec2net up " + f.Primary
+	}
+	return "systemctl restart " + f.Cards[i].Unit
 }
 
 // checkSandbox: the unit confines the process; a drop-in can undo that.

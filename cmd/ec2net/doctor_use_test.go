@@ -186,7 +186,7 @@ func TestDoctorEgressRemedy(t *testing.T) {
 	conf := write(t, "[egress]\ncard = \"eth1\"\n")
 	ec2net(t, c, exitPartial, "up", "eth1", "--config", conf)
 	ask := func() string { return ec2net(t, c, exitOK, "doctor", "eth1", "--json", "--config", conf) }
-	says(t, ask(), `"remedy": "ec2net up eth0, or where its unit runs: systemctl restart ec2net-ifup@eth0; then ec2net up eth1"`)
+	says(t, ask(), `"remedy": "ec2net up eth0; then ec2net up eth1"`)
 	ec2net(t, c, exitOK, "up", "eth0", "--config", conf)
 	ec2net(t, c, exitOK, "up", "eth1", "--config", conf)
 	if out := ask(); strings.Contains(out, "remedy") {

@@ -1,0 +1,29 @@
+package doctor
+
+import (
+	"testing"
+
+	"ec2net/plumb"
+)
+
+// Under systemd the remedy is the unit: ec2net up would leave the interface to nobody.
+func TestRemedyByUnit(t *testing.T) {
+	t.Parallel()
+	const eth0, eth1 = "ec2net-ifup@eth0.service", "ec2net-ifup@eth1.service"
+	f := Facts{Primary: "eth0", Cards: []Card{{Name: "eth0", Unit: eth0}}}
+	c := Card{Name: "eth1", Unit: eth1, Degraded: "degraded", Undone: []string{"the metadata"},
+		Egress: "IPv6 not by this card: " + plumb.ErrUnprotected.Error()}
+	for _, tt := range []struct {
+		found []Finding
+		want  string
+	}{
+		{checkDegraded(f, c), "once the metadata answers: systemctl start " + eth1},
+		{checkUndone(f, c), "remove what is in the way; then systemctl start " + eth1},
+		{checkEgress(f, c), "systemctl restart " + eth0 + "; then systemctl start " + eth1},
+		{checkEgress(Facts{Primary: "eth0"}, c), "ec2net up eth0; then systemctl start " + eth1},
+	} {
+		if len(tt.found) != 1 || tt.found[0].Remedy != tt.want {
+			t.Errorf("%+v, want the remedy %q", tt.found, tt.want)
+		}
+	}
+}
