@@ -98,7 +98,7 @@ func azureKeepers(t *testing.T, c *lab.Cloud) map[string]*lab.Capture {
 	for _, k := range keepers {
 		k.notify.await(t, "READY=1")
 	}
-	eventually(t, 10*time.Second, "the primary's own table", func() bool {
+	eventually(t, hang, "the primary's own table", func() bool {
 		return strings.Count(ip(t, c, "rule")+ip(t, c, "-6 rule"), "lookup 10000") == 5
 	})
 	return captures

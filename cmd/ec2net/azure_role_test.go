@@ -2,7 +2,6 @@ package main
 
 import (
 	"testing"
-	"time"
 
 	"ec2net/test/lab"
 )
@@ -21,7 +20,7 @@ func TestAzureRouteByHand(t *testing.T) {
 		t.Helper()
 		says(t, ec2net(t, c, exitOK, "status", "eth1"), "primary")
 		for _, to := range []string{lab.EIP1.String(), lab.EIP2.String()} {
-			answersWithin(t, c, 10*time.Second, addr(to))
+			answersWithin(t, c, hang, addr(to))
 		}
 	}
 	byHand()

@@ -84,7 +84,7 @@ func (s *seed001) leaves(t *testing.T, from *lab.Node, card string, as netip.Add
 	must(t, err)
 	defer wire.Close()
 	echo := []func(lab.Packet) bool{lab.FromCard, lab.To(lab.ClientIP), lab.Proto(unix.IPPROTO_ICMP)}
-	eventually(t, 20*time.Second, fmt.Sprintf("%s reaches the internet by %s", from.Name, card), func() bool {
+	eventually(t, hang, fmt.Sprintf("%s reaches the internet by %s", from.Name, card), func() bool {
 		_, err := from.Ping(t.Context(), lab.ClientIP, lab.Ping{Timeout: 200 * time.Millisecond})
 		return err == nil && len(wire.Packets(append(echo, lab.From(as))...)) > 0
 	})
@@ -182,7 +182,7 @@ func (s *seed001) unplugged(t *testing.T) {
 	must(t, s.Detach("eth2"))
 	s.keepers["eth2"].end(t)
 	s.leaves(t, s.Instance(), "eth1", seedPrimary)
-	eventually(t, 20*time.Second, "the inside card passes nothing on", func() bool { return forwarding(t, s.Cloud, "eth1", "eth3") == "0 0" })
+	eventually(t, hang, "the inside card passes nothing on", func() bool { return forwarding(t, s.Cloud, "eth1", "eth3") == "0 0" })
 	if rules := nftables(t, s.Cloud); rules != "" {
 		t.Errorf("without the outside card nftables has:\n%s", rules)
 	}

@@ -39,12 +39,13 @@ func TestContainerKept(t *testing.T) {
 		"nft flush chain inet ec2net-10001 prerouting", "ip rule del pref 19999 fwmark 0x2000000/0x7f000000", "ip -6 rule del pref 10001 fwmark 0x2000000/0x7f000000",
 		"ip rule flush protocol 236",
 	} {
-		logged := k.log.String()
+		logged, counted := k.log.String(), repairsOf(t, c.Cloud)
 		shell(t, c.Instance(), damage)
-		took := eventually(t, 5*time.Second, damage, // a second, on a machine that has nothing else to do
+		took := eventually(t, hang, damage, // a second, on a machine that has nothing else to do
 			func() bool { return c.marks() == held })
 		t.Logf("%-60s right after %s", damage, took.Round(time.Millisecond))
 		k.logsChange(t, logged, damage)
+		eventually(t, hang, "it is counted", func() bool { return repairsOf(t, c.Cloud) > counted })
 	}
 	must(t, session.Alive(t.Context()))
 
@@ -59,7 +60,7 @@ func TestContainerKept(t *testing.T) {
 	k = keep(t, c.Cloud, "eth1")
 	c.unwritten(t, ours, "kill -9 and a new start")
 	shell(t, c.Instance(), "nft delete table inet ec2net-10001")
-	eventually(t, time.Second, "the table is back", func() bool { return c.table(t) != "" })
+	eventually(t, hang, "the table is back", func() bool { return c.table(t) != "" && repairsOf(t, c.Cloud) > 0 })
 	for _, s := range []*lab.Stream{session, session6} {
 		must(t, s.Alive(t.Context()))
 		if err := s.Close(); err != nil {
@@ -115,7 +116,7 @@ func TestContainerSwitched(t *testing.T) {
 			if out := ec2net(t, c.Cloud, exitOK, "up", "eth1"); !strings.Contains(out, "+ table inet ec2net-10001") {
 				t.Errorf("up:\n%s", out)
 			}
-			eventually(t, 5*time.Second, "the container is reached", func() bool { return c.reaches(t, c.Client(), lab.EIP2) })
+			eventually(t, hang, "the container is reached", func() bool { return c.reaches(t, c.Client(), lab.EIP2) })
 			ec2net(t, c.Cloud, exitOK, "plan", "eth1")
 			c.answering(t, "by-source")
 			ec2net(t, c.Cloud, exitOK, "up", "eth1")

@@ -117,7 +117,7 @@ func TestContainerPublished(t *testing.T) {
 				for _, q := range questions {
 					what := fmt.Sprintf("%s: the container on %s for a host %s", step.replies, q.to, q.from.Name)
 					if q.bySource || step.replies == "by-card" {
-						eventually(t, 5*time.Second, what, func() bool { return c.reaches(t, q.from, addr(q.to)) })
+						eventually(t, hang, what, func() bool { return c.reaches(t, q.from, addr(q.to)) })
 					} else if c.reaches(t, q.from, addr(q.to)) {
 						t.Errorf("%s: reached", what)
 					}
@@ -198,10 +198,10 @@ E`); status != 0 {
 				}
 				for _, port := range []uint16{8080, 8081} {
 					what := fmt.Sprintf("%s, port %d", replies, port)
-					eventually(t, 5*time.Second, what+": by the first card", func() bool { return echoed(t, c.Client(), netip.AddrPortFrom(lab.EIP1, port)) })
+					eventually(t, hang, what+": by the first card", func() bool { return echoed(t, c.Client(), netip.AddrPortFrom(lab.EIP1, port)) })
 					second := netip.AddrPortFrom(lab.EIP2, port)
 					if replies == "by-card" {
-						eventually(t, 5*time.Second, what+": by the second card", func() bool { return echoed(t, c.Client(), second) })
+						eventually(t, hang, what+": by the second card", func() bool { return echoed(t, c.Client(), second) })
 					} else if echoed(t, c.Client(), second) {
 						t.Errorf("%s: reached by the second card", what)
 					}
@@ -235,7 +235,7 @@ func (c *docked) leavesBy(t *testing.T, from *lab.Node, to netip.AddrPort) (stri
 	conn.Close()
 	var by string
 	var source netip.Addr
-	eventually(t, 2*time.Second, "the connection is seen on the wire", func() bool {
+	eventually(t, hang, "the connection is seen on the wire", func() bool {
 		for card, seen := range captures {
 			for _, p := range seen.Packets(lab.FromCard, lab.To(to.Addr()), lab.Proto(unix.IPPROTO_TCP)) {
 				by, source = card, p.Src

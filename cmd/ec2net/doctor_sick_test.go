@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"ec2net/test/lab"
 )
@@ -272,7 +271,7 @@ const untold = "mkdir -p /etc/systemd/networkd.conf.d; : > /etc/systemd/networkd
 func unplugged(t *testing.T, c *lab.Cloud) {
 	t.Helper()
 	shell(t, c.Fabric(), "ip link set p1 down")
-	eventually(t, 5*time.Second, "no carrier", func() bool { return strings.Contains(ip(t, c, "link show dev eth1"), "NO-CARRIER") })
+	eventually(t, hang, "no carrier", func() bool { return strings.Contains(ip(t, c, "link show dev eth1"), "NO-CARRIER") })
 }
 
 // killed is a process that kept eth1.

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -207,7 +206,7 @@ func kept2(t *testing.T, c *lab.Cloud) {
 	t.Helper()
 	keep(t, c, "eth0")
 	keep(t, c, "eth1").notify.await(t, "lease until")
-	eventually(t, 5*time.Second, "eth0's rules beside eth1", func() bool { return strings.Contains(ip(t, c, "rule"), "lookup 10000") })
+	eventually(t, hang, "eth0's rules beside eth1", func() bool { return strings.Contains(ip(t, c, "rule"), "lookup 10000") })
 }
 
 // egressed has the host's own traffic leave by eth1, set up by processes that have ended since.
@@ -216,7 +215,7 @@ func egressed(t *testing.T, c *lab.Cloud) {
 	configure(t, c, "[egress]\ncard = \"eth1\"\n")
 	first, second := keep(t, c, "eth0"), keep(t, c, "eth1")
 	second.notify.await(t, "lease until")
-	eventually(t, 10*time.Second, "traffic leaves by eth1", func() bool { return strings.Contains(ip(t, c, "rule"), "30200:") })
+	eventually(t, hang, "traffic leaves by eth1", func() bool { return strings.Contains(ip(t, c, "rule"), "30200:") })
 	second.stop(t)
 	first.stop(t)
 }
@@ -235,7 +234,7 @@ func natted(t *testing.T, c *lab.Cloud) {
 	configure(t, c, "[nat]\nfrom = [\"10.0.3.0/24\"]\nin = \"eth0\"\nout = \"eth1\"\n")
 	first, second := keep(t, c, "eth0"), keep(t, c, "eth1")
 	second.notify.await(t, "lease until")
-	eventually(t, 10*time.Second, "forwarding", func() bool {
+	eventually(t, hang, "forwarding", func() bool {
 		return forwarding(t, c, "eth0", "eth1") == "1 1" && strings.Contains(ip(t, c, "rule"), "from 10.0.3.0/24 iif eth0 lookup 10001")
 	})
 	second.stop(t)

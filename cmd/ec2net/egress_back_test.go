@@ -36,7 +36,7 @@ func TestEgressTakenBack(t *testing.T) {
 			l := egressLab{egressCloud(t), write(t, "[egress]\ncard = [\"eth2\", \"eth3\"]\n")}
 			l.keep(t, "eth0")
 			k3, k2 := l.keep(t, "eth3"), l.keep(t, "eth2")
-			leads(t, l.Cloud, 10*time.Second, "10001")
+			leads(t, l.Cloud, hang, "10001")
 			begun := time.Now()
 			busy := l.Instance().Command(t.Context(), "ping", "-q", "-i", "0.05", lab.ClientIP.String()) // the kernel never rests from asking
 			must(t, busy.Start())
@@ -58,7 +58,7 @@ func TestEgressTakenBack(t *testing.T) {
 				return
 			}
 			tt.fix(t, l.Cloud)
-			leads(t, l.Cloud, 30*time.Second, "10001")
+			leads(t, l.Cloud, hang, "10001")
 			if n := k2.lineCount() + k3.lineCount(); n > 30 {
 				t.Errorf("%d log lines:\n%s\n%s", n, k2.log, k3.log)
 			}
@@ -75,28 +75,28 @@ func TestEgressProved(t *testing.T) {
 	ip(t, l.Cloud, "rule del pref 30000")
 	k := l.keep(t, "eth2")
 	leads6 := func() bool { return ways(t, l.Cloud) == "10001" } // what IPv6 needs is there
-	eventually(t, 5*time.Second, "IPv6", leads6)
+	eventually(t, hang, "IPv6", leads6)
 	says(t, l.ec2net(t, exitOK, "status", "eth2"), "IPv4 not by this card: the primary card eth0: its answers are not kept on it yet: no rule from all to 169.254.169.254 lookup 10000")
 
 	must(t, l.IMDS().Silence())
 	begun := time.Now()
 	ip(t, l.Cloud, "rule add to 169.254.169.254 lookup 10000 pref 30000 protocol 236")
-	leads(t, l.Cloud, 2*time.Second, "10001")
+	leads(t, l.Cloud, hang, "10001")
 	eventually(t, rollBack, "IPv4 is taken back", leads6)
 	t.Logf("taken back after %s", time.Since(begun).Round(time.Millisecond))
 	k.logs(t, "egress IPv4: the host's own traffic was taken back from this card: the metadata did not answer within 7s")
 	must(t, l.IMDS().Resume())
-	leads(t, l.Cloud, 40*time.Second, "10001")
+	leads(t, l.Cloud, hang, "10001")
 
 	held := world(t, l.Cloud)
 	says(t, l.ec2net(t, exitFailed, "down", "eth0"), "the connection of 10.0.0.29:22 with") // it would be cut
-	leads(t, l.Cloud, time.Second, "10001")
+	leads(t, l.Cloud, hang, "10001")
 	unchanged(t, l.Cloud, held, "down of the primary card")
 	ip(t, l.Cloud, "rule del pref 20000")
 	ip(t, l.Cloud, "-6 rule del pref 20000")
 	took := leadsNowhere(t, l.Cloud, rollBack)
 	t.Logf("the primary card's rules are gone: taken back after %s", took.Round(time.Millisecond))
-	eventually(t, 5*time.Second, "status", func() bool {
+	eventually(t, hang, "status", func() bool {
 		return strings.Contains(l.ec2net(t, exitOK, "status", "eth2"), "taken back: the primary card eth0: its answers are not kept on it yet: no rule from 10.0.0.29")
 	})
 }
@@ -107,7 +107,7 @@ func TestEgressTakenBackWhileUndone(t *testing.T) {
 	l := egressLab{egressCloud(t), write(t, soon+"[egress]\ncard = \"eth2\"\n")}
 	l.keep(t, "eth0")
 	k := l.keep(t, "eth2")
-	leads(t, l.Cloud, 10*time.Second, "10001")
+	leads(t, l.Cloud, hang, "10001")
 	speak := idle(t, l.Cloud, "10.0.2.200", "10.0.0.29")
 	heal := spoil(t, l.Cloud, lab.Fault{Card: "eth2", Path: "local-ipv4s", Value: value("10.0.2.37\n10.0.2.200")})
 	k.reload(t, l.Cloud)
@@ -117,12 +117,12 @@ func TestEgressTakenBackWhileUndone(t *testing.T) {
 	shell(t, l.Fabric(), "nft add table netdev dead", "nft 'add chain netdev dead in { type filter hook ingress device p1 priority 0; policy drop; }'")
 	took := leadsNowhere(t, l.Cloud, rollBack)
 	t.Logf("taken back after %s", took.Round(time.Millisecond))
-	eventually(t, 5*time.Second, "status", func() bool { return strings.Contains(statusOf1(t, l.Cloud, "eth2"), "taken back: its gateway") })
+	eventually(t, hang, "status", func() bool { return strings.Contains(statusOf1(t, l.Cloud, "eth2"), "taken back: its gateway") })
 	speak()
 	shell(t, l.Fabric(), "nft delete table netdev dead")
 	heal()
 	k.reload(t, l.Cloud)
-	leads(t, l.Cloud, 30*time.Second, "10001")
+	leads(t, l.Cloud, hang, "10001")
 }
 
 // A connection with an address that no card has goes where the host's own traffic goes. It is no reason to leave
@@ -136,7 +136,7 @@ func TestEgressTakenBackFromAConnection(t *testing.T) {
 	ip(t, l.Cloud, "addr add 10.99.0.1/32 dev lo")
 	l.keep(t, "eth0")
 	k := l.keep(t, "eth2")
-	leads(t, l.Cloud, 10*time.Second, "10001")
+	leads(t, l.Cloud, hang, "10001")
 	idle(t, l.Cloud, "10.0.3.200", "10.99.0.1")()
 	shell(t, l.Fabric(), "nft add table netdev dead", "nft 'add chain netdev dead in { type filter hook ingress device p1 priority 0; policy drop; }'")
 	leadsNowhere(t, l.Cloud, rollBack)
@@ -151,7 +151,7 @@ func TestEgressWithoutRecords(t *testing.T) {
 	t.Parallel()
 	l := egressLab{egressCloud(t), write(t, "[egress]\ncard = \"eth2\"\n")}
 	k0, k := l.keep(t, "eth0"), l.keep(t, "eth2")
-	leads(t, l.Cloud, 10*time.Second, "10001")
+	leads(t, l.Cloud, hang, "10001")
 	k0.stop(t) // nobody makes its record anew
 	shell(t, l.Instance(), "rm -r /run/ec2net")
 	k.reload(t, l.Cloud, "local-ipv4s")

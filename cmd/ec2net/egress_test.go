@@ -38,7 +38,7 @@ func egressCloud(t *testing.T) *lab.Cloud {
 			card("eth3", "10.0.3.37", "2001:db8:ec2:3::37", egressEIP3),
 		},
 	})
-	eventually(t, 10*time.Second, "the first card's addresses", func() bool { // in the kernel's own time
+	eventually(t, hang, "the first card's addresses", func() bool { // in the kernel's own time
 		return strings.Contains(ip(t, c, "-6 route show table local"), "local 2001:db8:ec2::29 ")
 	})
 	return c
@@ -118,7 +118,7 @@ func TestEgress(t *testing.T) {
 	}
 	says(t, l.ec2net(t, exitOK, "status", "eth2"), "not by this card: nobody has set up the primary card")
 	k0 := l.keep(t, "eth0")
-	leads(t, l.Cloud, 5*time.Second, "10001")
+	leads(t, l.Cloud, hang, "10001")
 	main := ip(t, l.Cloud, "route") + ip(t, l.Cloud, "-6 route")
 	for _, dst := range []netip.Addr{lab.ClientIP, lab.ClientIP6} {
 		if got := leavesBy(t, l.Cloud, dst); got != "eth2" {
@@ -144,9 +144,9 @@ func TestEgress(t *testing.T) {
 	quiet("killed and started again")
 	unchanged(t, l.Cloud, held, "killed and started again")
 	ip(t, l.Cloud, "rule del pref 30200")
-	leads(t, l.Cloud, 3*time.Second, "10001")
+	leads(t, l.Cloud, hang, "10001")
 	ip(t, l.Cloud, "rule del pref 30100")
-	eventually(t, 3*time.Second, "the repair", func() bool { return strings.Contains(ip(t, l.Cloud, "rule"), "30100:") })
+	eventually(t, hang, "the repair", func() bool { return strings.Contains(ip(t, l.Cloud, "rule"), "30100:") })
 	unchanged(t, l.Cloud, held, "repaired")
 	if now := ip(t, l.Cloud, "route") + ip(t, l.Cloud, "-6 route"); now != main {
 		t.Errorf("main was touched:\n%s", now)
@@ -228,10 +228,10 @@ func TestEgressDisagreement(t *testing.T) {
 	other := egressLab{c, write(t, "[egress]\ncard = [\"eth3\", \"eth2\"]\n")}
 	one.keep(t, "eth0")
 	k3 := other.keep(t, "eth3")
-	leads(t, c, 5*time.Second, "10002")
+	leads(t, c, hang, "10002")
 	k2 := one.keep(t, "eth2")
 	quiet, requests := silently(t, c), len(c.IMDS().Requests(time.Time{}))
-	eventually(t, 8*time.Second, "the next readings", func() bool { return len(c.IMDS().Requests(time.Time{})) > requests+laterReading })
+	eventually(t, hang, "the next readings", func() bool { return len(c.IMDS().Requests(time.Time{})) > requests+laterReading })
 	quiet("two first choices")
 	leads(t, c, 0, "10002") // who has it keeps it
 	if n := k2.lineCount() + k3.lineCount(); n > 20 {

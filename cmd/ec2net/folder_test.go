@@ -172,7 +172,7 @@ func TestKeptWithoutADisk(t *testing.T) {
 	told := func(when string) {
 		t.Helper()
 		must(t, k.Process.Signal(syscallHUP))
-		eventually(t, 10*time.Second, "who keeps the card "+when, func() bool {
+		eventually(t, hang, "who keeps the card "+when, func() bool {
 			out, _ := on(t, c, "ec2net", "--cloud", "ec2", "status", "eth1")
 			return strings.Contains(out, kept)
 		})

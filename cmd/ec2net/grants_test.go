@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -90,9 +89,6 @@ func TestRunAfterARuleWentMissing(t *testing.T) {
 	}
 }
 
-// limitOfMonitor ends a hang of ip(8).
-const limitOfMonitor = 30 * time.Second
-
 // removals watches what is taken away until the function that it returns is called.
 func removals(t *testing.T, c *lab.Cloud) func() string {
 	t.Helper()
@@ -115,14 +111,14 @@ func monitored(t *testing.T, c *lab.Cloud) func() []string {
 		ip(t, c, "route add blackhole "+a+" table 4242")
 		ip(t, c, "route del blackhole "+a+" table 4242")
 	}
-	eventually(t, limitOfMonitor, "ip monitor", func() bool { // it listens once it tells of a change that is made for it
+	eventually(t, hang, "ip monitor", func() bool { // it listens once it tells of a change that is made for it
 		mark("192.0.2.255")
 		return strings.Contains(seen.String(), "Deleted blackhole")
 	})
 	return func() (out []string) {
 		t.Helper()
 		mark("192.0.2.254")
-		eventually(t, limitOfMonitor, "ip monitor", func() bool { return strings.Contains(seen.String(), "Deleted blackhole 192.0.2.254") })
+		eventually(t, hang, "ip monitor", func() bool { return strings.Contains(seen.String(), "Deleted blackhole 192.0.2.254") })
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		for line := range strings.Lines(seen.String()) {

@@ -268,7 +268,7 @@ func (h *history) end() {
 	}
 	h.settle()
 	out := ip(h.T, h.c, "-o link show eth0")
-	eventually(h.T, 10*time.Second, "eth0's group", func() bool {
+	eventually(h.T, hang, "eth0's group", func() bool {
 		out = ip(h.T, h.c, "-o link show eth0")
 		return !strings.Contains(out, "group 236")
 	})

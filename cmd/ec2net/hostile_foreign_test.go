@@ -99,7 +99,7 @@ func TestDegradedBesideAnOwner(t *testing.T) {
 			holds(t, statusOf1(t, c, "eth1"), "lease "+tt.owner)
 			session(t, c, "10.0.2.37", lab.EIP2)
 			ip(t, c, "rule del lookup "+table) // it is looked after like any other
-			answersWithin(t, c, time.Second, lab.EIP2)
+			answersWithin(t, c, hang, lab.EIP2)
 			if d := cmp.Diff(lasting(primary), lasting(carries(world(t, c), "eth0"))); d != "" {
 				t.Errorf("the primary card's (-before +after):\n%s", d)
 			}

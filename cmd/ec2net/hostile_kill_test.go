@@ -105,7 +105,7 @@ func TestKilledAtTheFirstRule(t *testing.T) {
 		must(t, c.Attach(lab.Eth1()))
 		heal := spoil(t, c, lab.Fault{Status: 503})
 		k := start(t, c, "eth1")
-		eventually(t, 5*time.Second, "a record that knows no number", func() bool {
+		eventually(t, hang, "a record that knows no number", func() bool {
 			return strings.Contains(statusOf1(t, c, "eth1"), "eth1: waiting for the metadata")
 		})
 		killAt(t, c, unix.RTNLGRP_IPV4_RULE, func() *kept { heal(); return k })

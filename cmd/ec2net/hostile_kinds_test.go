@@ -50,7 +50,7 @@ func kea(t *testing.T, c *lab.Cloud, port, give string) *server {
 func (k serverKind) up(t *testing.T, c *lab.Cloud, port, give string) *server {
 	t.Helper()
 	s := k.start(t, c, port, give)
-	eventually(t, 10*time.Second, k.name+" is up", func() bool { return strings.Contains(s.log.String(), k.ready) })
+	eventually(t, hang, k.name+" is up", func() bool { return strings.Contains(s.log.String(), k.ready) })
 	return s
 }
 
@@ -86,12 +86,15 @@ func TestEveryKindOfServer(t *testing.T) {
 			if l.Addr.String() != "10.0.2.37/24" || l.Router != addr("10.0.2.1") || l.Renew != 3*time.Second || l.Rebind != 8*time.Second || l.MTU < 7000 {
 				t.Errorf("lease %+v", l)
 			}
-			eventually(t, 8*time.Second, "renewed", func() bool { return leaseOf(t, c, "eth1").Start.After(l.Start) })
+			eventually(t, hang, "renewed", func() bool { return leaseOf(t, c, "eth1").Start.After(l.Start) })
+			if after := leaseOf(t, c, "eth1").Start.Sub(l.Start); after >= l.Rebind {
+				t.Errorf("renewed %s after the lease began, and not before %s, when anybody is asked", after, l.Rebind)
+			}
 
 			first.kill()
 			at(t, c, port, "10.0.2.254", "10.0.2.253") // so that only a broadcast finds the second
 			second := kind.up(t, c, port, "10.0.2.37")
-			eventually(t, 25*time.Second, "rebound", func() bool { return leaseOf(t, c, "eth1").Server == addr("10.0.2.254") })
+			eventually(t, hang, "rebound", func() bool { return leaseOf(t, c, "eth1").Server == addr("10.0.2.254") })
 			answers(t, c, lab.EIP2)
 			if n := k.lineCount(); n > 6 {
 				t.Errorf("%d log lines:\n%s", n, k.log)
@@ -99,8 +102,8 @@ func TestEveryKindOfServer(t *testing.T) {
 
 			second.kill()
 			kind.up(t, c, port, "10.0.2.99")
-			eventually(t, 25*time.Second, "refused", func() bool { return strings.Contains(k.log.String(), dhcp.ErrNak.Error()) })
-			eventually(t, 20*time.Second, "and the other address not believed", func() bool {
+			eventually(t, hang, "refused", func() bool { return strings.Contains(k.log.String(), dhcp.ErrNak.Error()) })
+			eventually(t, hang, "and the other address not believed", func() bool {
 				return strings.Contains(k.log.String(), "leases 10.0.2.99, which the metadata does not list for this card")
 			})
 			if got := addresses(t, c, "eth1"); got != "10.0.2.37" {

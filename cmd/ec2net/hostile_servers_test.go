@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"ec2net/test/lab"
 )
@@ -91,30 +90,30 @@ func TestRealServers(t *testing.T) {
 	t.Parallel()
 	c, port := withoutLabDHCP(t)
 	first := dnsmasq(t, c, port, filepath.Join(t.TempDir(), "leases"), "10.0.2.37", "--dhcp-option-force=58,3", "--dhcp-option-force=59,12")
-	eventually(t, 5*time.Second, "dnsmasq is up", func() bool { return strings.Contains(first.log.String(), "DHCP") })
+	eventually(t, hang, "dnsmasq is up", func() bool { return strings.Contains(first.log.String(), "DHCP") })
 	k := keep(t, c, "eth1")
 	k.notify.await(t, "lease until")
-	eventually(t, 3*time.Second, "the lease's MTU", func() bool { return mtu(t, c) == "8000" })
+	eventually(t, hang, "the lease's MTU", func() bool { return mtu(t, c) == "8000" })
 	answers(t, c, lab.EIP2)
 	session(t, c, "10.0.2.37", lab.EIP2)
-	eventually(t, 8*time.Second, "renewed", func() bool { return strings.Count(first.log.String(), "DHCPACK") > 1 })
+	eventually(t, hang, "renewed", func() bool { return strings.Count(first.log.String(), "DHCPACK") > 1 })
 	before := k.lineCount()
 	first.kill()
 
 	second := dhcpd(t, c, port, "10.0.2.37", 12)
-	eventually(t, 25*time.Second, "dhcpd takes over", func() bool { return strings.Contains(second.log.String(), "DHCPACK") })
-	eventually(t, 3*time.Second, "its MTU", func() bool { return mtu(t, c) == "7000" })
+	eventually(t, hang, "dhcpd takes over", func() bool { return strings.Contains(second.log.String(), "DHCPACK") })
+	eventually(t, hang, "its MTU", func() bool { return mtu(t, c) == "7000" })
 	acks := strings.Count(second.log.String(), "DHCPACK")
-	eventually(t, 12*time.Second, "a short lease is renewed", func() bool { return strings.Count(second.log.String(), "DHCPACK") > acks })
+	eventually(t, hang, "a short lease is renewed", func() bool { return strings.Count(second.log.String(), "DHCPACK") > acks })
 	if n := k.lineCount() - before; n > 3 {
 		t.Errorf("%d log lines for one server that died:\n%s", n, k.log)
 	}
 	second.kill()
 
 	third := dhcpd(t, c, port, "10.0.2.99", 12)
-	eventually(t, 25*time.Second, "refused", func() bool { return strings.Contains(third.log.String(), "DHCPNAK") })
-	eventually(t, 15*time.Second, "the other address is leased", func() bool { return strings.Contains(third.log.String(), "DHCPACK on 10.0.2.99") })
-	eventually(t, 3*time.Second, "and not believed", func() bool {
+	eventually(t, hang, "refused", func() bool { return strings.Contains(third.log.String(), "DHCPNAK") })
+	eventually(t, hang, "the other address is leased", func() bool { return strings.Contains(third.log.String(), "DHCPACK on 10.0.2.99") })
+	eventually(t, hang, "and not believed", func() bool {
 		return strings.Contains(k.log.String(), "leases 10.0.2.99, which the metadata does not list for this card")
 	})
 	if got := addresses(t, c, "eth1"); got != "10.0.2.37" {
@@ -129,12 +128,12 @@ func TestDegradedByDhcpd(t *testing.T) {
 	c, port := withoutLabDHCP(t)
 	spoil(t, c, lab.Fault{Status: 403})
 	s := dhcpd(t, c, port, "10.0.2.37", 12)
-	eventually(t, 10*time.Second, "dhcpd is up", func() bool { return strings.Contains(s.log.String(), "Sending on") })
+	eventually(t, hang, "dhcpd is up", func() bool { return strings.Contains(s.log.String(), "Sending on") })
 	k := keep(t, c, "eth1")
 	k.notify.await(t, "STATUS=degraded: 10.0.2.37/24")
 	answers(t, c, lab.EIP2)
 	session(t, c, "10.0.2.37", lab.EIP2)
 	s.kill()
-	eventually(t, 20*time.Second, "the lease ends", func() bool { return strings.Contains(k.log.String(), "is lost") })
+	eventually(t, hang, "the lease ends", func() bool { return strings.Contains(k.log.String(), "is lost") })
 	answers(t, c, lab.EIP2)
 }

@@ -20,7 +20,7 @@ func TestInterrupted(t *testing.T) {
 			cmd := c.Instance().Command(t.Context(), "ec2net", append([]string{"--cloud", "ec2"}, args...)...)
 			cmd.Stdout, cmd.Stderr = out, out
 			must(t, cmd.Start())
-			eventually(t, 5*time.Second, "a question", func() bool { return c.IMDS().Stats().Requests > 0 })
+			eventually(t, hang, "a question", func() bool { return c.IMDS().Stats().Requests > 0 })
 			must(t, cmd.Process.Signal(os.Interrupt))
 			if err := cmd.Wait(); cmd.ProcessState.ExitCode() != exitFailed || out.String() != "ec2net: "+args[0]+": interrupted\n" {
 				t.Errorf("%v\n%s", err, out)

@@ -152,13 +152,13 @@ func TestRouterAdvertisements(t *testing.T) {
 	one := advertise(t, c, "eth1", lab.Advert{Router: addr("fe80::1:1")})
 	follows := func(want string) {
 		t.Helper()
-		eventually(t, 5*time.Second, "the router is "+want, func() bool { return router(t, c) == want })
+		eventually(t, hang, "the router is "+want, func() bool { return router(t, c) == want })
 		must(t, session.Alive(t.Context()))
 		answers(t, c, in6[1])
 	}
 	follows("fe80::1:1")
 	two := advertise(t, c, "eth1", lab.Advert{Router: addr("fe80::2:2")})
-	eventually(t, 5*time.Second, "two routers in main", func() bool {
+	eventually(t, hang, "two routers in main", func() bool {
 		return strings.Count(ip(t, c, "-6 route show default proto ra dev eth1"), "via") == 2
 	})
 	follows("fe80::1:1") // of two equals, the one that is in use
@@ -168,7 +168,7 @@ func TestRouterAdvertisements(t *testing.T) {
 	follows("fe80:ec2::1")
 	must(t, session.Close())
 	lines := func() int { return strings.Count(strings.TrimPrefix(k.log.String(), logged), "\n") }
-	eventually(t, 5*time.Second, "each change in the log", func() bool { return lines() >= 3 })
+	eventually(t, hang, "each change in the log", func() bool { return lines() >= 3 })
 	if got := lines(); got != 3 {
 		t.Errorf("3 changes made %d log lines:\n%s", got, strings.TrimPrefix(k.log.String(), logged))
 	}
@@ -192,7 +192,7 @@ func TestRouterFlap(t *testing.T) {
 	}
 	sends := func(when string) {
 		t.Helper()
-		eventually(t, 10*time.Second, "the primary's default route "+when, func() bool {
+		eventually(t, hang, "the primary's default route "+when, func() bool {
 			return strings.Contains(ip(t, c, "-6 route show default dev eth0"), "metric 1023") && leaves() == "eth0"
 		})
 		before := len(wire.Packets(lab.FromCard, lab.To(addr(internet)), lab.Proto(unix.IPPROTO_ICMPV6)))
@@ -206,7 +206,7 @@ func TestRouterFlap(t *testing.T) {
 	}
 	sends("at first")
 	must(t, first.Withdraw())
-	eventually(t, 10*time.Second, "the primary has no router", func() bool { return leaves() == "eth1" })
+	eventually(t, hang, "the primary has no router", func() bool { return leaves() == "eth1" })
 	again := advertise(t, c, "eth0", lab.Advert{})
 	sends("when it is back")
 	again.Stop()
@@ -224,9 +224,9 @@ func TestRouterExpires(t *testing.T) {
 	must(t, c.Instance().Sysctl("net/ipv6/route/gc_interval", "1")) // 30 s by default
 	dying := advertise(t, c, "eth1", lab.Advert{Router: addr("fe80::1:1"), Lifetime: time.Second})
 	keep(t, c, "eth1")
-	eventually(t, 5*time.Second, "the router is followed", func() bool { return router(t, c) == "fe80::1:1" })
+	eventually(t, hang, "the router is followed", func() bool { return router(t, c) == "fe80::1:1" })
 	dying.Stop()
-	eventually(t, 10*time.Second, "it is forgotten", func() bool { return router(t, c) == "fe80:ec2::1" })
+	eventually(t, hang, "it is forgotten", func() bool { return router(t, c) == "fe80:ec2::1" })
 }
 
 // A router advertisement on another card is no router of this one; one that puts a stranger's block
@@ -242,7 +242,7 @@ func TestForeignIPv6(t *testing.T) {
 	ip(t, c, "link set eth1 up")
 	ip(t, c, "addr add 2001:db8:ec2:2::38/128 dev eth1 nodad preferred_lft 3600 valid_lft 7200") // DHCPv6
 	made := func() string { return ip(t, c, "-6 -o addr show dev eth1 scope global -tentative dynamic") }
-	eventually(t, 5*time.Second, "temporary addresses", func() bool { return strings.Count(made(), "temporary") == 2 })
+	eventually(t, hang, "temporary addresses", func() bool { return strings.Count(made(), "temporary") == 2 })
 	words := func() (out []string) {
 		for line := range strings.Lines(made()) {
 			out = append(out, strings.Fields(line)[3])
@@ -279,13 +279,13 @@ func TestLateIPv6(t *testing.T) {
 	must(t, c.Assign("eth1", in6...))
 	must(t, k.Process.Signal(syscallHUP))
 	for _, a := range in6 {
-		eventually(t, 5*time.Second, a.String(), func() bool {
+		eventually(t, hang, a.String(), func() bool {
 			_, err := c.Client().Ping(t.Context(), a, lab.Ping{Timeout: 100 * time.Millisecond})
 			return err == nil
 		})
 	}
 	must(t, c.Release("eth1", in6...))
 	must(t, k.Process.Signal(syscallHUP))
-	eventually(t, 10*time.Second, "no IPv6 rule", func() bool { return !strings.Contains(ip(t, c, "-6 rule"), "10001") })
+	eventually(t, hang, "no IPv6 rule", func() bool { return !strings.Contains(ip(t, c, "-6 rule"), "10001") })
 	answers(t, c, lab.EIP2)
 }

@@ -108,7 +108,7 @@ func TestNetworkCards(t *testing.T) {
 	}
 	asked := len(c.DHCP().Messages(time.Time{}))
 	requests := len(c.IMDS().Requests(time.Time{}))
-	eventually(t, 10*time.Second, "the next reading", func() bool { return len(c.IMDS().Requests(time.Time{})) > requests })
+	eventually(t, hang, "the next reading", func() bool { return len(c.IMDS().Requests(time.Time{})) > requests })
 	if n := len(c.DHCP().Messages(time.Time{})) - asked; n != 0 {
 		t.Errorf("%d DHCP messages for a card that is known to have no address", n)
 	}
@@ -142,14 +142,14 @@ func TestPrimaryBesideOthers(t *testing.T) {
 	reached("before")
 	must(t, c.Attach(second))
 	k1 := keep(t, c, "eth1")
-	eventually(t, 5*time.Second, "rules of the primary", func() bool {
+	eventually(t, hang, "rules of the primary", func() bool {
 		return strings.Contains(ip(t, c, "rule"), "from 10.0.0.29 lookup 10000") && strings.Contains(ip(t, c, "-6 rule"), "lookup 10000")
 	})
 	reached("beside eth1")
 	answers(t, c, lab.EIP2)
 	must(t, c.Detach("eth1"))
 	k1.end(t)
-	eventually(t, 5*time.Second, "nothing is left", func() bool {
+	eventually(t, hang, "nothing is left", func() bool {
 		return before == ip(t, c, "rule")+ip(t, c, "-6 rule")+ip(t, c, "route show table all")+ip(t, c, "-6 route show table all")
 	})
 	reached("after")

@@ -204,7 +204,7 @@ func listenLocal(t *testing.T, c *lab.Cloud, devs ...string) func(ctx context.Co
 		cmd.Stdout, cmd.Stderr = seen[dev], seen[dev]
 		must(t, cmd.Start())
 		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-		eventually(t, 5*time.Second, "tcpdump", func() bool { return strings.Contains(seen[dev].String(), "listening on") })
+		eventually(t, hang, "tcpdump", func() bool { return strings.Contains(seen[dev].String(), "listening on") })
 	}
 	return func(ctx context.Context, dev string, port uint16) bool {
 		for ctx.Err() == nil {

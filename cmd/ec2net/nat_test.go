@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -121,7 +120,7 @@ func TestNAT(t *testing.T) {
 			must(t, l.AddRoute(lab.Route{Subnet: "subnet-c", Prefix: netip.MustParsePrefix("0.0.0.0/0"), NextHop: addr("10.0.3.37")}))
 			before, rules := world(t, l.Cloud), nftables(t, l.Cloud)
 			keepers := []*kept{l.keep(t, "eth0"), l.keep(t, "eth2"), l.keep(t, "eth3")}
-			eventually(t, 10*time.Second, "forwarding", func() bool { return forwarding(t, l.Cloud, "eth0", "eth2", "eth3") == "0 1 1" })
+			eventually(t, hang, "forwarding", func() bool { return forwarding(t, l.Cloud, "eth0", "eth2", "eth3") == "0 1 1" })
 			capture, err := l.Capture("eth2")
 			must(t, err)
 			server, err := l.Client().Echo(netip.AddrPortFrom(lab.ClientIP, 0))
@@ -139,7 +138,7 @@ func TestNAT(t *testing.T) {
 			says(t, l.ec2net(t, exitOK, "status"), "10.0.3.0/24 from eth3 leaves by this card", "10.0.3.0/24 arrives by this card", "drift      none")
 
 			if tt.toml == egress3 {
-				leads(t, l.Cloud, 5*time.Second, "10002")
+				leads(t, l.Cloud, hang, "10002")
 			}
 			says(t, l.ec2net(t, exitOK, "doctor"), "all well")
 			held := world(t, l.Cloud)
@@ -163,17 +162,17 @@ func TestNAT(t *testing.T) {
 				t.Errorf("the connection from inside: %v", err)
 			}
 			keepers[1], keepers[2] = l.keep(t, "eth2"), l.keep(t, "eth3")
-			eventually(t, 5*time.Second, "as before", func() bool { return cmp.Equal(held, world(t, l.Cloud)) })
+			eventually(t, hang, "as before", func() bool { return cmp.Equal(held, world(t, l.Cloud)) })
 			for _, damage := range []string{"nft delete table inet ec2net-10001", "nft flush ruleset", "sysctl -w net.ipv4.conf.eth2.forwarding=0", "sysctl -w net.ipv4.ip_forward=0", "ip rule del pref 30010", "ip rule del pref 30020"} {
 				shell(t, l.Instance(), damage)
-				eventually(t, 3*time.Second, damage+" repaired", func() bool {
+				eventually(t, hang, damage+" repaired", func() bool {
 					return forwarding(t, l.Cloud, "eth2", "eth3") == "1 1" && strings.Contains(nftables(t, l.Cloud), "masquerade") && cmp.Equal(held, world(t, l.Cloud))
 				})
 			}
 			l.ec2net(t, exitOK, "down", "eth2")
-			eventually(t, 3*time.Second, "nothing is passed on that nobody translates", func() bool { return forwarding(t, l.Cloud, "eth2", "eth3") == "0 0" })
+			eventually(t, hang, "nothing is passed on that nobody translates", func() bool { return forwarding(t, l.Cloud, "eth2", "eth3") == "0 0" })
 			keepers[1] = l.keep(t, "eth2")
-			eventually(t, 5*time.Second, "as before", func() bool {
+			eventually(t, hang, "as before", func() bool {
 				return forwarding(t, l.Cloud, "eth2", "eth3") == "1 1" && cmp.Equal(held, world(t, l.Cloud))
 			})
 			for _, k := range keepers {
@@ -207,7 +206,7 @@ func TestNATRefused(t *testing.T) {
 	for _, card := range []string{"eth0", "eth2", "eth3"} {
 		ec2net(t, c, exitOK, "up", card)
 	}
-	eventually(t, 10*time.Second, "signal and the cards' own IPv6 addresses", func() bool { // in the kernel's own time
+	eventually(t, hang, "signal and the cards' own IPv6 addresses", func() bool { // in the kernel's own time
 		local := ip(t, c, "-6 route show table local")
 		return !strings.Contains(ip(t, c, "-6 route show table all")+ip(t, c, "route show table all"), "linkdown") && strings.Count(local, "local fe80:") == 3
 	})
@@ -265,7 +264,7 @@ func TestNATWithoutRecords(t *testing.T) {
 	}
 	must(t, l.AddRoute(lab.Route{Subnet: "subnet-c", Prefix: netip.MustParsePrefix("0.0.0.0/0"), NextHop: addr("10.0.3.37")}))
 	out, in := l.keep(t, "eth2"), l.keep(t, "eth3")
-	eventually(t, 10*time.Second, "forwarding", func() bool { return forwarding(t, l.Cloud, "eth2", "eth3") == "1 1" })
+	eventually(t, hang, "forwarding", func() bool { return forwarding(t, l.Cloud, "eth2", "eth3") == "1 1" })
 	server, err := l.Client().Echo(netip.AddrPortFrom(lab.ClientIP, 0))
 	must(t, err)
 	stream, err := test.Stream(t.Context(), server.Addr)
@@ -282,5 +281,5 @@ func TestNATWithoutRecords(t *testing.T) {
 	unchanged(t, l.Cloud, held, "a folder that was deleted")
 	must(t, stream.Close())
 	l.ec2net(t, exitOK, "down", "eth3")
-	eventually(t, 10*time.Second, "no rule for a card that was taken down", func() bool { return !strings.Contains(ip(t, l.Cloud, "rule"), "iif eth3") })
+	eventually(t, hang, "no rule for a card that was taken down", func() bool { return !strings.Contains(ip(t, l.Cloud, "rule"), "iif eth3") })
 }

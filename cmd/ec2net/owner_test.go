@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"ec2net/test/lab"
 )
@@ -50,7 +49,7 @@ func TestOwner(t *testing.T) {
 	}
 	must(t, c.Assign("eth1", addr("10.0.2.77")))
 	must(t, k.Process.Signal(syscallHUP))
-	eventually(t, 5*time.Second, "the secondary address", func() bool { return strings.Contains(ip(t, c, "addr show dev eth1"), "10.0.2.77/32") })
+	eventually(t, hang, "the secondary address", func() bool { return strings.Contains(ip(t, c, "addr show dev eth1"), "10.0.2.77/32") })
 	ec2net(t, c, exitOK, "down", "eth1")
 	if out := ip(t, c, "-4 -o addr show dev eth1"); !strings.Contains(out, "10.0.2.37/24") || strings.Contains(out, "10.0.2.77") {
 		t.Errorf("after down:\n%s", out)
@@ -71,7 +70,7 @@ func startDhclient(t *testing.T, c *lab.Cloud, metric int) {
 	ip(t, c, "link set eth1 up")
 	must(t, owner.Start())
 	t.Cleanup(func() { _ = owner.Process.Kill(); _ = owner.Wait() })
-	eventually(t, 20*time.Second, "dhclient's route", func() bool {
+	eventually(t, hang, "dhclient's route", func() bool {
 		return strings.Contains(ip(t, c, "route show table main"), "dev eth1 metric "+strconv.Itoa(metric))
 	})
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -45,7 +44,7 @@ func TestPenalisedPrimary(t *testing.T) {
 			first, second := keep(t, c, "eth0"), keep(t, c, "eth1")
 			sound := func(when, wanted string) {
 				t.Helper()
-				eventually(t, 10*time.Second, when, func() bool {
+				eventually(t, hang, when, func() bool {
 					d := defaults()
 					return strings.Contains(d, "metric 9999") == (wanted == "copied") && strings.Contains(d, "metric 10001")
 				})

@@ -3,7 +3,6 @@ package main
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,7 +26,7 @@ func TestPrimaryWithoutDefaultRoute(t *testing.T) {
 			first := keep(t, c, "eth0")
 			second := keep(t, c, "eth1")
 			for _, to := range []string{lab.EIP1.String(), "203.0.113.5"} {
-				answersWithin(t, c, 10*time.Second, addr(to))
+				answersWithin(t, c, hang, addr(to))
 			}
 			wire, err := c.Capture("eth1")
 			must(t, err)
@@ -35,9 +34,9 @@ func TestPrimaryWithoutDefaultRoute(t *testing.T) {
 			sound := func(when string) {
 				t.Helper()
 				for _, to := range []string{lab.EIP1.String(), "203.0.113.5"} {
-					answersWithin(t, c, 10*time.Second, addr(to))
+					answersWithin(t, c, hang, addr(to))
 				}
-				eventually(t, 10*time.Second, "nothing to do "+when, func() bool {
+				eventually(t, hang, "nothing to do "+when, func() bool {
 					out, status := on(t, c, "ec2net", "--cloud", "ec2", "plan", "eth0")
 					return status == exitOK && out == ""
 				})
@@ -69,20 +68,20 @@ func TestSecondariesFollowThePrimaryAddress(t *testing.T) {
 	must(t, c.Assign("eth0", addr("10.0.0.5")))
 	must(t, c.AssociateEIP(addr("10.0.0.5"), addr("203.0.113.5")))
 	second, first := keep(t, c, "eth1"), keep(t, c, "eth0")
-	answersWithin(t, c, 10*time.Second, addr("203.0.113.5"))
+	answersWithin(t, c, hang, addr("203.0.113.5"))
 	end := session(t, c, "10.0.0.5", addr("203.0.113.5"))
 	bare := func() bool { return !strings.Contains(ip(t, c, "-4 -o addr show dev eth0"), "inet ") }
 	for range 3 {
 		ip(t, c, "addr del 10.0.0.29/24 dev eth0")
-		eventually(t, 10*time.Second, "no address on eth0", bare)
+		eventually(t, hang, "no address on eth0", bare)
 		answers(t, c, lab.EIP2)
 		shell(t, c.Instance(), "ip addr add 10.0.0.29/24 dev eth0", "ip route replace default via 10.0.0.1 dev eth0")
-		answersWithin(t, c, 10*time.Second, addr("203.0.113.5"))
-		answersWithin(t, c, 10*time.Second, lab.EIP1)
+		answersWithin(t, c, hang, addr("203.0.113.5"))
+		answersWithin(t, c, hang, lab.EIP1)
 	}
 	end()
 	ip(t, c, "addr del 10.0.0.29/24 dev eth0")
-	eventually(t, 10*time.Second, "no address on eth0", bare)
+	eventually(t, hang, "no address on eth0", bare)
 	first.logs(t, "has not got its primary address 10.0.0.29", "10.0.0.5 waits for it")
 	first.stop(t)
 	if out, status := on(t, c, "ec2net", "--cloud", "ec2", "up", "eth0"); status != exitPartial || !bare() {

@@ -35,7 +35,7 @@ func TestInterruptedAndUndone(t *testing.T) {
 		said := &lab.Log{}
 		cmd.Stdout, cmd.Stderr = said, said
 		must(t, cmd.Start())
-		eventually(t, 5*time.Second, "the primary's rules are gone", func() bool { return !strings.Contains(ip(t, c, "rule"), "20000:") })
+		eventually(t, hang, "the primary's rules are gone", func() bool { return !strings.Contains(ip(t, c, "rule"), "20000:") })
 		must(t, cmd.Process.Signal(syscall.SIGINT))
 		if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != exitFailed {
 			t.Errorf("down: %v", err)

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"ec2net/test/lab"
 )
@@ -18,7 +17,7 @@ func TestPrimaryFollowsMeanwhile(t *testing.T) {
 	one := advertise(t, c, "eth0", lab.Advert{Router: addr("fe80::1:1")})
 	routers := func(n int) {
 		t.Helper()
-		eventually(t, 10*time.Second, "routers", func() bool {
+		eventually(t, hang, "routers", func() bool {
 			return strings.Count(ip(t, c, "-6 route show default proto ra dev eth0"), "via") == n
 		})
 	}
@@ -40,14 +39,14 @@ func TestPrimaryFollowsMeanwhile(t *testing.T) {
 		}
 	}
 	must(t, one.Withdraw())
-	eventually(t, 5*time.Second, "the other router", func() bool {
+	eventually(t, hang, "the other router", func() bool {
 		return strings.Contains(ip(t, c, "-6 route show table 10000"), "default via fe80::2:2")
 	})
 	ip(t, c, "-6 route add 2001:db8:ffff::/64 via fe80:ec2::1 dev eth0")
 	if out, status := runOn(c.Fabric(), "nft delete table inet deaf"); status != 0 {
 		t.Fatal(out)
 	}
-	eventually(t, 10*time.Second, "answers leave by the operator's way", func() bool {
+	eventually(t, hang, "answers leave by the operator's way", func() bool {
 		return strings.Contains(ip(t, c, "-6 route get 2001:db8:ffff::146 from "+eth0v6.String()), "via fe80:ec2::1 ")
 	})
 	must(t, session.Alive(t.Context()))

@@ -69,7 +69,7 @@ var cutting = []struct {
 func wall(t *testing.T, c *lab.Cloud, card, router string) {
 	t.Helper()
 	ip(t, c, "link set "+card+" up")
-	eventually(t, 10*time.Second, card+"'s own IPv6 address", func() bool { // in the kernel's own time
+	eventually(t, hang, card+"'s own IPv6 address", func() bool { // in the kernel's own time
 		return strings.Contains(ip(t, c, "-6 route show table local dev "+card), "local fe80::")
 	})
 	ip(t, c, "neigh replace "+router+" lladdr 02:00:00:00:00:99 dev "+card+" nud permanent")
@@ -156,7 +156,7 @@ func TestLaterChangeIsUndone(t *testing.T) {
 	answers(t, c, lab.EIP2)
 	heal()
 	k.reload(t, c)
-	eventually(t, 5*time.Second, "and then all is well", func() bool { return strings.Contains(statusOf1(t, c, "eth1"), "10.0.2.37, table 10001") })
+	eventually(t, hang, "and then all is well", func() bool { return strings.Contains(statusOf1(t, c, "eth1"), "10.0.2.37, table 10001") })
 	unchanged(t, c, held, "the end of the fault")
 	speak()
 }
@@ -316,7 +316,7 @@ func TestPrimaryFollowsItsRouter(t *testing.T) {
 	c := cloud(t, dual(lab.Config{RPFilter: 1}))
 	ip(t, c, "-6 route del default dev eth0") // its manager's
 	one := advertise(t, c, "eth0", lab.Advert{Router: addr("fe80::1:1")})
-	eventually(t, 10*time.Second, "the first router", func() bool { return strings.Contains(ip(t, c, "-6 route show default"), "fe80::1:1") })
+	eventually(t, hang, "the first router", func() bool { return strings.Contains(ip(t, c, "-6 route show default"), "fe80::1:1") })
 	keep(t, c, "eth1")
 	k := keep(t, c, "eth0")
 	sshd, err := c.Instance().Echo(netip.AddrPortFrom(eth0v6, 22))
@@ -327,14 +327,14 @@ func TestPrimaryFollowsItsRouter(t *testing.T) {
 	client := "2001:db8:ffff::146"
 	by := func(via string) {
 		t.Helper()
-		eventually(t, 5*time.Second, "answers leave by "+via, func() bool {
+		eventually(t, hang, "answers leave by "+via, func() bool {
 			return strings.Contains(ip(t, c, "-6 route get "+client+" from "+eth0v6.String()), "via "+via+" ")
 		})
 		must(t, session.Alive(t.Context()))
 	}
 	by("fe80::1:1")
 	advertise(t, c, "eth0", lab.Advert{Router: addr("fe80::2:2")})
-	eventually(t, 10*time.Second, "the second router", func() bool { return strings.Contains(ip(t, c, "-6 route show default"), "fe80::2:2") })
+	eventually(t, hang, "the second router", func() bool { return strings.Contains(ip(t, c, "-6 route show default"), "fe80::2:2") })
 	must(t, one.Withdraw())
 	by("fe80::2:2")
 	ip(t, c, "-6 route add 2001:db8:ffff::/64 via fe80:ec2::1 dev eth0")

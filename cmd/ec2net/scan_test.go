@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"ec2net/test/lab"
 )
@@ -70,7 +69,7 @@ func TestOrphansAreCleared(t *testing.T) {
 				<-k.ended
 				gone(t, c)
 				clears(t, c)
-				eventually(t, 10*time.Second, "nothing is left of eth1", func() bool {
+				eventually(t, hang, "nothing is left of eth1", func() bool {
 					rules := ip(t, c, "rule") + ip(t, c, "-6 rule")
 					files, _ := on(t, c, "ls", "-A", "/run/ec2net")
 					return !strings.Contains(rules, "10001") && !strings.Contains(files, "eth1")
@@ -87,7 +86,7 @@ func elsewhere(t *testing.T, c *lab.Cloud) {
 	must(t, holder.Start())
 	t.Cleanup(func() { _ = holder.Process.Kill(); _ = holder.Wait() })
 	pid := strconv.Itoa(holder.Process.Pid)
-	eventually(t, 10*time.Second, "a namespace of its own", func() bool {
+	eventually(t, hang, "a namespace of its own", func() bool {
 		theirs, err := os.Readlink("/proc/" + pid + "/ns/net")
 		ours, _ := on(t, c, "readlink", "/proc/self/ns/net")
 		return err == nil && theirs != strings.TrimSpace(ours)

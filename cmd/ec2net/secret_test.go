@@ -23,7 +23,7 @@ func TestSecretsAreKept(t *testing.T) {
 	dump.Stdout, dump.Stderr = wire, wire
 	must(t, dump.Start())
 	t.Cleanup(func() { _ = dump.Process.Kill(); _ = dump.Wait() })
-	eventually(t, 5*time.Second, "tcpdump", func() bool { return strings.Contains(wire.String(), "listening on") })
+	eventually(t, hang, "tcpdump", func() bool { return strings.Contains(wire.String(), "listening on") })
 
 	k := startWith(t, c, "eth1", []string{"--log-level", "debug"})
 	k.notify.await(t, "lease until")
@@ -35,7 +35,7 @@ func TestSecretsAreKept(t *testing.T) {
 
 	tokens := map[string]bool{}
 	sent := regexp.MustCompile(`(?i)x-aws-ec2-metadata-token: (\S{8,})`)
-	eventually(t, 5*time.Second, "two tokens on the wire", func() bool {
+	eventually(t, hang, "two tokens on the wire", func() bool {
 		for _, m := range sent.FindAllStringSubmatch(wire.String(), -1) {
 			tokens[m[1]] = true
 		}

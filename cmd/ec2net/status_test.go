@@ -138,7 +138,7 @@ func TestStatusWatch(t *testing.T) {
 	must(t, watch.Start())
 	await := func(what string, words ...string) {
 		t.Helper()
-		eventually(t, 5*time.Second, what, func() bool {
+		eventually(t, hang, what, func() bool {
 			frames := strings.Split(strings.TrimSuffix(seen.String(), "\n\n"), "\n\n")
 			last := frames[len(frames)-1]
 			for _, w := range words {
