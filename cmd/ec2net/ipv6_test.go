@@ -156,7 +156,13 @@ func TestRouterAdvertisements(t *testing.T) {
 		must(t, session.Alive(t.Context()))
 		answers(t, c, in6[1])
 	}
+	lines := func() int { return strings.Count(strings.TrimPrefix(k.log.String(), logged), "\n") }
+	logs := func(n int) { // before the next change: two that come at once are one line
+		t.Helper()
+		eventually(t, hang, "each change in the log", func() bool { return lines() >= n })
+	}
 	follows("fe80::1:1")
+	logs(1)
 	two := advertise(t, c, "eth1", lab.Advert{Router: addr("fe80::2:2")})
 	eventually(t, hang, "two routers in main", func() bool {
 		return strings.Count(ip(t, c, "-6 route show default proto ra dev eth1"), "via") == 2
@@ -164,11 +170,11 @@ func TestRouterAdvertisements(t *testing.T) {
 	follows("fe80::1:1") // of two equals, the one that is in use
 	must(t, one.Withdraw())
 	follows("fe80::2:2")
+	logs(2)
 	must(t, two.Withdraw())
 	follows("fe80:ec2::1")
 	must(t, session.Close())
-	lines := func() int { return strings.Count(strings.TrimPrefix(k.log.String(), logged), "\n") }
-	eventually(t, hang, "each change in the log", func() bool { return lines() >= 3 })
+	logs(3)
 	if got := lines(); got != 3 {
 		t.Errorf("3 changes made %d log lines:\n%s", got, strings.TrimPrefix(k.log.String(), logged))
 	}
