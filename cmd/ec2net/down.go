@@ -46,7 +46,8 @@ func (p *program) downIfGone(ctx context.Context, name string) error {
 	switch _, err := net.InterfaceByName(name); {
 	case !p.present(name):
 		gone = true
-		if err := p.down(ctx, name); err != nil {
+		// Another interface's agent process may have cleared up after it meanwhile.
+		if err := p.down(ctx, name); err != nil && !errors.Is(err, errNothingLeft) {
 			return err
 		}
 	case !known && err != nil:
@@ -176,11 +177,14 @@ func (p *program) before(l *plumb.Link, old record) *plumb.Before {
 	return nil
 }
 
+// errNothingLeft says that there is nothing to take away, of an interface that is not here either.
+var errNothingLeft = errors.New("nothing of one is left")
+
 // downUnknown is for a card that is not there and was never recorded under this name.
 func (p *program) downUnknown(ctx context.Context, name string) error {
 	found, err := p.sweep(ctx)
 	if err == nil && !found {
-		return fail(exitUsage, "there is no network card %s here, and nothing of one is left", name)
+		return fail(exitUsage, "there is no network card %s here, and %w", name, errNothingLeft)
 	}
 	return err
 }

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"ec2net/test/lab"
 )
@@ -92,4 +97,29 @@ func elsewhere(t *testing.T, c *lab.Cloud) {
 		return err == nil && theirs != strings.TrimSpace(ours)
 	})
 	ip(t, c, "link set eth1 netns "+pid)
+}
+
+// While the unit's last command waits for the agent process to end, somebody else clears up after the interface: that
+// nothing is left is what the command is for.
+func TestClearedByAnother(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, lab.Config{})
+	k := keep(t, c, "eth1")
+	k.notify.await(t, "READY=1")
+	must(t, k.Process.Signal(unix.SIGSTOP))
+	must(t, c.Detach("eth1"))
+	var out string
+	var status int
+	var wg sync.WaitGroup
+	wg.Go(func() { out, status = on(t, c, "ec2net", "--cloud", "ec2", "down", "--if-gone", "eth1") })
+	eventually(t, hang, "it is told to end", func() bool {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", k.Process.Pid))
+		return regexp.MustCompile(`(?m)^ShdPnd:\s.*[4-7c-f]...$`).Match(b) // SIGTERM is bit 14
+	})
+	shell(t, c.Instance(), "rm /run/ec2net/eth1.json; ip rule flush proto 236; ip -6 rule flush proto 236")
+	must(t, k.Process.Signal(unix.SIGCONT))
+	wg.Wait()
+	if status != exitOK {
+		t.Errorf("exit status %d: %s", status, out)
+	}
 }
