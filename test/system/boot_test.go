@@ -24,6 +24,19 @@ func TestBootOneCard(t *testing.T) {
 	}
 }
 
+// Two machines that run at the same time have nothing in common: each has a cgroup of its own for a unit of the
+// same name.
+func TestMachinesAreApart(t *testing.T) {
+	const unit = "ec2net-ifup@eth0.service"
+	inode := func(m *machine) string {
+		m.active("eth0")
+		return strings.TrimSpace(m.run("sh", "-c", "stat -c %i /sys/fs/cgroup$(systemctl show --value --property=ControlGroup "+unit+")"))
+	}
+	if a, b := inode(start(t, options{})), inode(start(t, options{})); a == b {
+		t.Errorf("both machines run %s in one cgroup, inode %s", unit, a)
+	}
+}
+
 // active waits until a card's unit has set it up.
 func (m *machine) active(card string) {
 	m.t.Helper()

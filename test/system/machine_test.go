@@ -33,6 +33,7 @@ type machine struct {
 	ended  chan struct{}
 	leader int // PID 1's number outside
 	boot   time.Duration
+	group  string // the cgroup it runs in, made anew at each boot
 	filter string
 	bare   bool // the first card is not configured by the installer
 }
@@ -47,7 +48,7 @@ type options struct {
 	filter    string            // system calls that the container has beyond nspawn's own choice
 }
 
-var machines atomic.Int32
+var machines, boots atomic.Int32
 
 // start boots a machine, and ends it with the test.
 func start(t *testing.T, o options) *machine {
@@ -159,9 +160,15 @@ func (m *machine) power() {
 	m.boot = time.Since(began)
 }
 
-// spawn starts nspawn in our cgroup, on a thread that lives as long as it does: the container dies with us.
+// spawn starts nspawn on a thread that lives as long as it does: the container dies with us. It gets a cgroup of
+// its own: two machines in one share the cgroups of their units, since nspawn calls its payload's the same each
+// time, and the one that stops a unit removes the cgroup that the other is about to start a process in.
 func (m *machine) spawn() error {
-	cgroup, err := os.Open(ours())
+	m.group = filepath.Join(ours(), fmt.Sprintf("%s-%d", filepath.Base(m.dir), boots.Add(1)))
+	if err := os.Mkdir(m.group, 0o755); err != nil {
+		return err
+	}
+	cgroup, err := os.Open(m.group)
 	if err != nil {
 		return err
 	}
@@ -243,6 +250,9 @@ func (m *machine) reboot(cards ...lab.Card) {
 	case <-time.After(20 * time.Second):
 		m.t.Fatal("the machine does not shut down")
 	}
+	if err := end(m.group); err != nil {
+		m.t.Fatal(err)
+	}
 	if err := m.cloud.Close(); err != nil {
 		m.t.Fatal(err)
 	}
@@ -264,6 +274,9 @@ func (m *machine) discard() {
 	if m.nspawn != nil && m.nspawn.Process != nil {
 		_ = m.nspawn.Process.Kill()
 		<-m.ended
+		if err := end(m.group); err != nil {
+			m.t.Errorf("remove its cgroup: %v", err)
+		}
 	}
 	if err := m.cloud.Close(); err != nil {
 		m.t.Errorf("close the lab: %v", err)
