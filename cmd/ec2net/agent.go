@@ -41,7 +41,7 @@ type agent struct {
 	// progress is told the state, for systemd or a terminal.
 	progress func(string)
 
-	begun time.Time
+	begun time.Time // since when anybody is asked: the metadata, the lease
 	waits time.Time // since when the card is not converged
 	snap  plumb.Snapshot
 	role  role // by the last snapshot

@@ -31,13 +31,18 @@ type events struct {
 const second = time.Second
 
 // loop is the life of a card: one event, one reconciliation, until done says that it is enough, the
-// card is gone (errGone) or ctx ends.
-func (a *agent) loop(ctx context.Context, reload <-chan struct{}, done func() (bool, error)) error {
+// card is gone (errGone), ctx ends, or limit has passed since the first question (0: none).
+func (a *agent) loop(ctx context.Context, limit time.Duration, reload <-chan struct{}, done func() (bool, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changes, err := a.link.Watch(ctx)
 	if err != nil {
 		return err
+	}
+	a.begun, a.waits = time.Now(), time.Now() // the machine may have taken long until here, and nobody was asked
+	if limit > 0 {
+		ctx, cancel = context.WithDeadline(ctx, a.begun.Add(limit))
+		defer cancel()
 	}
 	ev := events{
 		readings: make(chan reading, 1), changes: changes, reload: reload,

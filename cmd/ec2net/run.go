@@ -61,7 +61,7 @@ func (p *program) run(ctx context.Context, name string) error {
 	a.stays = true
 	told := &notify{}
 	a.progress = func(state string) { told.tell(state, a.set()) }
-	err = a.loop(ctx, reload, func() (bool, error) { return a.idle(), nil })
+	err = a.loop(ctx, 0, reload, func() (bool, error) { return a.idle(), nil })
 	if err == nil {
 		err = a.release(ctx, p.configFile, "run")
 	}

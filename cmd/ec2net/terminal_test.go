@@ -36,9 +36,9 @@ func TestWaitingLine(t *testing.T) {
 func TestWaitingLineAndLog(t *testing.T) {
 	var out strings.Builder
 	log := newLogger(&out, logrus.InfoLevel)
-	line := &progressLine{out: &out, width: 40, deadline: time.Now().Add(time.Hour), begun: time.Now().Add(-time.Minute)}
+	line := &progressLine{out: &out, width: 40, begun: time.Now().Add(-time.Minute)}
 	log.AddHook(line)
-	line.show("eth1", "waiting for the metadata", false)
+	line.show("eth1", "waiting for the metadata", time.Now().Add(time.Hour), false)
 	log.Info("lease of 10.0.2.37/24")
 	line.clear()
 	const want = "\r\x1b[Keth1: waiting for the metadata, 59m59s\r\x1b[Klease of 10.0.2.37/24\n"

@@ -47,12 +47,9 @@ func (p *program) up(ctx context.Context, name string, wait time.Duration) error
 	if pid := p.store.holder(name); pid > 0 {
 		return p.upByKeeper(ctx, a, pid, wait)
 	}
-	deadline := a.begun.Add(wait)
-	limited, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
-	line := terminalLine(p.err, deadline, p.log)
-	a.progress = func(state string) { line.show(name, state, a.set()) }
-	err = a.loop(limited, nil, func() (bool, error) { return a.set() || a.hopeless() || a.undone != nil, nil })
+	line := terminalLine(p.err, p.log)
+	a.progress = func(state string) { line.show(name, state, a.begun.Add(wait), a.set()) }
+	err = a.loop(ctx, wait, nil, func() (bool, error) { return a.set() || a.hopeless() || a.undone != nil, nil })
 	line.clear()
 	if ctx.Err() != nil {
 		return fail(exitFailed, "%s: interrupted; \"ec2net down %s\" takes away what was set up so far", name, name)
@@ -179,16 +176,15 @@ func shorter(wait time.Duration, begun time.Time) time.Duration {
 // progressLine shows on a terminal what is waited for; elsewhere it is silent. Several may share a terminal, as
 // those of a scan do.
 type progressLine struct {
-	mu       sync.Mutex
-	out      io.Writer
-	width    int // columns; 0: no terminal
-	deadline time.Time
-	begun    time.Time
-	shown    bool
+	mu    sync.Mutex
+	out   io.Writer
+	width int // columns; 0: no terminal
+	begun time.Time
+	shown bool
 }
 
-func terminalLine(w io.Writer, deadline time.Time, log *logrus.Logger) *progressLine {
-	l := &progressLine{out: w, width: viewOf(w).width, deadline: deadline, begun: time.Now()}
+func terminalLine(w io.Writer, log *logrus.Logger) *progressLine {
+	l := &progressLine{out: w, width: viewOf(w).width, begun: time.Now()}
 	if l.width != 0 {
 		log.AddHook(l)
 	}
@@ -204,14 +200,14 @@ func (l *progressLine) Fire(*logrus.Entry) error {
 	return nil
 }
 
-func (l *progressLine) show(name, state string, set bool) {
+func (l *progressLine) show(name, state string, deadline time.Time, set bool) {
 	// What is ready within a moment needs no line that flickers.
 	if l.width == 0 || set || time.Since(l.begun) < time.Second/2 {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	text := fmt.Sprintf("%s: %s, %s left", name, state, time.Until(l.deadline).Truncate(time.Second))
+	text := fmt.Sprintf("%s: %s, %s left", name, state, time.Until(deadline).Truncate(time.Second))
 	fmt.Fprintf(l.out, "\r\x1b[K%.*s", l.width-2, text)
 	l.shown = true
 }
