@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -47,7 +48,8 @@ type host struct {
 	procs []process // nil: there is no /proc
 }
 
-// networkManager: it writes a file for a card once that is connected, disconnected or unmanaged.
+// networkManager: it writes a file for a card once that is connected, disconnected or unmanaged. A card that it shows as
+// "connected (externally)" has a connection, too, made up of what NetworkManager found on it: its own DHCP is not.
 func (h host) networkManager() (Owner, bool) {
 	if !h.alive("NetworkManager") {
 		return Owner{}, false
@@ -60,12 +62,23 @@ func (h host) networkManager() (Owner, bool) {
 		return Owner{}, false // no file and nobody to write one
 	case err != nil:
 		return waitingFor("NetworkManager", file, "is not there yet")
-	case set["managed"] == "false":
+	case set["managed"] == "false", h.external(set["connection-uuid"]):
 		return Owner{}, false
 	case set["connection-uuid"] != "":
 		return Owner{Program: "NetworkManager", Why: "/" + file + ": connection-uuid=" + shown(set["connection-uuid"])}, true
 	}
 	return waitingFor("NetworkManager", file, "names no connection yet")
+}
+
+// external: NetworkManager made the connection up of what it found configured by others. Its file says so in the section
+// .nmmeta (NM_KEYFILE_KEY_NMMETA_EXTERNAL in NetworkManager's source).
+func (h host) external(uuid string) bool {
+	files, _ := fs.Glob(h.root, "run/NetworkManager/system-connections/*.nmconnection")
+	return slices.ContainsFunc(files, func(f string) bool {
+		text, _ := h.read(f)
+		set := keys(text)
+		return set["uuid"] == uuid && set["external"] == "true"
+	})
 }
 
 func (h host) networkd() (Owner, bool) {
