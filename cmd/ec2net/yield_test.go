@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -23,6 +24,11 @@ var (
 		"rule add pref 1024 from all fwmark 0x80/0x80 lookup main",
 		"rule add pref 512 to 10.0.2.40 lookup main", "rule add pref 1536 from 10.0.2.40 lookup 2",
 	}
+	// A pod with a security group of its own has a branch interface, whose rules come before the local table.
+	vpcCNIBranch = slices.Concat([]string{"link add vlan.eth.1 type veth peer name vlan0ab"}, up("vlan.eth.1"), up("vlan0ab"), []string{
+		"route add 10.0.9.1 dev vlan.eth.1 scope link table 101", "route add default via 10.0.9.1 dev vlan.eth.1 table 101", "route add 10.0.9.40 dev vlan0ab scope link table 101",
+		"rule add pref 10 iif vlan0ab lookup 101", "rule add pref 10 iif vlan.eth.1 lookup 101", "rule add pref 20 lookup local", "rule del pref 0",
+	}, vpcCNI)
 	ciliumENI = append([]string{
 		"link set eth1 up", "addr add 10.0.2.37/24 dev eth1 noprefixroute",
 		"route add 10.0.2.1 dev eth1 scope link table 11", "route add default via 10.0.2.1 dev eth1 table 11",
@@ -59,9 +65,10 @@ func TestYield(t *testing.T) {
 		rules []string
 		says  string
 	}{
-		"amazon-vpc-cni":               {vpcCNI, "left to amazon-vpc-cni (rule 1024: fwmark 0x80/0x80 lookup main)"},
-		"amazon-vpc-cni, no node port": {append(vpcCNI[:8:8], vpcCNI[9:]...), "left to amazon-vpc-cni (rule 1536: from 10.0.2.40 lookup 2)"},
-		"Cilium":                       {ciliumENI, "left to Cilium (rule 109: fwmark 0x80/0x80 lookup main)"},
+		"amazon-vpc-cni":                   {vpcCNI, "left to amazon-vpc-cni (rule 1024: fwmark 0x80/0x80 lookup main)"},
+		"amazon-vpc-cni, no node port":     {append(vpcCNI[:8:8], vpcCNI[9:]...), "left to amazon-vpc-cni (rule 1536: from 10.0.2.40 lookup 2)"},
+		"amazon-vpc-cni, branch interface": {vpcCNIBranch, "left to amazon-vpc-cni (rule 1024: fwmark 0x80/0x80 lookup main)"},
+		"Cilium":                           {ciliumENI, "left to Cilium (rule 109: fwmark 0x80/0x80 lookup main)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
