@@ -63,6 +63,7 @@ type agent struct {
 	egress    egress
 	cards     records // of the host's cards, as they were last on disk
 	nat       natPart
+	metrics   publisher
 
 	trial    trial
 	origin   plumb.State // of the card when this process began

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"ec2net/dhcp"
 )
 
@@ -74,35 +72,6 @@ func label(name, value string) string {
 	return name + `="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(value, "?")) + `"`
 }
 
-// publish writes the metrics of all cards to a file; nothing when there is none. Each process that keeps a
-// card does it when its record has changed: one at a time, so that an older reading never replaces a newer
-// one.
-func (s store) publish(file string) error {
-	if file == "" {
-		return nil
-	}
-	if err := s.folder(); err != nil {
-		return err
-	}
-	// No card's name has a colon.
-	turn, err := os.OpenFile(s.path(":metrics", ".lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
-	if err != nil {
-		return fmt.Errorf("lock of the metrics: %w", err)
-	}
-	defer turn.Close()
-	if err := unix.Flock(int(turn.Fd()), unix.LOCK_EX); err != nil {
-		return fmt.Errorf("lock of the metrics: %w", err)
-	}
-	err = replaceFile(file, metricsText(s.all()))
-	switch dir := filepath.Dir(file); {
-	case errors.Is(err, unix.EROFS):
-		return fmt.Errorf("%w: the unit may not write there; a drop-in with ReadWritePaths=%s lets it", err, dir)
-	case errors.Is(err, unix.EACCES):
-		return fmt.Errorf("%w: %s has to belong to root, because the unit may not write into another user's folder", err, dir)
-	}
-	return err
-}
-
 // replaceFile puts a text that everybody may read in a file's place at once. It writes beside it, and
 // through no link.
 func replaceFile(file, text string) error {
@@ -133,25 +102,4 @@ func nameless(err error) error {
 		return link.Err
 	}
 	return err
-}
-
-// publish is for the agent: what fails is said once.
-func (a *agent) publish() { a.complain(fromMetrics, a.store.publish(a.config.MetricsFile)) }
-
-// forget removes the record of a card of which nothing is left.
-func (a *agent) forget() error {
-	err := a.store.remove(a.record.Name)
-	a.publish()
-	return err
-}
-
-// publish is for a card that was taken down.
-func (p *program) publish() {
-	conf, err := p.config()
-	if err == nil {
-		err = p.store.publish(conf.MetricsFile)
-	}
-	if err != nil {
-		p.log.Warnf("metrics: %s", oneLine(err))
-	}
 }

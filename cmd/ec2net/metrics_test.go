@@ -85,7 +85,7 @@ func TestMetricsText(t *testing.T) {
 	exposition(t, metricsText(nil))
 }
 
-// The file holds every card, whoever keeps it, and is right as soon as the card is.
+// The file holds every card, whoever keeps it, and is right soon after the card is.
 func TestMetricsFile(t *testing.T) {
 	t.Parallel()
 	c := hostile(t, lab.Config{})
@@ -106,15 +106,14 @@ func TestMetricsFile(t *testing.T) {
 		k := startWith(t, c, card, []string{"--config", conf})
 		k.notify.await(t, "READY=1")
 	}
+	eventually(t, hang, "a file is written", func() bool { _, err := os.Stat(file); return err == nil })
 	info, err := os.Stat(file)
 	must(t, err)
 	if info.Mode().Perm() != 0o644 {
 		t.Errorf("mode %o", info.Mode().Perm())
 	}
 	for _, card := range []string{"eth0", "eth1"} {
-		if v := value(`ec2net_card_ready{card="` + card + `"}`); v != 1 {
-			t.Errorf("%s ready: %v", card, v)
-		}
+		eventually(t, hang, card+" is ready in it", func() bool { return value(`ec2net_card_ready{card="`+card+`"}`) == 1 })
 	}
 	ip(t, c, "rule del pref 20001")
 	eventually(t, hang, "a repair is counted", func() bool { return value(`ec2net_card_repairs_total{card="eth1"}`) >= 1 })

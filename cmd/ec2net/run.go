@@ -48,7 +48,7 @@ func (p *program) run(ctx context.Context, name string) error {
 		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // nothing to do is done
 		return err
 	}
-	defer a.link.Close()
+	defer a.close()
 	reload, stop := hangups() // before others know of us: `up` asks whoever holds the card to read the metadata
 	defer stop()
 	if err := a.own(name); err != nil {

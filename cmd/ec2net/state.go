@@ -135,5 +135,6 @@ func (a *agent) report() {
 	if a.unsaved && !a.idle() || a.setUp && a.record.Set != a.set() {
 		a.saved()
 	}
+	a.complain(fromMetrics, a.metrics.trouble())
 	a.progress(a.state())
 }

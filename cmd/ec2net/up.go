@@ -40,7 +40,7 @@ func (p *program) up(ctx context.Context, name string, wait time.Duration) error
 	if a == nil || err != nil {
 		return err
 	}
-	defer a.link.Close()
+	defer a.close()
 	if wait == 0 {
 		wait = a.card.Wait
 	}
@@ -73,7 +73,7 @@ func (p *program) begin(ctx context.Context, name, command string) (*agent, erro
 	var noSource error
 	a.cloud, noSource = p.source()
 	if a.idle() {
-		defer a.link.Close()
+		defer a.close()
 		return nil, a.release(ctx, p.configFile, command)
 	}
 	err = errors.Join(mayChange(command), noSource)
@@ -81,7 +81,7 @@ func (p *program) begin(ctx context.Context, name, command string) (*agent, erro
 		err = a.giveUp(ctx)
 	}
 	if err != nil || a.record.Yielded != "" {
-		a.link.Close()
+		a.close()
 		return nil, err
 	}
 	return a, nil
