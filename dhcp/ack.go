@@ -137,8 +137,8 @@ func leasedAddr(m *dhcpv4.DHCPv4) (netip.Prefix, error) {
 	return p, nil
 }
 
-// linkLocal is the one block in which a lease of a single address makes sense: EC2 leases
-// 169.254.x.x/32 in subnets that have no IPv4, as a way to the metadata.
+// linkLocal is the block in which a lease needs no mask: EC2 leases 169.254.x.x/32 in subnets that have no IPv4, as
+// a way to the metadata.
 func linkLocal() netip.Prefix { return netip.MustParsePrefix("169.254.0.0/16") }
 
 func maskBits(m *dhcpv4.DHCPv4, a netip.Addr) (int, error) {
@@ -159,8 +159,6 @@ func maskBits(m *dhcpv4.DHCPv4, a netip.Addr) (int, error) {
 		return 0, fault(dhcpv4.OptionSubnetMask, "%s has holes", shown)
 	case bits == 0:
 		return 0, fault(dhcpv4.OptionSubnetMask, "%s makes the whole internet one subnet", shown)
-	case bits == 32 && !linkLocal().Contains(a):
-		return 0, fault(dhcpv4.OptionSubnetMask, "%s is a subnet of one address, of use only in %s", shown, linkLocal())
 	}
 	return bits, nil
 }

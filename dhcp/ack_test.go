@@ -70,7 +70,12 @@ func TestParseReply(t *testing.T) {
 		{"bare", "10.0.0.37", base + "ff", hour},
 		{"/31", "10.0.0.36", "35 01 05 36 04 0a000001 33 04 00000e10 01 04 fffffffe 03 04 0a000025 ff",
 			with(hour, func(l *Lease) { l.Addr, l.Router = pfx("10.0.0.36/31"), addr("10.0.0.37") })},
-		{"router outside", "10.0.0.37", base + "03 04 0a000101 ff", hour},
+		{"router outside", "10.0.0.37", base + "03 04 0a000101 ff", with(hour, func(l *Lease) { l.Router = addr("10.0.1.1") })},
+		{"router outside, then two in the subnet", "10.0.0.37", base + "03 0c 0a000101 0a000009 0a000008 ff", with(hour, func(l *Lease) { l.Router = addr("10.0.0.9") })},
+		{"a subnet of one address (Google, Hetzner, OVH)", "10.0.0.37", "35 01 05 36 04 0a000001 33 04 00000e10 01 04 ffffffff 03 04 0a000001 79 0e 20 0a000001 00000000 00 0a000001 ff",
+			with(hour, func(l *Lease) {
+				l.Addr, l.Router, l.Routes = pfx("10.0.0.37/32"), addr("10.0.0.1"), []Route{{pfx("10.0.0.1/32"), addr("0.0.0.0")}}
+			})},
 		{"router is us, then broadcast, then good", "10.0.0.37", base + "03 0c 0a000025 0a0000ff 0a000009 ff", with(hour, func(l *Lease) { l.Router = addr("10.0.0.9") })},
 		{"router 0.0.0.0", "10.0.0.37", base + "03 04 00000000 ff", hour},
 		{"121 without a default hides 3", "10.0.0.37", base + "03 04 0a000001 79 08 18 0a0102 0a000001 ff",
@@ -78,7 +83,7 @@ func TestParseReply(t *testing.T) {
 		{"121 with host bits, twice, on the link, to multicast, by a stranger", "10.0.0.37",
 			base + "79 24 14 0affff 0a000001  14 0af000 0a000002  10 0a43 00000000  04 e0 0a000001  10 0a44 c0a80001  ff",
 			with(hour, func(l *Lease) {
-				l.Routes = []Route{{pfx("10.255.240.0/20"), addr("10.0.0.1")}, {pfx("10.240.0.0/20"), addr("10.0.0.2")}, {pfx("10.67.0.0/16"), addr("0.0.0.0")}}
+				l.Routes = []Route{{pfx("10.255.240.0/20"), addr("10.0.0.1")}, {pfx("10.240.0.0/20"), addr("10.0.0.2")}, {pfx("10.67.0.0/16"), addr("0.0.0.0")}, {pfx("10.68.0.0/16"), addr("192.168.0.1")}}
 			})},
 		{"121 default on the link", "10.0.0.37", base + "03 04 0a000001 79 05 00 00000000 ff", hour},
 		{"121 of mask 33: as if it were not there", "10.0.0.37", base + "03 04 0a000001 79 09 21 0a010203 0a000001 ff", with(hour, func(l *Lease) { l.Router = addr("10.0.0.1") })},
@@ -259,7 +264,7 @@ func checkLease(t *testing.T, l Lease) {
 	if !a.Is4() || !a.IsGlobalUnicast() && !a.IsLinkLocalUnicast() || l.Addr.Bits() < 1 {
 		t.Errorf("address %s", l.Addr)
 	}
-	if l.Router.IsValid() && (!l.Addr.Contains(l.Router) || l.Router == a) {
+	if !l.Canonical() || l.Router == a {
 		t.Errorf("router %s of %s", l.Router, l.Addr)
 	}
 	if l.MTU != 0 && (l.MTU < 576 || l.MTU > 65535) {
@@ -273,7 +278,7 @@ func checkLease(t *testing.T, l Lease) {
 		t.Errorf("server %s", l.Server)
 	}
 	for _, r := range l.Routes {
-		if r.Dst != r.Dst.Masked() || r.Dst.Bits() == 0 || !r.Via.IsUnspecified() && !l.Addr.Contains(r.Via) {
+		if r.Dst != r.Dst.Masked() || r.Dst.Bits() == 0 || r.Via == a {
 			t.Errorf("route %v", r)
 		}
 	}

@@ -16,7 +16,7 @@ const Infinite = time.Duration(1<<63 - 1)
 // Lease is what a server granted, checked and in canonical form.
 type Lease struct {
 	Addr    netip.Prefix  `json:"address"`  // the address with the length of its subnet (option 1)
-	Router  netip.Addr    `json:"router"`   // invalid when the server named none that is usable (options 3 and 121)
+	Router  netip.Addr    `json:"router"`   // on the link, where it lies outside of the subnet; invalid when the server named none that is usable (options 3 and 121)
 	MTU     int           `json:"mtu"`      // bytes (option 26); 0 when the server gave none, or one outside 576…65535
 	Routes  []Route       `json:"routes"`   // classless static routes without the default (option 121, RFC 3442)
 	Server  netip.Addr    `json:"server"`   // server identifier (option 54)
@@ -43,8 +43,16 @@ func (l Lease) Same(o Lease) bool {
 // such as a file, is not believed otherwise.
 func (l Lease) Canonical() bool {
 	a := l.Addr.Addr()
-	router := !l.Router.IsValid() || l.Router.Is4() && l.Addr.Contains(l.Router) && l.Router != a
-	return a.Is4() && l.Addr.Bits() > 0 && (a.IsGlobalUnicast() || a.IsLinkLocalUnicast()) && router && (l.MTU == 0 || l.MTU >= 576 && l.MTU <= 65535)
+	if !a.Is4() || l.Addr.Bits() <= 0 || !a.IsGlobalUnicast() && !a.IsLinkLocalUnicast() {
+		return false
+	}
+	for _, r := range l.Routes {
+		if r != (Route{r.Dst.Masked(), r.Via}) || !r.Dst.IsValid() || r.Dst.Bits() == 0 || unusable(r.Dst.Addr()) != "" ||
+			!(r.Via.IsUnspecified() && r.Via.Is4()) && !gateway(r.Via, l.Addr) {
+			return false
+		}
+	}
+	return (!l.Router.IsValid() || gateway(l.Router, l.Addr)) && (l.MTU == 0 || l.MTU >= 576 && l.MTU <= 65535)
 }
 
 // Live says whether the lease holds at the wall-clock time now. A lease that starts in the future

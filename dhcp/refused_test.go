@@ -21,7 +21,6 @@ func refused() []bad {
 		{"broadcast address", "10.0.0.255", base + "ff", "(yiaddr), 10.0.0.255/24, is the network or broadcast address"},
 		{"mask missing", "10.0.0.37", head + "ff", "option 1 (subnet mask): missing"},
 		{"mask 0", "10.0.0.37", head + "01 04 00000000 ff", "option 1 (subnet mask): 0.0.0.0 makes the whole internet one subnet"},
-		{"mask 32", "10.0.0.37", head + "01 04 ffffffff ff", "option 1 (subnet mask): 255.255.255.255 is a subnet of one address"},
 		{"mask with holes", "10.0.0.37", head + "01 04 ff00ff00 ff", "option 1 (subnet mask): 255.0.255.0 has holes"},
 		{"mask inverted", "10.0.0.37", head + "01 04 000000ff ff", "option 1 (subnet mask): 0.0.0.255 has holes"},
 		{"mask too long", "10.0.0.37", head + "01 05 ffffff0000 ff", "option 1 (subnet mask): 5 bytes (ff ff ff 00 00), want 4"},

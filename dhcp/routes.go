@@ -17,23 +17,26 @@ func readRouter(m *dhcpv4.DHCPv4, l *Lease) error {
 	if len(b)%4 != 0 {
 		return fault(dhcpv4.OptionRouter, "%d bytes (% x), want a multiple of 4", len(b), clip(b))
 	}
-	for ; len(b) > 0; b = b[4:] {
-		if a := netip.AddrFrom4([4]byte(b)); neighbour(a, l.Addr) {
-			l.Router = a // they come in the order of preference (RFC 2132 section 3.5)
+	for ; len(b) > 0; b = b[4:] { // they come in the order of preference (RFC 2132 section 3.5)
+		switch a := netip.AddrFrom4([4]byte(b)); {
+		case !gateway(a, l.Addr):
+		case l.Addr.Contains(a):
+			l.Router = a
 			return nil
+		case !l.Router.IsValid():
+			l.Router = a
 		}
 	}
 	return nil
 }
 
-// sortRoutes takes the default route as Router and keeps what can be reached from the subnet, the
-// first of each destination.
+// sortRoutes takes the default route as Router and keeps the others, the first of each destination.
 func sortRoutes(routes []Route, l *Lease) {
 	seen := make(map[netip.Prefix]bool)
 	for _, r := range routes {
 		onLink := r.Via.IsUnspecified()
 		switch {
-		case seen[r.Dst] || !onLink && !neighbour(r.Via, l.Addr):
+		case seen[r.Dst] || !onLink && !gateway(r.Via, l.Addr):
 			continue
 		case r.Dst.Bits() == 0 && !onLink:
 			l.Router = r.Via
@@ -66,8 +69,10 @@ func classless(b []byte) ([]Route, bool) {
 	return routes, len(routes) > 0
 }
 
-// neighbour says whether a can be the address of another host in the subnet of addr.
-func neighbour(a netip.Addr, addr netip.Prefix) bool {
+// gateway says whether a can be the address of a router for the host that has addr. One outside of the subnet is
+// reached on the link all the same: clouds that lease a /32 have no other, and other DHCP clients use it so. A
+// link-local address is a way to the metadata, and to nobody else.
+func gateway(a netip.Addr, addr netip.Prefix) bool {
 	edge := addr.Bits() < 31 && (a == addr.Masked().Addr() || a == broadcast(addr))
-	return unusable(a) == "" && addr.Contains(a) && a != addr.Addr() && !edge
+	return unusable(a) == "" && a != addr.Addr() && !edge && (addr.Contains(a) || !addr.Addr().IsLinkLocalUnicast())
 }

@@ -34,6 +34,7 @@ func checks() []check {
 		{id: "networkd", host: checkNetworkd},
 		{id: "programs", host: checkPrograms},
 		{id: "forward", host: checkForward},
+		{id: "room", host: checkRoom},
 		{id: "orphan", host: checkOrphans},
 		{id: "absent", host: checkStrays},
 		{id: "readable", card: checkReadable, any: true},
@@ -61,6 +62,7 @@ func checks() []check {
 		{id: "unmanaged", card: checkAlone, any: true},
 		{id: "unit", card: checkUnit},
 		{id: "sandbox", card: checkSandbox},
+		{id: "record", card: checkRecord},
 		{id: "reading-age", card: checkAge},
 		{id: "degraded", card: checkDegraded},
 	}

@@ -16,6 +16,7 @@ type Facts struct {
 	Metadata Metadata
 	Cards    []Card
 	Recorded metadata.Cloud // that the records are of; empty: there are none
+	Full     string         // the folder of the records, where there is no room left; empty: there is
 	Orphans  []string       // cards that are gone, and of which something is left
 	Strays   []metadata.MAC
 	Programs []Program
@@ -61,6 +62,7 @@ type Card struct {
 	Source   Source
 	Problems []error  // what the metadata says and is not believed
 	SetUp    bool     // something of ours is there, or a record
+	Unsaved  string   // why what is on record of it is old, or nothing; empty: it is neither
 	Waiting  string   // what a card that is not ready yet waits for
 	Undone   []string // what its last change cut off, which is why the change was taken back
 	Egress   string   // whether the host's own traffic leaves by it; empty: nobody asked for that

@@ -82,6 +82,7 @@ func causesOf(id string) []string {
 			"group", "set-up", "degraded", "vf", "ipv6", "networkd", "undone"},
 		"metadata":    {"metadata-route"},
 		"reading-age": {"metadata", "metadata-route", "keeper"},
+		"record":      {"room", "keeper"},
 		"degraded":    {"metadata", "metadata-route"},
 		"keeper":      {"config"},
 		"unit":        {"keeper", "config", "set-up"},

@@ -166,13 +166,16 @@ func hasDefault(list []Route, table uint32, six bool) bool {
 }
 
 // Gateway is where one family leaves by the card's own table; invalid when it does not.
-func (s Snapshot) Gateway(six bool) netip.Addr {
+func (s Snapshot) Gateway(six bool) netip.Addr { return s.gateway(six).Via }
+
+// gateway is the route behind Gateway.
+func (s Snapshot) gateway(six bool) Route {
 	for _, r := range s.Routes {
 		if r.Ours && r.Table != tableMain && r.isDefault() && r.Dst.Addr().Is6() == six {
-			return r.Via
+			return r
 		}
 	}
-	return netip.Addr{}
+	return Route{}
 }
 
 // Leads is how the card stands among those that the host's own traffic may leave by. rank is its own

@@ -97,20 +97,38 @@ func (s Snapshot) Foreign() *dhcp.Lease {
 			return &dhcp.Lease{Addr: a.Prefix, Router: s.foreignRouter(a.Prefix.Masked()), Expires: dhcp.Infinite}
 		}
 	}
+	return s.single()
+}
+
+// single is one that lies in no subnet, as of a cloud that leases a /32 and a router outside of it.
+func (s Snapshot) single() *dhcp.Lease {
+	for _, a := range s.Addrs {
+		ip := a.Prefix.Addr()
+		if r := s.foreignRouter(netip.Prefix{}); !a.Ours && ip.Is4() && !ip.IsLinkLocalUnicast() && r.IsValid() && r != ip {
+			return &dhcp.Lease{Addr: a.Prefix, Router: r, Expires: dhcp.Infinite}
+		}
+	}
 	return nil
 }
 
-// foreignRouter prefers main, and there the lowest metric.
+// foreignRouter prefers what lies in the subnet, then main, and there the lowest metric.
 func (s Snapshot) foreignRouter(subnet netip.Prefix) netip.Addr {
 	var best Route
 	for _, r := range s.Routes {
-		if r.Ours || !r.isDefault() || !subnet.Contains(r.Via) {
-			continue
-		}
-		main, was := r.Table == tableMain, best.Table == tableMain
-		if !best.Via.IsValid() || main && !was || main == was && r.Metric < best.Metric {
+		if !r.Ours && r.isDefault() && r.Via.Is4() && (!best.Via.IsValid() || r.routerRank(subnet) < best.routerRank(subnet) ||
+			r.routerRank(subnet) == best.routerRank(subnet) && r.Metric < best.Metric) {
 			best = r
 		}
 	}
 	return best.Via
+}
+
+func (r Route) routerRank(subnet netip.Prefix) (rank int) {
+	if !subnet.Contains(r.Via) {
+		rank = 2
+	}
+	if r.Table != tableMain {
+		rank++
+	}
+	return rank
 }

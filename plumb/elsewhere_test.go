@@ -64,8 +64,15 @@ func TestForeign(t *testing.T) {
 			foreign("0.0.0.0/0", "10.0.2.9", table(7)), foreign("0.0.0.0/0", "10.0.2.1", metric(200)), foreign("0.0.0.0/0", "10.0.2.8", metric(300)),
 		}, "10.0.2.37/24", "10.0.2.1"},
 		{"router of the program's own table", []Addr{{Prefix: p("10.0.2.37/24")}}, []Route{foreign("0.0.0.0/0", "10.0.2.9", table(7))}, "10.0.2.37/24", "10.0.2.9"},
+		{"a router outside of the subnet", []Addr{{Prefix: p("10.0.2.37/24")}}, []Route{foreign("0.0.0.0/0", "10.0.3.1")}, "10.0.2.37/24", "10.0.3.1"},
+		{"one of the subnet comes first", []Addr{{Prefix: p("10.0.2.37/24")}}, []Route{
+			foreign("0.0.0.0/0", "10.0.3.1"), foreign("0.0.0.0/0", "10.0.2.1", metric(300)),
+		}, "10.0.2.37/24", "10.0.2.1"},
+		{"a subnet of one address, and its router", []Addr{{Prefix: p("10.0.2.37/32")}}, []Route{
+			foreign("10.0.2.1/32", ""), foreign("0.0.0.0/0", "10.0.2.1"),
+		}, "10.0.2.37/32", "10.0.2.1"},
 		{"no router", []Addr{{Prefix: p("10.0.2.37/24")}}, []Route{
-			foreign("10.9.0.0/16", "10.0.2.9"), foreign("0.0.0.0/0", "10.0.3.1"), foreign("0.0.0.0/0", "10.0.2.7", func(r *Route) { r.Ours = true }),
+			foreign("10.9.0.0/16", "10.0.2.9"), foreign("0.0.0.0/0", "10.0.2.7", func(r *Route) { r.Ours = true }),
 		}, "10.0.2.37/24", "invalid IP"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -97,6 +97,14 @@ func TestWantPrimaryBesideOthers(t *testing.T) {
 		{"a delegated prefix without a subnet", without(func(in *Input) {
 			in.Card.Prefixes6, in.Card.Subnets6 = prefixes("2001:db8:0:1::/80"), metadata.None[[]netip.Prefix]()
 		}), only("! "), "! 2001:db8:0:1:: lies in no subnet of the card, left out"},
+		{"a delegated prefix alone", without(func(in *Input) {
+			in.Card.Prefixes6, in.Card.Subnets6 = prefixes("2001:db8:0:0:1::/80"), prefixes("2001:db8::/64")
+			in.Gateway6 = netip.MustParseAddr("fe80:ec2::1")
+		}), only("2001:", "fe80"), `
++ route 2001:db8::/64 dev eth0 table 10000 metric 1024
++ route default via fe80:ec2::1 dev eth0 table 10000 metric 1024
++ rule from 2001:db8::/64 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10000
++ rule from 2001:db8:0:0:1::/80 lookup 10000 pref 20000`},
 		{"its link is down", without(func(in *Input) { in.Have.Link.Up = false; in.Have.Rules = ruled() }), all, ""},
 		{"its address is away for a moment", without(func(in *Input) {
 			in.Have.Addrs, in.Have.Rules = nil, ruled()

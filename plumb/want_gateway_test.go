@@ -20,15 +20,28 @@ func in4(addr, subnet string, l *dhcp.Lease, gateway string) Input {
 	return in
 }
 
+// alone is a card of which the metadata says nothing.
+func alone(l *dhcp.Lease) Input {
+	in := ours(metadata.Interface{})
+	in.Lease, in.MainTable = l, false
+	return in
+}
+
 func TestWantGateway4(t *testing.T) {
-	gw := only("default")
+	gw := only("default", "! the lease")
 	check(t, []golden{
 		{"the lease's router", in4("10.0.2.37", "10.0.2.0/24", lease("10.0.2.37/24", "10.0.2.254", 0), ""), gw,
 			"+ route default via 10.0.2.254 dev eth1 table 10001 src 10.0.2.37"},
 		{"the lease's router wins over the metadata's", in4("10.0.2.37", "10.0.2.0/24", lease("10.0.2.37/24", "10.0.2.254", 0), "10.0.2.9"), gw,
 			"+ route default via 10.0.2.254 dev eth1 table 10001 src 10.0.2.37"},
-		{"a router outside of the subnet is ignored", in4("10.0.2.37", "10.0.2.0/24", lease("10.0.2.37/24", "10.0.3.1", 0), ""), gw,
-			"+ route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37"},
+		{"a router outside of the subnet", in4("10.0.2.37", "10.0.2.0/24", lease("10.0.2.37/24", "10.0.3.1", 0), ""), gw,
+			"+ route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37\n! the lease's router 10.0.3.1 lies outside of the subnet 10.0.2.0/24, whose router is 10.0.2.1 by what the cloud says: not used"},
+		{"the same, and the metadata names another", in4("10.0.2.37", "10.0.2.0/24", lease("10.0.2.37/24", "10.0.3.1", 0), "10.0.2.9"), gw,
+			"+ route default via 10.0.2.9 dev eth1 table 10001 src 10.0.2.37\n! the lease's router 10.0.3.1 lies outside of the subnet 10.0.2.0/24, whose router is 10.0.2.9 by what the cloud says: not used"},
+		{"a router outside of the subnet, which the lease alone tells", alone(lease("10.0.2.37/24", "10.0.3.1", 0)), gw,
+			"+ route default via 10.0.3.1 dev eth1 table 19003 src 10.0.2.37 onlink"},
+		{"a lease of one address", in4("10.0.2.37", "10.0.2.37/32", lease("10.0.2.37/32", "10.0.2.1", 0), ""), gw,
+			"+ route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37 onlink"},
 		{"a lease without router", in4("10.0.2.37", "10.0.2.0/24", lease("10.0.2.37/24", "", 0), ""), gw,
 			"+ route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37"},
 		{"the metadata's gateway", in4("10.0.2.37", "10.0.2.0/24", nil, "10.0.2.253"), gw,

@@ -82,10 +82,10 @@ func (w *want) beside(six bool, addrs metadata.Answer[[]netip.Addr], subnets met
 		w.refuse("%s lies in no subnet of the card, left out", first)
 		return
 	}
-	if len(addrs.Value) == 0 {
-		return // a delegated prefix alone: the host's own routes in main lead its answers
+	var primary netip.Addr // none where there is a delegated prefix alone
+	if len(addrs.Value) > 0 {
+		primary = addrs.Value[0]
 	}
-	primary := addrs.Value[0]
 	gw := w.primaryRouter(six, subnet)
 	if !gw.IsValid() {
 		return // the host does without: nothing is known to be better than main
@@ -97,7 +97,7 @@ func (w *want) beside(six bool, addrs metadata.Answer[[]netip.Addr], subnets met
 	}
 	w.routes(primary, subnet, gw)
 	w.rules(addrs.Value, subnets.Value, delegated)
-	if w.in.MainTable {
+	if w.in.MainTable && primary.IsValid() {
 		w.ahead(six)
 	}
 }
@@ -114,8 +114,8 @@ func (w *want) primaryRouter(six bool, subnet netip.Prefix) netip.Addr {
 	case six:
 		return w.in.Gateway6
 	}
-	if last := w.in.Have.Gateway(false); subnet.Contains(last) {
-		return last
+	if last := w.in.Have.gateway(false); subnet.Contains(last.Via) || last.OnLink {
+		return last.Via
 	}
 	return w.gateway4(subnet)
 }
@@ -124,7 +124,7 @@ func (w *want) primaryRouter(six bool, subnet netip.Prefix) netip.Addr {
 // that the routes prefer. A DHCP client that restarts takes it away for a moment. The rules stay for what
 // comes back: without their table they lead nowhere.
 func (w *want) suspended(six bool, primary netip.Addr) bool {
-	return !w.in.Have.Link.Up || !six && !w.in.Have.hasAddr(primary)
+	return !w.in.Have.Link.Up || !six && primary.IsValid() && !w.in.Have.hasAddr(primary)
 }
 
 // leaveMain takes back what stands in main: the host itself has a better way than an interface that is out of use.

@@ -33,10 +33,32 @@ func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
 		w.refuse("no gateway is known for %s, so there is no default route", subnet)
 		ours = ours[:1]
 	}
+	defer w.leased(t, subnet)
 	for _, r := range ours {
 		w.route(r)
 		if w.in.MainTable && primary.IsValid() && !w.in.Card.Primary {
 			w.main(r, t)
+		}
+	}
+}
+
+// leased writes the static routes of our own lease, for what comes from the interface's addresses: the host's own
+// traffic is not a DHCP server's to lead. What main or the subnet has for the same destination comes first.
+func (w *want) leased(t uint32, subnet netip.Prefix) {
+	if w.in.Lease == nil || subnet.Addr().Is6() {
+		return
+	}
+	for _, l := range w.in.Lease.Routes {
+		r := Route{Table: t, Dst: l.Dst, Scope: scopeLink, Ours: true}
+		if !l.Via.IsUnspecified() {
+			r.Via, r.Scope, r.OnLink = l.Via, 0, !subnet.Contains(l.Via)
+		}
+		switch {
+		case w.placed(r.key()):
+		case w.ownAddr(r.Via):
+			w.refuse("%s of the lease: the gateway is the host itself, left out", r.text(w.out.Name))
+		default:
+			w.route(r)
 		}
 	}
 }
@@ -150,18 +172,27 @@ func sourceRule(n int, from netip.Prefix) Rule {
 
 // gateway4 is the lease's router when it lies in the subnet, else the one that the metadata names,
 // else the first address of the subnet, which is the router in every subnet of EC2 and Azure
-// (docs.aws.amazon.com, VPC, "Subnet CIDR blocks").
+// (docs.aws.amazon.com, VPC, "Subnet CIDR blocks"). Where the cloud says nothing of the subnet, or it has one address
+// alone, the lease's router is used on the link, as other DHCP clients do.
 func (w *want) gateway4(subnet netip.Prefix) netip.Addr {
-	if l := w.in.Lease; l != nil && l.Router.IsValid() && subnet.Contains(l.Router) {
-		return l.Router
+	var leased netip.Addr
+	if w.in.Lease != nil {
+		leased = w.in.Lease.Router
 	}
-	if g := w.in.Card.Gateway4; g.IsValid() {
-		return g
+	best := leased
+	if first := subnet.Masked().Addr().Next(); subnet.Contains(first) && (!leased.IsValid() || w.in.Card.Subnets4.Status == metadata.Present) {
+		best = first
 	}
-	if first := subnet.Masked().Addr().Next(); subnet.Contains(first) {
-		return first
+	switch g := w.in.Card.Gateway4; {
+	case leased.IsValid() && subnet.Contains(leased):
+		return leased
+	case g.IsValid():
+		best = g
 	}
-	return netip.Addr{} // a subnet of one address
+	if leased.IsValid() && leased != best {
+		w.refuse("the lease's router %s lies outside of the subnet %s, whose router is %s by what the cloud says: not used", leased, subnet, best)
+	}
+	return best // invalid for a subnet of one address without a lease
 }
 
 // gateway6 is the router that the kernel learned from a router advertisement.

@@ -46,11 +46,12 @@ type agent struct {
 	snap  plumb.Snapshot
 	role  role // by the last snapshot
 
-	record    record
-	unsaved   bool     // there is news for it
-	ahead     bool     // it is written before a change
-	unwritten bool     // none on disk says how the card was found, since it was plugged in
-	formerly  []string // names that the card is recorded under and has no more
+	record     record
+	unsaved    bool     // there is news for it
+	unsavedWhy error    // why it could not be written
+	ahead      bool     // it is written before a change
+	unwritten  bool     // none on disk says how the card was found, since it was plugged in
+	formerly   []string // names that the card is recorded under and has no more
 
 	readings
 	tenancy

@@ -120,8 +120,11 @@ func (x *examination) readChains() (err error) {
 
 // readRecords reads what ec2net remembers, which is root's.
 func (x *examination) readRecords() {
+	if x.store.full() {
+		x.facts.Full = x.store.dir
+	}
 	if !x.store.readable() {
-		for _, id := range []string{"manager", "lease", "keeper", "reading-age", "degraded", "orphan"} {
+		for _, id := range []string{"manager", "lease", "keeper", "reading-age", "record", "degraded", "orphan"} {
 			x.facts.Gaps[id] = "the records in " + x.store.dir + " are root's to read"
 		}
 		return

@@ -49,6 +49,9 @@ func (x *examination) card(ctx context.Context, l doctor.Link) error {
 		c.Want, c.Refused = a.wanted(c.Granted, lease, x.owned(a, r), x.leads(a, r))
 		c.Plan = plumb.Diff(a.snap.State, c.Want)
 	}
+	if marked(a.snap) && !recorded && c.Unsaved == "" && x.store.readable() {
+		c.Unsaved = "it is set up, and there is no record of it in " + x.store.dir
+	}
 	c.SetUp = c.SetUp || marked(a.snap)
 	x.facts.Cards = append(x.facts.Cards, c)
 	return nil
@@ -86,8 +89,9 @@ func (x *examination) granted(ctx context.Context, a *agent, r record, c *doctor
 
 // lived is what became of the card since it was set up.
 func (x *examination) lived(r record, recorded bool, c *doctor.Card) {
-	c.Keeper, c.ReadAt, c.Leasing, c.Lease = x.store.holder(c.Name), r.ReadAt, r.DHCP, r.Lease
-	if c.Keeper != 0 {
+	c.ReadAt, c.Leasing, c.Lease = r.ReadAt, r.DHCP, r.Lease
+	c.Keeper, c.Unsaved = x.store.held(c.Name)
+	if c.Keeper > 0 {
 		c.Sandbox = doctor.ReadSandbox(os.DirFS("/"), c.Keeper)
 	}
 	c.Died, c.Outdated = x.store.died(c.Name), x.configFile == config.Path && x.store.outdated(c.Name, x.configFile)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -82,6 +83,17 @@ func (s store) read(name, suffix string) ([]byte, error) {
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, largestRecord))
+}
+
+// full: there is no room for another record, in the folder or where it would be.
+func (s store) full() bool {
+	var room unix.Statfs_t
+	for dir := s.dir; unix.Statfs(dir, &room) != nil; dir = filepath.Dir(dir) {
+		if dir == filepath.Dir(dir) {
+			return false
+		}
+	}
+	return room.Blocks > 0 && room.Bavail == 0 || room.Files > 0 && room.Ffree == 0
 }
 
 // readable: we may look into the folder, or there is none.

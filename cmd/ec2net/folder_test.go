@@ -169,6 +169,20 @@ func TestKeptWithoutADisk(t *testing.T) {
 	answers(t, c, lab.EIP2)
 	k.logs(t, "no space left on device")
 	kept := fmt.Sprintf("kept by    process %d", k.Process.Pid)
+	full := func(why string) {
+		t.Helper()
+		out := ec2net(t, c, exitOK, "status", "eth1")
+		says(t, out, kept, "there is no room left in /run/ec2net", "record     its process could not write it", why)
+		if strings.Contains(out, "drift      none") {
+			t.Errorf("status knows no drift:\n%s", out)
+		}
+		says(t, ec2net(t, c, exitOK, "up", "eth0"), "no space left on device")
+		findings, _ := diagnosis(t, c)
+		if got := roots(findings); got != "warn room" || !explains(findings, "record") {
+			t.Errorf("doctor found %q\n%s", got, report(t, c))
+		}
+	}
+	full("not even its number could be written")
 	told := func(when string) {
 		t.Helper()
 		must(t, k.Process.Signal(syscallHUP))
@@ -179,6 +193,17 @@ func TestKeptWithoutADisk(t *testing.T) {
 	}
 	shell(t, c.Instance(), "mount -o remount,size=1m /run/ec2net", "rm /run/ec2net/full")
 	told("once there is room")
+	if out := ec2net(t, c, exitOK, "status", "eth1"); strings.Contains(out, "record  ") || !strings.Contains(out, "drift      none") {
+		t.Errorf("with room again:\n%s", out)
+	}
+	shell(t, c.Instance(), "head -c 2m /dev/zero >/run/ec2net/full || true")
+	must(t, c.Assign("eth1", addr("10.0.2.50")))
+	must(t, k.Process.Signal(syscallHUP))
+	eventually(t, hang, "the new address", func() bool { return strings.Contains(addresses(t, c, "eth1"), "10.0.2.50") })
+	eventually(t, hang, "the record that cannot be written", func() bool { return strings.Contains(ec2net(t, c, exitOK, "status", "eth1"), "record  ") })
+	full("no space left on device")
+	shell(t, c.Instance(), "rm /run/ec2net/full")
+	told("once there is room again")
 	shell(t, c.Instance(), "umount -l /run/ec2net", "rm -r /run/ec2net")
 	told("in a new folder")
 	says(t, ec2net(t, c, exitFailed, "run", "eth1"), "keeps eth1 already")

@@ -89,9 +89,17 @@ func keptBy(c cardStatus) string {
 	case c.Process == 0:
 		return "nobody (set up once, by hand)"
 	}
-	s := fmt.Sprintf("process %d, %s", c.Process, plural(c.Repairs, "repair", "repairs"))
+	s := fmt.Sprintf("%s, %s", processText(c.Process), plural(c.Repairs, "repair", "repairs"))
 	if c.Former {
 		s += "; by the configuration as it was: " + letGo(c.Name)
 	}
 	return s
+}
+
+// processText names the process that keeps a card.
+func processText(pid int) string {
+	if pid < 0 {
+		return "a process that cannot be told"
+	}
+	return fmt.Sprintf("process %d", pid)
 }

@@ -130,7 +130,7 @@ func (a *agent) foundAhead(w plumb.State) {
 // saved writes the record. What fails is said, and tried again with the next news.
 func (a *agent) saved() {
 	err := a.save()
-	a.unsaved, a.unwritten = err != nil, a.unwritten && err != nil
+	a.unsaved, a.unwritten, a.unsavedWhy = err != nil, a.unwritten && err != nil, err
 	a.complain(fromDisk, errors.Join(err, a.owned()))
 	a.publish()
 }

@@ -48,7 +48,9 @@ type cardStatus struct {
 	NAT     string   `json:"nat,omitempty"`     // for whom the card passes traffic on
 	Drift   []string `json:"drift" null:""`     // what the kernel lacks or has too much; null: not known
 	Broken  bool     `json:"broken,omitempty"`  // the configuration has an error: what should be there is not known
-	Limited bool     `json:"limited,omitempty"` // there was no right to read the record: the kernel tells this
+	LeftOut []string `json:"left_out"`          // what can not be set up as things are, and why
+	Unsaved string   `json:"unsaved,omitempty"` // why the process that keeps the card could not write its record, which is old
+	Limited bool     `json:"limited,omitempty"` // there is no record, or no right to read it: the kernel tells this
 }
 
 func (p *program) status(args []string) error {
@@ -115,13 +117,42 @@ func (p *program) cards(args []string) ([]cardStatus, error) {
 	for _, r := range known {
 		if len(args) == 0 || slices.Contains(args, r.Name) {
 			c := p.look(r, known.peers(metadata.MAC{}), conf, roles[r.Name])
-			if c.Broken = err != nil; c.Broken {
-				c.Drift = nil
+			if c.Broken = err != nil; c.Broken || c.Unsaved != "" {
+				c.Drift, c.LeftOut = nil, nil
 			}
 			list = append(list, c)
 		}
 	}
-	return list, nil
+	if p.store.full() {
+		p.log.Warnf("there is no room left in %s: what is on record may be old", p.store.dir)
+	}
+	return p.unrecorded(args, known, list)
+}
+
+// unrecorded adds the cards that are set up, as the kernel shows, and of which there is no record: the disk was full,
+// or somebody has deleted it.
+func (p *program) unrecorded(args []string, known records, list []cardStatus) ([]cardStatus, error) {
+	host, err := plumb.ReadHost() // which costs less than to read each card of a host of many
+	if err != nil {
+		return list, fmt.Errorf("look for cards without a record: %w", err)
+	}
+	for _, r := range known {
+		delete(host.Numbers, r.MAC)
+	}
+	if len(host.Numbers) == 0 {
+		return list, nil
+	}
+	more, err := p.fromKernel(args)
+	for _, c := range more {
+		if _, set := host.Numbers[c.MAC]; !set {
+			continue
+		}
+		c.State = "set up, as the kernel shows; there is no record of it"
+		c.Process, c.Unsaved = p.store.held(c.Name)
+		c.Died = p.store.died(c.Name)
+		list = append(list, c)
+	}
+	return list, err
 }
 
 // fromKernel are the cards with something of ours, by our mark alone.
@@ -180,7 +211,8 @@ func (p *program) former(pid int, r record, conf config.Config) bool {
 
 // look compares the record with the kernel.
 func (p *program) look(r record, peers []metadata.MAC, conf config.Config, nat natRole) cardStatus {
-	c := cardStatus{record: r, Process: p.store.holder(r.Name), Died: p.store.died(r.Name), Table: tableOf(r), Drift: []string{}}
+	c := cardStatus{record: r, Died: p.store.died(r.Name), Table: tableOf(r), Drift: []string{}}
+	c.Process, c.Unsaved = p.store.held(r.Name)
 	link, err := plumb.Open(r.Name)
 	if err != nil {
 		return c
@@ -212,13 +244,16 @@ func (p *program) look(r record, peers []metadata.MAC, conf config.Config, nat n
 		}
 		return c
 	}
-	want, _ := wanted(r.Cloud, settings, plumb.Input{
+	want, refused := wanted(r.Cloud, settings, plumb.Input{
 		Card: r.Card, Lease: lease, Have: have, OwnAddress: owns(r.DHCP),
 		Egress: r.Egress.wanted(), Services: services(r.Cloud, conf), Before: r.Before,
 		NAT: nat.out, Inside: nat.in,
 	})
 	for _, o := range plumb.Diff(have.State, want) {
 		c.Drift = append(c.Drift, o.String())
+	}
+	if refused != nil {
+		c.LeftOut = strings.Split(refused.Error(), "\n")
 	}
 	return c
 }

@@ -85,12 +85,13 @@ func (v view) cells(c cardStatus) []string {
 		address += fmt.Sprintf(" +%d", n)
 	}
 	drift, kept := fmt.Sprint(len(c.Drift)), fmt.Sprint(c.Process)
-	if c.Limited || c.Broken {
+	if c.Drift == nil {
 		drift = "?"
 	}
-	if c.Limited {
+	switch {
+	case c.Limited && c.Process == 0, c.Process < 0:
 		kept = "?"
-	} else if c.Process == 0 {
+	case c.Process == 0:
 		kept = "nobody"
 	}
 	return []string{c.Name, c.word(), address, or(c.Table != 0, fmt.Sprint(c.Table)), v.left(c.Lease), v.ago(c.ReadAt), drift, kept}
@@ -190,6 +191,10 @@ func (v view) card(b *strings.Builder, c cardStatus) {
 	row("prefixes", strings.Join(append(texts(c.Card.Prefixes4.Value), texts(c.Card.Prefixes6.Value)...), " "))
 	row("table", strings.TrimPrefix(or(c.Table != 0, fmt.Sprint(c.Table)), "-"))
 	if c.Limited {
+		if c.Process != 0 {
+			row("kept by", keptBy(c))
+		}
+		row("record", c.unsaved())
 		return
 	}
 	row("lease", v.lease(c.record))
@@ -203,9 +208,21 @@ func (v view) card(b *strings.Builder, c cardStatus) {
 	for i, d := range drifts(c) {
 		row([]string{"drift", ""}[min(i, 1)], d)
 	}
+	for i, why := range c.LeftOut {
+		row([]string{"left out", ""}[min(i, 1)], why)
+	}
+	row("record", c.unsaved())
 	if c.Undone != nil {
 		row("undone", inPlan(c.Undone.Plan))
 	}
+}
+
+// unsaved says what the record is worth.
+func (c cardStatus) unsaved() string {
+	if c.Unsaved == "" {
+		return ""
+	}
+	return "its process could not write it, so that what is told here may be old: " + c.Unsaved
 }
 
 func (v view) lease(r record) string {
@@ -235,6 +252,8 @@ func drifts(c cardStatus) []string {
 		return []string{"the card is gone (ec2net down " + c.Name + " clears up)"}
 	case c.Broken:
 		return []string{"not known: the configuration has an error"}
+	case c.Unsaved != "":
+		return []string{"not known: what is on record is old"}
 	case len(c.Drift) == 0:
 		return []string{"none"}
 	}

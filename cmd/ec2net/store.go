@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -149,7 +148,8 @@ func (list records) peers(of metadata.MAC) (out []metadata.MAC) {
 // cardLock is held by the process that keeps a card, and goes with it however it ends.
 type cardLock struct {
 	f      *os.File
-	signed bool // the process's number is in it
+	signed bool // what it says is true
+	said   string
 }
 
 // lookTime is longer than holder, which shares the lock, takes to see whether somebody has it.
@@ -181,7 +181,7 @@ func (s store) lock(name string) (l *cardLock, held int, err error) {
 			continue
 		}
 		l = &cardLock{f: f}
-		return l, 0, l.sign()
+		return l, 0, l.sign(nil)
 	}
 }
 
@@ -219,27 +219,21 @@ func (s store) unlock(name string) error {
 	return err
 }
 
-func writePID(f *os.File) error {
-	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	return err
-}
-
-func lockPID(f *os.File) int {
-	b := make([]byte, 16)
-	n, _ := f.ReadAt(b, 0)
-	pid, _ := strconv.Atoi(strings.TrimSpace(string(b[:n])))
-	return max(pid, -1)
-}
-
-// holder is the process that keeps the card, or 0.
+// holder is the process that keeps the card, or 0; -1: there is one, whose number is not known.
 func (s store) holder(name string) int {
+	pid, _ := s.held(name)
+	return pid
+}
+
+// held is the holder, and why it could not write its record; empty: it could.
+func (s store) held(name string) (pid int, unsaved string) {
 	f, err := s.open(name, ".lock")
 	if err != nil {
-		return 0
+		return 0, ""
 	}
 	defer f.Close()
 	if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil {
-		return 0
+		return 0, ""
 	}
-	return lockPID(f)
+	return lockPID(f), unsavedOf(f)
 }
