@@ -70,6 +70,39 @@ func TestNetworkManagerNotExternal(t *testing.T) {
 	}
 }
 
+// What ec2net leased NetworkManager shows as "connected (externally)", for want of a profile. That is no lease of
+// NetworkManager's: a process that starts anew leases the interface again.
+func TestNetworkManagerFindsOurs(t *testing.T) {
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			nm := managers()[1]
+			nm.files["/etc/NetworkManager/system-connections/wired.nmconnection"] += "[match]\ninterface-name=eth0\n"
+			nm.files["/etc/NetworkManager/conf.d/90-test.conf"] = "[main]\nno-auto-default=*\n"
+			m := start(t, options{suite: suite, unmanaged: true, files: with(renamed(second()), nm.files)})
+			m.answers(lab.EIP1, limit)
+			m.plug(second())
+			m.active("ens6")
+			for range 2 {
+				m.run("systemctl", "restart", "NetworkManager")
+				m.eventually("NetworkManager finds ens6 configured", func() bool { return strings.Contains(m.nm("ens6"), "externally") })
+				m.run("systemctl", "restart", "ec2net-ifup@ens6")
+				m.active("ens6")
+				m.eventually("ens6 is leased by ec2net", func() bool { return strings.Contains(m.run("ec2net", "status", "ens6"), " by native from ") })
+				m.answers(onlyEIP(second()), limit)
+			}
+			if said := m.try("ec2net", "--cloud", "ec2", "doctor"); strings.Contains(said, "NetworkManager") {
+				t.Errorf("doctor:\n%s", said)
+			}
+		})
+	}
+}
+
+// nm is the state of an interface as NetworkManager shows it.
+func (m *machine) nm(name string) string {
+	return m.try("nmcli", "-g", "GENERAL.STATE", "device", "show", name)
+}
+
 // eventually waits for something of which the machine sends no event.
 func (m *machine) eventually(what string, ok func() bool) {
 	m.t.Helper()
