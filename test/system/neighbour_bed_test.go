@@ -126,19 +126,42 @@ func (b *bed) planned() string {
 
 // causes are the checks that fail or warn, as doctor names them, one after another.
 func (b *bed) causes() string {
-	out, _ := b.command("ec2net", "--cloud", "ec2", "doctor", "--json").Output() // its status says the same
-	var report struct{ Findings []doctor.Finding }
-	if err := json.Unmarshal(out, &report); err != nil {
+	report, err := b.doctor()
+	if err != nil {
 		return err.Error()
 	}
 	var names []string
-	for _, f := range report.Findings {
-		if f.Verdict >= doctor.Warn {
-			names = append(names, strings.Trim(f.Card+":"+f.ID, ":"))
-		}
+	for _, f := range report {
+		names = append(names, strings.Trim(f.Card+":"+f.ID, ":"))
 	}
 	slices.Sort(names)
 	return strings.Join(slices.Compact(names), " ")
+}
+
+// doctor is what doctor finds to fail or to warn of.
+func (b *bed) doctor() ([]doctor.Finding, error) {
+	out, _ := b.command("ec2net", "--cloud", "ec2", "doctor", "--json").Output() // its status says the same
+	var report struct{ Findings []doctor.Finding }
+	err := json.Unmarshal(out, &report)
+	return slices.DeleteFunc(report.Findings, func(f doctor.Finding) bool { return f.Verdict < doctor.Warn }), err
+}
+
+// obey does what doctor says about rules that come before ec2net's, until it says no more of them.
+func (b *bed) obey() {
+	b.t.Helper()
+	b.until(limit, func() string { return "no rule of another program is in front\n" + b.try("ip", "rule") }, func() bool {
+		report, err := b.doctor()
+		if err != nil {
+			return false
+		}
+		for _, f := range report {
+			if _, commands, ok := strings.Cut(f.Remedy, "until then: "); ok && f.ID == "rule-in-front" {
+				b.sh(commands)
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // install installs the package, as an operator does on a running machine.

@@ -10,7 +10,7 @@ func networkManager() neighbour {
 		return "[connection]\nid=" + card + "\ntype=ethernet\ninterface-name=" + card + "\n[ipv4]\nmethod=auto\n[ipv6]\nmethod=auto\n"
 	}
 	return neighbour{
-		name: "NetworkManager", unmanaged: true, apart: true, second: "ens6:manager",
+		name: "NetworkManager", unmanaged: true, apart: true, second: []string{"ens6:manager"}, cure: func(b *bed) { b.run("systemctl", "restart", "ec2net-ifup@ens6") },
 		files: map[string]string{
 			"/etc/udev/rules.d/86-test.rules":                          `ENV{ID_NET_DRIVER}=="veth", ENV{NM_UNMANAGED}="0"` + "\n", // it leaves veths alone
 			"/etc/NetworkManager/system-connections/eth0.nmconnection": profile("eth0"),

@@ -23,7 +23,9 @@ type neighbour struct {
 	world       func(*bed)        // what it needs outside of the machine
 	start, stop string
 	acts        []string   // what its user does while it runs: restart, reload
-	second      string     // what doctor says when it comes second, until the interface's unit is restarted as it advises
+	anew        string     // a restart after which it has come second
+	second      []string   // what doctor names when it comes second, until cure; none: all is well
+	cure        func(*bed) // what doctor advises then
 	works       string     // succeeds once it does its work
 	check       func(*bed) // traffic of its own
 	causes      []string   // that doctor names while it runs; none: all is well
@@ -85,10 +87,14 @@ func (b *bed) round(n neighbour, after bool) {
 		b.act(act, func() { b.sh(act) })
 		b.both(n)
 	}
+	if n.anew != "" {
+		b.second(n, n.anew, n.anew)
+		b.both(n)
+	}
 	if n.stop != "" {
-		b.act("it stops", func() { b.sh(n.stop) })
+		b.act("it stops", func() { b.keptWhile(func() { b.sh(n.stop) }) })
 		b.named("it has stopped", nil)
-		b.act("it comes after ec2net", func() { b.sh(n.start) })
+		b.second(n, "it comes after ec2net", n.start)
 		b.both(n)
 	}
 	b.act("ec2net restarts", func() { b.run("systemctl", "restart", "ec2net-ifup@eth0", "ec2net-ifup@ens6") })
@@ -99,8 +105,7 @@ func (b *bed) round(n neighbour, after bool) {
 func (b *bed) begins(n neighbour, after bool) {
 	if after {
 		b.act("ec2net comes first", func() { b.install() })
-		b.act("it comes after ec2net", func() { b.sh(n.start) })
-		b.advised(n)
+		b.second(n, "it comes after ec2net", n.start)
 		return
 	}
 	b.sh(n.start)
@@ -110,15 +115,17 @@ func (b *bed) begins(n neighbour, after bool) {
 	b.act("ec2net comes after it", func() { b.install() })
 }
 
-// advised does what doctor says when both configure an interface.
-func (b *bed) advised(n neighbour) {
+// second has the neighbour come after ec2net, and does what doctor advises where that is not well.
+func (b *bed) second(n neighbour, what, do string) {
 	b.t.Helper()
-	if n.second == "" {
+	if n.second == nil {
+		b.act(what, func() { b.sh(do) })
 		return
 	}
+	b.sh(do)
 	b.works(n)
-	b.named("it came second", []string{n.second})
-	b.act("as doctor advises, ec2net-ifup@ens6 is restarted", func() { b.run("systemctl", "restart", "ec2net-ifup@ens6") })
+	b.named(what, n.second)
+	b.act("as doctor advises", func() { n.cure(b) })
 }
 
 // both waits until the neighbour does its work and doctor names what is said of it.
