@@ -110,7 +110,8 @@ func (f Facts) wayTo(r Answer, out int) []string {
 	path := Walk(f.FIB, Packet{Dst: f.Metadata.Server, Out: out})
 	if path.Table != 0 {
 		rule := path.Steps[len(path.Steps)-1]
-		evidence = append(evidence, fmt.Sprintf("by the rule %d: %s, and its route %s", rule.Pref, rule.Text, f.FIB.text(path.Route)))
+		evidence = append(evidence, fmt.Sprintf("by the rule %s, and its route %s",
+			f.FIB.ofRule(path.By).written(fmt.Sprintf("%d: %s", rule.Pref, rule.Text)), f.FIB.ofRoute(path.Route).written(f.FIB.text(path.Route))))
 	}
 	return evidence
 }

@@ -23,10 +23,11 @@ func checkTable(f Facts, c Card) []Finding {
 				v = Fail
 			}
 		}
+		by := f.FIB.ofRoute(r)
 		out = append(out, Finding{
 			ID: "table-collision", Verdict: v, Card: c.Name, Summary: fmt.Sprintf("another program writes into its table %d", r.Table),
-			Evidence: []string{fmt.Sprintf("%s (protocol %d)", f.FIB.text(r), r.Protocol)},
-			Remedy:   fmt.Sprintf("have that program use another table; ip route del %s table %d", f.FIB.text(r), r.Table),
+			Evidence: []string{by.written(f.FIB.text(r))},
+			Remedy:   fmt.Sprintf("have that program use another table, %s; ip%s route del %s table %d", by.where(), six(r.Dst.Addr().Is6()), f.FIB.text(r), r.Table),
 		})
 	}
 	return out
@@ -41,7 +42,7 @@ func checkRuleCollision(f Facts, c Card) []Finding {
 		}
 		fd := Finding{
 			ID: "rule-collision", Verdict: Warn, Card: c.Name, Summary: fmt.Sprintf("a rule of another program has the preference %d of its own", r.Pref),
-			Evidence: []string{fmt.Sprintf("%d: %s", r.Pref, r)}, Remedy: fmt.Sprintf("give it a preference above %d where it is configured; until then: %s", c.last(), f.FIB.moved([]Rule{r})),
+			Evidence: []string{f.FIB.ofRule(r).written(fmt.Sprintf("%d: %s", r.Pref, r))}, Remedy: f.FIB.behind([]Rule{r}, c.last()),
 		}
 		for _, s := range f.swayed(c) {
 			if s.rule == r && s.lost {
@@ -78,7 +79,7 @@ func checkInFront(f Facts, c Card) []Finding {
 		}
 		if !slices.Contains(rules, s.rule) {
 			rules = append(rules, s.rule)
-			out.Evidence = append(out.Evidence, fmt.Sprintf("%d: %s; from %s to %s %s, not %s", s.rule.Pref, s.rule, s.src, s.peer, f.FIB.outcome(s.is), f.FIB.outcome(s.should)))
+			out.Evidence = append(out.Evidence, fmt.Sprintf("%s; from %s to %s %s, not %s", f.FIB.ofRule(s.rule).written(fmt.Sprintf("%d: %s", s.rule.Pref, s.rule)), s.src, s.peer, f.FIB.outcome(s.is), f.FIB.outcome(s.should)))
 		}
 	}
 	if len(rules) == 0 {
@@ -87,6 +88,14 @@ func checkInFront(f Facts, c Card) []Finding {
 	slices.SortStableFunc(rules, func(a, b Rule) int { return cmp.Compare(a.Pref, b.Pref) })
 	out.Remedy = f.FIB.behind(rules, c.last())
 	return []Finding{out}
+}
+
+// six is ip(8)'s option for a family.
+func six(yes bool) string {
+	if yes {
+		return " -6"
+	}
+	return ""
 }
 
 func appendNew(list []netip.Addr, a netip.Addr) []netip.Addr {
@@ -135,7 +144,7 @@ func (r Route) leads(index int) bool {
 func (f Facts) lost(c Card, best Route) []Finding {
 	out := Finding{
 		ID: "main-default", Verdict: Fail, Card: c.Name, Summary: "it has no default route in the table main: the host's own connections do not leave by it",
-		Evidence: []string{"table main: " + f.FIB.text(best)}, Remedy: "have the program that configures " + c.Name + " set it up again",
+		Evidence: []string{"table main: " + f.FIB.ofRoute(best).written(f.FIB.text(best))}, Remedy: "have the program that configures " + c.Name + " set it up again",
 	}
 	if len(f.FIB.addressesOf(c.Index)) == 0 {
 		out.Summary = "it has lost its addresses and its default route"
@@ -172,7 +181,7 @@ func (f Facts) usurped(c Card, best Route) (out []Finding) {
 		if best.leads(o.Index) {
 			out = append(out, Finding{
 				ID: "main-default", Verdict: Fail, Card: o.Name, also: c.Name, Summary: fmt.Sprintf("the host's own connections leave by it, not by the primary card %s", c.Name),
-				Evidence: []string{"table main: " + f.FIB.text(best)},
+				Evidence: []string{"table main: " + f.FIB.ofRoute(best).written(f.FIB.text(best))},
 				Remedy:   fmt.Sprintf("give its default route a higher metric than %s's, or: ip route del %s", c.Name, f.FIB.text(best)),
 			})
 		}

@@ -17,6 +17,8 @@ type FIB struct {
 	Routes []Route // of every table
 	Links  []Link
 
+	Origins Origins // of what others wrote
+
 	tables map[uint32][]Route // of Routes; nil: they are not sorted
 }
 

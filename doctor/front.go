@@ -58,7 +58,26 @@ func (f FIB) behind(rules []Rule, last uint32) string {
 	if !slices.ContainsFunc(rules, func(r Rule) bool { return !r.tailscale() }) {
 		return "those of Tailscale (5210 to 5270) can not be moved: write priority = 1000 at the top of ec2net.toml, and have the units reload it"
 	}
-	return fmt.Sprintf("give it a preference above %d where it is configured; until then: %s", last, f.moved(rules))
+	return fmt.Sprintf("%s; until then: %s", f.placed(rules, last), f.moved(rules))
+}
+
+// placed says how each program is told to put its rules behind a preference.
+func (f FIB) placed(rules []Rule, last uint32) string {
+	var out []string
+	for _, r := range rules {
+		by := f.ofRule(r)
+		how := fmt.Sprintf("give it a preference above %d %s", last, by.where())
+		switch by.Program {
+		case "wg-quick":
+			how = fmt.Sprintf("write Table = off %s and the rules with a preference above %d (docs/neighbours.md, WireGuard)", by.where(), last)
+		case "strongSwan":
+			how = fmt.Sprintf("write charon.routing_table_prio = %d in strongswan.conf", max(last+1, 32000))
+		}
+		if !slices.Contains(out, how) {
+			out = append(out, how)
+		}
+	}
+	return strings.Join(out, "; ")
 }
 
 // tailscale: the rule is one of those that tailscaled writes, and writes again when they are moved.

@@ -67,8 +67,12 @@ func (e *Explanation) overruled(l Leg, what string) {
 		return
 	}
 	if should, ok := e.fib.overruled(Packet{Src: l.Src, Dst: l.Dst}, l.path); ok && should.By.ours() {
-		e.add("the rule %d of another program decides before ec2net's own; without it, %s leaves %s. To mend it, %s",
-			l.path.By.Pref, what, e.fib.outcome(should), e.fib.behind([]Rule{l.path.By}, should.By.Pref))
+		author := "another program"
+		if by := e.fib.ofRule(l.path.By); by != (Origin{}) {
+			author = by.String()
+		}
+		e.add("the rule %d of %s decides before ec2net's own; without it, %s leaves %s. To mend it, %s",
+			l.path.By.Pref, author, what, e.fib.outcome(should), e.fib.behind([]Rule{l.path.By}, should.By.Pref))
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -15,7 +14,7 @@ const upAgain = "ec2net --cloud ec2 up eth1"
 // Each world has one thing wrong with it, on the real kernel. The doctor names that, and only that.
 func TestDoctorSick(t *testing.T) {
 	t.Parallel()
-	for _, p := range [][]patient{sickRules(), sickFront(), sickMarks(), sickNAT(), sickLinks(), sickOthers(), sickCloud(), sickLife()} {
+	for _, p := range [][]patient{sickRules(), sickFront(), sickAuthors(), sickMarks(), sickNAT(), sickLinks(), sickOthers(), sickCloud(), sickLife()} {
 		for _, p := range p {
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
@@ -71,7 +70,7 @@ const (
 
 // Rules without a preference come before all others.
 func sickFront() []patient {
-	tunnel := "ip link add wg0 type veth peer name wg1; ip link set wg1 up; ip link set wg0 up; ip addr add 10.8.0.2/32 dev wg0; ip route add 169.254.169.254 via 10.0.0.1 dev eth0; ec2net --cloud ec2 up eth0; " +
+	tunnel := "mkdir -p /etc/wireguard; : > /etc/wireguard/wg0.conf; ip link add wg0 type veth peer name wg1; ip link set wg1 up; ip link set wg0 up; ip addr add 10.8.0.2/32 dev wg0; ip route add 169.254.169.254 via 10.0.0.1 dev eth0; ec2net --cloud ec2 up eth0; " +
 		"ip route add default dev wg0 table 51820; ip rule add not fwmark 51820 table 51820; ip rule add table main suppress_prefixlength 0"
 	exit := "ip link add tailscale0 type veth peer name ts1; ip link set ts1 up; ip link set tailscale0 up; ip addr add 100.64.7.7/32 dev tailscale0; ip route add default dev tailscale0 table 52; ip route add throw 169.254.169.254 table 52; " +
 		"ip rule add pref 5210 fwmark 0x80000/0xff0000 lookup main; ip rule add pref 5250 fwmark 0x80000/0xff0000 unreachable; ip rule add pref 5270 lookup 52"
@@ -95,7 +94,7 @@ func sickFront() []patient {
 func frontExplained(t *testing.T, c *lab.Cloud) {
 	t.Helper()
 	says(t, strings.Join(strings.Fields(ec2net(t, c, exitDifferences, "explain", "10.0.2.37", "198.51.100.146")), " "),
-		"the rule 9999 of another program decides before ec2net's own; without it, the packet leaves via 10.0.2.1 dev eth1",
+		"the rule 9999 of wg-quick, /etc/wireguard/wg0.conf decides before ec2net's own; without it, the packet leaves via 10.0.2.1 dev eth1",
 		"no answer comes back through wg0")
 }
 
@@ -189,9 +188,6 @@ func sickLinks() []patient {
 }
 
 func sickOthers() []patient {
-	file := func(name, text string) string {
-		return fmt.Sprintf("mkdir -p $(dirname %s); printf '%%s' '%s' > %s", name, text, name)
-	}
 	return []patient{
 		{name: "networkd that was not told", breaks: []string{networkdRuns, untold}, want: "warn networkd", says: "ManageForeignRoutingPolicyRules=no"},
 		{name: "networkd restarted", breaks: []string{networkdRuns, untold, "ip rule del pref 20001", "ip rule del pref 10001", "ip route flush table 10001"},

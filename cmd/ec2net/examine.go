@@ -67,6 +67,7 @@ func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, e
 		}
 	}
 	root := os.DirFS("/")
+	x.facts.FIB.Origins = doctor.ReadOrigins(root)
 	x.facts.Programs, x.facts.Networkd = doctor.FindPrograms(root), doctor.ReadNetworkd(root)
 	if x.facts.Cloud == metadata.CloudNone {
 		for _, r := range x.store.all() {

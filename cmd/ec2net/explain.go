@@ -52,6 +52,7 @@ func (p *program) explain(src, dst, mark string, q doctor.Question) (err error) 
 	if err != nil {
 		return err
 	}
+	fib.Origins = doctor.ReadOrigins(os.DirFS("/"))
 	e, err := doctor.Explain(fib, q, doctor.Ask)
 	switch {
 	case errors.Is(err, doctor.ErrQuestion):
