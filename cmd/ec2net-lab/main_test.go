@@ -30,7 +30,9 @@ func (b built) Run() int {
 	bin = dir
 	if err == nil {
 		var out []byte
-		if out, err = exec.Command("go", "build", "-o", dir, "ec2net/cmd/ec2net", "ec2net/cmd/ec2net-lab").CombinedOutput(); err != nil {
+		cmd := exec.Command("go", "build", "-trimpath", "-o", dir, "ec2net/cmd/ec2net", "ec2net/cmd/ec2net-lab")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as `make build` does, so that most of it is there
+		if out, err = cmd.CombinedOutput(); err != nil {
 			err = fmt.Errorf("build: %w\n%s", err, out)
 		}
 	}

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
-	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -29,7 +26,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run()) // a fuzz target is pure, and its workers are started by the processor's count
 	}
 	_ = flag.Set("test.parallel", "12") // a -parallel of the command line still wins
-	testscript.Main(lab.Sandbox{Tests: m}, map[string]func(){"ec2net": main, "ec2ifup": main, "ec2ifdown": main, "ec2ifscan": main})
+	testscript.Main(lab.Sandbox{Tests: built{m}}, map[string]func(){"ec2net": main, "ec2ifup": main, "ec2ifdown": main, "ec2ifscan": main})
 }
 
 // cloud is seed 002's, or the one that cfg describes.
@@ -54,7 +51,7 @@ func cloud(t *testing.T, cfg lab.Config) *lab.Cloud {
 // on runs a command on the instance and returns what it printed and its exit status.
 func on(t *testing.T, c *lab.Cloud, name string, args ...string) (string, int) {
 	t.Helper()
-	cmd := c.Instance().Command(context.Background(), name, args...)
+	cmd := c.Instance().Command(context.Background(), executable(name, args), args...)
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatalf("%s: %v", name, err)
@@ -102,10 +99,11 @@ func silent(t *testing.T, c *lab.Cloud, dst netip.Addr) {
 // may never.
 func world(t *testing.T, c *lab.Cloud) []string {
 	t.Helper()
-	for limit := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for limit, wait := time.Now().Add(2*time.Second), time.Duration(0); ; {
 		if out := pictured(t, c); answered(out) || time.Now().After(limit) {
 			return out
 		}
+		wait = pause(wait)
 	}
 }
 
@@ -124,8 +122,16 @@ func answered(picture []string) bool {
 func pictured(t *testing.T, c *lab.Cloud) []string {
 	t.Helper()
 	var out []string
-	for _, args := range []string{"-o addr", "route show table all", "-6 route show table all", "rule", "-6 rule", "-o link"} {
-		for line := range strings.Lines(ip(t, c, args)) {
+	for args, commands := range map[string]string{
+		"-o -batch -": "addr\nlink\n", "-batch -": "route show table all\nrule\n", "-6 -batch -": "route show table all\nrule\n",
+	} {
+		cmd := c.Instance().Command(t.Context(), "ip", strings.Fields(args)...)
+		cmd.Stdin = strings.NewReader(commands)
+		text, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("ip %s: %v\n%s", args, err, text)
+		}
+		for line := range strings.Lines(string(text)) {
 			line = strings.ReplaceAll(line, " tentative", "") // passes by itself
 			out = append(out, strings.Join(strings.Fields(line), " "))
 		}
@@ -136,118 +142,6 @@ func pictured(t *testing.T, c *lab.Cloud) []string {
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
-// kept is an `ec2net run` on the instance.
-type kept struct {
-	*lab.Cmd
-	log    *lab.Log
-	notify *notifySocket
-	ended  chan struct{}
-	err    error
-}
-
-// keep starts `ec2net run` and waits until it says READY.
-func keep(t *testing.T, c *lab.Cloud, card string, env ...string) *kept {
-	t.Helper()
-	k := start(t, c, card, env...)
-	k.notify.await(t, "READY=1")
-	return k
-}
-
-func start(t *testing.T, c *lab.Cloud, card string, env ...string) *kept {
-	t.Helper()
-	return startWith(t, c, card, nil, env...)
-}
-
-// startWith is start with global flags.
-func startWith(t *testing.T, c *lab.Cloud, card string, flags []string, env ...string) *kept {
-	t.Helper()
-	k := &kept{
-		Cmd: c.Instance().Command(t.Context(), "ec2net", append(flags, "--cloud", string(c.Provider()), "run", card)...),
-		log: &lab.Log{}, notify: newNotifySocket(t), ended: make(chan struct{}),
-	}
-	k.Stdout, k.Stderr = k.log, k.log
-	k.Env = append(append(os.Environ(), "NOTIFY_SOCKET="+k.notify.path), env...)
-	if err := k.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { k.err = k.Wait(); close(k.ended) }()
-	t.Cleanup(func() {
-		_ = k.Process.Kill()
-		<-k.ended
-		if t.Failed() {
-			t.Logf("ec2net run %s:\n%s\nto systemd:\n%s", card, k.log, k.notify.log)
-		}
-	})
-	return k
-}
-
-// stop ends the process with a signal and wants exit status 0.
-func (k *kept) stop(t *testing.T) {
-	t.Helper()
-	if err := k.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	k.end(t)
-}
-
-func (k *kept) end(t *testing.T) {
-	t.Helper()
-	select {
-	case <-k.ended:
-		if k.err != nil {
-			t.Errorf("ec2net run: %v", k.err)
-		}
-	case <-time.After(hang):
-		t.Fatal("ec2net run does not end")
-	}
-}
-
-// notifySocket is systemd's end of sd_notify.
-type notifySocket struct {
-	path string
-	log  *lab.Log
-	news chan struct{}
-}
-
-func newNotifySocket(t *testing.T) *notifySocket {
-	t.Helper()
-	// An abstract socket would belong to a network namespace.
-	n := &notifySocket{path: filepath.Join(t.TempDir(), "notify"), log: &lab.Log{}, news: make(chan struct{}, 1)}
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: n.path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	go func() {
-		buf := make([]byte, 8192)
-		for {
-			size, err := conn.Read(buf)
-			if err != nil {
-				return
-			}
-			fmt.Fprintf(n.log, "%s\n", bytes.TrimSpace(buf[:size]))
-			select {
-			case n.news <- struct{}{}:
-			default:
-			}
-		}
-	}()
-	return n
-}
-
-// await waits until systemd was told text.
-func (n *notifySocket) await(t *testing.T, text string) {
-	t.Helper()
-	limit := time.After(hang)
-	for !strings.Contains(n.log.String(), text) {
-		select {
-		case <-n.news:
-		case <-limit:
-			t.Fatalf("systemd was never told %q, but:\n%s", text, n.log)
-		}
-	}
-}
-
 // hang is how long a test waits for what it would otherwise wait for in vain. It ends a test that hangs, and measures
 // nothing: how fast the machine is, and what else it does, is no matter of a test.
 const hang = time.Minute
@@ -255,14 +149,22 @@ const hang = time.Minute
 // eventually waits for what no event announces to this process: the kernel's state on another host.
 func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) time.Duration {
 	t.Helper()
-	begun := time.Now()
+	begun, wait := time.Now(), time.Duration(0)
 	for !ok() {
 		if time.Since(begun) > limit {
 			t.Fatalf("%s: not within %s", what, limit)
 		}
-		time.Sleep(5 * time.Millisecond)
+		wait = pause(wait)
 	}
 	return time.Since(begun)
+}
+
+// pause waits a little longer than the last time: to ask starts a process, and keeps a busy machine from what is
+// waited for.
+func pause(last time.Duration) time.Duration {
+	wait := min(max(5*time.Millisecond, last*3/2), 50*time.Millisecond)
+	time.Sleep(wait)
+	return wait
 }
 
 const syscallHUP = syscall.SIGHUP
