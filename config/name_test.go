@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+
+	"ec2net/test/stock"
 )
 
 var badNames = []struct{ name, want string }{
@@ -88,6 +90,9 @@ func newKernelNamer(t *testing.T) func(name string) error {
 		t.Fatalf("make a network namespace: %v", err)
 	}
 	t.Cleanup(func() { ns.Close() })
+	if err := stock.Sysctls(); err != nil {
+		t.Fatal(err)
+	}
 	return func(name string) error {
 		if err := netlink.LinkAdd(&netlink.Ifb{LinkAttrs: netlink.LinkAttrs{Name: name}}); err != nil {
 			return err

@@ -17,6 +17,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"ec2net/test/stock"
 )
 
 // patience is how long a test waits for what must happen.
@@ -74,6 +76,7 @@ func (b *bed) namespace() netns.NsHandle {
 	ns, err := netns.New()
 	b.must(err)
 	b.Cleanup(func() { ns.Close() })
+	b.must(stock.Sysctls())
 	return ns
 }
 

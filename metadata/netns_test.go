@@ -15,6 +15,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+
+	"ec2net/test/stock"
 )
 
 const childVar = "EC2NET_TEST_IN_NETNS"
@@ -25,6 +27,7 @@ func inNetns(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(childVar) != "" {
 		t.Setenv(endpointVar, "")
+		must(t, stock.Sysctls())
 		return true
 	}
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60s")
@@ -226,6 +229,9 @@ func behindVeth(t *testing.T, name string) net.Listener {
 
 func listenBehind(home netns.NsHandle, name string) (net.Listener, error) {
 	if _, err := netns.New(); err != nil {
+		return nil, err
+	}
+	if err := stock.Sysctls(); err != nil {
 		return nil, err
 	}
 	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "peer0"}, PeerName: name, PeerNamespace: netlink.NsFd(home)}

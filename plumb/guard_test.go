@@ -7,6 +7,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/vishvananda/netns"
+
+	"ec2net/test/stock"
 )
 
 // neighbour is another host: a process in a network namespace of its own, which ends with the test.
@@ -19,7 +23,7 @@ func newNeighbour(t testing.TB) neighbour {
 	t.Helper()
 	c := exec.Command("sh", "-c", "echo there; exec cat")
 	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	in, err := c.StdinPipe()
+	stdin, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,9 +38,17 @@ func newNeighbour(t testing.TB) neighbour {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		in.Close()
+		stdin.Close()
 		_ = c.Wait()
 	})
+	ns, err := netns.GetFromPid(c.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	if err := in(ns, stock.Sysctls); err != nil {
+		t.Fatal(err)
+	}
 	return neighbour{t, c.Process.Pid}
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"ec2net/metadata"
-	"ec2net/test/lab"
+	"ec2net/test/stock"
 )
 
 // inNamespace puts the test, and every ip(8) that it starts, into a network namespace of its own.
@@ -28,7 +28,7 @@ func inNamespace(t testing.TB) {
 		t.Fatalf("new network namespace (root or a user namespace is needed): %v", err)
 	}
 	t.Cleanup(func() { ns.Close() })
-	if err := lab.StockSysctls(); err != nil {
+	if err := stock.Sysctls(); err != nil {
 		t.Fatal(err)
 	}
 	ip(t, "link set lo up")

@@ -16,6 +16,7 @@ import (
 	"ec2net/metadata"
 	"ec2net/plumb"
 	"ec2net/test/lab"
+	"ec2net/test/stock"
 )
 
 const manyCards, manyAddrs = 15, 50
@@ -40,6 +41,9 @@ func (o options) applyHere(ctx context.Context, p *Part) error {
 		return fmt.Errorf("make a network namespace: %w", err)
 	}
 	defer ns.Close()
+	if err := stock.Sysctls(); err != nil {
+		return err
+	}
 	var applied, whole, again, floor series
 	var written batches
 	steps := []struct {

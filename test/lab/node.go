@@ -13,6 +13,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"ec2net/test/stock"
 )
 
 // Node is a host of the cloud: a network namespace and a mount namespace, and threads that live in
@@ -66,7 +68,7 @@ func (n *Node) begin(enter, mounts func() error) error {
 		if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
 			return fmt.Errorf("make namespaces: %w", err)
 		}
-		if err := StockSysctls(); err != nil {
+		if err := stock.Sysctls(); err != nil {
 			return err
 		}
 		if err := mounts(); err != nil {

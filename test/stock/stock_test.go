@@ -1,24 +1,46 @@
-package lab
+package stock_test
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
 
-// Whatever the machine has set for its new namespaces, a host of the lab begins as the kernel does.
-func TestStockSysctls(t *testing.T) {
-	n := newCloud(t, Config{}).Client()
-	must(t, n.Do(func() error {
-		for name := range stock {
-			for _, scope := range []string{"all", "default"} {
-				must(t, writeSysctl("net/ipv4/conf/"+scope+"/"+name, "1"))
-			}
-		}
-		must(t, writeSysctl("net/ipv4/conf/default/rp_filter", "2")) // as linux-sysctl-defaults has it
-		return StockSysctls()
-	}))
-	for name, want := range stock {
+	"github.com/vishvananda/netns"
+
+	"ec2net/test/lab"
+	"ec2net/test/stock"
+)
+
+func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
+
+// Whatever the machine has set for its new namespaces, what was made stock is as the kernel begins.
+func TestSysctls(t *testing.T) {
+	runtime.LockOSThread() // and never unlocked: the thread ends with the test, and its namespace with it
+	ns, err := netns.New()
+	must(t, err)
+	defer ns.Close()
+	file := func(scope, name string) string { return filepath.Join("/proc/sys/net/ipv4/conf", scope, name) }
+	for name := range stock.Settings {
 		for _, scope := range []string{"all", "default"} {
-			if got, err := n.ReadSysctl("net/ipv4/conf/" + scope + "/" + name); err != nil || got != want {
+			must(t, os.WriteFile(file(scope, name), []byte("1"), 0))
+		}
+	}
+	must(t, os.WriteFile(file("default", "rp_filter"), []byte("2"), 0)) // as linux-sysctl-defaults has it
+	must(t, stock.Sysctls())
+	for name, want := range stock.Settings {
+		for _, scope := range []string{"all", "default"} {
+			if got, err := os.ReadFile(file(scope, name)); err != nil || strings.TrimSpace(string(got)) != want {
 				t.Errorf("%s of %s: %q %v, want %s", name, scope, got, err, want)
 			}
 		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -1,0 +1,4 @@
+package stock
+
+// Settings are all that Sysctls sets.
+var Settings = settings
