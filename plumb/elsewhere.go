@@ -10,12 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ec2net/dhcp"
+	"ec2net/metadata"
 )
 
 // Elsewhere says whether the host itself leaves by another card than index: main has a default route
 // that it prefers to each one through this card. IPv4 decides, and IPv6 where IPv4 has no default route. A
-// tie speaks for this card, and our own routes through it say nothing; nor does a tunnel's, as of a VPN,
-// whose packets leave by some card all the same. It costs a dump of main and one of the links.
+// tie speaks for this card, and our own routes through it say nothing, but for those that only the primary has, which
+// come before the others; nor does a tunnel's, as of a VPN, whose packets leave by some card all the same. It costs
+// a dump of main and one of the links.
 func (l *Link) Elsewhere(index int) (bool, error) {
 	cards, err := l.rt.cardlike()
 	if err != nil {
@@ -31,6 +33,30 @@ func (l *Link) Elsewhere(index int) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// Nowhere says whether the host itself leaves by no card at all, by IPv4, and how many cards come before this one in
+// the order of their indexes, which is that in which the kernel found them.
+func (l *Link) Nowhere(index int) (ok bool, before int, err error) {
+	cards, err := l.rt.cardlike()
+	if err != nil {
+		return false, 0, err
+	}
+	d := defaults{index: index, cards: cards}
+	if err := l.rt.mainRoutes(unix.AF_INET, d.add); err != nil {
+		return false, 0, fmt.Errorf("look for the host's default route: %w", err)
+	}
+	err = l.rt.links(func(s Snapshot) {
+		if s.Index < index && s.isCard() {
+			before++
+		}
+	})
+	return !d.here.known && !d.away.known, before, err
+}
+
+// isCard: the device may be a card of the cloud, that is nobody's slave.
+func (s Snapshot) isCard() bool {
+	return !s.Loopback && s.Master == 0 && s.MAC != (metadata.MAC{}) && (s.Kind == "" || s.Kind == "veth")
 }
 
 // defaults are main's best default routes of one family: through the card index, and through others.
@@ -68,7 +94,7 @@ func (d *defaults) add(h *nl.RtMsg, a attrs) {
 		case out != d.index && !d.cards[out]:
 		case out != d.index:
 			d.away.take(a.u32(unix.RTA_PRIORITY))
-		case h.Protocol != Protocol:
+		case h.Protocol != Protocol || a.u32(unix.RTA_PRIORITY) < baseTable:
 			d.here.take(a.u32(unix.RTA_PRIORITY))
 		}
 	}

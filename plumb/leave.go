@@ -19,12 +19,21 @@ func OpenGone(name string) (*Link, error) {
 	return l, err
 }
 
-// Leave takes everything of ours off the card, and only that. It works after the card is gone too:
+// Leave takes everything of ours off the card, and only that, but for what the host itself lives by (see Without). It works after the card is gone too:
 // then what is left are its rules and its nftables table, found by l.Numbers, and the interface group
 // of the others.
 // before is how the card was found; nil when nobody wrote that down.
 func (l *Link) Leave(ctx context.Context, before *Before) (Plan, error) {
-	done, err := l.Reconcile(ctx, func(s Snapshot) (State, error) { return Without(s, before), nil })
+	return l.leave(ctx, before, Without)
+}
+
+// Strip is Leave, and takes also away what the host itself lives by.
+func (l *Link) Strip(ctx context.Context, before *Before) (Plan, error) {
+	return l.leave(ctx, before, Bare)
+}
+
+func (l *Link) leave(ctx context.Context, before *Before, without func(Snapshot, *Before) State) (Plan, error) {
+	done, err := l.Reconcile(ctx, func(s Snapshot) (State, error) { return without(s, before), nil })
 	if !errors.Is(err, ErrGone) {
 		return done, err
 	}

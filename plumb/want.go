@@ -19,6 +19,9 @@ type Input struct {
 	// OwnAddress: the primary address is ec2net's to add. False while another program does DHCP on
 	// the card: then routes and rules wait until it has put the address there.
 	OwnAddress bool
+	// Host: nobody else configures the card, and the host itself is to leave by it: it is the primary, or may be, as
+	// long as the metadata has not said which is.
+	Host bool
 	// NoDHCP: there is to be no lease, so that the MTU of an earlier one is given back.
 	NoDHCP bool
 	// MainTable: write the card's subnet and default route to main too, with metric T.
@@ -58,7 +61,7 @@ func Want(in Input) (State, error) {
 	w.number = in.Have.Number(in.Card)
 	w.link()
 	w.contested()
-	if in.Card.Primary {
+	if in.Card.Primary || in.Host && in.Card.MAC == (metadata.MAC{}) {
 		w.primary()
 		w.inside()
 		w.replies()
@@ -100,7 +103,7 @@ func (w *want) link() {
 	have := w.in.Have
 	w.out.Link, w.out.Groups = have.Link, have.Groups
 	w.out.Link.Forwarding = w.in.Before.forwarding(have)
-	if w.in.Card.Primary {
+	if w.in.Card.Primary || w.in.Host && w.in.Card.MAC == (metadata.MAC{}) {
 		if have.Link.Group == Group && !have.OthersManaged {
 			w.out.Link.Group = 0 // whoever asked for it is gone, and was killed before it could say so
 		}
@@ -116,20 +119,7 @@ func (w *want) link() {
 			w.out.Groups[i].Group = Group
 		}
 	}
-	switch {
-	case w.in.OwnAddress && w.in.Lease != nil && w.in.Lease.MTU != 0:
-		w.out.Link.MTU = w.mtu(w.in.Lease.MTU)
-	case w.in.NoDHCP:
-		w.out.Link.MTU = w.in.Before.mtu(have)
-	}
-}
-
-func (w *want) mtu(leased int) int {
-	if most := w.in.Have.MaxMTU; most != 0 && leased > most {
-		w.refuse("the lease's MTU of %d is more than the card's driver can do (%d)", leased, most)
-		return most
-	}
-	return leased
+	w.leasedMTU()
 }
 
 // addrs4 is the lease's address while the metadata has never answered.

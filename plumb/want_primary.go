@@ -8,9 +8,13 @@ import (
 )
 
 // primary is the state of the card that the host was started with. Whoever set up its first address
-// keeps it, and main's routes: ec2net adds the secondary addresses, and, only beside other cloud
-// cards, what keeps its answers on it.
+// keeps it, and main's routes, and where nobody does, ec2net gives it both: see host. It adds the secondary
+// addresses, and, only beside other cloud cards, what keeps its answers on it.
 func (w *want) primary() {
+	w.host()
+	if !w.in.Card.Primary {
+		return
+	}
 	four, six := w.delegated(false, w.in.Card.Prefixes4), w.delegated(true, w.in.Card.Prefixes6)
 	w.secondaries()
 	w.local(four)
@@ -29,7 +33,7 @@ func (w *want) primary() {
 // the interface of IPv6 keeps the addresses of that family.
 func (w *want) secondaries() {
 	for six, list := range []metadata.Answer[[]netip.Addr]{w.in.Card.Addrs4, w.in.Card.Addrs6} {
-		if Unconfigured(w.in.Have, w.in.Card) && (six == 0 || !w.router(true).IsValid()) {
+		if Unconfigured(w.in.Have, w.in.Card) && !w.gives(w.in.Card.Addrs4.Value[0]) && (six == 0 || !w.router(true).IsValid()) {
 			w.waiting(six == 1, list.Value)
 			continue
 		}
@@ -39,7 +43,7 @@ func (w *want) secondaries() {
 		for i, a := range list.Value {
 			if i > 0 || !a.Is4() {
 				w.addr(netip.PrefixFrom(a, a.BitLen()))
-			} else if h, held := w.in.Have.ours(a); held { // a secondary one, of a list that has lost its first, or its order
+			} else if h, held := w.in.Have.ours(a); held && !w.gives(a) { // a secondary one, of a list that has lost its first, or its order
 				w.addr(h.Prefix)
 			}
 		}
@@ -124,7 +128,8 @@ func (w *want) primaryRouter(six bool, subnet netip.Prefix) netip.Addr {
 // that the routes prefer. A DHCP client that restarts takes it away for a moment. The rules stay for what
 // comes back: without their table they lead nowhere.
 func (w *want) suspended(six bool, primary netip.Addr) bool {
-	return !w.in.Have.Link.Up || !six && primary.IsValid() && !w.in.Have.hasAddr(primary)
+	away := !six && primary.IsValid() && !w.in.Have.hasAddr(primary) && !w.gives(primary)
+	return !w.in.Have.Link.Up && !w.out.Link.Up || away
 }
 
 // leaveMain takes back what stands in main: the host itself has a better way than an interface that is out of use.

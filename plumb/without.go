@@ -54,8 +54,18 @@ func (b *Before) validMark(have State) bool {
 }
 
 // Without is the state of a card that ec2net has left. before is how the card was when ec2net first
-// touched it; nil when nobody wrote that down: then the link's attributes stay, but for the group.
+// touched it; nil when nobody wrote that down: then the link's attributes stay, but for the group. The address
+// that the host itself lives by stays, with its routes: the operator's own connection may hang on it.
 func Without(have Snapshot, before *Before) State {
+	out := Bare(have, before)
+	if out.Addrs, out.Routes = have.hosted(); len(out.Routes) > 0 {
+		out.Link.Up, out.Link.MTU = have.Link.Up, have.Link.MTU
+	}
+	return out
+}
+
+// Bare is Without, and takes also away what the host itself lives by.
+func Bare(have Snapshot, before *Before) State {
 	out := State{Name: have.Name, Index: have.Index, Link: have.Link, AltNames: have.AltNames, Groups: slices.Clone(have.Groups)}
 	if out.Link.Group == Group {
 		out.Link.Group = 0

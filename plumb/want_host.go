@@ -1,0 +1,122 @@
+package plumb
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// hostMetric is that of main's routes through the primary interface where nobody but ec2net configures it. They come
+// before those of the host's other interfaces, from 10001 on, and before what systemd-networkd gives (1024), as the
+// primary's did on hosts with amazon-ec2-net-utils, which had this one.
+const hostMetric = 512
+
+// Hosts reports whether ec2net gave the interface the address that the host itself lives by: by the route of its
+// subnet, which stands as long as the address does.
+func (s Snapshot) Hosts() bool {
+	return slices.ContainsFunc(s.Routes, func(r Route) bool { return r.host() && !r.isDefault() })
+}
+
+// LeadsHost reports whether main's default route through the interface is ec2net's, for the host itself.
+func (s Snapshot) LeadsHost() bool {
+	return slices.ContainsFunc(s.Routes, func(r Route) bool { return r.host() && r.isDefault() })
+}
+
+// host: the route is one of those that an interface has by which the host itself lives.
+func (r Route) host() bool {
+	return r.Ours && r.Table == tableMain && r.Metric == hostMetric && r.Dst.Addr().Is4()
+}
+
+// hosted are the address and the routes that the host itself lives by.
+func (s Snapshot) hosted() (addrs []Addr, routes []Route) {
+	for _, r := range s.Routes {
+		if r.host() {
+			routes = append(routes, r)
+		}
+	}
+	for _, a := range s.Addrs {
+		if a.Ours && slices.ContainsFunc(routes, func(r Route) bool { return r.Src == a.Prefix.Addr() }) {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs, routes
+}
+
+// foreign4: another program gave the interface an IPv4 address.
+func (s Snapshot) foreign4() bool {
+	return slices.ContainsFunc(s.Addrs, func(a Addr) bool {
+		return !a.Ours && a.Prefix.Addr().Is4() && !a.Prefix.Addr().IsLinkLocalUnicast()
+	})
+}
+
+// host gives the interface what the host lives by where nobody else does. What it has of that stays until another
+// program has given it a default route of its own: connections hang on it.
+func (w *want) host() {
+	switch have := w.in.Have; {
+	case w.in.Host && !have.foreign4() && w.give():
+	case have.Hosts():
+		w.stay()
+	}
+}
+
+// give writes the address and main's routes, by the metadata or, while that has never answered, by the lease alone.
+// Then the default route is the lease's too: Azure names no router but to the primary.
+func (w *want) give() bool {
+	addrs := w.addrs4().Value
+	if len(addrs) == 0 {
+		return false
+	}
+	a := addrs[0]
+	subnet, ok := containing(w.subnets4().Value, a)
+	if !ok {
+		return false
+	}
+	w.out.Link.Up = true
+	w.leasedMTU()
+	w.out.Addrs = append(w.out.Addrs, Addr{Prefix: netip.PrefixFrom(a, subnet.Bits()), NoPrefixRoute: true, Ours: true})
+	w.route(Route{Table: tableMain, Dst: subnet, Src: a, Metric: hostMetric, Scope: scopeLink, Ours: true})
+	if gw := w.hostRouter(subnet); gw.IsValid() && gw != a {
+		w.route(Route{Table: tableMain, Dst: everywhere(false), Via: gw, Src: a, Metric: hostMetric, OnLink: !subnet.Contains(gw), Ours: true})
+	}
+	return true
+}
+
+func (w *want) hostRouter(subnet netip.Prefix) netip.Addr {
+	if !w.in.Card.Primary {
+		return w.in.Lease.Router
+	}
+	return w.gateway4(subnet)
+}
+
+// stay keeps what there is. The route of the subnet stays with the address, which has none of the kernel's.
+func (w *want) stay() {
+	addrs, routes := w.in.Have.hosted()
+	w.out.Addrs = append(w.out.Addrs, addrs...)
+	for _, r := range routes {
+		if !r.isDefault() || !w.router(false).IsValid() {
+			w.route(r)
+		}
+	}
+}
+
+// gives: the address is about to be there.
+func (w *want) gives(a netip.Addr) bool {
+	return slices.ContainsFunc(w.out.Addrs, func(o Addr) bool { return o.Prefix.Addr() == a })
+}
+
+// leasedMTU sets what a lease of ours says, and gives it back when there is to be none.
+func (w *want) leasedMTU() {
+	switch {
+	case w.in.OwnAddress && w.in.Lease != nil && w.in.Lease.MTU != 0:
+		w.out.Link.MTU = w.mtu(w.in.Lease.MTU)
+	case w.in.NoDHCP:
+		w.out.Link.MTU = w.in.Before.mtu(w.in.Have)
+	}
+}
+
+func (w *want) mtu(leased int) int {
+	if most := w.in.Have.MaxMTU; most != 0 && leased > most {
+		w.refuse("the lease's MTU of %d is more than the card's driver can do (%d)", leased, most)
+		return most
+	}
+	return leased
+}
