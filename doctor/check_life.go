@@ -31,6 +31,18 @@ func checkLease(f Facts, c Card) []Finding {
 	return nil
 }
 
+// checkHost says that the host itself lives by what ec2net gave the card, which is as it should be.
+func checkHost(_ Facts, c Card) []Finding {
+	if !c.Hosts || c.Owner != nil {
+		return nil
+	}
+	out := Finding{ID: "host", Verdict: OK, Card: c.Name, Summary: "nobody else configures it: ec2net gives it its lease and the host's default route; names (DNS) are not set up by it"}
+	if l := c.Lease; l != nil {
+		out.Evidence = []string{fmt.Sprintf("%s from %s", l.Addr, l.Server)}
+	}
+	return []Finding{out}
+}
+
 func checkKeeper(_ Facts, c Card) []Finding {
 	if !c.Died {
 		return nil

@@ -125,7 +125,7 @@ func checkMainDefault(f Facts, c Card) []Finding {
 		case !ok && !six:
 			out = append(out, Finding{
 				ID: "main-default", Verdict: Fail, Card: c.Name, Summary: "the table main has no default route: the host itself reaches nobody",
-				Remedy: "have the program that configures " + c.Name + " set it up again",
+				Remedy: configurer(c),
 			})
 		case ok && !best.leads(c.Index) && !f.FIB.hasDefault(six, c.Index):
 			out = append(out, f.lost(c, best)...)
@@ -144,7 +144,7 @@ func (r Route) leads(index int) bool {
 func (f Facts) lost(c Card, best Route) []Finding {
 	out := Finding{
 		ID: "main-default", Verdict: Fail, Card: c.Name, Summary: "it has no default route in the table main: the host's own connections do not leave by it",
-		Evidence: []string{"table main: " + f.FIB.ofRoute(best).written(f.FIB.text(best))}, Remedy: "have the program that configures " + c.Name + " set it up again",
+		Evidence: []string{"table main: " + f.FIB.ofRoute(best).written(f.FIB.text(best))}, Remedy: configurer(c),
 	}
 	if len(f.FIB.addressesOf(c.Index)) == 0 {
 		out.Summary = "it has lost its addresses and its default route"
@@ -154,6 +154,14 @@ func (f Facts) lost(c Card, best Route) []Finding {
 		out.Remedy = restore(c)
 	}
 	return []Finding{out}
+}
+
+// configurer is who sets the primary interface up again.
+func configurer(c Card) string {
+	if c.Hosts {
+		return again(c)
+	}
+	return "have the program that configures " + c.Name + " set it up again"
 }
 
 // restore is how the program that configures an interface is told to do so again.

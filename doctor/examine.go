@@ -58,6 +58,7 @@ func checks() []check {
 		{id: "enter", card: checkEnter, any: true},
 		{id: "arp", card: checkARP},
 		{id: "lease", card: checkLease},
+		{id: "host", card: checkHost},
 		{id: "keeper", card: checkKeeper},
 		{id: "unmanaged", card: checkAlone, any: true},
 		{id: "unit", card: checkUnit},

@@ -75,6 +75,7 @@ type Card struct {
 	Refresh  time.Duration
 	Leasing  string      // who has the lease: "native", "off", or a program
 	Lease    *dhcp.Lease // of our own client
+	Hosts    bool        // the host itself lives by that lease: nobody else configures the card
 	Sandbox  Sandbox     // of the process that keeps it
 	Unread   string      // why the kernel would not tell its state; empty: it did
 	Keeper   int         // process that keeps the card; 0: none

@@ -12,7 +12,7 @@ import (
 func (r Report) Write(w io.Writer, colour bool) error {
 	var b strings.Builder
 	for _, f := range r.Findings {
-		if f.Verdict != OK {
+		if f.Verdict != OK || f.Summary != "" {
 			f.write(&b, colour)
 		}
 	}
