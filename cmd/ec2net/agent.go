@@ -121,7 +121,7 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	a.seen(s)
 	switch {
 	case a.role == isFunction:
-		return plumb.Without(s, a.record.Before), nil
+		return plumb.Bare(s, a.record.Before), nil
 	case a.role == isUnclear:
 		a.refused = unclear(s)
 		return s.State, a.refused
@@ -147,7 +147,7 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 		return w, nil
 	}
 	card, lease := a.settled, a.trusted()
-	if a.degraded {
+	if a.degraded || a.settled.MAC == (metadata.MAC{}) {
 		card, lease = metadata.Interface{}, a.basis()
 	}
 	if !a.record.Packets {
@@ -163,13 +163,13 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 func (a *agent) wanted(card metadata.Interface, lease *dhcp.Lease, ownAddress bool, leaving plumb.Egress) (plumb.State, error) {
 	return wanted(a.where, a.card, plumb.Input{
 		Card: card, Lease: lease, Have: a.snap, OwnAddress: ownAddress, Egress: leaving, Services: services(a.where, a.config),
-		Before: a.record.Before, NAT: a.nat.out, Inside: a.nat.in,
+		Before: a.record.Before, NAT: a.nat.out, Inside: a.nat.in, Host: a.hosting(),
 	})
 }
 
 // disown takes an address off that another host turned out to have.
 func disown(s plumb.Snapshot, before *plumb.Before) plumb.State {
-	w := plumb.Without(s, before)
+	w := plumb.Bare(s, before)
 	w.Link.Up = true
 	return w
 }
@@ -184,14 +184,20 @@ func (a *agent) seen(s plumb.Snapshot) {
 	}
 	a.role = a.roleOf(s)
 	a.borrow()
+	if a.foreignAddress() != "" && !a.record.Foreign {
+		a.record.Foreign, a.unsaved = true, true
+	}
 }
 
 // known: there is something to set up.
-func (a *agent) known() bool { return a.degraded || a.settled.MAC != (metadata.MAC{}) }
+func (a *agent) known() bool {
+	return a.degraded || a.settled.MAC != (metadata.MAC{}) || a.hosting()
+}
 
 // converge reconciles the kernel and says what changed. Only a card that is gone, or the end of
 // ctx, is an error.
 func (a *agent) converge(ctx context.Context) error {
+	a.bow()
 	a.degrade()
 	a.reconsider(time.Now())
 	others := a.others()

@@ -52,11 +52,11 @@ func (a *agent) lone() bool {
 }
 
 // deserted: the card has to run without the metadata. The card that the host itself leaves by is not
-// touched: it may be the primary, which has to stay as its owner made it.
+// touched: it may be the primary, which has to stay as its owner made it, unless ec2net itself is that.
 func (a *agent) deserted() bool {
 	off := errors.Is(a.readErr, metadata.ErrDisabled)
 	due := off || time.Since(a.begun) >= silence
-	return a.lone() && (a.degraded || due && a.beside())
+	return a.lone() && (a.degraded || due && (a.hosting() || a.beside()))
 }
 
 // beside: the host itself leaves by another card. When the kernel does not tell, nothing is risked.
@@ -66,11 +66,14 @@ func (a *agent) beside() bool {
 }
 
 // client is who takes the lease where nobody else does: our own client, as soon as it is sure that
-// this is not the primary card, by the metadata or because the host leaves by another one. Until
-// then nobody.
+// this is not the primary card, by the metadata or because the host leaves by another one, or that nobody
+// configures the host at all. Until then nobody.
 func (a *agent) client() string {
-	if a.settled.MAC != (metadata.MAC{}) || a.beside() {
+	switch {
+	case a.settled.MAC != (metadata.MAC{}), a.beside():
 		return native
+	case a.unclaimed() && a.turn():
+		return a.claim()
 	}
 	return ""
 }

@@ -18,22 +18,25 @@ import (
 )
 
 func (p *program) downCommand() *cobra.Command {
-	var ifGone bool
+	var ifGone, lease bool
 	c := &cobra.Command{
 		Use:   "down IF",
 		Short: "take everything of ours off a card, also when it is gone",
 		Long: `Take everything of ours off a card, and nothing else: rules, routes and
 addresses with our mark, the interface group, and the link as it was found. It
 works after the card is gone, too. A running "ec2net run" of the card is
-stopped first.`,
+stopped first. What the host itself lives by stays, where nobody else
+configures the card: the address that ec2net leased, and the default route;
+--lease takes them, too.`,
 		Args: oneCard,
 		RunE: func(c *cobra.Command, args []string) error {
 			if ifGone {
 				return p.downIfGone(c.Context(), args[0])
 			}
-			return p.down(c.Context(), args[0])
+			return p.take(c.Context(), args[0], lease)
 		},
 	}
+	c.Flags().BoolVar(&lease, "lease", false, "take away what the host itself lives by, too")
 	c.Flags().BoolVar(&ifGone, "if-gone", false, "do nothing while the card is there, under whatever name")
 	return c
 }
@@ -70,7 +73,10 @@ func (p *program) present(name string) bool {
 // dismissal is how long a running instance may take to stop.
 const dismissal = 10 * time.Second
 
-func (p *program) down(ctx context.Context, name string) error {
+func (p *program) down(ctx context.Context, name string) error { return p.take(ctx, name, false) }
+
+// take is down; all: with what the host itself lives by.
+func (p *program) take(ctx context.Context, name string, all bool) error {
 	if err := mayChange("down"); err != nil {
 		return err
 	}
@@ -92,8 +98,23 @@ func (p *program) down(ctx context.Context, name string) error {
 	}
 	before := p.before(link, old)
 	link.Forwards = before != nil && before.Forwarding != nil
-	t := p.downTrial(link, old)
 	ctx = context.WithoutCancel(ctx) // half of it would be worse than either end, and it takes some seconds at most
+	if all {
+		err = p.strip(ctx, link, before)
+	} else {
+		err = p.leave(ctx, link, old, before, kept)
+	}
+	if err != nil {
+		return err
+	}
+	err = errors.Join(p.store.remove(name), p.store.unlock(name))
+	p.publish()
+	return err
+}
+
+// leave takes everything of ours away, but for what the host itself lives by, and proves that nothing is cut off by it.
+func (p *program) leave(ctx context.Context, link *plumb.Link, old record, before *plumb.Before, kept bool) error {
+	t := p.downTrial(link, old)
 	done, err := link.Leave(ctx, before)
 	for _, o := range done {
 		p.log.Info(o)
@@ -105,9 +126,26 @@ func (p *program) down(ctx context.Context, name string) error {
 		return err
 	}
 	t.close()
-	err = errors.Join(p.store.remove(name), p.store.unlock(name))
-	p.publish()
+	p.remains(link)
+	return nil
+}
+
+// strip takes all away. That it cuts the host off is what was asked for.
+func (p *program) strip(ctx context.Context, link *plumb.Link, before *plumb.Before) error {
+	done, err := link.Strip(ctx, before)
+	for _, o := range done {
+		p.log.Info(o)
+	}
 	return err
+}
+
+// remains says what stays on an interface that nobody else configures.
+func (p *program) remains(l *plumb.Link) {
+	s, err := l.Read()
+	if err != nil || !s.Hosts() {
+		return
+	}
+	p.log.Infof("%s and its default route stay, since nobody else configures %s: \"ec2net down --lease %s\" takes them away", first(s.Held()), s.Name, s.Name)
 }
 
 // downTrial proves that nothing is cut off by what is taken away. Where the metadata's address is not known,

@@ -46,6 +46,8 @@ func (x *examination) card(ctx context.Context, l doctor.Link) error {
 		if c.Source == doctor.FromLease {
 			lease = r.basis(a.snap)
 		}
+		a.hosts = r.Hosts || !r.Ready && a.wouldHost()
+		c.Hosts = r.Hosts
 		c.Want, c.Refused = a.wanted(c.Granted, lease, x.owned(a, r), x.leads(a, r))
 		c.Plan = plumb.Diff(a.snap.State, c.Want)
 	}

@@ -35,6 +35,7 @@ type tenancy struct {
 	disowned bool        // another host has the leased address, and the metadata does not know better
 	leasing  string      // who has the lease: "native", "off", "dhclient (…)"
 	leaseAt  time.Time   // since when the native client tries
+	hosts    bool        // nobody else configures the card, and the host itself leaves by it, see hosting
 	borrowed *dhcp.Lease // what another program's address says, while the metadata never has
 	leases   leases
 }
@@ -67,7 +68,14 @@ func (a *agent) spared() bool {
 }
 
 func (a *agent) decideDHCP() {
-	if a.leasing != "" || a.role != isCard || a.card.Manage != config.Full || a.settled.Primary || a.undecided() {
+	if a.role != isCard || a.card.Manage != config.Full || a.undecided() {
+		return
+	}
+	if a.settled.Primary {
+		a.decidePrimary()
+		return
+	}
+	if a.leasing != "" {
 		return
 	}
 	switch {
@@ -79,7 +87,7 @@ func (a *agent) decideDHCP() {
 		a.autoDHCP()
 	}
 	if a.leasing != "" && a.leasing != native {
-		a.lease, a.held = nil, false // of an earlier process
+		a.lease, a.held, a.hosts = nil, false, false // of an earlier process
 	}
 	a.leaseAt = time.Now()
 }
@@ -240,7 +248,7 @@ func (a *agent) disagreement() error {
 // leased: there is nothing (more) to wait for from DHCP.
 func (a *agent) leased() bool {
 	switch {
-	case a.settled.Primary, a.held, a.noIPv4():
+	case a.settled.Primary && !a.hosts, a.held, a.noIPv4():
 		return true
 	case a.leasing == "":
 		return false

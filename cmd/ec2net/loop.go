@@ -114,6 +114,9 @@ func (a *agent) next(ctx context.Context, ev *events) error {
 		}
 	case e := <-a.leases.events:
 		a.onLease(e)
+		if a.hosting() && !a.answered { // the lease is the way to the metadata
+			ev.reread.Reset(0)
+		}
 	case c, ok := <-ev.changes:
 		if ctx.Err() != nil {
 			return nil

@@ -114,6 +114,7 @@ func (a *agent) planned() (plumb.State, error) {
 		return a.snap.State, unclear(a.snap)
 	}
 	a.lease = a.record.Lease
+	a.hosts = a.wouldHost()
 	others := a.store.all()
 	a.passing(others)
 	state, err := a.wanted(a.settled, a.lease, a.wouldOwn(), a.wouldLead(others))

@@ -33,6 +33,8 @@ func (a *agent) remember(known records) (err error) {
 	if l := a.record.Lease; l != nil {
 		a.lease, a.held = l, l.Live(time.Now())
 	}
+	a.hosts = a.record.Hosts || a.snap.Hosts()
+	a.record.Foreign = a.record.Foreign || a.foreignAddress() != ""
 	return nil
 }
 
@@ -57,6 +59,7 @@ func (a *agent) inherit(old record) {
 	}
 	if same && old.Index == a.snap.Index {
 		a.record.Before, a.record.Card, a.record.ReadAt = old.Before, old.Card, old.ReadAt
+		a.record.Hosts, a.record.Foreign = old.Hosts, old.Foreign
 		a.link.Forwards = old.Before != nil && old.Before.Forwarding != nil
 		a.unwritten = false
 	}
@@ -139,6 +142,7 @@ func (a *agent) save() error {
 	a.record.Card, a.record.Lease, a.record.DHCP, a.record.Peers = a.settled, a.trusted(), a.leasing, a.link.Peers
 	a.record.Card.Problems = nil // of one reading, and no JSON
 	a.record.State, a.record.Ready, a.record.Set = a.state(), a.converged, a.set() && !a.ahead
+	a.record.Hosts = a.hosting()
 	a.record.InPart = a.inPart() && !a.ahead
 	a.record.Undone = a.undone.recorded()
 	a.record.Egress = a.way()

@@ -46,8 +46,13 @@ func (a *agent) state() string {
 
 func (a *agent) holds() string {
 	c := a.settled
-	if c.Primary {
+	switch {
+	case c.Primary && a.hosting():
+		return fmt.Sprintf("primary card, %s; %s", plural(extra(c), "secondary address", "secondary addresses"), a.livelihood())
+	case c.Primary:
 		return fmt.Sprintf("primary card, %s", plural(extra(c), "secondary address", "secondary addresses"))
+	case a.hosting():
+		return a.livelihood()
 	}
 	if len(c.Addrs4.Value)+len(c.Addrs6.Value)+len(c.Prefixes4.Value)+len(c.Prefixes6.Value) == 0 {
 		return "link up; the cloud gives this card no address"

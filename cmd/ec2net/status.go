@@ -247,7 +247,7 @@ func (p *program) look(r record, peers []metadata.MAC, conf config.Config, nat n
 	want, refused := wanted(r.Cloud, settings, plumb.Input{
 		Card: r.Card, Lease: lease, Have: have, OwnAddress: owns(r.DHCP),
 		Egress: r.Egress.wanted(), Services: services(r.Cloud, conf), Before: r.Before,
-		NAT: nat.out, Inside: nat.in,
+		NAT: nat.out, Inside: nat.in, Host: r.Hosts,
 	})
 	for _, o := range plumb.Diff(have.State, want) {
 		c.Drift = append(c.Drift, o.String())

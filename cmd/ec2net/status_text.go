@@ -198,6 +198,9 @@ func (v view) card(b *strings.Builder, c cardStatus) {
 		return
 	}
 	row("lease", v.lease(c.record))
+	if c.Hosts {
+		row("host", "lives by this lease, as nobody else configures the card; names (DNS) are not set up by ec2net")
+	}
 	row("metadata", v.age(c.ReadAt))
 	row("egress", c.Egress.text())
 	row("NAT", c.NAT)
@@ -298,6 +301,8 @@ func (v view) folded(s string, column int, indent string) string {
 func tableOf(r record) uint32 {
 	switch {
 	case r.Yielded != "" || !r.Ready:
+		return 0
+	case r.degraded() && r.Hosts:
 		return 0
 	case r.degraded():
 		return plumb.Table(plumb.DegradedN(r.Index))

@@ -35,8 +35,10 @@ type record struct {
 	ReadAt  time.Time          `json:"read_at"`           // last answer of the metadata
 	AskedAt time.Time          `json:"asked_at"`          // last reading of the metadata, whatever came of it
 	Lease   *dhcp.Lease        `json:"lease,omitempty"`
-	DHCP    string             `json:"dhcp"`  // who has the lease
-	State   string             `json:"state"` // one line for a person
+	DHCP    string             `json:"dhcp"`              // who has the lease
+	Hosts   bool               `json:"hosts"`             // nobody else configures the card: the host itself lives by this lease
+	Foreign bool               `json:"foreign,omitempty"` // another program has given it an IPv4 address, now or once
+	State   string             `json:"state"`             // one line for a person
 	Ready   bool               `json:"ready"`
 	Set     bool               `json:"set"`     // and nothing more is expected soon
 	InPart  bool               `json:"in_part"` // set, but for something that the log names, or without the metadata
