@@ -68,6 +68,9 @@ func TestBesideManager(t *testing.T) {
 				t.Logf("eth0 answers %s after boot", m.answers(lab.EIP1, mgr.patient+5*time.Second))
 				t.Logf("plug to answer %s", m.plug(second()))
 				m.active("ens6")
+				if out := m.run("ec2net", "status"); strings.Contains(out, "nobody else configures") {
+					t.Errorf("ec2net has taken a lease beside %s:\n%s", mgr.name, out)
+				}
 				tr1, tr2 := m.talk(lab.EIP1, 7001), m.talk(onlyEIP(second()), 7002)
 				defer tr1.end()
 				defer tr2.end()

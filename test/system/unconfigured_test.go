@@ -1,0 +1,49 @@
+//go:build system
+
+package system
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"ec2net/test/lab"
+)
+
+// A host with no network configuration at all: the package alone brings both interfaces up, at each boot, and says that
+// it is the one who does. An interface that is plugged in later comes up as on any other host.
+func TestHostThatNobodyConfigures(t *testing.T) {
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			m := start(t, options{suite: suite, unmanaged: true, files: with(renamed(second()), map[string]string{"/etc/network/interfaces": ""})})
+			m.livesByUs()
+			m.plug(second())
+			m.active("ens6")
+			m.healthy()
+			m.run("systemctl", "kill", "--signal=KILL", "ec2net-ifup@eth0.service")
+			m.until(time.Minute, said("the unit is started again"), func() bool { return m.unit("ec2net-ifup@eth0.service", "NRestarts") == "1" })
+			m.livesByUs()
+
+			card := lab.Eth0()
+			m.reboot(card, second())
+			m.livesByUs()
+			m.answers(onlyEIP(second()), time.Minute)
+			m.active("ens6")
+			m.healthy()
+		})
+	}
+}
+
+// livesByUs wants the first card to have what ec2net alone gave it.
+func (m *machine) livesByUs() {
+	m.t.Helper()
+	m.answers(lab.EIP1, time.Minute)
+	m.active("eth0")
+	if def := m.run("ip", "route", "show", "default"); !strings.Contains(strings.SplitN(def, "\n", 2)[0], "dev eth0 proto ec2net src 10.0.0.29 metric 512") {
+		m.t.Errorf("the host's own traffic does not leave by the primary:\n%s", def)
+	}
+	if out := m.run("ec2net", "status", "eth0"); !strings.Contains(out, "nobody else configures it: lease of 10.0.0.29/24") {
+		m.t.Errorf("status does not say who configures the host:\n%s", out)
+	}
+}
