@@ -13,8 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"ec2net/test/system/debian"
 )
 
 // walk is a machine with several neighbours, of which one thing after another happens.
@@ -27,14 +25,17 @@ type walk struct {
 	public  byte                  // the last byte of the next elastic IP
 }
 
-// TestWalk starts, stops, reloads and restarts neighbours while the cloud grants and withdraws addresses, and cards are
-// plugged and unplugged. After each step every address that the cloud grants is answered by its card, the neighbours
-// do their work, and doctor says that all is well. EC2NET_WALK says for how long, EC2NET_SEED repeats one.
+// TestWalk starts, stops, reloads and restarts neighbours while the cloud grants and withdraws addresses, cards are
+// plugged and unplugged, and ec2net is restarted and killed. Sometimes something is made wrong. After each step every
+// address that the cloud grants is answered by its card, but for those that what is wrong silences, the neighbours do
+// their work, and doctor names what was made wrong, and nothing else. EC2NET_WALK says for how long, on every release;
+// EC2NET_SEED repeats one.
 func TestWalk(t *testing.T) {
 	t.Parallel()
-	long, seed := 30*time.Second, uint64(time.Now().UnixNano())
+	long, seed, on := 30*time.Second, uint64(time.Now().UnixNano()), suites[:1]
 	var err error
 	if s := os.Getenv("EC2NET_WALK"); s != "" {
+		on = suites
 		if long, err = time.ParseDuration(s); err != nil {
 			t.Fatal(err)
 		}
@@ -44,23 +45,29 @@ func TestWalk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("EC2NET_SEED=%d", seed)
-	w := newWalk(t, seed)
-	for end := time.Now().Add(long); time.Now().Before(end); {
-		w.step()
+	for _, suite := range on {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			t.Logf("EC2NET_SEED=%d", seed)
+			w := newWalk(t, suite, seed)
+			for end := time.Now().Add(long); time.Now().Before(end); {
+				w.step()
+			}
+			w.end()
+		})
 	}
-	w.end()
 }
 
-func newWalk(t *testing.T, seed uint64) *walk {
-	w := &walk{rnd: rand.New(rand.NewPCG(seed, seed)), granted: map[netip.Addr]string{}, public: 200,
-		all: append(rules(), keepalived(), docker(), openvpn())}
+func newWalk(t *testing.T, suite string, seed uint64) *walk {
+	w := &walk{rnd: rand.New(rand.NewPCG(seed, seed)), granted: map[netip.Addr]string{}, public: 200}
+	tunnel := []neighbour{openvpn(), wireGuardOff()}[w.rnd.IntN(2)] // there is one tunnel for everything
+	w.all = append(rules(), keepalived(), docker(), tunnel)
 	w.running = make([]bool, len(w.all))
 	everyone := neighbour{files: renamed(second(), extra(2)), config: "replies = \"by-card\"\nrefresh = \"1s\"\n"}
 	for _, n := range w.all {
 		everyone.files = with(everyone.files, n.files)
 	}
-	w.bed = newBed(t, debian.Bookworm, everyone)
+	w.bed = newBed(t, suite, everyone)
 	for _, n := range w.all {
 		if n.world != nil {
 			n.world(w.bed)
@@ -70,23 +77,36 @@ func newWalk(t *testing.T, seed uint64) *walk {
 	return w
 }
 
-// step is one thing that happens, or two at once.
+// step is one thing that happens, or two at once; or something is made wrong.
 func (w *walk) step() {
 	w.t.Helper()
-	var told []string
-	w.measure()
-	for range 1 + w.rnd.IntN(2) {
-		things := []func() string{w.program, w.program, w.program, w.grant, w.grant, w.withdraw, w.plugOrUnplug, w.ourselves}
-		told = append(told, things[w.rnd.IntN(len(things))]())
+	if w.rnd.IntN(4) == 0 {
+		w.wrong()
+		return
 	}
-	what := strings.Join(told, "; ")
-	w.act(what, func() {})
+	w.measure()
+	told := w.happens()
+	if w.rnd.IntN(2) == 0 {
+		told += "; " + w.happens()
+	}
+	w.suffer(told, nil)
+}
+
+// happens is one thing that happens.
+func (w *walk) happens() string {
+	w.t.Helper()
+	things := []func() string{w.program, w.program, w.program, w.grant, w.grant, w.withdraw, w.plugOrUnplug, w.ourselves, w.kill, w.meddle}
+	return things[w.rnd.IntN(len(things))]()
+}
+
+// works waits until every neighbour that runs does its work.
+func (w *walk) works() {
+	w.t.Helper()
 	for i, n := range w.all {
 		if w.running[i] {
-			w.works(n)
+			w.bed.works(n)
 		}
 	}
-	w.named(what, nil)
 }
 
 // program starts a neighbour, or stops, reloads or restarts it.
