@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"ec2net/plumb"
 )
@@ -42,6 +43,7 @@ type Explanation struct {
 	There    Leg      `json:"packet"`
 	Back     *Leg     `json:"answer,omitempty"`
 	Problems []string `json:"problems"` // why the two do not get together
+	Notes    []string `json:"notes"`    // what was taken for granted
 	Agrees   bool     `json:"kernel_agrees"`
 	fib      FIB
 }
@@ -54,6 +56,7 @@ func Explain(f FIB, q Question, ask func(Packet) (Answer, error)) (Explanation, 
 		return Explanation{}, err
 	}
 	e := Explanation{fib: f}
+	e.shared(q)
 	if e.There, err = f.leg(p, ask); err != nil {
 		return e, err
 	}
@@ -66,6 +69,26 @@ func Explain(f FIB, q Question, ask func(Packet) (Answer, error)) (Explanation, 
 	}
 	e.judge()
 	return e, nil
+}
+
+// shared says by which interface a packet is taken to come in that is sent to an address which several have.
+func (e *Explanation) shared(q Question) {
+	all := e.fib.owners(q.Dst)
+	if len(e.fib.owners(q.Src)) > 0 || len(all) < 2 || q.In != "" {
+		return
+	}
+	to, _ := e.fib.owner(q.Dst)
+	why := "which is taken since the kernel names it first"
+	if by, ok := e.fib.granted(q.Dst); ok && by == to.Index {
+		why = "to which the cloud grants it, by ec2net's rule"
+	}
+	var others []string
+	for _, index := range all {
+		if index != to.Index {
+			others = append(others, e.fib.name(index))
+		}
+	}
+	e.Notes = append(e.Notes, fmt.Sprintf("%s is an address of %s, too; the packet comes in by %s, %s (--in names another)", q.Dst, strings.Join(others, " and "), to.Name, why))
 }
 
 // packet checks the question.

@@ -24,6 +24,9 @@ func (e Explanation) String() string {
 	default:
 		b.WriteString("It gets there, and its answer comes back.\n")
 	}
+	for _, n := range e.Notes {
+		b.WriteString(wrap("Note: ", n))
+	}
 	for _, p := range e.Problems {
 		b.WriteString(wrap("Problem: ", p))
 	}

@@ -118,17 +118,46 @@ func (f FIB) Named(name string) (Link, bool) {
 }
 
 // owner is the device that an address of the host lies on, by the kernel's local routes: addresses that it
-// answers for as a whole block are among them.
+// answers for as a whole block are among them. Of several that have it, it is the one that the cloud grants it to.
 func (f FIB) owner(a netip.Addr) (Link, bool) {
-	best := Route{}
-	for _, r := range f.table(tableLocal) {
-		if r.Type == typeLocal && r.Dst.Contains(a) && len(r.Hops) > 0 &&
-			(!best.Dst.IsValid() || r.Dst.Bits() > best.Dst.Bits()) {
-			best = r
-		}
-	}
-	if !best.Dst.IsValid() {
+	all := f.owners(a)
+	if len(all) == 0 {
 		return Link{}, false
 	}
-	return f.link(best.Hops[0].Index), true
+	if index, ok := f.granted(a); ok && slices.Contains(all, index) {
+		return f.link(index), true
+	}
+	return f.link(all[0]), true
+}
+
+// owners are all devices that have the address, in the kernel's order.
+func (f FIB) owners(a netip.Addr) (out []int) {
+	best := -1
+	for _, r := range f.table(tableLocal) {
+		if r.Type != typeLocal || !r.Dst.Contains(a) || len(r.Hops) == 0 || r.Dst.Bits() < best {
+			continue
+		}
+		if r.Dst.Bits() > best {
+			out, best = nil, r.Dst.Bits()
+		}
+		if index := r.Hops[0].Index; !slices.Contains(out, index) {
+			out = append(out, index)
+		}
+	}
+	return out
+}
+
+// granted is the device by which ec2net's own rule for an address leads: it follows what the cloud grants.
+func (f FIB) granted(a netip.Addr) (index int, ok bool) {
+	for _, r := range f.Rules {
+		if !r.ours() || !r.From.IsValid() || !r.From.IsSingleIP() || r.From.Addr() != a {
+			continue
+		}
+		for _, route := range f.table(r.Table) {
+			if route.Dst.Bits() == 0 && route.Dst.Addr().Is6() == a.Is6() && len(route.Hops) > 0 && r.Table != tableMain {
+				return route.Hops[0].Index, true
+			}
+		}
+	}
+	return 0, false
 }

@@ -25,7 +25,8 @@ in. The kernel's own look-up confirms each way; where it says something else,
 that is said.
 
 A packet from an address of this host is one that it sends; one to its address
-comes in by the card that has the address. --in names another. Nothing is sent.
+comes in by the card that has the address, of several by the one that the cloud
+grants it to. --in names another. Nothing is sent.
 Exit status 5 when the packet or its answer would be lost.`,
 		Args: usageArgs(cobra.ExactArgs(2)),
 		RunE: func(_ *cobra.Command, args []string) error { return p.explain(args[0], args[1], mark, q) },
