@@ -10,7 +10,7 @@ func checkAlone(_ Facts, c Card) []Finding {
 		return nil
 	case c.Keeper != 0:
 		out.Summary = fmt.Sprintf("the configuration leaves it alone, and process %d still keeps it, by the configuration as it was", c.Keeper)
-		out.Remedy = fmt.Sprintf("systemctl restart ec2net-ifup@%s, or without its unit: ec2net down %[1]s", c.Name)
+		out.Remedy = fmt.Sprintf("systemctl restart %s, or without its unit: ec2net down %s", c.unit(), c.Name)
 	case c.SetUp:
 		out.Summary = "the configuration leaves it alone, and something of ec2net's is still on it"
 		out.Remedy = "ec2net down " + c.Name

@@ -18,9 +18,9 @@ func checkLease(f Facts, c Card) []Finding {
 	age := f.Now.Sub(l.Start)
 	late := l.Renew + (l.Rebind-l.Renew)/2
 	evidence := []string{fmt.Sprintf("%s from %s, taken %s; renewal is due after %s, its end after %s", l.Addr, l.Server, l.Start.Format(time.DateTime), l.Renew, l.Expires)}
-	remedy := "nobody keeps the card: systemctl start ec2net-ifup@" + c.Name
+	remedy := "nobody keeps the card: " + c.start()
 	if c.Keeper != 0 {
-		remedy = "see what the DHCP server says: journalctl -u ec2net-ifup@" + c.Name
+		remedy = "see what the DHCP server says: journalctl -u " + c.unit()
 	}
 	switch {
 	case age >= l.Expires:
@@ -49,7 +49,7 @@ func checkKeeper(_ Facts, c Card) []Finding {
 	}
 	return []Finding{{
 		ID: "keeper", Verdict: Fail, Card: c.Name, Summary: "the process that kept it has died: nobody follows the cloud's changes",
-		Remedy: "systemctl restart ec2net-ifup@" + c.Name,
+		Remedy: "systemctl restart " + c.unit(),
 	}}
 }
 
@@ -64,7 +64,7 @@ func checkAge(f Facts, c Card) []Finding {
 	}
 	return []Finding{{
 		ID: "reading-age", Verdict: Warn, Card: c.Name, Summary: "its process has had no answer of the metadata for " + age.Round(time.Second).String(),
-		Remedy: "journalctl -u ec2net-ifup@" + c.Name + " says why",
+		Remedy: "journalctl -u " + c.unit() + " says why",
 	}}
 }
 
@@ -87,7 +87,7 @@ func checkUndone(_ Facts, c Card) []Finding {
 	if len(c.Undone) == 0 {
 		return nil
 	}
-	then := "systemctl reload ec2net-ifup@" + c.Name
+	then := "systemctl reload " + c.unit()
 	if c.Keeper == 0 {
 		then = again(c)
 	}
@@ -129,7 +129,7 @@ func protect(f Facts) string {
 	if i < 0 {
 		return "ec2net up " + f.Primary
 	}
-	return "systemctl restart " + f.Cards[i].Unit
+	return "systemctl restart " + f.Cards[i].unit()
 }
 
 // checkSandbox: the unit confines the process; a drop-in can undo that.
@@ -140,7 +140,7 @@ func checkSandbox(_ Facts, c Card) []Finding {
 	return []Finding{{
 		ID: "sandbox", Verdict: Warn, Card: c.Name, Summary: "the process that keeps it runs without its unit's sandbox",
 		Evidence: []string{fmt.Sprintf("process %d: NoNewPrivileges %v, SystemCallFilter %v", c.Keeper, c.Sandbox.NoNewPrivileges, c.Sandbox.Filtered)},
-		Remedy:   "look for a drop-in: systemctl cat ec2net-ifup@" + c.Name,
+		Remedy:   "look for a drop-in: systemctl cat " + c.unit(),
 	}}
 }
 
@@ -154,12 +154,40 @@ func checkReadable(_ Facts, c Card) []Finding {
 
 // checkUnit: what is set up stays when the unit has failed or was stopped, and nobody follows the cloud's changes.
 func checkUnit(_ Facts, c Card) []Finding {
-	summary := map[string]string{"failed": "its unit has failed: nobody keeps it", "inactive": "its unit is stopped: nobody keeps it"}[c.State]
+	summary := map[string]string{"failed": "its unit has failed: nobody keeps it", "inactive": "its unit does not run: nobody keeps it",
+		masked: "its unit is masked: nobody keeps it, and nothing starts it"}[c.State]
 	if summary == "" || c.Keeper != 0 || c.State == "inactive" && !c.SetUp {
 		return nil
 	}
 	return []Finding{{
 		ID: "unit", Verdict: Warn, Card: c.Name, Summary: summary, Evidence: []string{c.Unit + " is " + c.State},
-		Remedy: "systemctl start " + c.Unit + "; systemctl status " + c.Unit + " says why it ended",
+		Remedy: c.start() + "; systemctl status " + c.unit() + " says why it ended",
 	}}
+}
+
+// masked is the state of a unit that systemd starts for nobody.
+const masked = "masked"
+
+// unit is the interface's unit as a word for a shell: systemd escapes what a name has beside letters and digits.
+func (c Card) unit() string {
+	switch {
+	case c.Unit == "":
+		return "ec2net-ifup@" + c.Name
+	case strings.Contains(c.Unit, "\\"):
+		return "'" + c.Unit + "'"
+	}
+	return c.Unit
+}
+
+// start has the interface's unit run again: one that failed too often within five minutes is started only after its
+// count was reset.
+func (c Card) start() string {
+	start := "systemctl start " + c.unit()
+	switch c.State {
+	case "failed":
+		return "systemctl reset-failed " + c.unit() + " && " + start
+	case masked:
+		return "systemctl unmask " + c.unit() + " && " + start
+	}
+	return start
 }

@@ -31,12 +31,12 @@ func checkSetUp(_ Facts, c Card) []Finding {
 func again(c Card) string {
 	switch {
 	case c.Keeper != 0 && c.Outdated:
-		return fmt.Sprintf("process %d goes by the configuration as it was: systemctl restart ec2net-ifup@%s", c.Keeper, c.Name)
+		return fmt.Sprintf("process %d goes by the configuration as it was: systemctl restart %s", c.Keeper, c.unit())
 	case c.Keeper != 0:
-		return fmt.Sprintf("process %d should put it back within seconds; if not: systemctl restart ec2net-ifup@%s", c.Keeper, c.Name)
+		return fmt.Sprintf("process %d should put it back within seconds; if not: systemctl restart %s", c.Keeper, c.unit())
 	}
 	if c.Unit != "" {
-		return "systemctl start " + c.Unit
+		return c.start()
 	}
 	return "ec2net up " + c.Name
 }
@@ -69,7 +69,7 @@ func checkManager(_ Facts, c Card) []Finding {
 	return []Finding{{
 		ID: "manager", Verdict: Warn, Card: c.Name, Summary: c.Owner.Program + " configures it, and so does ec2net",
 		Evidence: []string{c.Owner.Why},
-		Remedy:   fmt.Sprintf("keep %s off the card, or leave the lease to it: systemctl restart ec2net-ifup@%s", c.Owner.Program, c.Name),
+		Remedy:   fmt.Sprintf("keep %s off the card, or leave the lease to it: systemctl restart %s", c.Owner.Program, c.unit()),
 	}}
 }
 

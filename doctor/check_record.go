@@ -18,7 +18,7 @@ func checkRecord(_ Facts, c Card) []Finding {
 	}
 	out := Finding{
 		ID: "record", Verdict: Warn, Card: c.Name, Summary: "what is on record of it is old, or nothing", Evidence: []string{c.Unsaved},
-		Remedy: "it is written again with the next change of the card: systemctl reload ec2net-ifup@" + c.Name,
+		Remedy: "it is written again with the next change of the card: systemctl reload " + c.unit(),
 	}
 	if c.Keeper == 0 {
 		out.Remedy = again(c)

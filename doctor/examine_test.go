@@ -59,6 +59,7 @@ func TestExamine(t *testing.T) {
 		{"nothing at all", func(f *Facts) { *f = Facts{Kernel: "6.1"} }, ""},
 		{"a unit that failed", func(f *Facts) { f.Cards[1].Unit, f.Cards[1].State = "ec2net-ifup@eth1.service", "failed" }, "warn unit eth1"},
 		{"a unit that was stopped", func(f *Facts) { f.Cards[1].Unit, f.Cards[1].State = "ec2net-ifup@eth1.service", "inactive" }, "warn unit eth1"},
+		{"a unit that is masked", func(f *Facts) { f.Cards[1].Unit, f.Cards[1].State = "ec2net-ifup@eth1.service", "masked" }, "warn unit eth1"},
 		{"a unit that runs", func(f *Facts) { f.Cards[1].Unit, f.Cards[1].State = "ec2net-ifup@eth1.service", "active" }, ""},
 		{"no cloud", func(f *Facts) { *f = Facts{Kernel: "6.1", Cloud: metadata.CloudNone} }, "unknown cloud"},
 		{"the primary's default is gone, and another's is there", func(f *Facts) { f.FIB.Routes[0] = via(254, "0.0.0.0/0", "10.0.2.1", 3) }, "fail main-default eth0"},

@@ -102,7 +102,7 @@ func (p *program) upByKeeper(ctx context.Context, a *agent, pid int, wait time.D
 		if r.Set && fresh {
 			log.Infof("ready: %s", r.State)
 			if p.configFile == config.Path && p.store.outdated(name, p.configFile) {
-				log.Warnf("%s was changed after process %d had read it: systemctl restart ec2net-ifup@%s", p.configFile, k.pid, name)
+				log.Warnf("%s was changed after process %d had read it: systemctl restart %s", p.configFile, k.pid, unitWord(name))
 			}
 			return nil
 		}

@@ -76,7 +76,7 @@ func keptStill(name string, pid int) string {
 // letGo is the command after which nobody keeps an interface that the configuration leaves alone.
 func letGo(name string) string {
 	if underSystemd() {
-		return "systemctl restart ec2net-ifup@" + name
+		return "systemctl restart " + unitWord(name)
 	}
 	return "ec2net down " + name
 }

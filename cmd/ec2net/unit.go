@@ -15,6 +15,15 @@ func unitOf(name string) string {
 	return "ec2net-ifup@" + strings.TrimPrefix(device, unit.UnitNamePathEscape(sysfsDevices)+"-") + ".service"
 }
 
+// unitWord is the unit of an interface as a word for a shell.
+func unitWord(name string) string {
+	word := strings.TrimSuffix(unitOf(name), ".service")
+	if strings.Contains(word, "\\") {
+		return "'" + word + "'"
+	}
+	return word
+}
+
 // unitState asks systemd for the state of a unit: by its private socket, which is root's, else by the system bus.
 func unitState(ctx context.Context, name string) (string, error) {
 	bus, err := dbus.NewSystemdConnectionContext(ctx)
@@ -25,9 +34,16 @@ func unitState(ctx context.Context, name string) (string, error) {
 		return "", fmt.Errorf("connect to systemd: %w", err)
 	}
 	defer bus.Close()
-	p, err := bus.GetUnitPropertyContext(ctx, name, "ActiveState")
-	if err != nil {
-		return "", fmt.Errorf("ask systemd about %s: %w", name, err)
+	states := map[string]string{}
+	for _, key := range []string{"LoadState", "ActiveState"} {
+		p, err := bus.GetUnitPropertyContext(ctx, name, key)
+		if err != nil {
+			return "", fmt.Errorf("ask systemd about %s: %w", name, err)
+		}
+		states[key] = strings.Trim(p.Value.String(), `"`)
 	}
-	return strings.Trim(p.Value.String(), `"`), nil
+	if states["LoadState"] == "masked" && states["ActiveState"] != "active" {
+		return "masked", nil
+	}
+	return states["ActiveState"], nil
 }
