@@ -127,7 +127,7 @@ func TestFirstCard(t *testing.T) {
 // card is not ready rather than one in which another card is the first.
 func TestFirstCardStays(t *testing.T) {
 	f := newFakeAzure(t, document(t, "three"))
-	s := f.client(t, 0)
+	s := f.client(t)
 	if s.Primary() != (MAC{}) {
 		t.Error("known before it was asked")
 	}
@@ -147,7 +147,7 @@ func TestFirstCardStays(t *testing.T) {
 	if _, err := s.Read(t.Context(), secondMAC); !errors.Is(err, ErrNotReady) {
 		t.Errorf("without the first card: %v", err)
 	}
-	if got, err := f.client(t, 0).Read(t.Context(), secondMAC); !errors.Is(err, ErrNotReady) {
+	if got, err := f.client(t).Read(t.Context(), secondMAC); !errors.Is(err, ErrNotReady) {
 		t.Errorf("a new process: %v, %v", got, err)
 	}
 	f.set(func() { f.host = Host{Default: secondMAC, Leased: secondMAC} })

@@ -3,6 +3,7 @@ package metadata
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +22,7 @@ type fakeAzure struct {
 	document string
 	versions []string // empty: all are known
 	fault    http.HandlerFunc
+	slow     bool     // only the client's clock ends it
 	asked    []string // versions, in their order
 	host     Host
 }
@@ -59,15 +61,24 @@ func (f *fakeAzure) set(change func()) {
 	change()
 }
 
-func (f *fakeAzure) client(t testing.TB, timeout time.Duration) *Azure {
+func (f *fakeAzure) client(t testing.TB) *Azure {
 	t.Helper()
-	s, err := NewAzure(AzureOptions{Endpoint: f.URL, Timeout: timeout, Host: func() (Host, error) {
+	s, err := NewAzure(AzureOptions{Endpoint: f.URL, Timeout: patient, Host: func() (Host, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return f.host, nil
 	}})
 	if err != nil {
 		t.Fatal(err)
+	}
+	s.wire.rt.DialContext = new(net.Dialer).DialContext // without a limit of its own
+	s.wire.limit = func(*http.Request) time.Duration {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.slow {
+			return brief
+		}
+		return patient
 	}
 	t.Cleanup(s.Close)
 	return s
@@ -145,7 +156,7 @@ func TestAzureDocuments(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := newFakeAzure(t, tt.body).client(t, 0).Read(t.Context(), secondMAC)
+			got, err := newFakeAzure(t, tt.body).client(t).Read(t.Context(), secondMAC)
 			if s := said(got); err != nil || s != tt.want {
 				t.Errorf("got  %s, %v\nwant %s", s, err, tt.want)
 			}
@@ -187,7 +198,7 @@ func TestAzureRefused(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := newFakeAzure(t, tt.body).client(t, 0).Read(t.Context(), secondMAC)
+			_, err := newFakeAzure(t, tt.body).client(t).Read(t.Context(), secondMAC)
 			if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) || len(err.Error()) > 600 {
 				t.Errorf("%v, want %v with %q", err, tt.want, tt.says)
 			}

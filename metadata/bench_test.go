@@ -6,7 +6,7 @@ import "testing"
 func BenchmarkFirst(b *testing.B) {
 	f := newFake(b, "plain")
 	for b.Loop() {
-		s := f.client(b, 0)
+		s := f.client(b)
 		if _, err := s.Read(b.Context(), secondMAC); err != nil {
 			b.Fatal(err)
 		}
@@ -17,7 +17,7 @@ func BenchmarkFirst(b *testing.B) {
 // BenchmarkAgain is the refresh of a card that did not change: 2 keys.
 func BenchmarkAgain(b *testing.B) {
 	f := newFake(b, "plain")
-	s := f.client(b, 0)
+	s := f.client(b)
 	for b.Loop() {
 		if _, err := s.Read(b.Context(), secondMAC); err != nil {
 			b.Fatal(err)

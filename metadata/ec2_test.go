@@ -31,7 +31,7 @@ func TestBounds(t *testing.T) {
 	} {
 		f := newFake(t, "plain")
 		f.fail(second(keyAddrs4), page(tt.header, tt.space))
-		got, err := f.client(t, 0).Read(t.Context(), secondMAC)
+		got, err := f.client(t).Read(t.Context(), secondMAC)
 		if err != nil || got.Addrs4.Status != tt.want || tt.want == Present && len(got.Addrs4.Value) != 2 {
 			t.Errorf("%d of header, %d of space: %v, %v", tt.header, tt.space, got, err)
 		}
@@ -41,7 +41,7 @@ func TestBounds(t *testing.T) {
 func TestErrorSaysWhatAndHow(t *testing.T) {
 	f := newFake(t, "plain")
 	f.fail(second(""), throttle)
-	_, err := f.client(t, 0).Read(t.Context(), secondMAC)
+	_, err := f.client(t).Read(t.Context(), secondMAC)
 	var e *Error
 	if !errors.As(err, &e) || e.Key != second("") || e.Status != 429 || e.RetryAfter != 7*time.Second {
 		t.Errorf("got %#v", e)
@@ -54,7 +54,7 @@ func TestErrorSaysWhatAndHow(t *testing.T) {
 		t.Errorf("back-off %s", d)
 	}
 	f.fail(keyToken, throttle)
-	if _, err = f.client(t, 0).Read(t.Context(), secondMAC); !errors.As(err, &e) || e.Key != keyToken || e.RetryAfter != 7*time.Second {
+	if _, err = f.client(t).Read(t.Context(), secondMAC); !errors.As(err, &e) || e.Key != keyToken || e.RetryAfter != 7*time.Second {
 		t.Errorf("token: %#v", e)
 	}
 }
@@ -81,8 +81,8 @@ func TestContextEndsRead(t *testing.T) {
 			<-r.Context().Done()
 		})
 		begin := time.Now()
-		_, err := f.client(t, time.Minute).Read(ctx, secondMAC)
-		if !errors.Is(err, context.Canceled) || !errors.Is(err, ErrUnavailable) || time.Since(begin) > 10*time.Second {
+		_, err := f.client(t).Read(ctx, secondMAC)
+		if !errors.Is(err, context.Canceled) || !errors.Is(err, ErrUnavailable) || time.Since(begin) >= patient {
 			t.Errorf("%s: %v after %s", key, err, time.Since(begin))
 		}
 	}
@@ -92,8 +92,9 @@ func TestContextEndsRead(t *testing.T) {
 func TestOwnTimeoutIsNotTheCallers(t *testing.T) {
 	f := newFake(t, "plain")
 	f.fail(second(""), func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	_, err := f.client(t, 50*time.Millisecond).Read(t.Context(), secondMAC)
-	if !errors.Is(err, ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "within 50ms") {
+	f.slow = true
+	_, err := f.client(t).Read(t.Context(), secondMAC)
+	if !errors.Is(err, ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "within 300ms") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -107,7 +108,7 @@ func TestFewConnections(t *testing.T) {
 			v[cardKey(m, keyDevice)], v[cardKey(m, keyAddrs4)] = fmt.Sprint(i+1), "10.0.2.37"
 		}
 	})
-	s := f.client(t, 20*time.Second)
+	s := f.client(t)
 	var wg sync.WaitGroup
 	for i := range 15 {
 		wg.Go(func() {
@@ -130,7 +131,8 @@ func TestFewConnections(t *testing.T) {
 // TestNothingLeft: after faults of every kind, no goroutine and no descriptor stays.
 func TestNothingLeft(t *testing.T) {
 	f := newFake(t, "full")
-	s := f.client(t, 100*time.Millisecond)
+	f.slow = true
+	s := f.client(t)
 	before := runtime.NumGoroutine()
 	for _, ft := range append(quickFaults(), slowFaults()...) {
 		f.fail(second(keyAddrs4), ft.do)
@@ -138,33 +140,54 @@ func TestNothingLeft(t *testing.T) {
 	}
 	s.Close()
 	f.CloseClientConnections()
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+	for deadline := time.Now().Add(patient); runtime.NumGoroutine() > before; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 		}
 	}
 }
 
-// TestQueueIsNotTimed: a request that waits for one of the few connections has its whole time yet.
+// TestQueueIsNotTimed: the clock of a request that waits for one of the few connections has not begun. The server
+// answers only once all of them are taken.
 func TestQueueIsNotTimed(t *testing.T) {
 	f := newFake(t, "full")
-	late := func(key string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			select {
-			case <-time.After(600 * time.Millisecond): // what the server takes
-			case <-r.Context().Done():
+	s := f.client(t)
+	var mu sync.Mutex
+	clocks, most := 0, 0 // of what is under way
+	count := func(by int) {
+		mu.Lock()
+		defer mu.Unlock()
+		clocks += by
+		most = max(most, clocks)
+	}
+	s.wire.limit = func(*http.Request) time.Duration { count(1); return patient }
+	arrived := make(chan struct{}, 2*len(allKeys()))
+	answer := make(chan struct{})
+	for _, key := range allKeys() {
+		f.fail(key, func(w http.ResponseWriter, r *http.Request) {
+			if key != keyToken && key != second("") {
+				arrived <- struct{}{}
+				<-answer
+			}
+			count(-1)
+			if key == keyToken {
+				f.serveToken(w, r)
 				return
 			}
 			f.serveKey(w, key)
-		}
+		})
 	}
-	for _, key := range allKeys() {
-		if key != keyToken && key != second("") {
-			f.fail(key, late(key))
+	go func() {
+		for range maxConns {
+			<-arrived
 		}
-	}
-	got, err := f.client(t, 1400*time.Millisecond).Read(t.Context(), secondMAC)
+		close(answer)
+	}()
+	got, err := s.Read(t.Context(), secondMAC)
 	if err != nil || len(got.Problems) > 0 {
-		t.Errorf("10 keys of 0.6 s each on 4 connections: %v, %v", got.Problems, err)
+		t.Errorf("%v, %v", got.Problems, err)
+	}
+	if most != maxConns {
+		t.Errorf("%d requests were timed at once, want %d, one for each connection", most, maxConns)
 	}
 }

@@ -20,7 +20,7 @@ func TestEnvironment(t *testing.T) {
 
 func TestOnLoopback6(t *testing.T) {
 	f := newFakeOn(t, "full", "[::1]:0")
-	if got, err := f.client(t, 0).Read(t.Context(), secondMAC); err != nil || got.N() != 102 {
+	if got, err := f.client(t).Read(t.Context(), secondMAC); err != nil || got.N() != 102 {
 		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -31,6 +32,7 @@ type fake struct {
 	mu     sync.Mutex
 	values map[string]string
 	faults map[string]http.HandlerFunc
+	slow   bool // only the client's clock ends a fault
 	hits   map[string]int
 	conns  map[string]bool // by the client's address
 	token  string
@@ -90,10 +92,7 @@ func colons(path string) string {
 }
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	key, _ := strings.CutPrefix(r.URL.Path, "/latest/meta-data/")
-	if r.URL.Path == "/latest/api/token" {
-		key = keyToken
-	}
+	key := keyOf(r)
 	f.mu.Lock()
 	f.hits[key]++
 	f.conns[r.RemoteAddr] = true
@@ -109,6 +108,14 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		f.serveKey(w, key)
 	}
+}
+
+func keyOf(r *http.Request) string {
+	if r.URL.Path == "/latest/api/token" {
+		return keyToken
+	}
+	key, _ := strings.CutPrefix(r.URL.Path, "/latest/meta-data/")
+	return key
 }
 
 func (f *fake) serveToken(w http.ResponseWriter, r *http.Request) {
@@ -163,14 +170,31 @@ func (f *fake) asked(key string) int {
 	return f.hits[key]
 }
 
-// client is an EC2 that asks f.
-func (f *fake) client(t testing.TB, timeout time.Duration) *EC2 {
+// patient is how long a client of the tests waits for what is answered. It ends a test that hangs, and measures nothing.
+const patient = time.Minute
+
+// brief is how long it waits for what is not answered.
+const brief = 300 * time.Millisecond
+
+// client is an EC2 that asks f. It is patient with what f answers, and brief with the keys that fail.
+func (f *fake) client(t testing.TB) *EC2 {
 	t.Helper()
-	return newClientAt(t, EC2Options{Endpoint: f.URL, Timeout: timeout})
+	s := newClientAt(t, EC2Options{Endpoint: f.URL})
+	s.wire.rt.DialContext = new(net.Dialer).DialContext // without a limit of its own
+	s.wire.limit = func(r *http.Request) time.Duration {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.faults[keyOf(r)] != nil && f.slow {
+			return brief
+		}
+		return patient
+	}
+	return s
 }
 
 func newClientAt(t testing.TB, o EC2Options) *EC2 {
 	t.Helper()
+	o.Timeout = cmp.Or(o.Timeout, patient)
 	s, err := NewEC2(o)
 	if err != nil {
 		t.Fatal(err)

@@ -78,7 +78,7 @@ func TestFixtures(t *testing.T) {
 	for _, tt := range fixtures {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFake(t, tt.name)
-			s := f.client(t, 0)
+			s := f.client(t)
 			for n, want := range []int{tt.first, tt.first + tt.again, tt.first + 2*tt.again} {
 				got, err := s.Read(t.Context(), secondMAC)
 				if err != nil {
@@ -100,7 +100,7 @@ func TestFixtures(t *testing.T) {
 
 func TestPrimary(t *testing.T) {
 	f := newFake(t, "plain")
-	s := f.client(t, 0)
+	s := f.client(t)
 	for range 2 {
 		got, err := s.Read(t.Context(), primaryMAC)
 		if err != nil || !got.Primary || got.N() != 0 || got.Addrs4.Value[0] != netip.MustParseAddr("10.0.1.10") {
@@ -114,7 +114,7 @@ func TestPrimary(t *testing.T) {
 
 func TestCards(t *testing.T) {
 	f := newFake(t, "plain")
-	s := f.client(t, 0)
+	s := f.client(t)
 	for range 2 {
 		first, all, err := s.Cards(t.Context())
 		if err != nil || first != primaryMAC || !reflect.DeepEqual(all, []MAC{primaryMAC, secondMAC}) {
@@ -144,7 +144,7 @@ func TestCardsErrors(t *testing.T) {
 	} {
 		f := newFake(t, "plain")
 		f.fail(tt.key, tt.do)
-		if first, all, err := f.client(t, 0).Cards(t.Context()); !errors.Is(err, tt.want) || all != nil || first != (MAC{}) {
+		if first, all, err := f.client(t).Cards(t.Context()); !errors.Is(err, tt.want) || all != nil || first != (MAC{}) {
 			t.Errorf("%s: %v, %v, %v; want %v", tt.key, first, all, err, tt.want)
 		}
 	}

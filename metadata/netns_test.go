@@ -30,7 +30,7 @@ func inNetns(t *testing.T) bool {
 		must(t, stock.Sysctls())
 		return true
 	}
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60s")
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
 	cmd.Env = append(os.Environ(), childVar+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -71,7 +71,7 @@ func setUp(t *testing.T, name string, addrs ...string) {
 // and a SYN lost until then is sent again only after a second.
 func reach(t *testing.T, addr string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(patient); ; {
 		c, err := net.DialTimeout("tcp", addr, 100*time.Millisecond)
 		if err == nil {
 			c.Close()
@@ -172,7 +172,7 @@ func TestIPv6WhereNobodyAnswersOnIPv4(t *testing.T) {
 	routeToMetadata(t, "dead0", 1)
 	newFakeOn(t, "plain", "[fd00:ec2::254]:80")
 	reach(t, "[fd00:ec2::254]:80")
-	s := newClientAt(t, EC2Options{Timeout: 400 * time.Millisecond})
+	s := newClientAt(t, EC2Options{})
 	if got, err := s.Read(t.Context(), secondMAC); err != nil || got.N() != 1 {
 		t.Errorf("%v, %v", got, err)
 	}
@@ -192,8 +192,7 @@ func TestBoundToCard(t *testing.T) {
 	routeToMetadata(t, "dead0", 1)
 	routeToMetadata(t, "live0", 2)
 	serveFake(t, "plain", l)
-	short := 500 * time.Millisecond
-	if _, err := newClientAt(t, EC2Options{Timeout: short}).Read(t.Context(), secondMAC); !errors.Is(err, ErrUnavailable) {
+	if _, err := newClientAt(t, EC2Options{Timeout: brief}).Read(t.Context(), secondMAC); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("this test shows nothing: unbound, got %v", err)
 	}
 	if _, err := newClientAt(t, EC2Options{Interface: "live0"}).Read(t.Context(), secondMAC); err != nil {

@@ -152,7 +152,7 @@ func TestUnusableListIsNoRemoval(t *testing.T) {
 	for _, value := range []string{"error", "192.0.2.1", "10.0.2.255", strings.Repeat("10.0.2.9\n", 2000)} {
 		f := newFake(t, "plain")
 		f.change(func(v map[string]string) { v[second(keyAddrs4)] = value })
-		got, err := f.client(t, 0).Read(t.Context(), secondMAC)
+		got, err := f.client(t).Read(t.Context(), secondMAC)
 		if err != nil || got.Addrs4.Status != Unavailable || len(got.Problems) != 1 {
 			t.Errorf("%.20q: %v, %v", value, got, err)
 		}

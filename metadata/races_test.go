@@ -10,7 +10,7 @@ import (
 func TestUnknownMACAndNotReady(t *testing.T) {
 	stranger := MAC{2, 0, 0, 0, 0, 9}
 	f := newFake(t, "plain")
-	s := f.client(t, 0)
+	s := f.client(t)
 	if _, err := s.Read(t.Context(), stranger); !errors.Is(err, ErrUnknownMAC) {
 		t.Errorf("a MAC that is not listed: %v", err)
 	}
@@ -44,7 +44,7 @@ func TestPropagation(t *testing.T) {
 			}
 		}
 	})
-	s := f.client(t, 0)
+	s := f.client(t)
 	steps := []struct {
 		keys  map[string]string
 		want  error
@@ -91,7 +91,7 @@ func TestPropagation(t *testing.T) {
 func TestLateNumberIsCheap(t *testing.T) {
 	f := newFake(t, "full")
 	f.change(func(v map[string]string) { v[second(keyDevice)], v[second(keyCard)] = "0", "0" })
-	s := f.client(t, 0)
+	s := f.client(t)
 	ask := func(atMost int, want error) Interface {
 		t.Helper()
 		before := s.Requests()
@@ -107,7 +107,7 @@ func TestLateNumberIsCheap(t *testing.T) {
 	}
 	f.change(func(v map[string]string) { v[second(keyDevice)], v[second(keyCard)] = "2", "1" })
 	got := ask(10, nil)
-	if whole, err := f.client(t, 0).Read(t.Context(), secondMAC); err != nil || !Same(got, whole) || got.ID != whole.ID || got.N() != whole.N() {
+	if whole, err := f.client(t).Read(t.Context(), secondMAC); err != nil || !Same(got, whole) || got.ID != whole.ID || got.N() != whole.N() {
 		t.Errorf("%+v, %v; a client that came later reads %+v", got, err, whole)
 	}
 	ask(6, nil) // as cheap as ever
@@ -117,7 +117,7 @@ func TestLateNumberIsCheap(t *testing.T) {
 // that there are no addresses.
 func TestPartialListing(t *testing.T) {
 	f := newFake(t, "plain")
-	s := f.client(t, 0)
+	s := f.client(t)
 	if _, err := s.Read(t.Context(), secondMAC); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestPartialListing(t *testing.T) {
 // number is to come.
 func TestDeviceZeroIsNeverFinal(t *testing.T) {
 	f := newFake(t, "efa-only")
-	s := f.client(t, 0)
+	s := f.client(t)
 	for device, want := range []int{300, 301} {
 		f.change(func(v map[string]string) { v[second(keyDevice)] = fmt.Sprint(device) })
 		if got, err := s.Read(t.Context(), secondMAC); err != nil || got.N() != want {
@@ -145,7 +145,7 @@ func TestDeviceZeroIsNeverFinal(t *testing.T) {
 // TestBackWithAnotherNumber: the ENI was detached and attached as another device.
 func TestBackWithAnotherNumber(t *testing.T) {
 	f := newFake(t, "plain")
-	s := f.client(t, 0)
+	s := f.client(t)
 	read := func() (int, error) {
 		got, err := s.Read(t.Context(), secondMAC)
 		return got.N(), err
@@ -179,7 +179,7 @@ func TestBackWithAnotherNumber(t *testing.T) {
 func TestNetworkCardKeptWhenUnavailable(t *testing.T) {
 	f := newFake(t, "full")
 	f.change(func(v map[string]string) { v[second(keyCard)] = "0" })
-	s := f.client(t, 0)
+	s := f.client(t)
 	if got, err := s.Read(t.Context(), secondMAC); err != nil || got.N() != 2 {
 		t.Fatal(got, err)
 	}

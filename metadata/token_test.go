@@ -8,7 +8,7 @@ import (
 
 func TestTokenRenewed(t *testing.T) {
 	f := newFake(t, "plain")
-	s := f.client(t, 0)
+	s := f.client(t)
 	for i, token := range []string{"firstfirstfirst1==", "secondsecond2=="} {
 		f.mu.Lock()
 		f.token = token
@@ -32,7 +32,7 @@ func TestTokenLife(t *testing.T) {
 	} {
 		f := newFake(t, "plain")
 		f.ttl = tt.ttl
-		s := f.client(t, 0)
+		s := f.client(t)
 		_, err := s.Read(t.Context(), secondMAC)
 		s.Read(t.Context(), secondMAC)
 		if n := f.asked(keyToken); tt.tokens == 0 && !errors.Is(err, ErrUnavailable) || tt.tokens > 0 && (n != tt.tokens || err != nil) {
@@ -45,7 +45,7 @@ func TestFalseToken(t *testing.T) {
 	for _, tok := range []string{"", " ", "<html>", "two words", "line\nline", "a\x00b", "pässword", strings.Repeat("a", 1025), strings.Repeat("a", 1<<20)} {
 		f := newFake(t, "plain")
 		f.token = tok
-		_, err := f.client(t, 0).Read(t.Context(), secondMAC)
+		_, err := f.client(t).Read(t.Context(), secondMAC)
 		if !errors.Is(err, ErrUnavailable) || len(tok) > 3 && strings.Contains(err.Error(), tok) {
 			t.Errorf("%.20q: %.200v", tok, err)
 		}
@@ -60,7 +60,7 @@ func TestNoVersion1(t *testing.T) {
 	for _, code := range []int{400, 403, 404, 405, 500, 503} {
 		f := newFake(t, "plain")
 		f.fail(keyToken, status(code))
-		s := f.client(t, 0)
+		s := f.client(t)
 		for range 3 {
 			if _, err := s.Read(t.Context(), secondMAC); err == nil {
 				t.Error("read without a token")

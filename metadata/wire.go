@@ -48,9 +48,9 @@ var (
 // It calls the transport itself, without http.Client, so that no redirect is ever followed.
 type wire struct {
 	rt      *http.Transport
-	timeout time.Duration
-	longest int64         // bytes of an answer's body
-	slots   chan struct{} // taken before the clock of a request starts
+	limit   func(*http.Request) time.Duration // of a request, from when it is sent
+	longest int64                             // bytes of an answer's body
+	slots   chan struct{}                     // taken before the clock of a request starts
 	sent    atomic.Int64
 }
 
@@ -62,7 +62,7 @@ func newWire(bind control, timeout time.Duration, longest int64) (*wire, error) 
 	timeout = cmp.Or(timeout, usualTimeout)
 	d := &net.Dialer{Timeout: min(time.Second, timeout/2), Control: bind}
 	return &wire{
-		timeout: timeout,
+		limit:   func(*http.Request) time.Duration { return timeout },
 		longest: longest,
 		slots:   make(chan struct{}, maxConns),
 		rt: &http.Transport{
@@ -95,7 +95,8 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 }
 
 func (w *wire) send(req *http.Request, ex *exchange) (*http.Response, error) {
-	ctx, cancel := context.WithTimeout(req.Context(), w.timeout)
+	limit := w.limit(req)
+	ctx, cancel := context.WithTimeout(req.Context(), limit)
 	defer cancel()
 	w.sent.Add(1)
 	resp, err := w.rt.RoundTrip(req.WithContext(ctx))
@@ -110,7 +111,7 @@ func (w *wire) send(req *http.Request, ex *exchange) (*http.Response, error) {
 	case req.Context().Err() != nil:
 		return nil, req.Context().Err()
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("no complete answer within %s", w.timeout)
+		return nil, fmt.Errorf("no complete answer within %s", limit)
 	}
 	return nil, plain(err)
 }
