@@ -110,7 +110,7 @@ func TestMasqueradeAndClamp(t *testing.T) {
 		if _, err := l.Reconcile(t.Context(), packing(masquerade...)); err != nil {
 			t.Fatal(err)
 		}
-		c, err := through(inner, outer, family.server, 5*time.Second)
+		c, err := through(inner, outer, family.server, patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +124,7 @@ func TestMasqueradeAndClamp(t *testing.T) {
 			t.Errorf("the connection to %s, after the table was replaced: %v", family.server, err)
 		}
 		c.close()
-		if c, err = through(inner, outer, family.server, 5*time.Second); err != nil {
+		if c, err = through(inner, outer, family.server, patience); err != nil {
 			t.Fatal(err)
 		}
 		if c.seen.String() != family.card || c.there != 1400-family.header || c.back != 1400-family.header {
@@ -178,7 +178,7 @@ func segment(c net.Conn, into *int) error {
 func (c *connection) echo() error {
 	for _, way := range [][2]net.Conn{{c.client, c.server}, {c.server, c.client}} {
 		got := make([]byte, 4)
-		_ = way[1].SetReadDeadline(time.Now().Add(3 * time.Second))
+		_ = way[1].SetReadDeadline(time.Now().Add(patience))
 		if _, err := way[0].Write([]byte("word")); err != nil {
 			return err
 		}

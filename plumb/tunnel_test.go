@@ -61,7 +61,7 @@ func local(t *testing.T, run func(string) (string, error), list ...string) {
 		}
 		return left
 	}
-	for limit := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+	for limit := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		out, err := run("ip -6 route show table local")
 		left := missing(out)
 		if err == nil && len(left) == 0 {

@@ -16,7 +16,7 @@ import (
 	"ec2net/metadata"
 )
 
-const patience = 10 * time.Second // only a test that fails waits for it
+const patience = time.Minute // only a test that fails waits for it
 
 // watched is a Watch whose changes can be waited for.
 type watched struct {
