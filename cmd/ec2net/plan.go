@@ -83,7 +83,10 @@ func (a *agent) readTwice(ctx context.Context) error {
 			r = readCard(ctx, a.cloud, a.snap.MAC, a.before())
 			return r.err
 		})
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil && a.answered: // the time is over in the middle of a reading
+			return a.unsettled()
+		case err != nil:
 			return err
 		}
 		if r.card.Unlisted4() && a.last.Addrs4.Status != metadata.Present { // whether that lasts there is no time to see
@@ -95,10 +98,12 @@ func (a *agent) readTwice(ctx context.Context) error {
 		select {
 		case <-time.After(confirmAfter): // of a cloud's glitch there is no event to wait for
 		case <-ctx.Done():
-			return fmt.Errorf("%w waiting for %s", errUnsettled, a.whyNot())
+			return a.unsettled()
 		}
 	}
 }
+
+func (a *agent) unsettled() error { return fmt.Errorf("%w waiting for %s", errUnsettled, a.whyNot()) }
 
 // again reads the kernel once more, now that the card's settings and the primary card are known.
 func (a *agent) again() (err error) {

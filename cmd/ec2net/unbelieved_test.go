@@ -21,13 +21,19 @@ func TestPlanOfWhatIsNotBelieved(t *testing.T) {
 		"text":    {lab.Fault{Value: value("soon")}, []string{`"soon" is not an address of this family`}, true},
 		"page":    {lab.Fault{Body: lab.HTML}, []string{"local-ipv4s", "a page, not a value"}, true},
 		"empty":   {lab.Fault{Body: lab.Empty}, []string{"no IPv4 address, which is not believed"}, true},
-		"503":     {lab.Fault{Status: 503}, []string{"keys that the metadata could not be asked for", "local-ipv4s", "503"}, false},
+		// The time is over in the middle of the fourth reading.
+		"503, and the rest late": {lab.Fault{Status: 503}, []string{"keys that the metadata could not be asked for", "local-ipv4s", "503"}, false},
+		"503":                    {lab.Fault{Status: 503}, []string{"keys that the metadata could not be asked for", "local-ipv4s", "503"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := hostile(t, lab.Config{})
 			tt.fault.Card, tt.fault.Path = "eth1", "local-ipv4s"
 			spoil(t, c, tt.fault)
+			if strings.Contains(name, "late") {
+				_, err := c.IMDS().Inject(lab.Fault{Path: "meta-data/network/interfaces/macs/" + eth1MAC + "/", Delay: 1800 * time.Millisecond})
+				must(t, err)
+			}
 			before, begun := world(t, c), time.Now()
 			status := exitDifferences // what the rest says is there to do
 			if !tt.once {
