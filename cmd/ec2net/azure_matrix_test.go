@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -107,10 +106,12 @@ func azureKeepers(t *testing.T, c *lab.Cloud) map[string]*lab.Capture {
 // probed: a load balancer's probe of each address is answered by the address's card.
 func probed(t *testing.T, c *lab.Cloud, card lab.Card) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), hang)
+	defer cancel()
 	for _, a := range slices.Concat(card.Addrs4, card.Addrs6) {
 		service, err := c.Instance().Echo(netip.AddrPortFrom(a, 0))
 		must(t, err)
-		if by, err := c.Probe(t.Context(), service.Addr); err != nil || by != card.Name {
+		if by, err := c.Probe(ctx, service.Addr); err != nil || by != card.Name {
 			t.Errorf("a probe of %s was answered by %q, want %s: %v", a, by, card.Name, err)
 		}
 		must(t, service.Close())
@@ -121,7 +122,7 @@ func probed(t *testing.T, c *lab.Cloud, card lab.Card) {
 func platformByPrimary(t *testing.T, c *lab.Cloud, captures map[string]*lab.Capture) {
 	t.Helper()
 	primary := c.Cards()[0].Name
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), hang)
 	defer cancel()
 	for i, a := range platform() {
 		to := netip.AddrPortFrom(a, uint16(40000+i))
