@@ -40,7 +40,7 @@ func TestMachinesAreApart(t *testing.T) {
 // active waits until a card's unit has set it up.
 func (m *machine) active(card string) {
 	m.t.Helper()
-	m.until(20e9, said("ec2net-ifup@"+card+" is active"), func() bool {
+	m.until(hang, said("ec2net-ifup@"+card+" is active"), func() bool {
 		return strings.TrimSpace(m.try("systemctl", "is-active", "ec2net-ifup@"+card+".service")) == "active"
 	})
 }

@@ -36,7 +36,7 @@ func TestDoctorOfUnits(t *testing.T) {
 	m.active("ens6")
 	m.active("eth0")
 	well := func() bool { return len(m.findings()) == 0 }
-	m.until(time.Minute, func() string { return "all is well, but " + m.try("ec2net", "--cloud", "ec2", "doctor") }, well)
+	m.until(hang, func() string { return "all is well, but " + m.try("ec2net", "--cloud", "ec2", "doctor") }, well)
 	unit := "ec2net-ifup@ens6.service"
 	limited := "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do systemctl restart " + unit + "; done"
 	for _, tt := range []struct{ name, harm, state, says string }{
@@ -58,7 +58,7 @@ func TestDoctorOfUnits(t *testing.T) {
 func (m *machine) unitCured(name, unit, harm, state, says string) {
 	m.t.Helper()
 	m.try("sh", "-c", harm)
-	m.until(time.Minute, said(unit+" is "+state), func() bool { return m.unit(unit, "ActiveState") == state })
+	m.until(hang, said(unit+" is "+state), func() bool { return m.unit(unit, "ActiveState") == state })
 	found := m.findings()
 	i := slices.IndexFunc(found, func(f doctor.Finding) bool { return f.ID == "unit" && f.Card == name })
 	if i < 0 || !strings.Contains(found[i].Summary, says) {
@@ -67,7 +67,7 @@ func (m *machine) unitCured(name, unit, harm, state, says string) {
 	m.answers(onlyEIP(second()), time.Minute)
 	command, _, _ := strings.Cut(found[i].Remedy, "; systemctl status")
 	m.run("sh", "-c", command)
-	m.until(time.Minute, said(unit+" is active"), func() bool { return m.unit(unit, "ActiveState") == "active" })
-	m.until(time.Minute, func() string { return "all is well, but " + m.try("ec2net", "--cloud", "ec2", "doctor") },
+	m.until(hang, said(unit+" is active"), func() bool { return m.unit(unit, "ActiveState") == "active" })
+	m.until(hang, func() string { return "all is well, but " + m.try("ec2net", "--cloud", "ec2", "doctor") },
 		func() bool { return len(m.findings()) == 0 })
 }

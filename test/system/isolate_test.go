@@ -82,7 +82,7 @@ func leave() {
 
 // end ends what runs in a cgroup, and removes it.
 func end(dir string) error {
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(hang); ; time.Sleep(10 * time.Millisecond) {
 		err := removeTree(dir)
 		if err == nil || time.Now().After(end) {
 			return err

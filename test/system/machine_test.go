@@ -153,7 +153,7 @@ func (m *machine) power() {
 		b, _ := os.ReadFile(console.Name())
 		m.t.Fatalf("boot: %v\n%s", err, b)
 	}
-	m.until(30*time.Second, said("is-system-running"), func() bool {
+	m.until(hang, said("is-system-running"), func() bool {
 		state := strings.TrimSpace(m.try("systemctl", "is-system-running"))
 		return state == "running" || state == "degraded"
 	})
@@ -218,7 +218,7 @@ func child(pid, depth int) (int, error) {
 // awaitReady listens to nspawn until it passes on that PID 1 is ready.
 func (m *machine) awaitReady(c *net.UnixConn) error {
 	buf := make([]byte, 4096)
-	for end := time.Now().Add(60 * time.Second); ; {
+	for end := time.Now().Add(hang); ; {
 		_ = c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 		n, err := c.Read(buf)
 		select {
@@ -247,7 +247,7 @@ func (m *machine) reboot(cards ...lab.Card) {
 	}
 	select {
 	case <-m.ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(hang):
 		m.t.Fatal("the machine does not shut down")
 	}
 	if err := end(m.group); err != nil {

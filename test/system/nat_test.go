@@ -39,14 +39,14 @@ func (m *machine) passes(peer *lab.Node) {
 		m.t.Fatal(err)
 	}
 	defer wire.Close()
-	m.until(20*time.Second, said("the host beside eth0 reaches the internet by ens6"), func() bool {
+	m.until(hang, said("the host beside eth0 reaches the internet by ens6"), func() bool {
 		_, err := peer.Ping(context.Background(), server, lab.Ping{Timeout: 200 * time.Millisecond})
 		return err == nil && len(wire.Packets(lab.FromCard, lab.To(server), lab.From(second().Addrs4[0]))) > 0
 	})
 	if n := len(wire.Packets(lab.FromCard, lab.To(server), lab.From(netip.MustParseAddr("10.0.0.200")))); n > 0 {
 		m.t.Errorf("%d packets left untranslated", n)
 	}
-	m.until(20*time.Second, said("the machine's own traffic leaves by ens6"), func() bool {
+	m.until(hang, said("the machine's own traffic leaves by ens6"), func() bool {
 		return strings.Contains(m.run("ip", "route", "get", lab.ClientIP.String()), " dev ens6 ")
 	})
 }
@@ -70,7 +70,7 @@ func TestEgressAndNAT(t *testing.T) {
 			for _, unit := range []string{"ec2net-ifup@ens6.service", "ec2net-ifup@eth0.service"} {
 				m.run("systemctl", "restart", unit)
 				m.run("systemctl", "kill", "--signal=KILL", unit)
-				m.until(10*time.Second, said(unit+" is started again"), func() bool { return m.unit(unit, "SubState") == "running" })
+				m.until(hang, said(unit+" is started again"), func() bool { return m.unit(unit, "SubState") == "running" })
 			}
 			m.passes(peer)
 			m.calm("restarts", tr)
@@ -82,7 +82,7 @@ func TestEgressAndNAT(t *testing.T) {
 
 			m.reboot(first, out)
 			m.passes(m.neighbour())
-			m.answers(lab.EIP1, 5*time.Second)
+			m.answers(lab.EIP1, hang)
 			m.healthy()
 		})
 	}

@@ -22,7 +22,7 @@ func TestNetworkManagerPenalty(t *testing.T) {
 			m := start(t, options{suite: suite, unmanaged: true, files: with(renamed(second()), with(nm.files, map[string]string{
 				"/etc/NetworkManager/conf.d/90-check.conf": "[connectivity]\nenabled=true\nuri=http://10.0.0.1:9/\ninterval=60\ntimeout=2\n",
 			}))})
-			m.answers(lab.EIP1, nm.patient+15*time.Second)
+			m.answers(lab.EIP1, hang)
 			m.plug(second())
 			m.active("ens6")
 			m.eventually("the host leaves by eth0, whose default route is penalised", func() bool {
@@ -30,8 +30,8 @@ func TestNetworkManagerPenalty(t *testing.T) {
 					strings.Contains(m.try("ip", "route", "get", lab.ClientIP.String()), "dev eth0")
 			})
 			t.Log(m.run("ip", "route"))
-			m.answers(lab.EIP1, time.Second)
-			m.answers(onlyEIP(second()), time.Second)
+			m.answers(lab.EIP1, hang)
+			m.answers(onlyEIP(second()), hang)
 		})
 	}
 }
@@ -46,7 +46,7 @@ func TestNetworkManagerNotExternal(t *testing.T) {
 			first := lab.Eth0()
 			first.Addrs4 = append(first.Addrs4, netip.MustParseAddr("10.0.0.40"))
 			m := start(t, options{suite: suite, unmanaged: true, cloud: lab.Config{Cards: []lab.Card{first}}, files: with(renamed(second()), nm.files)})
-			m.answers(lab.EIP1, nm.patient+15*time.Second)
+			m.answers(lab.EIP1, hang)
 			shows := func(what string) func() bool {
 				return func() bool { return strings.Contains(m.try("ip", "-4", "-o", "addr", "show", "dev", "eth0"), what) }
 			}
@@ -60,7 +60,7 @@ func TestNetworkManagerNotExternal(t *testing.T) {
 					t.Errorf("NetworkManager takes the interface for somebody else's:\n%s", state)
 				}
 				m.run("nmcli", "con", "up", "wired", "ifname", "eth0")
-				m.answers(lab.EIP1, nm.patient+15*time.Second)
+				m.answers(lab.EIP1, hang)
 				m.eventually("the secondary address is back", shows("10.0.0.40"))
 				if state := m.run("nmcli", "-f", "GENERAL.STATE", "device", "show", "eth0"); strings.Contains(state, "externally") {
 					t.Errorf("after con up:\n%s", state)
@@ -106,7 +106,7 @@ func (m *machine) nm(name string) string {
 // eventually waits for something of which the machine sends no event.
 func (m *machine) eventually(what string, ok func() bool) {
 	m.t.Helper()
-	for limit := time.Now().Add(60 * time.Second); !ok(); time.Sleep(100 * time.Millisecond) {
+	for limit := time.Now().Add(hang); !ok(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(limit) {
 			m.t.Fatalf("%s: not within a minute\n%s\n%s", what, m.try("ip", "addr"), m.try("nmcli", "device"))
 		}

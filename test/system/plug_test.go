@@ -94,7 +94,7 @@ func TestPlugHundredTimes(t *testing.T) {
 // alone waits until the first card, now that it is the only one, has nothing of ours: its own unit takes that off.
 func (m *machine) alone() {
 	m.t.Helper()
-	m.until(10*time.Second, func() string { return "nothing of ours is left, but\n" + m.ours() }, func() bool { return m.ours() == "" })
+	m.until(hang, func() string { return "nothing of ours is left, but\n" + m.ours() }, func() bool { return m.ours() == "" })
 }
 
 // Three cards at once, and boot with all of them in place: each ends right, each alone.
@@ -123,10 +123,10 @@ func TestThreeAtOnceThenBootWithFour(t *testing.T) {
 
 func (m *machine) allAnswer(cards []lab.Card) {
 	m.t.Helper()
-	m.answers(lab.EIP1, 5*time.Second)
+	m.answers(lab.EIP1, hang)
 	for i, c := range cards {
 		for _, eip := range c.EIPs {
-			m.answers(eip, 20*time.Second)
+			m.answers(eip, hang)
 		}
 		m.active(slot(i))
 	}
@@ -153,7 +153,7 @@ func TestUnplugDuringSetUp(t *testing.T) {
 	if err := m.cloud.Attach(second()); err != nil {
 		t.Fatal(err)
 	}
-	m.until(5*time.Second, said("the unit waits for the metadata"), func() bool { return m.unit("ec2net-ifup@ens6", "ActiveState") == "activating" })
+	m.until(hang, said("the unit waits for the metadata"), func() bool { return m.unit("ec2net-ifup@ens6", "ActiveState") == "activating" })
 	m.unplug("eth1", "ens6")
 	if err := m.cloud.IMDS().Resume(); err != nil {
 		t.Fatal(err)
@@ -210,7 +210,7 @@ func TestUnplugAfterKill(t *testing.T) {
 						m.run("ec2net", "--cloud", "ec2", "scan")
 					}
 					// The unit may go on to wait for its device: systemd had queued a restart before it went.
-					m.until(time.Minute, func() string { return "nothing is left of ens6, but " + m.remains("ens6") },
+					m.until(hang, func() string { return "nothing is left of ens6, but " + m.remains("ens6") },
 						func() bool { return m.remains("ens6") == "" })
 					m.try("systemctl", "reset-failed", "ec2net-ifup@ens6.service") // ten kills in a minute are no crash loop
 					m.plug(second())

@@ -25,9 +25,9 @@ func TestOffCloud(t *testing.T) {
 	if err := m.cloud.Attach(second()); err != nil {
 		t.Fatal(err)
 	}
-	m.until(10*time.Second, said("the unit has run"), func() bool { return m.unit("ec2net-ifup@ens6", "ExecMainExitTimestampMonotonic") != "0" })
+	m.until(hang, said("the unit has run"), func() bool { return m.unit("ec2net-ifup@ens6", "ExecMainExitTimestampMonotonic") != "0" })
 	for _, unit := range []string{"ec2net-ifup@ens6", "ec2net-ifup@eth0", "ec2net-scan"} {
-		m.until(10*time.Second, said(unit+" has ended"), func() bool { return m.unit(unit, "ActiveState") == "inactive" })
+		m.until(hang, said(unit+" has ended"), func() bool { return m.unit(unit, "ActiveState") == "inactive" })
 		if got := m.unit(unit, "Result") + " " + m.unit(unit, "ActiveState"); got != "success inactive" {
 			t.Errorf("%s: %s", unit, got)
 		}
@@ -52,7 +52,7 @@ func TestBrokenConfiguration(t *testing.T) {
 		}
 	}
 	for _, card := range []string{"ens6", "ens7"} {
-		m.until(10*time.Second, said("the unit fails"), func() bool { return m.unit("ec2net-ifup@"+card, "ActiveState") == "failed" })
+		m.until(hang, said("the unit fails"), func() bool { return m.unit("ec2net-ifup@"+card, "ActiveState") == "failed" })
 		if text := m.unit("ec2net-ifup@"+card, "StatusText"); !strings.Contains(text, "dchp") || !strings.Contains(text, "2") {
 			t.Errorf("status of %s does not name the key and the line: %q", card, text)
 		}
@@ -60,11 +60,11 @@ func TestBrokenConfiguration(t *testing.T) {
 			t.Errorf("%s was tried again %s times, although nothing was mended", card, n)
 		}
 	}
-	m.answers(lab.EIP1, time.Second)
+	m.answers(lab.EIP1, hang)
 	m.run("sh", "-c", "echo 'refresh = \"30s\"' >"+file)
 	m.run("ec2ifscan", "--cloud", "ec2")
-	m.answers(onlyEIP(extra(1)), 10*time.Second)
-	m.answers(onlyEIP(extra(2)), 10*time.Second)
+	m.answers(onlyEIP(extra(1)), hang)
+	m.answers(onlyEIP(extra(2)), hang)
 	m.active("ens6")
 	m.active("ens7")
 }
@@ -80,8 +80,8 @@ func TestEscapedName(t *testing.T) {
 	} {
 		m.run("ip", "link", "set", "dev", last, "name", name)
 		m.active(instance)
-		m.answers(onlyEIP(second()), 5*time.Second)
-		m.until(5*time.Second, said("the scan has ended"), func() bool { return m.unit("ec2net-scan", "ActiveState") == "inactive" })
+		m.answers(onlyEIP(second()), hang)
+		m.until(hang, said("the scan has ended"), func() bool { return m.unit("ec2net-scan", "ActiveState") == "inactive" })
 		last = name
 	}
 	m.unplug("eth1", last)
@@ -106,7 +106,7 @@ func TestEscapedNamesAtOnce(t *testing.T) {
 					time.Sleep(time.Duration(round*10) * time.Millisecond) // the moments that are wanted: 0 to 30 ms
 				}
 				for i, c := range cards {
-					m.answers(onlyEIP(c), 10*time.Second)
+					m.answers(onlyEIP(c), hang)
 					m.active(fmt.Sprintf(`net\x2d%d`, i))
 				}
 				for i, c := range cards {
@@ -158,5 +158,5 @@ func TestHostileNames(t *testing.T) {
 	if after := m.run("find", "/etc", "/run/ec2net", "-type", "f"); after != before {
 		t.Errorf("files changed:\n%s\nbefore:\n%s", after, before)
 	}
-	m.answers(lab.EIP1, time.Second)
+	m.answers(lab.EIP1, hang)
 }

@@ -40,7 +40,7 @@ func TestRenewalInSandbox(t *testing.T) {
 	}
 	began := time.Now()
 	m.plug(second())
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), hang)
 	defer cancel()
 	err := m.cloud.DHCP().Wait(ctx, began, func(all []lab.DHCPMessage) bool {
 		return slices.ContainsFunc(all, func(d lab.DHCPMessage) bool { return d.State == "RENEWING" && d.Unicast && d.Reply == "ACK" })

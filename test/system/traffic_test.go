@@ -22,6 +22,8 @@ type traffic struct {
 	wg     sync.WaitGroup
 	stop   chan struct{}
 
+	beside *traffic // meanwhile between two hosts that nothing happens to; nil for that one
+
 	mu    sync.Mutex
 	gap   time.Duration // the longest between two bytes
 	bytes int
@@ -41,9 +43,21 @@ func (m *machine) talkFrom(from *lab.Node, to netip.Addr, port uint16) *traffic 
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	tr := m.between(from, netip.AddrPortFrom(to, port), l)
+	here, err := m.cloud.Client().Listen("tcp4", netip.AddrPortFrom(lab.ClientIP, 0))
+	if err != nil {
+		tr.end()
+		m.t.Fatal(err)
+	}
+	tr.beside = m.between(m.cloud.Fabric(), here.Addr().(*net.TCPAddr).AddrPort(), here)
+	return tr
+}
+
+func (m *machine) between(from *lab.Node, to netip.AddrPort, l net.Listener) *traffic {
+	m.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), hang)
 	defer cancel()
-	conn, err := from.Dial(ctx, "tcp", netip.AddrPortFrom(to, port).String())
+	conn, err := from.Dial(ctx, "tcp", to.String())
 	if err != nil {
 		l.Close()
 		m.t.Fatal(err)
@@ -77,7 +91,7 @@ func (tr *traffic) ask() {
 		case <-time.After(time.Millisecond):
 		}
 		began := time.Now()
-		_ = tr.conn.SetDeadline(began.Add(30 * time.Second))
+		_ = tr.conn.SetDeadline(began.Add(hang))
 		_, err := tr.conn.Write(buf)
 		if err == nil {
 			_, err = io.ReadFull(tr.conn, buf)
@@ -91,8 +105,18 @@ func (tr *traffic) ask() {
 	}
 }
 
-// gaps returns the longest wait for an answer since the last call.
+// gaps returns the longest wait for an answer since the last call, less twice that of the connection beside: a machine
+// that stands still, or has other work, stops both.
 func (tr *traffic) gaps() (time.Duration, error) {
+	gap, err := tr.longest()
+	if tr.beside != nil {
+		still, _ := tr.beside.longest()
+		gap = max(0, gap-2*still)
+	}
+	return gap, err
+}
+
+func (tr *traffic) longest() (time.Duration, error) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	gap := tr.gap
@@ -109,4 +133,7 @@ func (tr *traffic) end() {
 	tr.conn.Close()
 	tr.listen.Close()
 	tr.wg.Wait()
+	if tr.beside != nil {
+		tr.beside.end()
+	}
 }
