@@ -207,7 +207,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	for range 3 {
 		round()
 	}
-	for end := time.Now().Add(2 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		g2, f2 := settled()
 		if g2 <= g && f2 <= f {
 			return

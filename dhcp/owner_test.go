@@ -238,12 +238,12 @@ func (b *bed) endAll() {
 	b.Helper()
 	ours, err := os.Readlink("/proc/thread-self/ns/net")
 	b.must(err)
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		left := 0
 		for _, p := range processes(os.DirFS("/")) {
 			if ns, err := os.Readlink("/proc/" + p.pid + "/ns/net"); err == nil && ns == ours {
 				left++
-				if time.Now().After(end.Add(-3 * time.Second)) {
+				if time.Since(begun) > 2*time.Second {
 					b.must(exec.Command("kill", "-9", p.pid).Run())
 				}
 			}
@@ -251,7 +251,7 @@ func (b *bed) endAll() {
 		if left == 0 {
 			return
 		}
-		if time.Now().After(end) {
+		if time.Since(begun) > patience {
 			b.Fatalf("%d processes are left", left)
 		}
 	}

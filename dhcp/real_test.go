@@ -188,7 +188,7 @@ func TestRenewWhereUnicastIsForbidden(t *testing.T) {
 	first := l.state(Bound).Lease
 	l.state(Renewing)
 	second := l.state(Bound).Lease
-	if d := second.Start.Sub(first.Start); !second.Same(*first) || d > 5*time.Second {
+	if d := second.Start.Sub(first.Start); !second.Same(*first) || d > 90*time.Second { // and not by rebinding, after 100 s
 		t.Errorf("renewed %+v to %+v after %s", first, second, d)
 	}
 	f, _ := wire.next("broadcast REQUEST of a renewal", func(f seen) bool {
@@ -229,6 +229,7 @@ func TestNakAtReboot(t *testing.T) {
 		Addr: netip.MustParsePrefix("10.99.0.7/24"), Start: time.Now().Add(-time.Minute),
 		Renew: time.Hour, Rebind: 2 * time.Hour, Expires: 3 * time.Hour,
 	}
+	begun := time.Now()
 	l := b.run(&prior, nil, false)
 	if e := l.state(InitReboot); e.Lease == nil || !e.Lease.Same(prior) {
 		t.Errorf("the prior lease is not reported: %+v", e)
@@ -237,7 +238,7 @@ func TestNakAtReboot(t *testing.T) {
 	if e.State != Init || e.Lease != nil || !strings.Contains(e.Err.Error(), `"wrong network"`) {
 		t.Errorf("after a NAK: %+v", e)
 	}
-	if e := l.state(Bound); e.Lease.Addr.Masked() != netip.MustParsePrefix("10.66.0.0/24") || time.Since(e.At) > time.Second {
+	if e := l.state(Bound); e.Lease.Addr.Masked() != netip.MustParsePrefix("10.66.0.0/24") || e.At.Before(begun) {
 		t.Errorf("after a NAK: %+v", e.Lease)
 	}
 }
@@ -272,7 +273,8 @@ func TestServerAppears(t *testing.T) {
 func TestAcquireGivesUp(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	_, err := b.acquire(nil, 700*time.Millisecond)
+	b.card.tuned.first, b.card.tuned.ceiling = 100*time.Millisecond, 100*time.Millisecond
+	_, err := b.acquire(nil, 3*time.Second) // time for a try and its end, also where the machine is slow
 	if err == nil || !strings.Contains(err.Error(), "get a lease on c0: context deadline exceeded; before that: DHCPDISCOVER for ") || !errors.Is(err, ErrSilent) {
 		t.Errorf("without a server: %v", err)
 	}

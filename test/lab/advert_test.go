@@ -42,7 +42,7 @@ func TestAdvertise(t *testing.T) {
 	must(t, netlink.RouteSubscribeWithOptions(events, stop, netlink.RouteSubscribeOptions{Namespace: &ns, ErrorCallback: func(error) {}}))
 	until := func(want string) {
 		t.Helper()
-		limit := time.After(40 * time.Second)
+		limit := time.After(hang)
 		for strings.Join(defaults6(t, c, "eth1"), " ") != want {
 			select {
 			case <-events:

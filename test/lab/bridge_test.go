@@ -45,7 +45,7 @@ func TestBridge(t *testing.T) {
 		must(t, b.Publish(8080, echo.Addr))
 		in, err := c.Client().Dial(t.Context(), "tcp", netip.AddrPortFrom(public, 8080).String())
 		must(t, err)
-		_ = in.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = in.SetDeadline(time.Now().Add(hang))
 		_, err = in.Write([]byte("hello"))
 		must(t, err)
 		got := make([]byte, 5)

@@ -27,13 +27,13 @@ func up(t testing.TB, c *Cloud, name string) {
 	must(t, c.Settle(name))
 }
 
-// dhcpClient is a client of a library on a card, with a short patience.
+// dhcpClient is a client of a library on a card that asks once. What gets no answer waits for as long as it does.
 func dhcpClient(t testing.TB, c *Cloud, name string) *nclient4.Client {
 	t.Helper()
 	up(t, c, name)
 	var client *nclient4.Client
 	must(t, c.Instance().Do(func() (err error) {
-		client, err = nclient4.New(name, nclient4.WithTimeout(80*time.Millisecond), nclient4.WithRetry(1))
+		client, err = nclient4.New(name, nclient4.WithTimeout(2*time.Second), nclient4.WithRetry(1))
 		return err
 	}))
 	t.Cleanup(func() { client.Close() })
@@ -158,7 +158,7 @@ func TestDHCPRenew(t *testing.T) {
 	conn, err := c.Instance().ListenPacket("udp4", netip.AddrPortFrom(ip10_0_2_37, 68))
 	must(t, err)
 	defer conn.Close()
-	must(t, conn.SetDeadline(time.Now().Add(5*time.Second)))
+	must(t, conn.SetDeadline(time.Now().Add(hang)))
 	req, err := dhcpv4.New(dhcpv4.WithHwAddr(k.MAC[:]), dhcpv4.WithMessageType(dhcpv4.MessageTypeRequest), dhcpv4.WithClientIP(ip10_0_2_37.AsSlice()))
 	must(t, err)
 	_, err = conn.WriteTo(req.ToBytes(), &net.UDPAddr{IP: net.IPv4(10, 0, 2, 1), Port: 67})
@@ -217,7 +217,7 @@ func TestDHCPRealClients(t *testing.T) {
 // waitFor waits until a file contains a text. There is no event for what another program's stdio has flushed.
 func waitFor(t *testing.T, file, want string) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(hang); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if b, err := os.ReadFile(file); err == nil && strings.Contains(string(b), want) {
 			return
 		}

@@ -101,7 +101,7 @@ func noLeak(t *testing.T, rounds int, use func()) {
 	t.Logf("%v for each cloud with its use", time.Since(start)/time.Duration(rounds))
 	// Threads end a moment after their goroutines.
 	var after held
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(hang); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		runtime.GC()
 		if after = holding(t); after.foreign == 0 && after.goroutines <= before.goroutines && after.fds <= before.fds {
 			break
@@ -126,7 +126,7 @@ func TestNoLeakOnError(t *testing.T) {
 		fail()
 	}
 	var after held
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(hang); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if after = holding(t); after.foreign == 0 && after.fds <= before.fds && after.goroutines <= before.goroutines {
 			return
 		}

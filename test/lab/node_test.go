@@ -229,7 +229,7 @@ func TestPing(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(10*time.Millisecond, cancel)
 	start := time.Now()
-	if _, err := c.Client().Ping(ctx, EIP2, Ping{Timeout: time.Minute}); !errors.Is(err, context.Canceled) || time.Since(start) > 10*time.Second {
+	if _, err := c.Client().Ping(ctx, EIP2, Ping{Timeout: time.Minute}); !errors.Is(err, context.Canceled) || time.Since(start) >= time.Minute {
 		t.Errorf("cancelled: %v after %v", err, time.Since(start))
 	}
 }

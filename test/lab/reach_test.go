@@ -52,7 +52,7 @@ func TestEIPTransport(t *testing.T) {
 	for port, want := range map[string]string{"5353": "", "9": "connection refused"} {
 		conn, err := c.Client().Dial(within(t), "udp", EIP1.String()+":"+port)
 		must(t, err)
-		must(t, conn.SetDeadline(time.Now().Add(5*time.Second)))
+		must(t, conn.SetDeadline(time.Now().Add(hang)))
 		_, err = conn.Write([]byte("hello"))
 		must(t, err)
 		buf := make([]byte, 16)

@@ -82,7 +82,7 @@ func TestSeed001(t *testing.T) {
 
 	run(t, n, "ip route add default via 172.22.5.65 dev eth1 table 101")
 	run(t, n, "ip rule add from 172.22.5.68 lookup 101")
-	if !connects(t, c, sshd.Addr.Port(), 10*time.Second) {
+	if !connects(t, c, sshd.Addr.Port(), hang) {
 		t.Error("SSH does not come about with the rule and the table")
 	}
 	alive(t, vm, ClientIP)

@@ -35,10 +35,13 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// within is a context that ends with the test or after a time that nothing here takes.
+// hang is a time that nothing here takes: it ends a test that hangs, and measures nothing.
+const hang = time.Minute
+
+// within is a context that ends with the test or when it hangs.
 func within(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), hang)
 	t.Cleanup(cancel)
 	return ctx
 }
