@@ -10,7 +10,7 @@ import (
 
 // neighbours are the programs that hosts have beside ec2net.
 func neighbours() []neighbour {
-	return append(rules(), keepalived(), docker(), openvpn(), wireGuard(), wireGuardOff(), networkManager(), cloudInit12(), cloudInit13())
+	return append(rules(), exitNode(), keepalived(), docker(), openvpn(), wireGuard(), wireGuardOff(), networkManager(), cloudInit12(), cloudInit13())
 }
 
 // rules are what programs that Debian does not have, or that need more than a machine, put into the kernel.
@@ -32,6 +32,16 @@ func rules() []neighbour {
 			works: `ip rule | grep -q ^220:`,
 		},
 	}
+}
+
+// exitNode is Tailscale with an exit node: its table has a default route, and its rules can not be moved.
+func exitNode() neighbour {
+	n := rules()[0]
+	n.name, n.config, n.apart = "Tailscale's rules, exit node", "priority = 1000\n", true
+	n.start = "ip tuntap add tailscale0 mode tun; ip link set tailscale0 up; ip addr add 100.64.7.7/32 dev tailscale0; ip route add default dev tailscale0 table 52\n" + n.start
+	n.stop += "; ip link del tailscale0"
+	n.causes = []string{"metadata-route"}
+	return n
 }
 
 // keepalived has addresses that the cloud grants as its virtual ones, and a rule of its own.
