@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"ec2net/test/lab"
 )
@@ -26,7 +25,7 @@ func azured(t *testing.T) {
 	m := powerIn(t, suites[1], "", firmwareAzure, lab.Config{Cloud: lab.Azure, Cards: []lab.Card{azureNIC(0), azureNIC(1), azureNIC(2)}})
 	t.Logf("boot %s, kernel %s", m.booted(), m.run("uname -r"))
 	for n := range byte(3) {
-		m.answers(eip(azureNIC(n)), 30*time.Second)
+		m.answers(eip(azureNIC(n)), hang)
 	}
 	m.state(active+"ens5 ec2net-ifup@ens6 ec2net-ifup@ens7", "active\nactive\nactive")
 	for dst, card := range map[string]string{"168.63.129.16": "ens5", "168.63.129.16 from 172.22.5.4": "ens6", "168.63.129.16 from 172.22.5.68": "ens5"} {
@@ -48,16 +47,16 @@ func azured(t *testing.T) {
 		m.ip("tuntap add dev tap3 mode tap")
 		m.do("netdev_add", map[string]any{"type": "tap", "id": "n3", "ifname": "tap3", "script": "no", "downscript": "no"})
 		m.do("device_add", map[string]any{"driver": "virtio-net-pci", "netdev": "n3", "id": "nic3", "mac": mac(1).String(), "romfile": "", "addr": "0x8"})
-		m.until(30*time.Second, "the unit of the function has ended", func() bool {
+		m.until(hang, "the unit of the function has ended", func() bool {
 			out, _ := m.try("journalctl -b -o cat --no-pager -u ec2net-ifup@ens8")
 			return strings.Count(out, "is the virtual function of ens6") > i
 		})
 		if got := m.run("ip -c=never -d link show dev ens8; ip -c=never addr show dev ens8"); strings.Contains(got, ",UP") || strings.Contains(got, "inet") || !strings.Contains(got, "group default") {
 			t.Errorf("the function is configured:\n%s", got)
 		}
-		m.answers(eip(azureNIC(1)), 10*time.Second)
+		m.answers(eip(azureNIC(1)), hang)
 		m.do("device_del", map[string]any{"id": "nic3"})
-		if err := m.qmp.event("DEVICE_DELETED", 30*time.Second); err != nil {
+		if err := m.qmp.event("DEVICE_DELETED", hang); err != nil {
 			t.Fatal(err)
 		}
 		m.do("netdev_del", map[string]any{"id": "n3"})

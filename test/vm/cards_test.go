@@ -66,7 +66,7 @@ func (m *machine) plug(c lab.Card, n int) time.Duration {
 	m.do("netdev_add", map[string]any{"type": "tap", "id": fmt.Sprintf("n%d", n), "ifname": fmt.Sprintf("tap%d", n), "script": "no", "downscript": "no"})
 	m.do("device_add", map[string]any{"driver": "virtio-net-pci", "netdev": fmt.Sprintf("n%d", n), "id": fmt.Sprintf("nic%d", n),
 		"mac": c.MAC.String(), "romfile": "", "addr": fmt.Sprintf("0x%x", 5+n)})
-	m.answers(eip(c), 60*time.Second)
+	m.answers(eip(c), hang)
 	return time.Since(began)
 }
 
@@ -74,7 +74,7 @@ func (m *machine) plug(c lab.Card, n int) time.Duration {
 func (m *machine) unplug(c lab.Card, n int) {
 	m.t.Helper()
 	m.do("device_del", map[string]any{"id": fmt.Sprintf("nic%d", n)})
-	if err := m.qmp.event("DEVICE_DELETED", 30*time.Second); err != nil {
+	if err := m.qmp.event("DEVICE_DELETED", hang); err != nil {
 		m.t.Fatal(err)
 	}
 	m.do("netdev_del", map[string]any{"id": fmt.Sprintf("n%d", n)})

@@ -140,14 +140,18 @@ func (m *machine) spawn() error {
 	return <-started
 }
 
+// hang is how long a test waits for what it would otherwise wait for in vain. It ends a test that hangs, and measures
+// nothing: the emulator is slow, and the machine may have other work.
+const hang = 3 * time.Minute
+
 // booted waits for the shell, and for the end of the start-up.
 func (m *machine) booted() time.Duration {
 	m.t.Helper()
 	began := time.Now()
-	if err := m.sh.ready(120 * time.Second); err != nil {
+	if err := m.sh.ready(hang); err != nil {
 		m.t.Fatal(err)
 	}
-	m.until(120*time.Second, "the system runs", func() bool {
+	m.until(hang, "the system runs", func() bool {
 		out, _ := m.try("systemctl is-system-running")
 		return out == "running" || out == "degraded"
 	})
@@ -171,7 +175,7 @@ func (m *machine) save(file string) {
 	m.do("stop", nil)
 	m.do("migrate-set-parameters", map[string]any{"max-bandwidth": 4 << 30})
 	m.do("migrate", map[string]any{"uri": "exec:zstd -1 -T2 -qf -o " + file})
-	m.until(60*time.Second, "the snapshot", func() bool {
+	m.until(hang, "the snapshot", func() bool {
 		var s status
 		return m.qmp.do("query-migrate", nil, &s) == nil && s.Status == "completed"
 	})
@@ -180,7 +184,7 @@ func (m *machine) save(file string) {
 // resume lets a VM that was loaded go on. Its clock stood still.
 func (m *machine) resume() {
 	m.t.Helper()
-	m.until(30*time.Second, "the snapshot is loaded", func() bool {
+	m.until(hang, "the snapshot is loaded", func() bool {
 		var s status
 		return m.qmp.do("query-status", nil, &s) == nil && (s.Status == "paused" || s.Status == "running")
 	})
@@ -198,7 +202,7 @@ func (m *machine) answers(a netip.Addr, limit time.Duration) {
 }
 
 func (m *machine) try(command string) (string, int) {
-	out, status, err := m.sh.run(command, 30*time.Second)
+	out, status, err := m.sh.run(command, hang)
 	if err != nil {
 		m.t.Logf("%v", err)
 		return out, -1
@@ -228,7 +232,7 @@ func (m *machine) until(limit time.Duration, what string, cond func() bool) {
 func (m *machine) state(command, want string) {
 	m.t.Helper()
 	var got string
-	m.until(30*time.Second, command+" says "+want, func() bool { got, _ = m.try(command); return got == want })
+	m.until(hang, command+" says "+want, func() bool { got, _ = m.try(command); return got == want })
 }
 
 func (m *machine) file(name string) string {

@@ -23,7 +23,7 @@ func TestVM(t *testing.T) {
 			t.Run("boot", func(t *testing.T) {
 				m := power(t, suite, "", nic(0))
 				t.Logf("boot %s, kernel %s", m.booted(), m.run("uname -r"))
-				m.answers(lab.EIP1, 20e9)
+				m.answers(lab.EIP1, hang)
 				m.state("systemctl is-system-running", "running")
 				m.state(active+"ens5", "active")
 				if got := m.run(left); got != "" {
@@ -50,5 +50,5 @@ func plugged(t *testing.T, suite, snapshot string) {
 		m.state(left, "")
 	}
 	m.state("systemctl is-system-running", "running")
-	m.answers(lab.EIP1, 20e9)
+	m.answers(lab.EIP1, hang)
 }

@@ -47,7 +47,7 @@ type message struct {
 func openMonitor(c net.Conn) (*monitor, error) {
 	m := &monitor{conn: c, lines: bufio.NewScanner(c)}
 	m.lines.Buffer(nil, 1<<20)
-	if _, err := m.next(10 * time.Second); err != nil { // the greeting
+	if _, err := m.next(hang); err != nil { // the greeting
 		return nil, err
 	}
 	return m, m.do("qmp_capabilities", nil, nil)
@@ -77,7 +77,7 @@ func (m *monitor) do(command string, args map[string]any, out any) error {
 		return err
 	}
 	for {
-		msg, err := m.next(60 * time.Second)
+		msg, err := m.next(hang)
 		switch {
 		case err != nil:
 			return fmt.Errorf("%s: %w", command, err)
