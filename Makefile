@@ -88,7 +88,7 @@ soak: setup build packages
 	EC2NET_DAY=$(DAY) $(GO) test -v -count=1 -timeout 24h -run '^TestDay$$' ./cmd/ec2net
 	EC2NET_SEED=$$(date +%s)000000 EC2NET_SEQUENCES=$(SEQUENCES) $(GO) test -v -count=1 -timeout 24h -run '^TestSequences$$' ./plumb
 	EC2NET_HISTORIES=$(HISTORIES) $(GO) test -v -count=1 -timeout 24h -run '^TestHistories$$' ./cmd/ec2net
-	EC2NET_WALK=$(WALK) $(GO) test -v -count=1 -timeout 24h -tags system -run '^Test(NetworkManager)?Walk$$' ./test/system
+	EC2NET_WALK=$(WALK) $(GO) test -v -count=1 -timeout 24h -parallel 4 -tags system -run '^Test(NetworkManager)?Walk$$' ./test/system
 
 install: build
 	install -Dm755 bin/ec2net $(DESTDIR)$(PREFIX)/sbin/ec2net
