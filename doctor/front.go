@@ -56,7 +56,7 @@ func (f FIB) outcome(p Path) string {
 // behind says how to have ec2net's rules, of which the last has a preference, decide before those of others.
 func (f FIB) behind(rules []Rule, last uint32) string {
 	if !slices.ContainsFunc(rules, func(r Rule) bool { return !r.tailscale() }) {
-		return "those of Tailscale (5210 to 5270) can not be moved: write priority = 1000 at the top of ec2net.toml, and have the units reload it"
+		return "those of Tailscale (5210 to 5270) can not be moved: write priority = 1000 at the top of ec2net.toml; systemctl restart 'ec2net-ifup@*'"
 	}
 	return fmt.Sprintf("%s; until then: %s", f.placed(rules, last), f.moved(rules))
 }
