@@ -108,10 +108,40 @@ DHCP=yes'
 	echo "ec2net: the network configuration of amazon-ec2-net-utils is kept as $kept"
 }
 
+# doubled lists the policy rules that amazon-ec2-net-utils has had systemd-networkd write, a source and a table for each.
+# Their preference is the number of their table.
+doubled() {
+	generated | while read -r file; do
+		cat "$file.d"/ec2net_policy_*.conf 2>/dev/null || :
+	done | awk -F= '
+		/^From=[0-9A-Fa-f.:\/]+$/ { from = $2 }
+		/^Priority=1[0-9]+$/ { pref = $2 }
+		/^Table=/ && $2 == pref && from != "" { print from, pref; from = "" }'
+}
+
+# undouble deletes them, each where ec2net has the same rule by then: when the address goes to another interface, theirs
+# would go on sending its answers by this one. systemd-networkd had them from files that are gone. It is done after the scan,
+# for which no package may wait.
+undouble() {
+	if [ -z "${doubles-}" ] || ! booted || ! command -v ip >/dev/null || ! command -v systemd-run >/dev/null; then
+		return 0
+	fi
+	# shellcheck disable=SC2086,SC2016 # they are words; the other shell expands the rest
+	systemd-run --quiet --no-block --collect --unit=ec2net-undouble --property=After=ec2net-scan.service /bin/sh -c '
+		while [ $# -gt 1 ]; do
+			case $1 in *:*) six=-6 ;; *) six=-4 ;; esac
+			if ip "$six" rule show from "$1" table "$2" proto 236 | grep -q .; then
+				ip "$six" rule del from "$1" table "$2" pref "$2" proto static
+			fi
+			shift 2
+		done' sh $doubles || :
+}
+
 # tidy takes away what amazon-ec2-net-utils has left until the next boot: generated files, which would have its rules
 # and routes put back whenever systemd-networkd starts, timers and units. networkd is not reloaded: it would let its
 # leases go.
 tidy() {
+	doubles=$(doubled)
 	generated | while read -r file; do
 		rm -rf "$file" "$file.d"
 	done

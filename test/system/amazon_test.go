@@ -35,6 +35,7 @@ func TestReplacesAmazon(t *testing.T) {
 	m := start(t, options{suite: peer, bare: true, unmanaged: true, files: with(renamed(second()), amazon())})
 	m.answers(lab.EIP1, hang)
 	m.plug(second())
+	m.until(time.Minute, said("the other package's rules"), func() bool { return strings.Contains(m.run("ip", "rule"), "lookup 10001 proto static") })
 	extra, deb := m.extraAddress(), m.pocket()
 	primary, other := m.talk(lab.EIP1, 7001), m.talk(onlyEIP(second()), 7002)
 	defer primary.end()
@@ -50,6 +51,10 @@ func TestReplacesAmazon(t *testing.T) {
 		t.Errorf("left of the other package:\n%s", left)
 	}
 	m.healthy()
+	m.until(time.Minute, said("the other package's rules are gone"), func() bool {
+		return !strings.Contains(m.run("ip", "rule"), "proto static")
+	})
+	m.answers(onlyEIP(second()), time.Second)
 
 	card := lab.Eth0()
 	m.reboot(card, second())
