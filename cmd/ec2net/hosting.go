@@ -79,10 +79,15 @@ func (a *agent) turn() bool {
 	return err == nil && (nowhere || a.snap.LeadsHost()) && time.Since(a.begun) >= time.Duration(before)*turnTime
 }
 
-// bow gives way to an interface that the host leaves by since, where nothing was set up here yet, and to the primary.
+// bow gives way to another program that has given the interface an address, to the primary, and to an interface that the
+// host leaves by since, where it does not leave by this one.
 func (a *agent) bow() {
+	if !a.hosts {
+		return
+	}
 	unknown := a.settled.MAC == (metadata.MAC{})
-	if a.hosts && !a.settled.Primary && !(unknown && (a.snap.LeadsHost() || !a.beside())) {
+	stays := a.settled.Primary || unknown && (a.snap.LeadsHost() || !a.beside())
+	if !stays || a.foreignAddress() != "" {
 		a.hosts, a.unsaved = false, true
 	}
 }

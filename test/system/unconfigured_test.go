@@ -24,6 +24,7 @@ func TestHostThatNobodyConfigures(t *testing.T) {
 			m.run("systemctl", "kill", "--signal=KILL", "ec2net-ifup@eth0.service")
 			m.until(hang, said("the unit is started again"), func() bool { return m.unit("ec2net-ifup@eth0.service", "NRestarts") == "1" })
 			m.livesByUs()
+			m.takenOver()
 
 			card := lab.Eth0()
 			m.reboot(card, second())
@@ -33,6 +34,25 @@ func TestHostThatNobodyConfigures(t *testing.T) {
 			m.healthy()
 		})
 	}
+}
+
+// takenOver has a network manager configure the first card from now on, until the next boot: nothing is cut off, and
+// ec2net leaves the lease to it.
+func (m *machine) takenOver() {
+	m.t.Helper()
+	tr := m.talk(lab.EIP1, 7003)
+	defer tr.end()
+	m.run("sh", "-c", "mkdir -p /run/systemd/network && printf '[Match]\nName=eth0\n[Network]\nDHCP=ipv4\n' >/run/systemd/network/20-first.network && systemctl start systemd-networkd")
+	m.until(time.Minute, said("networkd's default route is the only one of eth0"), func() bool {
+		def := m.run("ip", "route", "show", "default", "dev", "eth0")
+		return strings.Contains(def, "proto dhcp") && !strings.Contains(def, "proto ec2net")
+	})
+	m.until(time.Minute, said("status leaves the lease to networkd"), func() bool { return !strings.Contains(m.run("ec2net", "status", "eth0"), "nobody else") })
+	m.within("networkd takes over", time.Second, tr)
+	m.run("systemctl", "restart", "ec2net-ifup@eth0.service")
+	m.active("eth0")
+	m.answers(lab.EIP1, time.Minute)
+	m.healthy()
 }
 
 // livesByUs wants the first card to have what ec2net alone gave it.
