@@ -196,6 +196,10 @@ func TestHostStaysAfterDown(t *testing.T) {
 	silent(t, c, addr("203.0.113.5"))
 	upAsPlanned(t, c, exitOK, "up", "eth0")
 	answers(t, c, addr("203.0.113.5"))
+	configure(t, c, "manage = false\n")
+	ec2net(t, c, exitOK, "up", "eth0")
+	answers(t, c, lab.EIP1)
+	silent(t, c, addr("203.0.113.5"))
 	end()
 	ec2net(t, c, exitOK, "down", "--lease", "eth0")
 	if out := ip(t, c, "-4 addr show dev eth0") + ip(t, c, "route show table all dev eth0"); strings.Contains(out, "10.0.0.") {
