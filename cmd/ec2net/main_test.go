@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -41,6 +43,12 @@ func cloud(t *testing.T, cfg lab.Config) *lab.Cloud {
 			t.Errorf("close the lab: %v", err)
 		}
 	})
+	must(t, c.Instance().Do(func() error { // where ec2net is installed, ip(8) has a name for the protocol of its routes
+		if err := os.Remove("/etc/iproute2/rt_protos.d/ec2net.conf"); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}))
 	// The kernel gives the card that is up an address of its own, in its own time.
 	eventually(t, hang, "the first card's own IPv6 address", func() bool {
 		return strings.Contains(ip(t, c, "-6 route show table local"), "local fe80::")
