@@ -249,6 +249,9 @@ func (p *program) look(r record, peers []metadata.MAC, conf config.Config, nat n
 		Egress: r.Egress.wanted(), Services: services(r.Cloud, conf), Before: r.Before,
 		NAT: nat.out, Inside: nat.in, Host: r.Hosts,
 	})
+	if led := func(o plumb.Route) bool { return o.Ours && o.Table == c.Table }; r.Card.Primary && !slices.ContainsFunc(want.Routes, led) && !slices.ContainsFunc(have.Routes, led) {
+		c.Table = 0 // it had one beside other cards
+	}
 	for _, o := range plumb.Diff(have.State, want) {
 		c.Drift = append(c.Drift, o.String())
 	}
