@@ -29,7 +29,7 @@ func TestHostThatNobodyConfiguresOnAzure(t *testing.T) {
 			}
 			answersWithin(t, c, hang, lab.EIP1)
 			answersWithin(t, c, hang, lab.EIP2)
-			if def := ip(t, c, "route show default"); !strings.HasPrefix(def, "default via 172.22.5.65 dev eth1 proto 236 src 172.22.5.68 metric 512") {
+			if def := ip(t, c, "-N route show default"); !strings.HasPrefix(def, "default via 172.22.5.65 dev eth1 proto 236 src 172.22.5.68 metric 512") {
 				t.Errorf("the host's own traffic does not leave by the primary:\n%s", def)
 			}
 			eventually(t, hang, "nothing to do", func() bool {

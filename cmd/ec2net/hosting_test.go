@@ -44,7 +44,7 @@ func TestHostThatNobodyConfigures(t *testing.T) {
 			for _, to := range []string{lab.EIP1.String(), lab.EIP2.String(), "203.0.113.5"} {
 				answersWithin(t, c, hang, addr(to))
 			}
-			if def := ip(t, c, "route show default"); !strings.HasPrefix(def, "default via 10.0.0.1 dev eth0 proto 236 src 10.0.0.29 metric 512") {
+			if def := ip(t, c, "-N route show default"); !strings.HasPrefix(def, "default via 10.0.0.1 dev eth0 proto 236 src 10.0.0.29 metric 512") {
 				t.Errorf("the host's own traffic does not leave by the primary:\n%s", def)
 			}
 			out := ec2net(t, c, exitOK, "status", "eth0")
@@ -121,7 +121,7 @@ func TestHostFoundTheWrongInterface(t *testing.T) {
 	second := start(t, c, "eth1")
 	second.notify.await(t, "STATUS=degraded: 10.0.2.37/24 by its lease alone") // eth0 had its turn, and took none
 	answers(t, c, lab.EIP2)
-	if def := ip(t, c, "route show default"); !strings.Contains(def, "dev eth1 proto 236 src 10.0.2.37 metric 512") {
+	if def := ip(t, c, "-N route show default"); !strings.Contains(def, "dev eth1 proto 236 src 10.0.2.37 metric 512") {
 		t.Errorf("the host has no way out:\n%s", def)
 	}
 	end := session(t, c, "10.0.2.37", lab.EIP2)
@@ -133,7 +133,7 @@ func TestHostFoundTheWrongInterface(t *testing.T) {
 	upAsPlanned(t, c, exitOK, "up", "eth0")
 	answers(t, c, lab.EIP1)
 	answers(t, c, lab.EIP2)
-	if def := ip(t, c, "route show default"); !strings.HasPrefix(def, "default via 10.0.0.1 dev eth0 proto 236 src 10.0.0.29 metric 512") {
+	if def := ip(t, c, "-N route show default"); !strings.HasPrefix(def, "default via 10.0.0.1 dev eth0 proto 236 src 10.0.0.29 metric 512") {
 		t.Errorf("the host's own traffic does not leave by the primary:\n%s", def)
 	}
 	second.notify.await(t, "READY=1")
