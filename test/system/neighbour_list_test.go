@@ -10,7 +10,7 @@ import (
 
 // neighbours are the programs that hosts have beside ec2net.
 func neighbours() []neighbour {
-	return append(rules(), exitNode(), keepalived(), docker(), openvpn(), wireGuard(), wireGuardOff(), networkManager(), cloudInit12(), cloudInit13())
+	return append(rules(), exitNode(), keepalived(), docker(), podman(), openvpn(), wireGuard(), wireGuardOff(), networkManager(), cloudInit12(), cloudInit13())
 }
 
 // rules are what programs that Debian does not have, or that need more than a machine, put into the kernel.

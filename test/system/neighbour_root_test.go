@@ -14,8 +14,8 @@ var crowded = map[string]string{debian.Bookworm: debian.Bookworm + "-crowded", d
 
 // crowd are the packages of those programs. None starts by itself: a test starts the one that it is about.
 func crowd(suite string) []string {
-	list := []string{"keepalived", "openvpn", "wireguard-tools", "wireguard-go", "docker.io", "iptables", "nftables", "busybox-static",
-		"cloud-init", "netplan.io"}
+	list := []string{"keepalived", "openvpn", "wireguard-tools", "wireguard-go", "docker.io", "podman", "netavark", "iptables", "nftables",
+		"busybox-static", "cloud-init", "netplan.io"}
 	if suite == debian.Trixie {
 		list = append(list, "docker-cli") // a package of its own there
 	}
@@ -37,7 +37,8 @@ func crowdedRoots() error {
 // quiet are the units that the packages of the crowd enable.
 var quiet = []string{"keepalived.service", "openvpn.service", "docker.service", "docker.socket", "containerd.service", "nftables.service",
 	"cloud-init.service", "cloud-init-local.service", "cloud-init-main.service", "cloud-init-network.service", "cloud-config.service", "cloud-final.service",
-	"cloud-init-hotplugd.socket"}
+	"cloud-init-hotplugd.socket", "podman.service", "podman.socket", "podman-restart.service", "podman-auto-update.service", "podman-auto-update.timer",
+	"podman-clean-transient.service"}
 
 // hush keeps the crowd from starting.
 func hush(root, name string) error {
