@@ -134,7 +134,7 @@ func expected(cards []*cloudCard, s sight) (out []string) {
 		e := expectation{cloudCard: c, s: s, t: 10000 + c.n, beside: len(cards) > 1}
 		e.addresses()
 		for f := range 2 {
-			if len(c.addrs[f]) > 0 && (c.n > 0 || e.beside) || c.n > 0 && len(c.blocks[f]) > 0 && c.delegation != DelegateOff {
+			if (c.n > 0 || e.beside) && (len(c.addrs[f]) > 0 || len(c.blocks[f]) > 0 && c.delegation != DelegateOff) {
 				e.routing(f)
 			}
 			if c.delegation == DelegateLocal {
