@@ -198,6 +198,7 @@ func world(t testing.TB) []string {
 			t.Fatalf("ip -batch: %v\n%s", err, text)
 		}
 		for line := range strings.Lines(string(text)) {
+			line = strings.ReplaceAll(line, " proto ec2net", " proto 236") // where ec2net is installed, or was meanwhile
 			words := strings.Fields(volatile.ReplaceAllString(strings.ReplaceAll(line, `\`, " "), ""))
 			if strings.Contains(line, "altname") { // the order in which they came
 				slices.Sort(words)
