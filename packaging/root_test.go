@@ -105,10 +105,12 @@ func (s system) install(deb string, options ...string) string {
 	return s.run("dpkg", append(options, "--install", "/var/cache/x.deb")...)
 }
 
-// rpm acts on the system by this machine's rpm; the scriptlets run inside.
+// rpm acts on the system by this machine's rpm, which enters and leaves the system's root many times, with the machine's
+// own root read-only: what should go astray is an error there. The scriptlets run inside.
 func (s system) rpm(args ...string) string {
 	s.Helper()
-	return output(s.T, "rpm", append([]string{"--root", s.dir, "--define", "_dbpath /var/lib/rpm", "--nodeps"}, args...)...)
+	return output(s.T, "unshare", append([]string{"--mount", "sh", "-c", `mount -o remount,bind,ro / && exec rpm "$@"`, "rpm",
+		"--root", s.dir, "--define", "_dbpath /var/lib/rpm", "--nodeps"}, args...)...)
 }
 
 func (s system) write(path, text string, mode fs.FileMode) {
