@@ -65,8 +65,8 @@ func (p *program) run(ctx context.Context, name string) error {
 	if err == nil {
 		err = a.release(ctx, p.configFile, "run")
 	}
-	if err == nil && vanished(a.link) {
-		err = errGone // systemd stops the unit at the moment that the card goes
+	if err == nil {
+		err = a.lookOnce()
 	}
 	if noCard(err) {
 		a.log.Infof("%s; nothing of ours is left on it", oneLine(err))
@@ -103,8 +103,21 @@ func gone() error {
 }
 
 func vanished(l *plumb.Link) bool {
-	_, err := l.Read()
+	_, err := l.Look()
 	return errors.Is(err, plumb.ErrGone)
+}
+
+// lookOnce looks at the card once more: systemd stops the unit at the moment that the card goes, or gets another name, and
+// may be faster than the kernel's message.
+func (a *agent) lookOnce() error {
+	switch s, err := a.link.Look(); {
+	case errors.Is(err, plumb.ErrGone):
+		return errGone
+	case err == nil && s.Name != a.record.Name:
+		a.renamed(s.Name)
+		a.saved()
+	}
+	return nil
 }
 
 // renamed follows a card that got another name: record and lock have to be found under that one.

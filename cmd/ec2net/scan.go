@@ -219,6 +219,11 @@ func (p *program) startWithin(ctx context.Context, name string, patience time.Du
 	}
 	defer bus.Close()
 	instance := unitOf(name)
+	// Starts of an interface that had the name before do not count, nor those that systemd dropped because it was stopping
+	// the unit, which it counts (systemd 252): else interfaces that come and go use up the limit on crashes.
+	if err := bus.ResetFailedUnitContext(ctx, instance); err != nil {
+		p.log.WithField("card", name).Debugf("reset the start limit of %s: %v", instance, err) // it is not loaded: there is none
+	}
 	started := make(chan string, 1)
 	if _, err := bus.StartUnitContext(ctx, instance, "replace", started); err != nil {
 		return fmt.Errorf("start %s: %w", instance, err)
