@@ -85,14 +85,21 @@ func TestMetricsText(t *testing.T) {
 	exposition(t, metricsText(nil))
 }
 
+// metricsFolder makes a folder with a configuration that has the metrics written to a file in it.
+func metricsFolder(t *testing.T) (dir, file, conf string) {
+	t.Helper()
+	dir = t.TempDir()
+	must(t, os.Chmod(dir, 0o755))
+	file, conf = filepath.Join(dir, "ec2net.prom"), filepath.Join(dir, "ec2net.toml")
+	must(t, os.WriteFile(conf, []byte(fmt.Sprintf("metrics_file = %q\n", file)), 0o600))
+	return dir, file, conf
+}
+
 // The file holds every card, whoever keeps it, and is right soon after the card is.
 func TestMetricsFile(t *testing.T) {
 	t.Parallel()
 	c := hostile(t, lab.Config{})
-	dir := t.TempDir()
-	must(t, os.Chmod(dir, 0o755))
-	file, conf := filepath.Join(dir, "ec2net.prom"), filepath.Join(dir, "ec2net.toml")
-	must(t, os.WriteFile(conf, []byte(fmt.Sprintf("metrics_file = %q\n", file)), 0o600))
+	dir, file, conf := metricsFolder(t)
 	value := func(series string) float64 {
 		b, err := os.ReadFile(file)
 		must(t, err)

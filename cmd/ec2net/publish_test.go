@@ -2,9 +2,7 @@ package main
 
 import (
 	"bufio"
-	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -19,10 +17,7 @@ import (
 func TestMetricsLockHeld(t *testing.T) {
 	t.Parallel()
 	c := hostile(t, lab.Config{})
-	dir := t.TempDir()
-	must(t, os.Chmod(dir, 0o755))
-	file, conf := filepath.Join(dir, "ec2net.prom"), filepath.Join(dir, "ec2net.toml")
-	must(t, os.WriteFile(conf, []byte(fmt.Sprintf("metrics_file = %q\n", file)), 0o600))
+	_, file, conf := metricsFolder(t)
 	flags := []string{"--config", conf}
 
 	primary := startWith(t, c, "eth0", flags)
