@@ -109,9 +109,10 @@ func TestMetricsFile(t *testing.T) {
 		}
 		return v
 	}
-	for _, card := range []string{"eth0", "eth1"} {
-		k := startWith(t, c, card, []string{"--config", conf})
-		k.notify.await(t, "READY=1")
+	var primary *kept
+	for _, card := range []string{"eth1", "eth0"} {
+		primary = startWith(t, c, card, []string{"--config", conf})
+		primary.notify.await(t, "READY=1")
 	}
 	eventually(t, hang, "a file is written", func() bool { _, err := os.Stat(file); return err == nil })
 	info, err := os.Stat(file)
@@ -134,11 +135,13 @@ func TestMetricsFile(t *testing.T) {
 	})
 
 	// A link in its place is replaced, not followed; a folder that is not there is said once, and is no
-	// reason to leave the card dead.
-	victim := filepath.Join(dir, "victim")
+	// reason to leave the card dead. The other card's process may write at any moment, so it ends first, and the
+	// link comes in one step.
+	primary.stop(t)
+	victim, link := filepath.Join(dir, "victim"), filepath.Join(dir, "link")
 	must(t, os.WriteFile(victim, []byte("mine"), 0o600))
-	must(t, os.Remove(file))
-	must(t, os.Symlink(victim, file))
+	must(t, os.Symlink(victim, link))
+	must(t, os.Rename(link, file))
 	ec2net(t, c, exitOK, "--config", conf, "up", "eth1")
 	if b, _ := os.ReadFile(victim); string(b) != "mine" || value(`ec2net_card_ready{card="eth1"}`) != 1 {
 		t.Errorf("written through the link: %s", b)

@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lastWrite is how long a process that ends waits for the metrics that it has asked for.
-const lastWrite = time.Second
+// lastWrite is how long a process that ends waits for the metrics that it has asked for. Writing takes
+// milliseconds; a machine may be so busy that it takes a second.
+const lastWrite = 5 * time.Second
 
 // publisher writes the metrics in a goroutine of its own: neither another process that holds their lock, stopped
 // perhaps, nor a file system that hangs keeps a card, or the end of a process, waiting.
