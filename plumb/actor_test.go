@@ -165,7 +165,7 @@ func (a *actor) due() *cloudCard {
 }
 
 func (a *actor) reconcile() (Plan, error) {
-	return a.link.Reconcile(context.Background(), a.want)
+	return a.link.Reconcile(context.Background(), a.want).both()
 }
 
 func (a *actor) want(s Snapshot) (State, error) {

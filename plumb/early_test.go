@@ -65,7 +65,7 @@ func at(t *testing.T, name string, c metadata.Interface, priority uint32) {
 		return Want(Input{Card: c, Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), Priority: priority, ByCard: true})
 	}
 	for i := range 2 {
-		done, err := l.Reconcile(context.Background(), want)
+		done, err := l.Reconcile(context.Background(), want).both()
 		if err != nil || i == 1 && len(done) > 0 {
 			t.Fatalf("%s, priority %d, pass %d: %v\n%s", name, priority, i, err, done)
 		}

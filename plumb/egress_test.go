@@ -121,11 +121,11 @@ func TestEgressInKernel(t *testing.T) {
 	}
 	l := open(t, "eth1")
 	bare := found(t, l)
-	done, err := l.Reconcile(context.Background(), wanting)
+	done, err := l.Reconcile(context.Background(), wanting).both()
 	if err != nil || !strings.Contains(done.String(), "+ rule from all lookup 10001 pref 30200") {
 		t.Fatalf("%v\n%s", err, done)
 	}
-	if again, err := l.Reconcile(context.Background(), wanting); err != nil || len(again) > 0 {
+	if again, err := l.Reconcile(context.Background(), wanting).both(); err != nil || len(again) > 0 {
 		t.Errorf("the second plan: %v\n%s", err, again)
 	}
 	if out := ip(t, "route get 198.51.100.1"); !strings.Contains(out, "dev eth1 table 10001 src 10.0.2.37") {
@@ -158,9 +158,9 @@ func TestEgressOrphans(t *testing.T) {
 	secondHost(t)
 	before := ip(t, "rule")
 	l := open(t, "eth1")
-	if _, err := l.Reconcile(context.Background(), func(s Snapshot) (State, error) {
+	if err := l.Reconcile(context.Background(), func(s Snapshot) (State, error) {
 		return Want(Input{Card: eth1(), Have: s, OwnAddress: true, Egress: Egress{Rank: 3, IPv4: true}})
-	}); err != nil {
+	}).Err(); err != nil {
 		t.Fatal(err)
 	}
 	ip(t, "link del eth1")

@@ -39,7 +39,7 @@ func moved() metadata.Interface {
 
 func undertakings() []undertaking {
 	set := func(c metadata.Interface) func(*Link) (Plan, error) {
-		return func(l *Link) (Plan, error) { return l.Reconcile(context.Background(), wanting(c)) }
+		return func(l *Link) (Plan, error) { return l.Reconcile(context.Background(), wanting(c)).both() }
 	}
 	with := func(c metadata.Interface) func(*testing.T, *Link) {
 		return func(t *testing.T, l *Link) { reconcile(t, l, c) }

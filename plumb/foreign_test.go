@@ -92,7 +92,7 @@ func TestStrangerInTheWay(t *testing.T) {
 		before := world(t)
 		l := open(t, "eth1")
 		was := found(t, l)
-		_, err := l.Reconcile(context.Background(), wanting(eth1()))
+		err := l.Reconcile(context.Background(), wanting(eth1())).Err()
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s\n got: %v\nwant: … %s", tt.route, err, tt.want)
 		}
@@ -100,7 +100,7 @@ func TestStrangerInTheWay(t *testing.T) {
 			t.Errorf("%s: the rest was not set up", tt.route)
 		}
 		r := record(t)
-		if _, again := l.Reconcile(context.Background(), wanting(eth1())); again == nil || again.Error() != err.Error() {
+		if again := l.Reconcile(context.Background(), wanting(eth1())).Err(); again == nil || again.Error() != err.Error() {
 			t.Errorf("the second time it says %v, the first time %v", again, err)
 		}
 		if got := noLocal(r.heard()); len(got) != 0 {
@@ -115,12 +115,12 @@ func TestStrangerInTheWay(t *testing.T) {
 func TestRefusedObjectDoesNotStopTheRest(t *testing.T) {
 	host(t)
 	l := open(t, "eth1")
-	_, err := l.Reconcile(context.Background(), func(s Snapshot) (State, error) {
+	err := l.Reconcile(context.Background(), func(s Snapshot) (State, error) {
 		state, _ := wanting(eth1())(s)
 		bad := foreign("203.0.113.0/24", "192.0.2.1", func(r *Route) { r.Ours = true })
 		state.Routes = append([]Route{bad}, state.Routes...)
 		return state, nil
-	})
+	}).Err()
 	if !errors.Is(err, ErrNotConverged) || !strings.Contains(err.Error(), "+ route 203.0.113.0/24 via 192.0.2.1 dev eth1: ") {
 		t.Errorf("the error does not say what failed: %v", err)
 	}
@@ -134,11 +134,11 @@ func TestReconcileEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	before := world(t)
-	if done, err := open(t, "eth1").Reconcile(ctx, wanting(eth1())); !errors.Is(err, context.Canceled) || len(done) != 0 {
+	if done, err := open(t, "eth1").Reconcile(ctx, wanting(eth1())).both(); !errors.Is(err, context.Canceled) || len(done) != 0 {
 		t.Errorf("cancelled: %v\n%s", err, done)
 	}
 	same(t, "after a cancelled run", before)
-	if _, err := open(t, "eth7").Reconcile(context.Background(), wanting(eth1())); !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), "eth7") {
+	if err := open(t, "eth7").Reconcile(context.Background(), wanting(eth1())).Err(); !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), "eth7") {
 		t.Errorf("no such card: %v", err)
 	}
 	if l := open(t, "eth1"); read(t, l).Index == 0 {
@@ -154,7 +154,7 @@ func TestStrangerBesideOurs(t *testing.T) {
 	reconcile(t, l, eth1())
 	ip(t, "route prepend default via 10.0.2.9 dev eth1 table 10001 proto 99")
 	moved := card(func(c *metadata.Interface) { c.Gateway4 = netip.MustParseAddr("10.0.2.254") })
-	if _, err := l.Reconcile(t.Context(), wanting(moved)); err == nil || !strings.Contains(err.Error(), "route default via 10.0.2.9 dev eth1 table 10001") {
+	if err := l.Reconcile(t.Context(), wanting(moved)).Err(); err == nil || !strings.Contains(err.Error(), "route default via 10.0.2.9 dev eth1 table 10001") {
 		t.Errorf("the other's route is not told: %v", err)
 	}
 	if out := ip(t, "-N route show table 10001 default"); strings.TrimSpace(out) != "default via 10.0.2.9 dev eth1 proto 99" {

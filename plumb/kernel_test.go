@@ -172,13 +172,16 @@ func wanting(c metadata.Interface) func(Snapshot) (State, error) {
 	}
 }
 
+// both is what was done, and all that is wrong.
+func (r Result) both() (Plan, error) { return r.Done, r.Err() }
+
 func reconcile(t testing.TB, l *Link, c metadata.Interface) Plan {
 	t.Helper()
-	done, err := l.Reconcile(context.Background(), wanting(c))
+	done, err := l.Reconcile(context.Background(), wanting(c)).both()
 	if err != nil {
 		t.Fatalf("reconcile: %v\ndone:\n%s", err, done)
 	}
-	again, err := l.Reconcile(context.Background(), wanting(c))
+	again, err := l.Reconcile(context.Background(), wanting(c)).both()
 	if err != nil || len(again) != 0 {
 		t.Fatalf("the second plan is not empty: %v\n%s", err, again)
 	}

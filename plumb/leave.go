@@ -33,12 +33,12 @@ func (l *Link) Strip(ctx context.Context, before *Before) (Plan, error) {
 }
 
 func (l *Link) leave(ctx context.Context, before *Before, without func(Snapshot, *Before) State) (Plan, error) {
-	done, err := l.Reconcile(ctx, func(s Snapshot) (State, error) { return without(s, before), nil })
-	if !errors.Is(err, ErrGone) {
-		return done, err
+	r := l.Reconcile(ctx, func(s Snapshot) (State, error) { return without(s, before), nil }) // which refuses nothing
+	if !errors.Is(r.Failed, ErrGone) {
+		return r.Done, r.Failed
 	}
 	more, err := l.leaveGone()
-	return append(done, more...), err
+	return append(r.Done, more...), err
 }
 
 // leaveGone deletes the rules and the nftables table of a card that is not there.

@@ -66,32 +66,42 @@ var ErrNotConverged = errors.New("the kernel does not keep what it is given")
 // change meanwhile.
 const passes = 5
 
+// Result is what became of a reconciliation. Done may have operations whatever Failed says: what could be done is done.
+type Result struct {
+	Done Plan // in order, over all passes
+	// Refused is what the want of the last pass left out, as things are (see Want); the rest of the state holds. Nil
+	// where Failed says that the kernel could not be read, or that the context ended: nothing is known of that pass.
+	Refused error
+	// Failed says why the kernel may not be as wanted: it could not be read (ErrGone among others), an operation failed
+	// or harmed something that is not ours, it does not keep what it is given (ErrNotConverged), or the context ended.
+	Failed error
+}
+
+// Err is all that is wrong, for a message.
+func (r Result) Err() error { return errors.Join(r.Failed, r.Refused) }
+
 // Reconcile makes the kernel what want says: read, decide, compare, apply, until nothing is left to
-// do. It returns what was done. want is asked on every pass, because it depends on what is there.
+// do. want is asked on every pass, because it depends on what is there; its error is what it had to leave out.
 //
-// An error names everything that failed; what could be done is done. Calling it again is always
-// safe, after a crash in the middle too.
-func (l *Link) Reconcile(ctx context.Context, want func(Snapshot) (State, error)) (done Plan, err error) {
-	var applied, refused, harmed error
+// Calling it again is always safe, after a crash in the middle too.
+func (l *Link) Reconcile(ctx context.Context, want func(Snapshot) (State, error)) (r Result) {
+	var applied, harmed error
 	var plan, last Plan
 	for range passes {
 		have, err := l.Read()
 		if err != nil {
-			return done, errors.Join(err, applied, harmed)
+			return Result{Done: r.Done, Failed: errors.Join(err, applied, harmed)}
 		}
 		var state State
-		state, refused = want(have)
+		state, r.Refused = want(have)
 		l.adopt(state)
 		l.publish()
-		plan = Diff(have.State, state)
-		switch {
-		case len(plan) == 0 && harmed == nil:
-			return done, refused
-		case len(plan) == 0:
-			return done, errors.Join(refused, harmed)
+		if plan = Diff(have.State, state); len(plan) == 0 {
+			r.Failed = harmed
+			return r
 		}
 		if err := ctx.Err(); err != nil {
-			return done, err
+			return Result{Done: r.Done, Failed: err}
 		}
 		if plan.String() == last.String() {
 			break // the last pass changed nothing
@@ -104,10 +114,11 @@ func (l *Link) Reconcile(ctx context.Context, want func(Snapshot) (State, error)
 		if errors.Is(applied, errHarm) {
 			harmed = errors.Join(harmed, applied)
 		}
-		done, last = append(done, ops...), plan
+		r.Done, last = append(r.Done, ops...), plan
 		l.written += len(ops)
 	}
-	return done, errors.Join(fmt.Errorf("%s: %w: %s", l.Name, ErrNotConverged, plan.line()), applied, harmed, refused)
+	r.Failed = errors.Join(fmt.Errorf("%s: %w: %s", l.Name, ErrNotConverged, plan.line()), applied, harmed)
+	return r
 }
 
 // adopt remembers the numbers of what is about to be written, so that the rules are found again.

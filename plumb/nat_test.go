@@ -108,10 +108,10 @@ func TestNATInKernel(t *testing.T) {
 						t.Fatalf("%s: %v %s", damage, err, out)
 					}
 				}
-				if _, err := l.Reconcile(context.Background(), wanting); err != nil {
+				if err := l.Reconcile(context.Background(), wanting).Err(); err != nil {
 					t.Fatalf("%s: %v", damage, err)
 				}
-				if again, err := l.Reconcile(context.Background(), wanting); err != nil || len(again) > 0 {
+				if again, err := l.Reconcile(context.Background(), wanting).both(); err != nil || len(again) > 0 {
 					t.Errorf("%s: the second plan: %v\n%s", damage, err, again)
 				}
 				if got := forwards(t, "eth1"); got != "1" {

@@ -113,7 +113,7 @@ func marking(t testing.TB) *Link {
 func settleTo(t testing.TB, l *Link, want func(Snapshot) (State, error)) {
 	t.Helper()
 	for i := range 2 {
-		done, err := l.Reconcile(t.Context(), want)
+		done, err := l.Reconcile(t.Context(), want).both()
 		if err != nil || i == 1 && len(done) > 0 {
 			t.Fatalf("reconcile %d: %v\n%s", i, err, done)
 		}

@@ -40,7 +40,7 @@ func TestEveryPacketFault(t *testing.T) {
 		run := func(rules []PacketRule, at int, f fault) (*spoiler, Plan, error) {
 			l := process()
 			p := spoil(l.packets, at, f)
-			done, err := l.Reconcile(t.Context(), packing(rules...))
+			done, err := l.Reconcile(t.Context(), packing(rules...)).both()
 			return p, done, err
 		}
 		if _, _, err := run(u.from, 0, fault{}); err != nil {
@@ -98,7 +98,7 @@ func TestKernelWithoutPackets(t *testing.T) {
 			return nil, []error{errno}
 		}
 		for range 3 {
-			_, err := l.Reconcile(t.Context(), answering(dual(), &Before{}))
+			err := l.Reconcile(t.Context(), answering(dual(), &Before{})).Err()
 			if !errors.Is(err, ErrNoPackets) || errors.Is(err, ErrNotConverged) || !strings.Contains(err.Error(), "table inet ec2net-10001: the kernel has no nftables") {
 				t.Errorf("it said %v", err)
 			}

@@ -52,7 +52,7 @@ func packed(t testing.TB) (*Link, []PacketRule) {
 	host(t)
 	l := open(t, "eth1")
 	rules := everyKind(read(t, l).Index)
-	if _, err := l.Reconcile(t.Context(), packing(rules...)); err != nil {
+	if err := l.Reconcile(t.Context(), packing(rules...)).Err(); err != nil {
 		t.Fatal(err)
 	}
 	return l, rules
@@ -141,7 +141,7 @@ func TestPacketsRepaired(t *testing.T) {
 		command = strings.ReplaceAll(command, "delete chain inet ec2net-10001 output", "flush chain inet ec2net-10001 output\ndelete chain inet ec2net-10001 output")
 		before := nft(t, "list ruleset\n")
 		nft(t, command+"\n")
-		done, err := l.Reconcile(t.Context(), packing(rules...))
+		done, err := l.Reconcile(t.Context(), packing(rules...)).both()
 		if err != nil || len(done) != 1 || !strings.Contains(done.String(), " table inet ec2net-10001 {") {
 			t.Errorf("after %s: %v\n%s", command, err, done)
 		}
@@ -159,13 +159,13 @@ func TestPacketsRepaired(t *testing.T) {
 func TestPacketsAtOnce(t *testing.T) {
 	l, rules := packed(t)
 	before := generation(t, l)
-	if _, err := l.Reconcile(t.Context(), packing(rules...)); err != nil {
+	if err := l.Reconcile(t.Context(), packing(rules...)).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if n := generation(t, l) - before; n != 0 {
 		t.Errorf("%d transactions for a table that is right", n)
 	}
-	if _, err := l.Reconcile(t.Context(), packing(rules[1:]...)); err != nil {
+	if err := l.Reconcile(t.Context(), packing(rules[1:]...)).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if n := generation(t, l) - before; n != 1 {
@@ -198,7 +198,7 @@ func TestPacketsOfAnother(t *testing.T) {
 	before := nft(t, "list ruleset\n")
 	l := open(t, "eth1")
 	rules := everyKind(read(t, l).Index)
-	_, err := l.Reconcile(t.Context(), packing(rules...))
+	err := l.Reconcile(t.Context(), packing(rules...)).Err()
 	if !errors.Is(err, ErrTaken) || !strings.Contains(err.Error(), "table inet ec2net-10001 {") {
 		t.Errorf("written over: %v", err)
 	}

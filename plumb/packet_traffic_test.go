@@ -101,13 +101,13 @@ func TestMasqueradeAndClamp(t *testing.T) {
 		server, card string
 		header       int // of IP and TCP, with the timestamp option
 	}{{"198.51.100.2", "198.51.100.1", 20 + 20 + 12}, {"2001:db8:9::2", "2001:db8:9::1", 40 + 20 + 12}} {
-		if _, err := l.Reconcile(t.Context(), packing()); err != nil {
+		if err := l.Reconcile(t.Context(), packing()).Err(); err != nil {
 			t.Fatal(err)
 		}
 		if c, err := through(inner, outer, family.server, 200*time.Millisecond); err == nil {
 			t.Fatalf("%s is reached without translation, from %s", family.server, c.seen)
 		}
-		if _, err := l.Reconcile(t.Context(), packing(masquerade...)); err != nil {
+		if err := l.Reconcile(t.Context(), packing(masquerade...)).Err(); err != nil {
 			t.Fatal(err)
 		}
 		c, err := through(inner, outer, family.server, patience)
@@ -117,7 +117,7 @@ func TestMasqueradeAndClamp(t *testing.T) {
 		if c.seen.String() != family.card || c.there != 1500-family.header || c.back != 1500-family.header {
 			t.Errorf("%s sees %s, segments of %d and %d bytes", family.server, c.seen, c.there, c.back)
 		}
-		if _, err := l.Reconcile(t.Context(), packing(clamped...)); err != nil {
+		if err := l.Reconcile(t.Context(), packing(clamped...)).Err(); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.echo(); err != nil {

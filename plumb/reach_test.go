@@ -157,7 +157,7 @@ func TestRestored(t *testing.T) {
 	snap := read(t, l)
 	reconcile(t, l, eth1())
 	ip(t, "link property add dev eth1 altname enx2")
-	if _, err := l.Reconcile(t.Context(), func(s Snapshot) (State, error) { return Restored(s, snap.State), nil }); err != nil {
+	if err := l.Reconcile(t.Context(), func(s Snapshot) (State, error) { return Restored(s, snap.State), nil }).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if out := ip(t, "link show dev eth1"); !strings.Contains(out, "altname enx2") || strings.Contains(out, "device-number") {

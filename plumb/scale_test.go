@@ -188,7 +188,7 @@ func TestLeaseMTU(t *testing.T) {
 	want := func(s Snapshot) (State, error) {
 		return Want(Input{Card: eth1(), Have: s, OwnAddress: true, MainTable: true, Lease: lease("10.0.2.37/24", "10.0.2.1", 9001)})
 	}
-	if done, err := l.Reconcile(t.Context(), want); err != nil {
+	if done, err := l.Reconcile(t.Context(), want).both(); err != nil {
 		t.Fatalf("%v\n%s", err, done)
 	}
 	if out := ip(t, "link show eth1"); !strings.Contains(out, "mtu 9001") {
@@ -215,7 +215,7 @@ func TestLinkLocalRouteIsCopied(t *testing.T) {
 
 func reconcileAny(t testing.TB, l *Link, c metadata.Interface) {
 	t.Helper()
-	if done, err := l.Reconcile(t.Context(), wanting(c)); err != nil {
+	if done, err := l.Reconcile(t.Context(), wanting(c)).both(); err != nil {
 		t.Fatalf("%v\n%s", err, done)
 	}
 }

@@ -192,7 +192,7 @@ func TestSecondRunWritesNothing(t *testing.T) {
 		if l.Name == "eth2" {
 			want = wanting(eth2("10.0.2.99"))
 		}
-		done, err := l.Reconcile(context.Background(), want)
+		done, err := l.Reconcile(context.Background(), want).both()
 		if err != nil || len(done) != 0 || l.Written() != 0 {
 			t.Errorf("%s: %v, %d written\n%s", l.Name, err, l.Written(), done)
 		}

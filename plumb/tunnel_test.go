@@ -194,7 +194,7 @@ func TestGuardsOfAnEarlierVersion(t *testing.T) {
 			Egress: Egress{IPv4: true, IPv6: true}, NAT: []NAT{{prefixes("10.9.0.0/16").Value[0], "eth2"}}}
 		return Want(in)
 	}
-	if _, err := l.Reconcile(t.Context(), want); err != nil {
+	if err := l.Reconcile(t.Context(), want).Err(); err != nil {
 		t.Fatal(err)
 	}
 	right := ip(t, "rule") + ip(t, "-6 rule")
@@ -218,7 +218,7 @@ func TestGuardsOfAnEarlierVersion(t *testing.T) {
 	}
 	var seen Plan
 	l.Changing = func(_ Snapshot, p Plan) { seen = append(seen, p...) }
-	done, err := l.Reconcile(t.Context(), want)
+	done, err := l.Reconcile(t.Context(), want).both()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestGuardsOfAnEarlierVersion(t *testing.T) {
 	if out := ip(t, "rule") + ip(t, "-6 rule"); out != right {
 		t.Errorf("after the upgrade:\n%s\nwant\n%s", out, right)
 	}
-	if again, err := l.Reconcile(t.Context(), want); err != nil || len(again) != 0 {
+	if again, err := l.Reconcile(t.Context(), want).both(); err != nil || len(again) != 0 {
 		t.Errorf("the second plan: %v\n%s", err, again)
 	}
 }
@@ -242,7 +242,7 @@ func TestNothingMatchesWgQuick(t *testing.T) {
 			Gateway6: netip.MustParseAddr("fe80:ec2::1"), NAT: []NAT{{prefixes("10.9.0.0/16").Value[0], "eth2"}}}
 		return Want(in)
 	}
-	if _, err := l.Reconcile(t.Context(), want); err != nil {
+	if err := l.Reconcile(t.Context(), want).Err(); err != nil {
 		t.Fatal(err)
 	}
 	before := ip(t, "rule") + ip(t, "-6 rule")

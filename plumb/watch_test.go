@@ -112,7 +112,7 @@ func TestDamageIsToldAndMended(t *testing.T) {
 		if last := told[len(told)-1]; d.removed != "" && last.By == 0 && !strings.Contains(d.name, "addresses") {
 			t.Errorf("%s: nobody did it: %+v", d.name, last)
 		}
-		done, err := l.Reconcile(t.Context(), wanting(c))
+		done, err := l.Reconcile(t.Context(), wanting(c)).both()
 		if err != nil || len(done) == 0 {
 			t.Errorf("%s: %v, done:\n%s", d.name, err, done)
 		}

@@ -57,9 +57,8 @@ type agent struct {
 	tenancy
 
 	converged bool
-	setUp     bool  // it has been converged in this process
-	refused   error // what Want had to leave out
-	astray    bool  // the kernel could not be asked, or did not do it all
+	setUp     bool // it has been converged in this process
+	astray    bool // the kernel could not be asked, or did not do it all
 	degraded  bool
 	egress    egress
 	cards     records // of the host's cards, as they were last on disk
@@ -123,8 +122,7 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	case a.role == isFunction:
 		return plumb.Bare(s, a.record.Before), nil
 	case a.role == isUnclear:
-		a.refused = unclear(s)
-		return s.State, a.refused
+		return s.State, unclear(s)
 	case a.yields(s):
 		return plumb.Yielded(s, a.record.Before), nil
 	case a.undone != nil:
@@ -154,7 +152,6 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 		a.record.Before.Note(s)
 	}
 	w, err := a.wanted(card, lease, a.ownsAddress(), a.leaving(s))
-	a.refused = err
 	a.writeAhead(w)
 	return w, err
 }
@@ -207,45 +204,45 @@ func (a *agent) converge(ctx context.Context) error {
 	if a.undone != nil {
 		a.leaving(a.snap)
 	}
-	done, err := a.link.Reconcile(ctx, a.want)
+	r := a.link.Reconcile(ctx, a.want)
 	switch {
-	case errors.Is(err, plumb.ErrGone):
+	case errors.Is(r.Failed, plumb.ErrGone):
 		return errGone
 	case ctx.Err() != nil: // the end is no reason to leave behind what cuts the host off
-		a.judge(context.WithoutCancel(ctx), done)
+		a.judge(context.WithoutCancel(ctx), r.Done)
 		return nil
 	}
-	a.astray = err != nil && err != a.refused //nolint:errorlint // the very same
-	a.announce(done)
+	a.astray = r.Failed != nil
+	a.announce(r.Done)
 	if a.role == isFunction {
-		return errors.Join(belongs(a.snap), err)
+		return errors.Join(belongs(a.snap), r.Err())
 	}
 	if a.record.Yielded != "" {
-		a.complain(fromKernel, err)
+		a.complain(fromKernel, r.Err())
 		a.left()
 		return nil
 	}
-	a.judge(ctx, done)
+	a.judge(ctx, r.Done)
 	was := a.converged
-	a.converged = a.outcome(err)
+	a.converged = a.outcome(r)
 	if was && !a.converged {
 		a.waits = time.Now()
 	}
 	a.setUp = a.setUp || a.converged
 	a.decided(outlets)
-	a.complain(fromKernel, err)
+	a.complain(fromKernel, r.Err())
 	a.complain(fromDHCP, a.disagreement())
-	a.unsaved = a.unsaved || len(done) > 0 || was != a.converged
+	a.unsaved = a.unsaved || len(r.Done) > 0 || was != a.converged
 	return nil
 }
 
-// outcome says whether the card is converged after Reconcile returned err. What Want refused is no
+// outcome says whether the card is converged after a reconciliation. What Want refused is no
 // hindrance: the rest holds. When the kernel could not be asked, nothing new is known.
-func (a *agent) outcome(err error) bool {
+func (a *agent) outcome(r plumb.Result) bool {
 	switch {
-	case a.undone != nil, errors.Is(err, plumb.ErrNotConverged), errors.Is(err, plumb.ErrNoAddress), errors.Is(err, errUnclear):
+	case a.undone != nil, errors.Is(r.Failed, plumb.ErrNotConverged), errors.Is(r.Refused, plumb.ErrNoAddress), errors.Is(r.Refused, errUnclear):
 		return false
-	case err == nil, err == a.refused: //nolint:errorlint // the very same
+	case r.Failed == nil:
 		return a.known()
 	}
 	return a.converged

@@ -171,12 +171,12 @@ const lately = time.Minute
 // stay puts everything back.
 func (p *program) stay(ctx context.Context, t *trial, why []string) error {
 	before := t.before
-	back, err := t.link.Reconcile(ctx, func(s plumb.Snapshot) (plumb.State, error) { return plumb.Restored(s, before), nil })
-	for _, o := range back {
+	back := t.link.Reconcile(ctx, func(s plumb.Snapshot) (plumb.State, error) { return plumb.Restored(s, before), nil })
+	for _, o := range back.Done {
 		p.log.Info(o)
 	}
 	t.close()
-	return errors.Join(fail(exitFailed, "%s: everything was put back: without this card, %s", t.link.Name, strings.Join(why, "; ")), err)
+	return errors.Join(fail(exitFailed, "%s: everything was put back: without this card, %s", t.link.Name, strings.Join(why, "; ")), back.Failed)
 }
 
 // keepAgain has a card that stays as it was kept as it was.

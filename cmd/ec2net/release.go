@@ -43,19 +43,19 @@ func (a *agent) release(ctx context.Context, file, command string) error {
 	if err := mayChange(command); err != nil {
 		return err
 	}
-	done, err := a.link.Reconcile(ctx, a.want)
-	a.announce(done)
-	if errors.Is(err, plumb.ErrGone) {
+	r := a.link.Reconcile(ctx, a.want)
+	a.announce(r.Done)
+	if errors.Is(r.Failed, plumb.ErrGone) {
 		return errGone
 	}
-	if a.judge(ctx, done); a.undone != nil {
+	if a.judge(ctx, r.Done); a.undone != nil {
 		a.saved()
 		if command == "run" { // said by judge; a unit that fails would try it again every second
 			return nil
 		}
 		return fail(exitFailed, "%s is not left alone: without what ec2net set up, %s", a.snap.Name, strings.Join(a.undone.why, "; "))
 	}
-	if err != nil {
+	if err := r.Err(); err != nil {
 		return err
 	}
 	return a.forget()

@@ -40,8 +40,7 @@ func TestKilledBeforeTheProof(t *testing.T) {
 			return err
 		}
 		defer a.link.Close()
-		_, err = a.link.Reconcile(t.Context(), a.want) // and here it is killed
-		return err
+		return a.link.Reconcile(t.Context(), a.want).Err() // and here it is killed
 	}))
 	if reflect.DeepEqual(before, world(t, c)) {
 		t.Fatal("nothing was changed")

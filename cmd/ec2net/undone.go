@@ -66,10 +66,10 @@ func (a *agent) judge(ctx context.Context, done plumb.Plan) {
 		a.undone.state = a.origin
 	}
 	a.setbacks++
-	back, err := a.link.Reconcile(context.WithoutCancel(ctx), a.want)
+	back := a.link.Reconcile(context.WithoutCancel(ctx), a.want)
 	a.trial.close()
-	a.announce(back)
-	a.complain(fromKernel, err)
+	a.announce(back.Done)
+	a.complain(fromKernel, back.Err())
 	a.log.Warnf("%s; the change was: %s", a.undone.text(), inLine(done))
 }
 
@@ -80,12 +80,12 @@ func (a *agent) proved(ctx context.Context, done plumb.Plan) (why []string, all 
 		if why = a.trial.cuts(ctx); len(why) == 0 {
 			return nil, done
 		}
-		more, err := a.link.Reconcile(ctx, a.want)
-		a.announce(more)
-		if err != nil || len(more) == 0 {
+		more := a.link.Reconcile(ctx, a.want)
+		a.announce(more.Done)
+		if more.Err() != nil || len(more.Done) == 0 {
 			return why, done
 		}
-		done = append(done, more...)
+		done = append(done, more.Done...)
 	}
 	return why, done
 }

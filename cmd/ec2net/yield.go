@@ -70,10 +70,10 @@ func (a *agent) undecided() bool {
 
 // giveUp takes off what is ours of a card that somebody else has, and says so once.
 func (a *agent) giveUp(ctx context.Context) error {
-	done, err := a.link.Reconcile(ctx, a.want)
-	a.announce(done)
+	r := a.link.Reconcile(ctx, a.want)
+	a.announce(r.Done)
 	a.left()
-	return err
+	return r.Err()
 }
 
 // left says and records that the card is somebody else's.

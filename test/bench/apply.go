@@ -200,7 +200,7 @@ func reconcileAll(ctx context.Context) (time.Duration, error) {
 		if err != nil {
 			return 0, err
 		}
-		_, err = l.Reconcile(ctx, func(s plumb.Snapshot) (plumb.State, error) { return want(n, s) })
+		err = l.Reconcile(ctx, func(s plumb.Snapshot) (plumb.State, error) { return want(n, s) }).Err()
 		l.Close()
 		if err != nil {
 			return 0, fmt.Errorf("reconcile %s: %w", nameOf(n), err)
