@@ -9,7 +9,7 @@ import (
 	"ec2net/metadata"
 )
 
-func checkSetUp(_ Facts, c Card) []Finding {
+func checkSetUp(f Facts, c Card) []Finding {
 	switch {
 	case c.Waiting != "":
 		out := Finding{ID: "set-up", Verdict: Warn, Card: c.Name, Summary: "it is not ready yet: " + c.Waiting, Remedy: "wait, or see the rest of this report"}
@@ -22,7 +22,10 @@ func checkSetUp(_ Facts, c Card) []Finding {
 	}
 	out := Finding{ID: "set-up", Verdict: Fail, Card: c.Name, Summary: "nobody has set it up", Remedy: again(c)}
 	if c.Primary && len(c.Granted.Addrs4.Value)+len(c.Granted.Addrs6.Value) <= 1 {
-		out.Summary = "it is not set up beside the other cards: hosts in their subnets get no answer from it"
+		out.Summary = "it is not set up beside the other cards: hosts in their subnets that are not its own get no answer from it"
+		if hosts := f.peers(c, c.sources(), func(p Probe) bool { return !f.right(c, p) }); hosts != "" {
+			out.Summary = "it is not set up beside the other cards: " + hosts + " get no answer from it, all others do"
+		}
 	}
 	return []Finding{out}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // checkPlan sorts what there would be to do on the card. An operation's text is a contract: it is ip(8)'s.
-func checkPlan(_ Facts, c Card) []Finding {
+func checkPlan(f Facts, c Card) []Finding {
 	var out []Finding
 	for _, op := range c.Plan {
 		id, summary := kindOf(op, c)
@@ -23,7 +23,7 @@ func checkPlan(_ Facts, c Card) []Finding {
 		if id == "group" { // a plan sees to the other cards' too
 			card = strings.Fields(op.String())[2]
 		}
-		i := slices.IndexFunc(out, func(f Finding) bool { return f.ID == id && f.Card == card })
+		i := slices.IndexFunc(out, func(o Finding) bool { return o.ID == id && o.Card == card })
 		if i < 0 {
 			i = len(out)
 			out = append(out, Finding{ID: id, Verdict: gravity(id), Card: card, also: c.Name, Summary: summary, Remedy: again(c)})
@@ -31,7 +31,22 @@ func checkPlan(_ Facts, c Card) []Finding {
 		out[i].Evidence = append(out[i].Evidence, "the kernel needs: "+op.String())
 		out[i].about = append(out[i].about, about...)
 	}
+	for i := range out {
+		if out[i].ID == "source-rule" {
+			out[i].Summary = f.withoutSource(c, out[i].about)
+		}
+	}
 	return out
+}
+
+// withoutSource says what comes of it that source rules are missing: main knows the way to some hosts all the same.
+func (f Facts) withoutSource(c Card, src []netip.Addr) string {
+	astray := func(p Probe) bool { return !f.right(c, p) }
+	ofThese := func(p Probe) bool { return slices.Contains(src, p.Src) && astray(p) }
+	if !slices.ContainsFunc(c.Probes, ofThese) {
+		return "a source rule is missing: answers may leave by another card"
+	}
+	return "a source rule is missing: answers" + preposed("to", f.peers(c, src, astray)) + " leave by another card"
 }
 
 func gravity(id string) Verdict {

@@ -124,7 +124,7 @@ func checkMainDefault(f Facts, c Card) []Finding {
 		case !c.Primary || len(c.Granted.Addrs4.Value) == 0 && !six || len(c.Granted.Addrs6.Value) == 0 && six:
 		case !ok && !six:
 			out = append(out, Finding{
-				ID: "main-default", Verdict: Fail, Card: c.Name, Summary: "the table main has no default route: the host itself reaches nobody",
+				ID: "main-default", Verdict: Fail, Card: c.Name, Summary: "the table main has no default route: the host itself reaches nobody outside of its own subnets",
 				Remedy: configurer(c),
 			})
 		case ok && !best.leads(c.Index) && !f.FIB.hasDefault(six, c.Index):
@@ -143,7 +143,7 @@ func (r Route) leads(index int) bool {
 // lost: the primary interface has lost its own default route, so that what another's has is only the best of the rest.
 func (f Facts) lost(c Card, best Route) []Finding {
 	out := Finding{
-		ID: "main-default", Verdict: Fail, Card: c.Name, Summary: "it has no default route in the table main: the host's own connections do not leave by it",
+		ID: "main-default", Verdict: Fail, Card: c.Name, Summary: "it has no default route in the table main: the host's own connections do not leave by it, but for those to its own subnet",
 		Evidence: []string{"table main: " + f.FIB.ofRoute(best).written(f.FIB.text(best))}, Remedy: configurer(c),
 	}
 	if len(f.FIB.addressesOf(c.Index)) == 0 {
@@ -188,7 +188,7 @@ func (f Facts) usurped(c Card, best Route) (out []Finding) {
 	for _, o := range f.Cards {
 		if best.leads(o.Index) {
 			out = append(out, Finding{
-				ID: "main-default", Verdict: Fail, Card: o.Name, also: c.Name, Summary: fmt.Sprintf("the host's own connections leave by it, not by the primary card %s", c.Name),
+				ID: "main-default", Verdict: Fail, Card: o.Name, also: c.Name, Summary: fmt.Sprintf("the host's own connections leave by it, not by the primary card %s, but for those to hosts in their subnets", c.Name),
 				Evidence: []string{"table main: " + f.FIB.ofRoute(best).written(f.FIB.text(best))},
 				Remedy:   fmt.Sprintf("give its default route a higher metric than %s's, or: ip route del %s", c.Name, f.FIB.text(best)),
 			})

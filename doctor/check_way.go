@@ -9,12 +9,14 @@ import (
 // checkLeave: by the kernel's own look-up, what is sent from each address of the card leaves by it.
 func checkLeave(f Facts, c Card) []Finding {
 	var out []Finding
+	astray := func(p Probe) bool { return !f.right(c, p) }
 	for _, p := range c.Probes {
-		if f.right(c, p) {
+		if !astray(p) {
 			continue
 		}
+		to := preposed("to", f.peers(c, []netip.Addr{p.Src}, astray))
 		add(&out, Finding{
-			ID: "leave", Verdict: Fail, Card: c.Name, Summary: fmt.Sprintf("answers from %s do not leave by it: the cloud drops them", p.Src),
+			ID: "leave", Verdict: Fail, Card: c.Name, Summary: fmt.Sprintf("answers from %s%s do not leave by it: the cloud drops them", p.Src, to),
 			Evidence: []string{fmt.Sprintf("to %s: %s", p.Peer, f.FIB.answer(p.Leaves))}, about: []netip.Addr{p.Src},
 			Remedy: fmt.Sprintf("ec2net explain %s %s shows which rule decides", p.Src, p.Peer),
 		})
@@ -35,18 +37,20 @@ func (f Facts) right(c Card, p Probe) bool {
 // checkEnter: by the kernel's own look-up, what comes in by the card for each of its addresses is let in.
 func checkEnter(f Facts, c Card) []Finding {
 	var out []Finding
+	kept := func(p Probe) bool { return p.Enters.Errno != 0 || p.Enters.End != Local }
 	for _, p := range c.Probes {
 		private, ok := f.private(c, p)
-		if p.Enters.Errno == 0 && p.Enters.End == Local || !c.Managed && !ok {
+		if !kept(p) || !c.Managed && !ok {
 			continue
 		}
+		from := preposed("from", f.peers(c, []netip.Addr{p.Src}, kept))
 		fd := Finding{
-			ID: "enter", Verdict: Fail, Card: c.Name, Summary: fmt.Sprintf("what comes in for %s is not let in", p.Src), about: []netip.Addr{p.Src},
+			ID: "enter", Verdict: Fail, Card: c.Name, Summary: fmt.Sprintf("what comes in for %s%s is not let in", p.Src, from), about: []netip.Addr{p.Src},
 			Evidence: []string{fmt.Sprintf("from %s: %s", p.Peer, f.FIB.answer(p.Enters))},
 			Remedy:   fmt.Sprintf("ec2net explain %s %s --in %s shows why", p.Peer, p.Src, c.Name),
 		}
 		if ok {
-			fd = f.rpFilter(c, p, private)
+			fd = f.rpFilter(c, p, private, from)
 		}
 		add(&out, fd)
 	}
@@ -72,9 +76,9 @@ func (f Facts) private(c Card, p Probe) (Rule, bool) {
 	return Rule{}, false
 }
 
-func (f Facts) rpFilter(c Card, p Probe, r Rule) Finding {
+func (f Facts) rpFilter(c Card, p Probe, r Rule, from string) Finding {
 	out := Finding{
-		ID: "rp_filter", Verdict: Fail, Card: c.Name, Summary: fmt.Sprintf("the reverse path check drops what comes in for %s", p.Src), about: []netip.Addr{p.Src},
+		ID: "rp_filter", Verdict: Fail, Card: c.Name, Summary: fmt.Sprintf("the reverse path check drops what comes in for %s%s", p.Src, from), about: []netip.Addr{p.Src},
 		Evidence: []string{
 			fmt.Sprintf("from %s: %s", p.Peer, f.FIB.answer(p.Enters)), f.FIB.link(c.Index).Conf.modeText(c.Name),
 			fmt.Sprintf("answers leave by %s through a rule that the check does not see: %d: %s", c.Name, r.Pref, r),

@@ -35,7 +35,8 @@ type Leg struct {
 	Kernel  string     `json:"kernel"`                 // its own look-up
 	Differs string     `json:"differs,omitempty"`      // where that is another
 
-	path Path
+	path   Path
+	packet Packet
 }
 
 // Explanation is a packet's way and its answer's.
@@ -142,7 +143,7 @@ func (f FIB) vrfOf(l Link) int {
 
 func (f FIB) leg(p Packet, ask func(Packet) (Answer, error)) (Leg, error) {
 	path := Walk(f, p)
-	l := Leg{Src: p.Src, Dst: p.Dst, Steps: path.Steps, End: path.End, path: path}
+	l := Leg{Src: p.Src, Dst: p.Dst, Steps: path.Steps, End: path.End, path: path, packet: p}
 	for _, i := range path.by() {
 		if path.End == Forward {
 			l.By = append(l.By, f.name(i))

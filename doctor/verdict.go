@@ -20,8 +20,10 @@ func (e *Explanation) judge() {
 	e.oneWay()
 	if e.There.In == "" {
 		e.astray(e.There)
+		e.bounded(e.There)
 	} else if e.There.End == Local {
 		e.astray(*e.Back)
+		e.bounded(*e.Back)
 		if by := e.Back.By; len(by) == 1 && by[0] != e.There.In && e.Back.End == Forward {
 			e.add("the answer leaves by %s, and the question came in by %s", by[0], e.There.In)
 		}

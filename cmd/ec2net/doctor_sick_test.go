@@ -29,7 +29,7 @@ func sickRules() []patient {
 	strict := lab.Config{RPFilter: 1}
 	return []patient{
 		{name: "source rule missing", breaks: []string{"ip rule del pref 20001"}, want: "fail source-rule eth1", because: leaves,
-			says: "answers from 10.0.2.37 do not leave by it", cure: []string{upAgain}},
+			says: "answers from 10.0.2.37 to hosts outside of 10.0.2.0/24 do not leave by it", cure: []string{upAgain}},
 		{name: "source rule missing, strict", cfg: strict, breaks: []string{"ip rule del pref 20001"}, want: "fail source-rule eth1",
 			because: []string{"leave", "enter"}, cure: []string{upAgain}},
 		{name: "one of four rules missing", cfg: secondaries(), breaks: []string{"ip rule del from 10.0.2.41 pref 20001"},
@@ -225,7 +225,7 @@ func sickCloud() []patient {
 			breaks: []string{"ip rule add pref 50 to 169.254.169.254 lookup $(ip rule | sed -n 's/.*from 10.1.1.31 lookup \\([0-9]*\\).*/\\1/p')"},
 			want:   "fail metadata-route", because: []string{"metadata"}, says: "50: from all to 169.254.169.254 lookup", cure: []string{"ip rule del pref 50"}},
 		{name: "not set up", cards: "-", want: "fail set-up eth1", because: []string{"link", "table", "leave"}, cure: []string{upAgain, "ec2net --cloud ec2 up eth0"}},
-		{name: "primary not set up", cards: "eth1", want: "fail set-up eth0", because: []string{"source-rule", "leave"}, says: "not set up beside the other cards",
+		{name: "primary not set up", cards: "eth1", want: "fail set-up eth0", because: []string{"source-rule", "leave"}, says: "not set up beside the other cards: hosts in 10.0.2.0/24 get no answer from it, all others do",
 			cure: []string{"ec2net --cloud ec2 up eth0"}},
 		{name: "assigned, and nobody looks", harm: func(t *testing.T, c *lab.Cloud) { must(t, c.Assign("eth1", addr("10.0.2.50"))) },
 			want: "fail address eth1", because: []string{"source-rule", "leave"}, cure: []string{upAgain}},

@@ -149,19 +149,6 @@ func (a *agent) takenBack() error {
 	return errors.Join(fail(exitFailed, "%s: nothing was changed in the end: with this card set up, %s", a.snap.Name, why), err)
 }
 
-// hint: the primary card's answers to hosts in this card's subnet would leave by this card. Its own
-// unit sees to that; where nobody set it up, the operator has to know.
-func (a *agent) hint() {
-	if a.settled.Primary {
-		return
-	}
-	for _, g := range a.snap.Groups {
-		if r, ok := a.store.load(g.Name); a.store.holder(g.Name) == 0 && !(ok && r.Ready) {
-			a.log.Infof("hosts in this card's subnet reach %s only after \"ec2net up %s\"", g.Name, g.Name)
-		}
-	}
-}
-
 func (a *agent) lastErr() error {
 	if a.readErr != nil {
 		return a.readErr
