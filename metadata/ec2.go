@@ -27,7 +27,7 @@ type EC2Options struct {
 	// Towards names the device to bind a socket to, at each connection, as far as the kernel lets it be bound. nil,
 	// or no name: the routing table decides. It is asked on a goroutine of its own.
 	Towards func(server netip.AddrPort) string
-	Timeout time.Duration // of one request; 0 = 2 s. Half of it, at most 1 s, is for connecting
+	Timeout time.Duration // of one request; 0 = 2 s. Three quarters of it, at most 1.5 s, are for connecting
 }
 
 // EC2 asks EC2's instance metadata: version 2 only, on an IP address, without proxy or redirect.

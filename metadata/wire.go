@@ -26,6 +26,9 @@ const (
 	maxConns   = 4
 
 	usualTimeout = 2 * time.Second // of one request
+	// usualConnect is how much of it a connection may take. The kernel repeats a SYN, and an ARP request, that nobody
+	// answers after one second (TCP_TIMEOUT_INIT, RFC 6298 section 2.1): one lost packet is no dead server.
+	usualConnect = 1500 * time.Millisecond
 )
 
 // tokenHeader carries the secret and tokenTTL its life in seconds.
@@ -60,7 +63,7 @@ func newWire(bind control, timeout time.Duration, longest int64) (*wire, error) 
 		return nil, fmt.Errorf("metadata timeout %s: must not be negative", timeout)
 	}
 	timeout = cmp.Or(timeout, usualTimeout)
-	d := &net.Dialer{Timeout: min(time.Second, timeout/2), Control: bind}
+	d := &net.Dialer{Timeout: min(usualConnect, timeout*3/4), Control: bind}
 	return &wire{
 		limit:   func(*http.Request) time.Duration { return timeout },
 		longest: longest,
