@@ -92,7 +92,7 @@ func TestAzureFaultsWhileKept(t *testing.T) {
 		keepers = append(keepers, keep(t, c, card))
 	}
 	session(t, c, "172.22.5.4", lab.EIP2)
-	eventually(t, hang, "the primary's own rules", func() bool { return strings.Contains(ip(t, c, "rule"), "lookup 10000") })
+	settled(t, c, []string{"eth1", "eth2"}) // the primary's own rules come after those of eth2
 	eventually(t, hang, "duplicate address detection", func() bool { return !strings.Contains(ip(t, c, "-6 addr"), "tentative") })
 	state := objects(t, c, []string{"eth1", "eth2"})
 	for _, tt := range azureFaults {
@@ -213,16 +213,18 @@ func TestAzureBudget(t *testing.T) {
 	c.IMDS().Limit(0)
 	k := keep(t, c, "eth2")
 	readings := func() int { return c.IMDS().Stats().ByStatus[200] }
-	before := c.IMDS().Stats().Requests
+	before, first := c.IMDS().Stats().Requests, readings()
 	for i := range 4 {
 		if i == 1 {
 			c.IMDS().Versions("2017-08-01", "2021-02-01") // the machine is on another host now
 		}
 		done := readings()
 		k.reload(t, c)
-		eventually(t, hang, "a reading", func() bool { return readings() == done+1 })
+		eventually(t, hang, "a reading", func() bool { return readings() > done })
 	}
-	if n := c.IMDS().Stats().Requests - before; n != 4+1 {
-		t.Errorf("%d requests for four readings, of which one met a change of versions", n)
+	// On a slow machine those come in between that a young interface makes by itself.
+	n, r := c.IMDS().Stats().Requests-before, readings()-first
+	if n != r+1 {
+		t.Errorf("%d requests for %d readings, of which one met a change of versions", n, r)
 	}
 }

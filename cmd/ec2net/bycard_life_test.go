@@ -23,7 +23,7 @@ func TestContainerKept(t *testing.T) {
 	// A connection that is asked for before the address is the host's own is not translated, and stays so when it is
 	// asked for again: READY has to mean that it is.
 	for _, a := range []netip.Addr{lab.EIP2, in6[0]} {
-		if !c.reaches(t, c.Client(), a) {
+		if !echoedWithin(t, hang, c.Client(), netip.AddrPortFrom(a, published)) {
 			t.Errorf("at READY the container does not answer at %s", a)
 		}
 	}

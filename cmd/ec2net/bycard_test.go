@@ -50,17 +50,23 @@ func (c *docked) reaches(t *testing.T, from *lab.Node, at netip.Addr) bool {
 	return echoed(t, from, netip.AddrPortFrom(at, published))
 }
 
-// echoed tells whether a host gets an answer from an echo server.
+// echoed tells whether a host gets an answer from an echo server, soon.
 func echoed(t *testing.T, from *lab.Node, at netip.AddrPort) bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	return echoedWithin(t, 500*time.Millisecond, from, at)
+}
+
+// echoedWithin makes one connection. Asked for before it can be answered, it may never be.
+func echoedWithin(t *testing.T, limit time.Duration, from *lab.Node, at netip.AddrPort) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	conn, err := from.Dial(ctx, "tcp", at.String())
 	if err != nil {
 		return false
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(500 * time.Millisecond))
+	_ = conn.SetDeadline(time.Now().Add(limit))
 	_, err = conn.Write([]byte("hello"))
 	got := make([]byte, 5)
 	if err == nil {
@@ -225,7 +231,7 @@ func (c *docked) leavesBy(t *testing.T, from *lab.Node, to netip.AddrPort) (stri
 		must(t, err)
 		defer captures[card].Close()
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), hang)
 	defer cancel()
 	conn, err := from.Dial(ctx, "tcp", to.String())
 	if err != nil {

@@ -206,7 +206,7 @@ func kept2(t *testing.T, c *lab.Cloud) {
 	t.Helper()
 	keep(t, c, "eth0")
 	keep(t, c, "eth1").notify.await(t, "lease until")
-	eventually(t, hang, "eth0's rules beside eth1", func() bool { return strings.Contains(ip(t, c, "rule"), "lookup 10000") })
+	settled(t, c, []string{"eth0", "eth1"}) // eth0's rules beside eth1 come after those of eth1
 }
 
 // egressed has the host's own traffic leave by eth1, set up by processes that have ended since.
@@ -216,6 +216,7 @@ func egressed(t *testing.T, c *lab.Cloud) {
 	first, second := keep(t, c, "eth0"), keep(t, c, "eth1")
 	second.notify.await(t, "lease until")
 	eventually(t, hang, "traffic leaves by eth1", func() bool { return strings.Contains(ip(t, c, "rule"), "30200:") })
+	settled(t, c, []string{"eth0", "eth1"})
 	second.stop(t)
 	first.stop(t)
 }
@@ -237,6 +238,7 @@ func natted(t *testing.T, c *lab.Cloud) {
 	eventually(t, hang, "forwarding", func() bool {
 		return forwarding(t, c, "eth0", "eth1") == "1 1" && strings.Contains(ip(t, c, "rule"), "from 10.0.3.0/24 iif eth0 lookup 10001")
 	})
+	settled(t, c, []string{"eth0", "eth1"})
 	second.stop(t)
 	first.stop(t)
 }

@@ -135,12 +135,9 @@ func TestDoctorRPFilterOnTheWire(t *testing.T) {
 	)
 	must(t, c.Settle("eth1"))
 	flags := []string{"--config", write(t, "[[card]]\nname = \"eth1\"\nmanage = \"link-up\"\n")}
-	marked := func() error {
-		_, err := c.Instance().Ping(t.Context(), lab.ClientIP, lab.Ping{Source: addr("10.0.2.37"), Mark: 0x80, Tries: 2, Timeout: 300 * time.Millisecond})
-		return err
-	}
+	marked := lab.Ping{Source: addr("10.0.2.37"), Mark: 0x80, Tries: 2, Timeout: 300 * time.Millisecond}
 	before, _ := c.Instance().NetStat("TcpExt", "IPReversePathFilter")
-	if err := marked(); !errors.Is(err, lab.ErrNoReply) {
+	if _, err := c.Instance().Ping(t.Context(), lab.ClientIP, marked); !errors.Is(err, lab.ErrNoReply) {
 		t.Errorf("rp_filter does not drop it: %v", err)
 	}
 	if after, err := c.Instance().NetStat("TcpExt", "IPReversePathFilter"); err != nil || after <= before {
@@ -150,9 +147,7 @@ func TestDoctorRPFilterOnTheWire(t *testing.T) {
 		t.Error(report(t, c, flags...))
 	}
 	must(t, c.Instance().Sysctl("net/ipv4/conf/eth1/rp_filter", "2"))
-	if err := marked(); err != nil {
-		t.Error(err)
-	}
+	reaches(t, c.Instance(), lab.ClientIP, marked)
 	if findings, _ := diagnosis(t, c, flags...); roots(findings) != "" {
 		t.Error(report(t, c, flags...))
 	}

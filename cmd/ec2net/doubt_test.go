@@ -57,17 +57,14 @@ func TestMovedAtOnce(t *testing.T) {
 	cfg := secondaries()
 	cfg.Cards = append(cfg.Cards, lab.Card{Name: "eth2", Subnet: cfg.Cards[1].Subnet, Addrs4: []netip.Addr{addr("10.0.2.60")}})
 	c := cloud(t, cfg)
+	configure(t, c, "release = \"1h\"\n")
 	one, two := keep(t, c, "eth1"), keep(t, c, "eth2")
 	must(t, c.Move(addr("10.0.2.42"), "eth1", "eth2"))
-	begun := time.Now()
 	one.reload(t, c)
 	two.reload(t, c)
 	eventually(t, hang, "it is moved", func() bool {
 		return addresses(t, c, "eth1") == "10.0.2.37 10.0.2.40 10.0.2.41" && addresses(t, c, "eth2") == "10.0.2.42 10.0.2.60"
 	})
-	if took := time.Since(begun); took >= 30*time.Second {
-		t.Errorf("moved after %s", took)
-	}
 	one.stop(t)
 	must(t, c.Move(addr("10.0.2.41"), "eth1", "eth2"))
 	out := upAsPlanned(t, c, exitOK, "up", "eth1") // by hand, too
@@ -76,7 +73,7 @@ func TestMovedAtOnce(t *testing.T) {
 	}
 	configure(t, c, "release = \"3s\"\n")
 	must(t, c.Release("eth1", addr("10.0.2.40")))
-	begun = time.Now()
+	begun := time.Now()
 	upAsPlanned(t, c, exitOK, "up", "eth1")
 	if took := time.Since(begun); addresses(t, c, "eth1") != "10.0.2.37" || took < 3*time.Second {
 		t.Errorf("after %s eth1 has %s", took, addresses(t, c, "eth1"))

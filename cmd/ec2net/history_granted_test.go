@@ -15,13 +15,14 @@ import (
 func (h *history) settle() {
 	h.Helper()
 	var want, have []string
-	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+	wait := time.Duration(0)
+	for begun := time.Now(); ; wait = pause(wait) {
 		h.restart()
 		want, have = h.granted(), h.held()
 		if slices.Equal(want, have) {
 			return
 		}
-		if time.Since(begun) > 30*time.Second {
+		if time.Since(begun) > hang {
 			h.Fatalf("seed %s: the kernel (-granted +held):\n%s", h.Name(), diff.Diff(want, have))
 		}
 	}

@@ -28,14 +28,13 @@ func TestDegraded(t *testing.T) {
 	forbidden := func(c *lab.Cloud) error { _, err := c.IMDS().Inject(lab.Fault{Status: 403}); return err }
 	clear := func(c *lab.Cloud) error { c.IMDS().Clear(); return nil }
 	for _, tt := range []struct {
-		name      string
-		off, on   func(*lab.Cloud) error
-		from, to  time.Duration // until it answers
-		recovered time.Duration
+		name    string
+		off, on func(*lab.Cloud) error
+		from    time.Duration // until it answers, at the least
 	}{
-		{"403", forbidden, clear, 0, 3 * time.Second, 33 * time.Second},
-		{"refused", func(c *lab.Cloud) error { return c.IMDS().Refuse() }, func(c *lab.Cloud) error { return c.IMDS().Resume() }, silence, silence + 4*time.Second, 20 * time.Second},
-		{"silent", func(c *lab.Cloud) error { return c.IMDS().Silence() }, func(c *lab.Cloud) error { return c.IMDS().Resume() }, silence, silence + 4*time.Second, 20 * time.Second},
+		{"403", forbidden, clear, 0},
+		{"refused", func(c *lab.Cloud) error { return c.IMDS().Refuse() }, func(c *lab.Cloud) error { return c.IMDS().Resume() }, silence},
+		{"silent", func(c *lab.Cloud) error { return c.IMDS().Silence() }, func(c *lab.Cloud) error { return c.IMDS().Resume() }, silence},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -47,9 +46,10 @@ func TestDegraded(t *testing.T) {
 			k := keep(t, c, "eth1")
 			took := time.Since(begun)
 			answers(t, c, lab.EIP2)
-			if took < tt.from || took > tt.to {
-				t.Errorf("ready after %s, want %s to %s", took, tt.from, tt.to)
+			if n := len(c.IMDS().Requests(begun)); took < tt.from || tt.from == 0 && n > 2 {
+				t.Errorf("ready after %s, want %s at least, and %d requests", took, tt.from, n)
 			}
+			t.Logf("ready after %s", took.Round(time.Millisecond))
 			table := leaseTable(t, c, "eth1")
 			holds(t, ip(t, c, "rule"), "from 10.0.2.37 lookup "+table)
 			k.notify.await(t, "STATUS=degraded: 10.0.2.37/24 by its lease alone; waiting for the metadata")
@@ -60,7 +60,7 @@ func TestDegraded(t *testing.T) {
 			answersWithin(t, c, hang, lab.EIP2)
 
 			must(t, tt.on(c))
-			answersWithin(t, c, tt.recovered, addr("203.0.113.40"))
+			answersWithin(t, c, hang, addr("203.0.113.40"))
 			k.notify.await(t, "STATUS=10.0.2.37 and 1 more, table 10001, lease until")
 			for _, what := range []string{"rule", "route show table all"} {
 				if out := ip(t, c, what); strings.Contains(out, table) {
@@ -84,8 +84,8 @@ func TestDegradedConflict(t *testing.T) {
 	table := leaseTable(t, c, "eth1")
 	squatter, err := c.Squat("eth1", addr("10.0.2.37")) // within the seconds in which a new address is still probed
 	must(t, err)
-	must(t, squatter.Announce())
 	eventually(t, hang, "the address is given up", func() bool {
+		must(t, squatter.Announce()) // again and again: a conflict that is found later is defended against once
 		return addresses(t, c, "eth1") == "" && !lookups(t, c, table)
 	})
 	if out := ip(t, c, "route show table all"); strings.Contains(out, table) {
@@ -168,7 +168,7 @@ func TestLeaseLost(t *testing.T) {
 	eventually(t, hang, "the lease ends", func() bool { return strings.Contains(k.log.String(), "the lease of 10.0.2.37/24 is lost") })
 	unchanged(t, c, held, "the end of the lease")
 	answers(t, c, lab.EIP2)
-	says(t, statusOf1(t, c, "eth1"), "lease ended", "drift      none")
+	tells(t, c, "eth1", "lease ended", "drift      none")
 	c.DHCP().Clear()
 	eventually(t, hang, "the lease comes back", func() bool { return strings.Count(k.log.String(), "lease of 10.0.2.37/24 from 10.0.2.1") == 2 })
 	if n := k.lineCount(); n > 11 {

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -189,6 +190,9 @@ func TestSilentMetadataLeavesThePrimary(t *testing.T) {
 			c := cloud(t, lab.Config{})
 			for _, s := range tt.setup {
 				ip(t, c, s)
+			}
+			if slices.Contains(tt.setup, "link set eth1 up") {
+				linkLocals(t, c, "eth1")
 			}
 			conf := write(t, tt.conf)
 			spoil(t, c, lab.Fault{Status: 403})

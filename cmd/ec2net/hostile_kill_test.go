@@ -135,7 +135,7 @@ func killAt(t *testing.T, c *lab.Cloud, group uint, begin func() *kept) {
 	s, err := nl.SubscribeAt(c.Instance().NetNS(), netns.None(), unix.NETLINK_ROUTE, group)
 	must(t, err)
 	defer s.Close()
-	must(t, s.SetReceiveTimeout(&unix.Timeval{Sec: 20}))
+	must(t, s.SetReceiveTimeout(&unix.Timeval{Sec: int64(hang / time.Second)}))
 	k := begin()
 	_, _, err = s.Receive()
 	_ = k.Process.Signal(syscall.SIGKILL)

@@ -27,11 +27,11 @@ func TestServersComeAndGo(t *testing.T) {
 		for _, leased := range lives {
 			t.Run("metadata "+cloudy.name+", DHCP "+leased.name, func(t *testing.T) {
 				t.Parallel()
-				comeAndGo(t, cloudy, leased, ours, 33*time.Second)
+				comeAndGo(t, cloudy, leased, ours)
 			})
 			t.Run("metadata "+cloudy.name+", DHCP "+leased.name+", by dhclient", func(t *testing.T) {
 				t.Parallel()
-				comeAndGo(t, cloudy, leased, dhclientOn, ownerPatience+10*time.Second)
+				comeAndGo(t, cloudy, leased, dhclientOn)
 			})
 		}
 	}
@@ -40,9 +40,9 @@ func TestServersComeAndGo(t *testing.T) {
 // ours is a card whose lease nobody else has.
 func ours(*testing.T, *lab.Cloud, string) (kill func()) { return func() {} }
 
-// comeAndGo wants an answer patience after one server came, at the latest: metadata that was off is asked
-// again after half a minute, DHCP after 16 s at most.
-func comeAndGo(t *testing.T, cloudy, leased life, owner func(*testing.T, *lab.Cloud, string) func(), patience time.Duration) {
+// comeAndGo wants an answer once one server came: metadata that was off is asked again after half a minute, DHCP after
+// 16 s at most.
+func comeAndGo(t *testing.T, cloudy, leased life, owner func(*testing.T, *lab.Cloud, string) func()) {
 	c := hostile(t, lab.Config{})
 	spoilDHCP(t, c, lab.DHCPFault{Lease: 10 * time.Second}) // it ends within the test
 	k, named := (*kept)(nil), false
@@ -58,13 +58,13 @@ func comeAndGo(t *testing.T, cloudy, leased life, owner func(*testing.T, *lab.Cl
 			silent(t, c, lab.EIP2)
 			k.notify.await(t, "STATUS=waiting for the metadata (")
 		} else {
-			answersWithin(t, c, patience, lab.EIP2)
+			answersWithin(t, c, 2*hang, lab.EIP2)
 			staysUp(t, c, 4*time.Second+time.Duration(part)*5*time.Second, lab.EIP2)
 		}
 		off()
 	}
 	if cloudy.up[2] {
-		eventually(t, patience, "the card is in its own table", func() bool {
+		eventually(t, 2*hang, "the card is in its own table", func() bool {
 			return lookups(t, c, "10001")
 		})
 	}
@@ -91,7 +91,7 @@ func setServers(t *testing.T, c *lab.Cloud, cloudy, leased bool) (undo func()) {
 func staysUp(t *testing.T, c *lab.Cloud, length time.Duration, dst netip.Addr) {
 	t.Helper()
 	for begun := time.Now(); time.Since(begun) < length; time.Sleep(100 * time.Millisecond) {
-		if _, err := c.Client().Ping(t.Context(), dst, lab.Ping{}); err != nil {
+		if _, err := c.Client().Ping(t.Context(), dst, single); err != nil {
 			t.Errorf("after %s: %v", time.Since(begun).Round(time.Millisecond), err)
 			return
 		}

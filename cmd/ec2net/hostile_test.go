@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -106,7 +107,8 @@ func unchanged(t *testing.T, c *lab.Cloud, before []string, what string) {
 // reading, is told by the number of repairs, which counts nothing else.
 func restored(t *testing.T, c *lab.Cloud, before []string, what string) time.Duration {
 	t.Helper()
-	for begun := time.Now(); ; {
+	wait := time.Duration(0)
+	for begun := time.Now(); ; wait = pause(wait) {
 		now, took := world(t, c), time.Since(begun)
 		switch {
 		case slices.Equal(before, now):
@@ -114,7 +116,6 @@ func restored(t *testing.T, c *lab.Cloud, before []string, what string) time.Dur
 		case took > hang:
 			t.Fatalf("%s: not put right within %s (-before +after):\n%s", what, took, cmp.Diff(before, now))
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 
@@ -142,6 +143,62 @@ func wordAfter(text, part string) string {
 	_, after, _ := strings.Cut(text, part)
 	word, _, _ := strings.Cut(after, " ")
 	return word
+}
+
+// settled waits until the processes of interfaces have done what there is to do: it is on record, and the kernel has it. What
+// is seen in the kernel alone may be half of it, since it gets one object after another, and the record comes last.
+func settled(t *testing.T, c *lab.Cloud, names []string, flags ...string) {
+	t.Helper()
+	eventually(t, hang, strings.Join(names, " and ")+" are settled", func() bool {
+		var list []struct {
+			Name  string
+			Set   bool
+			Drift []string
+		}
+		must(t, json.Unmarshal([]byte(ec2net(t, c, exitOK, append(slices.Clone(flags), "status", "--json")...)), &list))
+		done := 0
+		for _, r := range list {
+			if slices.Contains(names, r.Name) && r.Set && r.Drift != nil && len(r.Drift) == 0 {
+				done++
+			}
+		}
+		return done == len(names)
+	})
+}
+
+// tells waits until `ec2net status` says every one of the words of an interface: its record comes after what is seen in the
+// kernel.
+func tells(t *testing.T, c *lab.Cloud, name string, words ...string) {
+	t.Helper()
+	tellsBy(t, c, nil, name, words...)
+}
+
+// tellsBy is tells with global flags.
+func tellsBy(t *testing.T, c *lab.Cloud, flags []string, name string, words ...string) {
+	t.Helper()
+	for _, w := range words {
+		var out string
+		defer func() {
+			if t.Failed() {
+				t.Logf("status of %s:\n%s", name, out)
+			}
+		}()
+		eventually(t, hang, fmt.Sprintf("%q in the status of %s", w, name), func() bool {
+			out = ec2net(t, c, exitOK, append(slices.Clone(flags), "status", name)...)
+			return strings.Contains(out, w)
+		})
+	}
+}
+
+// linkLocals waits until the kernel has given interfaces whose links have just been set up an IPv6 address each, and answers
+// for it, which takes it a second or two.
+func linkLocals(t *testing.T, c *lab.Cloud, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		eventually(t, hang, name+"'s own IPv6 address", func() bool {
+			return strings.Contains(ip(t, c, "-6 route show table local dev "+name), "local fe80::")
+		})
+	}
 }
 
 // statusOf1 is what `ec2net status` says of a card.

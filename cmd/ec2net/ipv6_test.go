@@ -64,7 +64,7 @@ func TestDualStack(t *testing.T) {
 			before := strings.ReplaceAll(strings.Join(world(t, c), "\n"), "qdisc noop", "qdisc noqueue") // as every link that was up once
 			k := keep(t, c, "eth1")
 			for _, a := range in6 {
-				if _, err := c.Client().Ping(t.Context(), a, lab.Ping{}); err != nil {
+				if _, err := c.Client().Ping(t.Context(), a, single); err != nil {
 					t.Errorf("%s at READY: %v", a, err)
 				}
 			}
@@ -204,7 +204,7 @@ func TestRouterFlap(t *testing.T) {
 		})
 		before := len(wire.Packets(lab.FromCard, lab.To(addr(internet)), lab.Proto(unix.IPPROTO_ICMPV6)))
 		for range 5 {
-			_, err := c.Instance().Ping(t.Context(), addr(internet), lab.Ping{})
+			_, err := c.Instance().Ping(t.Context(), addr(internet), single)
 			must(t, err)
 		}
 		if n := len(wire.Packets(lab.FromCard, lab.To(addr(internet)), lab.Proto(unix.IPPROTO_ICMPV6))) - before; n != 0 {

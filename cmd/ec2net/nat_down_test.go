@@ -51,8 +51,7 @@ func TestNATWithoutItsOutside(t *testing.T) {
 			before := world(t, l.Cloud)
 			out, in := l.keep(t, "eth2"), l.keep(t, "eth3")
 			eventually(t, hang, "forwarding", func() bool { return forwarding(t, l.Cloud, "eth2", "eth3") == "1 1" })
-			_, err = test.Ping(t.Context(), lab.ClientIP, lab.Ping{Tries: 3})
-			must(t, err)
+			reaches(t, test, lab.ClientIP, lab.Ping{})
 			wire, err := l.Capture("eth0")
 			must(t, err)
 			inside, err := l.Capture("eth3")
@@ -65,9 +64,7 @@ func TestNATWithoutItsOutside(t *testing.T) {
 					t.Error("it answers")
 				}
 			}
-			if n := len(inside.Packets(from...)); n < 5 {
-				t.Errorf("%d packets arrived, and 5 were sent", n)
-			}
+			eventually(t, hang, "all five arrive", func() bool { return len(inside.Packets(from...)) >= 5 })
 			if list := wire.Packets(from...); len(list) > 0 {
 				t.Errorf("%d packets left by eth0 under the address that they came with; rules:\n%s", len(list), ip(t, l.Cloud, "rule"))
 			}

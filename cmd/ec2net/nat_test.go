@@ -121,6 +121,7 @@ func TestNAT(t *testing.T) {
 			before, rules := world(t, l.Cloud), nftables(t, l.Cloud)
 			keepers := []*kept{l.keep(t, "eth0"), l.keep(t, "eth2"), l.keep(t, "eth3")}
 			eventually(t, hang, "forwarding", func() bool { return forwarding(t, l.Cloud, "eth0", "eth2", "eth3") == "0 1 1" })
+			l.settled(t, "eth0", "eth2", "eth3")
 			capture, err := l.Capture("eth2")
 			must(t, err)
 			server, err := l.Client().Echo(netip.AddrPortFrom(lab.ClientIP, 0))
@@ -139,6 +140,10 @@ func TestNAT(t *testing.T) {
 
 			if tt.toml == egress3 {
 				leads(t, l.Cloud, hang, "10002")
+				l.settled(t, "eth0", "eth2", "eth3")
+			}
+			for _, k := range keepers[1:] {
+				k.notify.await(t, "lease until")
 			}
 			says(t, l.ec2net(t, exitOK, "doctor"), "all well")
 			held := world(t, l.Cloud)

@@ -54,7 +54,7 @@ func TestPriorityWhileKept(t *testing.T) {
 	answers(t, c, lab.EIP2)
 	answers(t, c, lab.EIP1)
 	end()
-	says(t, statusOf1(t, c, "eth1"), "drift      none")
+	settled(t, c, []string{"eth0", "eth1"})
 	e := explain(t, c, exitOK, "198.51.100.146", "10.0.2.37")
 	if e.There.In != "eth1" || e.Back == nil || e.Back.By[0] != "eth1" {
 		t.Errorf("explained:\n%+v", e)
@@ -113,9 +113,7 @@ func TestPriorityByCard(t *testing.T) {
 		t.Errorf("rules at %s", got)
 	}
 	for _, at := range []string{lab.EIP1.String(), lab.EIP2.String()} {
-		if !c.reaches(t, c.Client(), addr(at)) {
-			t.Errorf("the container does not answer at %s", at)
-		}
+		eventually(t, hang, "the container answers at "+at, func() bool { return c.reaches(t, c.Client(), addr(at)) })
 	}
 	for _, card := range []string{"eth1", "eth0"} {
 		ec2net(t, c.Cloud, exitOK, "down", card)
@@ -135,6 +133,7 @@ func TestPriorityAndEgress(t *testing.T) {
 	eventually(t, hang, "traffic leaves by eth1", func() bool { return strings.Contains(ip(t, c, "rule"), "30200:") })
 	answers(t, c, lab.EIP1)
 	answers(t, c, lab.EIP2)
+	settled(t, c, []string{"eth0", "eth1"})
 	if findings, status := diagnosis(t, c); roots(findings) != "" || status != exitOK {
 		t.Errorf("status %d\n%s", status, report(t, c))
 	}

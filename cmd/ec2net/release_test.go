@@ -78,6 +78,7 @@ func TestEgressManagedNoLonger(t *testing.T) {
 	k0 := startWith(t, c, "eth0", flags)
 	k2 := startWith(t, c, "eth2", flags)
 	eventually(t, hang, "traffic leaves by eth2", func() bool { return strings.Contains(ip(t, c, "route get 192.0.2.1"), "dev eth2") })
+	settled(t, c, []string{"eth0", "eth2"}, flags...)
 	k0.stop(t)
 	k2.stop(t)
 	says(t, ip(t, c, "rule"), "30200:")

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -28,6 +27,7 @@ func TestInterruptedAndUndone(t *testing.T) {
 		keep(t, c, "eth0")
 		k := keep(t, c, "eth1")
 		session := operator(t, c, "10.0.2.200", "10.0.0.29")
+		settled(t, c, []string{"eth0", "eth1"})
 		k.stop(t)
 		ip(t, c, "route add default via 10.0.2.1 dev eth1 metric 1")
 		held := world(t, c)
@@ -76,10 +76,10 @@ func TestInterruptedAndUndone(t *testing.T) {
 	})
 }
 
-// alive wants a session to go on within some seconds.
+// alive wants a session to go on.
 func alive(t *testing.T, s *lab.Stream) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), hang)
 	defer cancel()
 	must(t, s.Alive(ctx))
 }

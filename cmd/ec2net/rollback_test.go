@@ -69,9 +69,7 @@ var cutting = []struct {
 func wall(t *testing.T, c *lab.Cloud, card, router string) {
 	t.Helper()
 	ip(t, c, "link set "+card+" up")
-	eventually(t, hang, card+"'s own IPv6 address", func() bool { // in the kernel's own time
-		return strings.Contains(ip(t, c, "-6 route show table local dev "+card), "local fe80::")
-	})
+	linkLocals(t, c, card)
 	ip(t, c, "neigh replace "+router+" lladdr 02:00:00:00:00:99 dev "+card+" nud permanent")
 }
 
@@ -145,6 +143,7 @@ func TestLaterChangeIsUndone(t *testing.T) {
 	keep(t, c, "eth0")
 	k := keep(t, c, "eth1")
 	k.notify.await(t, "lease until")
+	settled(t, c, []string{"eth0", "eth1"})
 	speak := idle(t, c, "10.0.2.200", "10.0.0.29")
 	held := world(t, c)
 	heal := spoil(t, c, lab.Fault{Card: "eth1", Path: "local-ipv4s", Value: value("10.0.2.37\n10.0.2.200")})
@@ -156,7 +155,7 @@ func TestLaterChangeIsUndone(t *testing.T) {
 	answers(t, c, lab.EIP2)
 	heal()
 	k.reload(t, c)
-	eventually(t, hang, "and then all is well", func() bool { return strings.Contains(statusOf1(t, c, "eth1"), "10.0.2.37, table 10001") })
+	tells(t, c, "eth1", "10.0.2.37, table 10001")
 	unchanged(t, c, held, "the end of the fault")
 	speak()
 }
@@ -173,7 +172,7 @@ func idle(t *testing.T, c *lab.Cloud, from, to string) (speak func()) {
 	t.Cleanup(func() { conn.Close() })
 	return func() {
 		t.Helper()
-		must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+		must(t, conn.SetDeadline(time.Now().Add(hang)))
 		got := make([]byte, 5)
 		if _, err := conn.Write([]byte("hello")); err != nil {
 			t.Fatalf("the operator's session: %v", err)
@@ -287,6 +286,7 @@ func TestDownIsUndone(t *testing.T) {
 	keep(t, c, "eth0")
 	k := keep(t, c, "eth1")
 	operator(t, c, "10.0.2.200", "10.0.0.29")
+	settled(t, c, []string{"eth0", "eth1"})
 	k.stop(t)
 	held := world(t, c)
 	says(t, ec2net(t, c, exitFailed, "down", "eth0"), "everything was put back", "10.0.0.29:2222 with 10.0.2.200", "by eth1, not by eth0 via 10.0.0.1",

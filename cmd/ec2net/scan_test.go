@@ -28,9 +28,7 @@ func TestScanSetsUpThePrimary(t *testing.T) {
 	answers(t, c, eip)
 	answers(t, c, lab.EIP1)
 	answers(t, c, lab.EIP2)
-	if _, err := peer.Ping(t.Context(), addr("10.0.0.29"), lab.Ping{}); err != nil {
-		t.Error(err)
-	}
+	reaches(t, peer, addr("10.0.0.29"), lab.Ping{})
 	says(t, ec2net(t, c, exitOK, "scan"), "every card is set up")
 	says(t, ec2net(t, c, exitOK, "scan", "eth0"), "eth0 is set up")
 	ec2net(t, c, exitOK, "down", "eth0")

@@ -248,13 +248,9 @@ func TestGuard(t *testing.T) {
 	for _, card := range []string{"eth0", "eth1", "eth2"} {
 		before[card], _ = c.Spoofed(card)
 	}
-	if _, err := c.Instance().Ping(t.Context(), addr("172.17.0.2"), lab.Ping{Source: addr("10.0.2.37")}); err != nil {
-		t.Errorf("from eth1's address, a container behind docker0: %v", err)
-	}
+	reaches(t, c.Instance(), addr("172.17.0.2"), lab.Ping{Source: addr("10.0.2.37")}) // a container behind docker0
 	for _, dst := range []string{"10.0.0.77", "10.0.0.29", "10.0.2.37"} {
-		if _, err := peer.Ping(t.Context(), addr(dst), lab.Ping{}); err != nil {
-			t.Errorf("a peer in eth0's and eth2's subnet asks %s: %v", dst, err)
-		}
+		reaches(t, peer, addr(dst), lab.Ping{}) // a peer in eth0's and eth2's subnet
 	}
 	for card, was := range before {
 		if n, err := c.Spoofed(card); err != nil || n != was {

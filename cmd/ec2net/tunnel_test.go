@@ -52,6 +52,9 @@ func TestMetadataBesideATunnel(t *testing.T) {
 				}
 				keep(t, c, "eth0", env...)
 				keep(t, c, "eth1", env...)
+				if name == "wg-quick" || name == "def1" || name == "first default" {
+					settled(t, c, []string{"eth0", "eth1"})
+				}
 				out, status := on(t, c, "env", append(env, "ec2net", "--cloud", "ec2", "doctor")...)
 				switch name {
 				case "rule for all": // which comes before all of ours

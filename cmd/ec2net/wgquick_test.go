@@ -39,6 +39,7 @@ AllowedIPs = 0.0.0.0/0, ::/0
 				answers(t, c, lab.EIP1)
 				answers(t, c, lab.EIP2)
 			}
+			settled(t, c, []string{"eth0", "eth1"}) // what eth0's process lets go of beside eth1 is none of wg-quick's doing
 			deleted := deletions(t, c)
 			wgQuick(t, c, "down", conf)
 			ip(t, c, "rule add from 192.0.2.77 lookup 77 pref 77")

@@ -51,9 +51,7 @@ func ips(t *testing.T, c *lab.Cloud, commands []string) {
 	}
 	for _, card := range []string{"eth1", "cilium_host", "cilium_net", "eni1234567890a", "pod0"} {
 		if up, _ := on(t, c, "ip", "link", "show", "up", "dev", card); strings.Contains(up, "LOWER_UP") {
-			eventually(t, hang, card+"'s own IPv6 address", func() bool {
-				return strings.Contains(ip(t, c, "-6 route show table local dev "+card), "local fe80::")
-			})
+			linkLocals(t, c, card)
 		}
 	}
 }
