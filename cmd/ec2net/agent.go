@@ -11,6 +11,7 @@ import (
 	"ec2net/dhcp"
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 const (
@@ -34,8 +35,8 @@ type agent struct {
 	config config.Config
 	card   config.Card
 	facts  config.Facts
-	store  store
-	lock   *cardLock // run's
+	store  state.Store
+	lock   *state.Lock // run's
 	log    logrus.FieldLogger
 	stays  bool // run: keep the card until it is gone
 	// progress is told the state, for systemd or a terminal.
@@ -46,7 +47,7 @@ type agent struct {
 	snap  plumb.Snapshot
 	role  role // by the last snapshot
 
-	record     record
+	record     state.Record
 	unsaved    bool     // there is news for it
 	unsavedWhy error    // why it could not be written
 	ahead      bool     // it is written before a change
@@ -61,9 +62,9 @@ type agent struct {
 	astray    bool // the kernel could not be asked, or did not do it all
 	degraded  bool
 	egress    egress
-	cards     records // of the host's cards, as they were last on disk
+	cards     state.Records // of the host's cards, as they were last on disk
 	nat       natPart
-	metrics   publisher
+	metrics   state.Publisher
 
 	trial    trial
 	origin   plumb.State // of the card when this process began
@@ -82,10 +83,10 @@ func (p *program) newAgent(name string) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.agentWith(conf, p.store.all(), name)
+	return p.agentWith(conf, p.store.All(), name)
 }
 
-func (p *program) agentWith(conf config.Config, known records, name string) (*agent, error) {
+func (p *program) agentWith(conf config.Config, known state.Records, name string) (*agent, error) {
 	link, snap, err := p.open(name)
 	if err != nil {
 		return nil, err

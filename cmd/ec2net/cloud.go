@@ -6,6 +6,7 @@ import (
 
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 // clouds are the values of --cloud beside auto.
@@ -50,7 +51,7 @@ func (p *program) towards(server netip.AddrPort) string {
 		return ""
 	}
 	name, err := plumb.Towards(server, uint32(os.Geteuid()), func() metadata.MAC {
-		primary, _ := p.store.all().primary()
+		primary, _ := p.store.All().Primary()
 		return primary.MAC
 	})
 	if err != nil {
@@ -69,12 +70,12 @@ func platform() []netip.Addr {
 // first one.
 func (p *program) host() (metadata.Host, error) {
 	h, err := plumb.ReadHost(platform()...)
-	h.Leased = platformLease(p.store.all())
+	h.Leased = platformLease(p.store.All())
 	return h, err
 }
 
 // platformLease is of the one card whose lease names Azure's platform. Where several do, it tells nothing.
-func platformLease(known records) (one metadata.MAC) {
+func platformLease(known state.Records) (one metadata.MAC) {
 	for _, r := range known {
 		switch {
 		case r.Lease == nil || !r.Lease.Wire.IsValid() || r.MAC == one:

@@ -7,6 +7,8 @@ import (
 	"ec2net/config"
 	"ec2net/dhcp"
 	"ec2net/metadata"
+	"ec2net/plumb"
+	"ec2net/state"
 )
 
 // basis is what a card can run on while the metadata has never said anything of it: its lease, or
@@ -16,6 +18,15 @@ func (t *tenancy) basis() *dhcp.Lease {
 		return t.lease
 	}
 	return t.borrowed
+}
+
+// effectiveLease is what a degraded interface runs on, by its record: its lease, or another program's address, while
+// that is there.
+func effectiveLease(r state.Record, s plumb.Snapshot) *dhcp.Lease {
+	if r.Lease != nil {
+		return r.Lease
+	}
+	return s.Foreign()
 }
 
 // standsOn names the basis, for a person.

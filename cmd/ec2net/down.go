@@ -15,6 +15,7 @@ import (
 
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 func (p *program) downCommand() *cobra.Command {
@@ -45,7 +46,7 @@ configures the card: the address that ec2net leased, and the default route;
 // unit again: systemd drops the start that a device wants while its unit is still stopping.
 func (p *program) downIfGone(ctx context.Context, name string) error {
 	gone := os.Getenv("EXIT_STATUS") == strconv.Itoa(exitGone) // of run, see systemd.exec(5)
-	_, known := p.store.load(name)
+	_, known := p.store.Load(name)
 	switch _, err := net.InterfaceByName(name); {
 	case !p.present(name):
 		gone = true
@@ -66,8 +67,8 @@ func (p *program) downIfGone(ctx context.Context, name string) error {
 
 // present: the card that was recorded under this name is there, or nothing was recorded.
 func (p *program) present(name string) bool {
-	r, known := p.store.load(name)
-	return !known || r.present()
+	r, known := p.store.Load(name)
+	return !known || r.Present()
 }
 
 // dismissal is how long a running instance may take to stop.
@@ -82,7 +83,7 @@ func (p *program) take(ctx context.Context, name string, all bool) error {
 	}
 	short, cancel := context.WithTimeout(ctx, dismissal)
 	defer cancel()
-	kept, err := p.store.dismiss(short, name)
+	kept, err := p.store.Dismiss(short, name)
 	if err != nil {
 		return err
 	}
@@ -91,7 +92,7 @@ func (p *program) take(ctx context.Context, name string, all bool) error {
 		return err
 	}
 	defer link.Close()
-	old, known := p.store.load(name)
+	old, known := p.store.Load(name)
 	link.Numbers, link.Packets = old.Numbers, old.Packets || !known // the record is written before the table
 	if !known && vanished(link) {
 		return p.downUnknown(ctx, name)
@@ -107,13 +108,13 @@ func (p *program) take(ctx context.Context, name string, all bool) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(p.store.remove(name), p.store.unlock(name))
+	err = errors.Join(p.store.Remove(name), p.store.Unlock(name))
 	p.publish()
 	return err
 }
 
 // leave takes everything of ours away, but for what the host itself lives by, and proves that nothing is cut off by it.
-func (p *program) leave(ctx context.Context, link *plumb.Link, old record, before *plumb.Before, kept bool) error {
+func (p *program) leave(ctx context.Context, link *plumb.Link, old state.Record, before *plumb.Before, kept bool) error {
 	t := p.downTrial(link, old)
 	done, err := link.Leave(ctx, before)
 	for _, o := range done {
@@ -150,7 +151,7 @@ func (p *program) remains(l *plumb.Link) {
 
 // downTrial proves that nothing is cut off by what is taken away. Where the metadata's address is not known,
 // for an environment that spoils it, that one is not missed.
-func (p *program) downTrial(l *plumb.Link, old record) *trial {
+func (p *program) downTrial(l *plumb.Link, old state.Record) *trial {
 	at, known := netip.AddrPortFrom(netip.AddrFrom4([4]byte{169, 254, 169, 254}), 80), false
 	if cloud, err := p.source(); err == nil {
 		at, known = cloud.Server(), true
@@ -192,7 +193,7 @@ func (p *program) keepAgain(ctx context.Context, name string, kept bool) error {
 
 // before is how the card was found. Of another card, and of one that was plugged in again since, that is
 // what the card itself tells.
-func (p *program) before(l *plumb.Link, old record) *plumb.Before {
+func (p *program) before(l *plumb.Link, old state.Record) *plumb.Before {
 	s, err := l.Read()
 	same := s.MAC == old.MAC && s.Index == old.Index
 	switch {
@@ -205,13 +206,13 @@ func (p *program) before(l *plumb.Link, old record) *plumb.Before {
 		}
 		return before
 	case err == nil && same:
-		l.Peers = p.store.all().peers(s.MAC)
+		l.Peers = p.store.All().Peers(s.MAC)
 		return old.Before
 	case err == nil:
-		l.Peers = p.store.all().peers(s.MAC)
+		l.Peers = p.store.All().Peers(s.MAC)
 		return plumb.Found(s)
 	}
-	l.Peers = p.store.all().peers(metadata.MAC{})
+	l.Peers = p.store.All().Peers(metadata.MAC{})
 	return nil
 }
 
@@ -230,9 +231,9 @@ func (p *program) downUnknown(ctx context.Context, name string) error {
 // sweep takes away what is left of cards that are gone, and tells whether there was any: of one that
 // was renamed, and unplugged before a process had written down its new name; and rules without a table.
 func (p *program) sweep(ctx context.Context) (found bool, err error) {
-	found, failed := p.store.clearOrphans(ctx, p.log)
+	found, failed := clearOrphans(ctx, p.store, p.log)
 	var claimed []int
-	for _, r := range p.store.all() {
+	for _, r := range p.store.All() {
 		claimed = append(claimed, r.Numbers...)
 	}
 	done, err := plumb.Orphans(claimed)

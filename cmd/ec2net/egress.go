@@ -11,6 +11,7 @@ import (
 	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 // egress is the keeper's part in deciding by which card the host's own traffic leaves.
@@ -23,7 +24,7 @@ type egress struct {
 	moved   bool         // the last reconciliation switched one of them
 	prove   bool         // and the metadata has to answer now
 	primary *plumb.Link
-	last    record // of the primary card, as it was last on disk
+	last    state.Record // of the primary card, as it was last on disk
 }
 
 // families are what an outlet is for, in the order of egress.outlets.
@@ -52,13 +53,13 @@ func (a *agent) rank(primary string) int {
 }
 
 // others are the records of the host's cards, for a card whose part in [egress] or [nat] hangs on them.
-func (a *agent) others() records {
+func (a *agent) others() state.Records {
 	if a.config.Egress.Rank(a.snap.Name) < 0 && len(a.config.NAT.From) == 0 {
 		return nil
 	}
-	list := a.store.all()
+	list := a.store.All()
 	for _, r := range a.cards {
-		missing := !slices.ContainsFunc(list, func(o record) bool { return o.MAC == r.MAC })
+		missing := !slices.ContainsFunc(list, func(o state.Record) bool { return o.MAC == r.MAC })
 		if missing && a.snap.Beside(r.Index) {
 			list = append(list, r)
 		}
@@ -69,12 +70,12 @@ func (a *agent) others() records {
 
 // lookAround asks the kernel for what the card's own state does not tell: what its gateways say, and
 // whether the primary card keeps its own traffic.
-func (a *agent) lookAround(others records) {
+func (a *agent) lookAround(others state.Records) {
 	e := &a.egress
 	if e.rank = -1; a.config.Egress.Rank(a.snap.Name) < 0 {
 		return
 	}
-	primary, known := others.primary()
+	primary, known := others.Primary()
 	if !known { // the record may be lost with its folder: whether the card keeps its traffic, the kernel tells
 		primary, known = e.last, e.last.Name != ""
 	}
@@ -122,7 +123,7 @@ var errUnread = errors.New("the metadata was not asked yet")
 
 // primaryKept says for each family why the primary card's own traffic would leave by another card, were the
 // host's to leave there; nil: it would not.
-func (e *egress) primaryKept(r record, services []netip.Addr) (out [2]error) {
+func (e *egress) primaryKept(r state.Record, services []netip.Addr) (out [2]error) {
 	have, failed := e.readPrimary(r)
 	for i := range out {
 		err := failed
@@ -138,7 +139,7 @@ func (e *egress) primaryKept(r record, services []netip.Addr) (out [2]error) {
 
 var errNoPrimary = errors.New("nobody has set up the primary card, whose connections would end: start its unit, or run \"ec2net up\" for it")
 
-func (e *egress) readPrimary(r record) (plumb.Snapshot, error) {
+func (e *egress) readPrimary(r state.Record) (plumb.Snapshot, error) {
 	if e.primary == nil {
 		link, err := plumb.Open(r.Name)
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"ec2net/doctor"
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 // doctorTime bounds what the doctor waits for the metadata, over all cards.
@@ -29,7 +30,7 @@ type examination struct {
 	cloud   metadata.Source
 	primary metadata.MAC
 	known   []metadata.MAC // cards that the cloud lists
-	records records
+	records state.Records
 }
 
 // repairTime is how long a process that keeps its card may take to put something back.
@@ -70,7 +71,7 @@ func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, e
 	x.facts.FIB.Origins = doctor.ReadOrigins(root)
 	x.facts.Programs, x.facts.Networkd = doctor.FindPrograms(root), doctor.ReadNetworkd(root)
 	if x.facts.Cloud == metadata.CloudNone {
-		for _, r := range x.store.all() {
+		for _, r := range x.store.All() {
 			x.facts.Recorded = r.Cloud
 		}
 		return x.facts, nil
@@ -121,17 +122,17 @@ func (x *examination) readChains() (err error) {
 
 // readRecords reads what ec2net remembers, which is root's.
 func (x *examination) readRecords() {
-	if x.store.full() {
-		x.facts.Full = x.store.dir
+	if x.store.Full() {
+		x.facts.Full = x.store.Dir()
 	}
-	if !x.store.readable() {
+	if !x.store.Readable() {
 		for _, id := range []string{"manager", "lease", "keeper", "reading-age", "record", "degraded", "orphan"} {
-			x.facts.Gaps[id] = "the records in " + x.store.dir + " are root's to read"
+			x.facts.Gaps[id] = "the records in " + x.store.Dir() + " are root's to read"
 		}
 		return
 	}
-	x.records = x.store.all()
-	primary, _ := x.records.primary()
+	x.records = x.store.All()
+	primary, _ := x.records.Primary()
 	x.facts.Primary, x.facts.Egress = primary.Name, misnamed(x.conf, primary.Name)
 }
 
@@ -197,10 +198,10 @@ func (x *examination) isShadow(l doctor.Link) bool {
 	})
 }
 
-func (x *examination) record(l doctor.Link) (record, bool) {
-	i := slices.IndexFunc(x.records, func(r record) bool { return r.MAC == l.MAC && r.Index == l.Index })
+func (x *examination) record(l doctor.Link) (state.Record, bool) {
+	i := slices.IndexFunc(x.records, func(r state.Record) bool { return r.MAC == l.MAC && r.Index == l.Index })
 	if i < 0 {
-		return record{}, false
+		return state.Record{}, false
 	}
 	return x.records[i], true
 }

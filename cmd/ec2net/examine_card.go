@@ -13,6 +13,7 @@ import (
 	"ec2net/doctor"
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 // card collects the facts of one card. One that goes meanwhile is none.
@@ -29,7 +30,7 @@ func (x *examination) card(ctx context.Context, l doctor.Link) error {
 		return err
 	}
 	defer a.link.Close()
-	a.cloud, a.brief = x.cloud, x.store.holder(l.Name) == 0 // a process that keeps it may be in doubt, and rightly
+	a.cloud, a.brief = x.cloud, !x.store.Managed(l.Name) // a process that keeps it may be in doubt, and rightly
 	r, recorded := x.record(l)
 	c := doctor.Card{Name: l.Name, Index: l.Index, MAC: l.MAC, SetUp: recorded && r.Ready}
 	x.granted(ctx, a, r, &c)
@@ -44,15 +45,15 @@ func (x *examination) card(ctx context.Context, l doctor.Link) error {
 		x.facts.NAT = a.nat.refused
 		lease := r.Lease
 		if c.Source == doctor.FromLease {
-			lease = r.basis(a.snap)
+			lease = effectiveLease(r, a.snap)
 		}
 		a.hosts = r.Hosts || !r.Ready && a.wouldHost()
 		c.Hosts = r.Hosts
 		c.Want, c.Refused = a.wanted(c.Granted, lease, x.owned(a, r), x.leads(a, r))
 		c.Plan = plumb.Diff(a.snap.State, c.Want)
 	}
-	if marked(a.snap) && !recorded && c.Unsaved == "" && x.store.readable() {
-		c.Unsaved = "it is set up, and there is no record of it in " + x.store.dir
+	if marked(a.snap) && !recorded && c.Unsaved == "" && x.store.Readable() {
+		c.Unsaved = "it is set up, and there is no record of it in " + x.store.Dir()
 	}
 	c.SetUp = c.SetUp || marked(a.snap)
 	x.facts.Cards = append(x.facts.Cards, c)
@@ -60,9 +61,9 @@ func (x *examination) card(ctx context.Context, l doctor.Link) error {
 }
 
 // granted is what the cloud grants the card: now, or by the record of an earlier reading.
-func (x *examination) granted(ctx context.Context, a *agent, r record, c *doctor.Card) {
+func (x *examination) granted(ctx context.Context, a *agent, r state.Record, c *doctor.Card) {
 	if len(a.link.Peers) == 0 {
-		a.link.Peers = x.records.peers(a.snap.MAC)
+		a.link.Peers = x.records.Peers(a.snap.MAC)
 	}
 	if x.facts.Metadata.Err == nil && ctx.Err() == nil { // when the time is over, that is no news of the cloud
 		switch err := a.readTwice(ctx); {
@@ -84,20 +85,21 @@ func (x *examination) granted(ctx context.Context, a *agent, r record, c *doctor
 	case r.Card.MAC == c.MAC:
 		c.Granted, c.Source = r.Card, doctor.FromRecord
 		_ = a.again()
-	case r.degraded() && r.basis(a.snap) != nil:
+	case r.Degraded() && effectiveLease(r, a.snap) != nil:
 		c.Source = doctor.FromLease
 	}
 }
 
 // lived is what became of the card since it was set up.
-func (x *examination) lived(r record, recorded bool, c *doctor.Card) {
+func (x *examination) lived(r state.Record, recorded bool, c *doctor.Card) {
 	c.ReadAt, c.Leasing, c.Lease = r.ReadAt, r.DHCP, r.Lease
-	c.Keeper, c.Unsaved = x.store.held(c.Name)
+	holder := x.store.Holder(c.Name)
+	c.Keeper, c.Unsaved = holder.PID, holder.Unsaved
 	if c.Keeper > 0 {
 		c.Sandbox = doctor.ReadSandbox(os.DirFS("/"), c.Keeper)
 	}
-	c.Died, c.Outdated = x.store.died(c.Name), x.configFile == config.Path && x.store.outdated(c.Name, x.configFile)
-	if r.degraded() {
+	c.Died, c.Outdated = x.store.Died(c.Name), x.configFile == config.Path && x.store.Outdated(c.Name, x.configFile)
+	if r.Degraded() {
 		c.Degraded = r.State
 	}
 	if recorded && !r.Ready && c.Keeper != 0 {
@@ -106,7 +108,7 @@ func (x *examination) lived(r record, recorded bool, c *doctor.Card) {
 	if r.Undone != nil {
 		c.Undone = r.Undone.Why
 	}
-	c.Egress = r.Egress.text()
+	c.Egress = r.Egress.Text()
 	if o, ok := dhcp.FindOwner(os.DirFS("/"), c.Name, c.Index); ok {
 		c.Manager = o.Program
 		if !o.Pending {
@@ -116,7 +118,7 @@ func (x *examination) lived(r record, recorded bool, c *doctor.Card) {
 }
 
 // owned: the card's primary address is ours to add.
-func (x *examination) owned(a *agent, r record) bool {
+func (x *examination) owned(a *agent, r state.Record) bool {
 	if r.Ready && r.DHCP != "" {
 		return owns(r.DHCP)
 	}
@@ -124,9 +126,9 @@ func (x *examination) owned(a *agent, r record) bool {
 }
 
 // leads: the host's own traffic is to leave by the card, by what its process decided.
-func (x *examination) leads(a *agent, r record) plumb.Egress {
+func (x *examination) leads(a *agent, r state.Record) plumb.Egress {
 	if r.Ready {
-		return r.Egress.wanted()
+		return r.Egress.Wanted()
 	}
 	return a.wouldLead(x.records)
 }

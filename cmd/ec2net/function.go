@@ -8,6 +8,7 @@ import (
 
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 // Azure's accelerated networking gives a machine two devices for one card, with the same MAC: the
@@ -70,7 +71,7 @@ func (a *agent) roleOf(s plumb.Snapshot) role {
 		if index == s.Index {
 			return a.setUp || len(a.record.Numbers) > 0
 		}
-		return slices.ContainsFunc(a.store.all(), func(r record) bool {
+		return slices.ContainsFunc(a.store.All(), func(r state.Record) bool {
 			return r.Index == index && r.MAC == s.MAC && (r.Ready || len(r.Numbers) > 0)
 		})
 	})

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ec2net/plumb"
+	"ec2net/state"
 	"ec2net/test/lab"
 )
 
@@ -14,8 +15,8 @@ import (
 // [] wherever there may be one.
 func TestJSONHasOneStyle(t *testing.T) {
 	forwards := true
-	whole := cardStatus{record: record{
-		Before: &plumb.Before{Forwarding: &forwards}, Lease: aRecord(t).Lease, Undone: &undoneRecord{}, Egress: &way{}, Packets: true,
+	whole := cardStatus{Record: state.Record{
+		Before: &plumb.Before{Forwarding: &forwards}, Lease: aRecord().Lease, Undone: &state.Rollback{}, Egress: &state.Egress{}, Packets: true,
 		Taken: "-", Yielded: "-",
 	}, Drift: []string{}, Died: true, Table: 1, NAT: "-", Broken: true, Limited: true}
 	for name, v := range map[string]any{"all": []cardStatus{whole}, "none": []cardStatus{{Drift: []string{}}}, "no card": []cardStatus(nil)} {
@@ -68,7 +69,7 @@ func TestJSONOfTheCommands(t *testing.T) {
 	checkStyle(t, "doctor", out)
 	var list []cardStatus
 	must(t, json.Unmarshal([]byte(ec2net(t, c, exitOK, "status", "--json", "eth1")), &list))
-	if len(list) != 1 || !list[0].sound() || !reflect.DeepEqual(list[0].Card.Addrs4.Value, lab.Eth1().Addrs4) {
+	if len(list) != 1 || !list[0].Canonical() || !reflect.DeepEqual(list[0].Card.Addrs4.Value, lab.Eth1().Addrs4) {
 		t.Errorf("read back: %+v", list)
 	}
 }

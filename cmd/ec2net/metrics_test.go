@@ -4,86 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
+	"ec2net/test/exposition"
 	"ec2net/test/lab"
 )
-
-// exposition reads the text format of Prometheus (prometheus.io, "Exposition formats") as strictly as its own
-// linter: each family once, its help and type before its samples, which stand together; no series twice; names
-// and labels well formed; counters, and only they, end in _total. It returns the values by series.
-func exposition(t *testing.T, text string) map[string]float64 {
-	t.Helper()
-	sample := regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*",?)*)\} (\S+)$`)
-	comment := regexp.MustCompile(`^# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$`)
-	if text == "" || !strings.HasSuffix(text, "\n") {
-		t.Fatalf("does not end with a line: %q", text)
-	}
-	series, done, family, said := map[string]float64{}, map[string]bool{}, "", map[string]string{}
-	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
-		if m := comment.FindStringSubmatch(line); m != nil {
-			if m[1] == "HELP" {
-				if done[m[2]] {
-					t.Errorf("%s comes twice", m[2])
-				}
-				family, done[m[2]], said = m[2], true, map[string]string{}
-			}
-			if m[2] != family || said[m[1]] != "" {
-				t.Errorf("out of place: %s", line)
-			}
-			if said[m[1]] = m[3]; m[1] == "TYPE" && (m[3] == "counter") != strings.HasSuffix(family, "_total") {
-				t.Errorf("%s is a %s", family, m[3])
-			}
-			continue
-		}
-		m := sample.FindStringSubmatch(line)
-		if m == nil || m[1] != family || said["TYPE"] == "" {
-			t.Errorf("no sample of %s: %q", family, line)
-			continue
-		}
-		v, err := strconv.ParseFloat(m[3], 64)
-		key := m[1] + "{" + m[2] + "}"
-		if _, twice := series[key]; twice || err != nil {
-			t.Errorf("twice, or no number (%v): %s", err, line)
-		}
-		series[key] = v
-	}
-	return series
-}
-
-func TestMetricsText(t *testing.T) {
-	now := time.Unix(1795000000, 0)
-	var list []record
-	for _, c := range shown(now) {
-		list = append(list, c.record)
-	}
-	odd := list[0]
-	odd.Name = "a\"b\\c\n\xff"
-	series := exposition(t, metricsText(append(list, odd)))
-	for key, want := range map[string]float64{
-		`ec2net_card_info{card="eth1",eni="eni-0123456789abcdef0",mac="02:00:00:00:00:01",table="10001",dhcp="native"}`:       1,
-		`ec2net_card_info{card="a\"b\\c\n?",eni="eni-0123456789abcdef0",mac="02:00:00:00:00:01",table="10001",dhcp="native"}`: 1,
-		`ec2net_card_degraded{card="eth3"}`: 1, `ec2net_card_degraded{card="eth1"}`: 0,
-		`ec2net_card_undone{card="eth5"}`: 1, `ec2net_card_yielded{card="eth6"}`: 1,
-		`ec2net_card_addresses{card="eth1"}`: 32, `ec2net_card_repairs_total{card="eth1"}`: 0,
-		`ec2net_metadata_last_read_timestamp_seconds{card="eth1"}`: 1794999988,
-		`ec2net_lease_expiry_timestamp_seconds{card="eth1"}`:       1795003600,
-	} {
-		if got, ok := series[key]; !ok || got != want {
-			t.Errorf("%s is %v, want %v", key, got, want)
-		}
-	}
-	for _, key := range []string{`ec2net_lease_expiry_timestamp_seconds{card="eth0"}`, `ec2net_metadata_last_read_timestamp_seconds{card="eth2"}`} {
-		if v, ok := series[key]; ok {
-			t.Errorf("%s is %v, and should not be there", key, v)
-		}
-	}
-	exposition(t, metricsText(nil))
-}
 
 // metricsFolder makes a folder with a configuration that has the metrics written to a file in it.
 func metricsFolder(t *testing.T) (dir, file, conf string) {
@@ -103,7 +29,9 @@ func TestMetricsFile(t *testing.T) {
 	value := func(series string) float64 {
 		b, err := os.ReadFile(file)
 		must(t, err)
-		v, ok := exposition(t, string(b))[series]
+		all, err := exposition.Parse(string(b))
+		must(t, err)
+		v, ok := all[series]
 		if !ok {
 			return -1
 		}

@@ -10,6 +10,7 @@ import (
 
 	"ec2net/config"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 // natCard is what is known of one of the host's cards, to decide who passes traffic on.
@@ -101,7 +102,7 @@ func natIn(conf config.NAT, r config.Range, out natCard, cards []natCard) (strin
 }
 
 // natCards are the host's cards that [nat] names or the records know; of two records of a card the last counts.
-func (list records) natCards(conf config.Config) (out []natCard) {
+func natCards(list state.Records, conf config.Config) (out []natCard) {
 	if len(conf.NAT.From) == 0 {
 		return nil
 	}
@@ -122,12 +123,12 @@ func (list records) natCards(conf config.Config) (out []natCard) {
 }
 
 // passing works out the card's part in passing traffic on, and what is refused.
-func (a *agent) passing(others records) {
+func (a *agent) passing(others state.Records) {
 	if len(a.config.NAT.From) == 0 {
 		return
 	}
-	now := record{Name: a.snap.Name, MAC: a.snap.MAC, Card: a.settled} // newer than what is on disk
-	roles, refused := natRoles(a.config.NAT, append(slices.Clip(others), now).natCards(a.config))
+	now := state.Record{Name: a.snap.Name, MAC: a.snap.MAC, Card: a.settled} // newer than what is on disk
+	roles, refused := natRoles(a.config.NAT, natCards(append(slices.Clip(others), now), a.config))
 	role := roles[a.snap.Name]
 	a.nat = natPart{role, refused, !reflect.DeepEqual(role, a.nat.natRole)}
 	a.link.Packets = a.link.Packets || len(a.nat.out) > 0

@@ -120,10 +120,10 @@ func (a *agent) planned() (plumb.State, error) {
 	}
 	a.lease = a.record.Lease
 	a.hosts = a.wouldHost()
-	others := a.store.all()
+	others := a.store.All()
 	a.passing(others)
 	state, err := a.wanted(a.settled, a.lease, a.wouldOwn(), a.wouldLead(others))
-	primary, _ := others.primary()
+	primary, _ := others.Primary()
 	return state, errors.Join(append(append(misnamed(a.config, primary.Name), a.nat.refused...), err, a.egressTrouble(0, time.Now()), a.egressTrouble(1, time.Now()))...)
 }
 

@@ -53,7 +53,7 @@ func TestMetricsLockHeld(t *testing.T) {
 // holdMetrics has another process hold the lock of the metrics until the function it returns is called.
 func holdMetrics(t *testing.T, c *lab.Cloud) (free func()) {
 	t.Helper()
-	holder := c.Instance().Command(t.Context(), "sh", "-c", "exec 9>>/run/ec2net/"+metricsLock+"; flock 9; echo held; exec sleep 1000")
+	holder := c.Instance().Command(t.Context(), "sh", "-c", "exec 9>>/run/ec2net/:metrics.lock; flock 9; echo held; exec sleep 1000")
 	out, err := holder.StdoutPipe()
 	must(t, err)
 	must(t, holder.Start())

@@ -30,7 +30,7 @@ func (a *agent) release(ctx context.Context, file, command string) error {
 		return nil
 	}
 	a.leftAlone(file)
-	if pid := a.store.holder(a.snap.Name); pid > 0 && pid != os.Getpid() {
+	if pid := a.store.Holder(a.snap.Name).PID; pid > 0 && pid != os.Getpid() {
 		a.log.Warn(keptStill(a.snap.Name, pid))
 		return nil
 	}

@@ -9,13 +9,14 @@ import (
 	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 // remember takes over what an earlier process left: on disk what the kernel can not say, and from
 // the kernel the last known good of the metadata. The records come first: they say what else than the card's
 // link to read.
-func (a *agent) remember(known records) (err error) {
-	a.record = record{Name: a.snap.Name, Index: a.snap.Index, MAC: a.snap.MAC, Cloud: a.where}
+func (a *agent) remember(known state.Records) (err error) {
+	a.record = state.Record{Name: a.snap.Name, Index: a.snap.Index, MAC: a.snap.MAC, Cloud: a.where}
 	for _, old := range known {
 		a.inherit(old)
 	}
@@ -40,7 +41,7 @@ func (a *agent) remember(known records) (err error) {
 
 // inherit takes what is of use from one record: of this card, or of one that had its name before,
 // whose rules may be left.
-func (a *agent) inherit(old record) {
+func (a *agent) inherit(old state.Record) {
 	twin := slices.ContainsFunc(a.snap.Twins, func(t plumb.Twin) bool { return t.Index == old.Index })
 	same := old.MAC == a.snap.MAC && !twin
 	if old.Name != a.snap.Name && !same {
@@ -134,7 +135,7 @@ func (a *agent) foundAhead(w plumb.State) {
 func (a *agent) saved() {
 	err := a.save()
 	a.unsaved, a.unwritten, a.unsavedWhy = err != nil, a.unwritten && err != nil, err
-	a.complain(fromDisk, errors.Join(err, a.owned()))
+	a.complain(fromDisk, errors.Join(err, a.signed()))
 	a.publish()
 }
 
@@ -146,15 +147,15 @@ func (a *agent) save() error {
 	a.record.InPart = a.inPart() && !a.ahead
 	a.record.Undone = a.undone.recorded()
 	a.record.Egress = a.way()
-	if err := a.store.save(a.record); err != nil {
+	if err := a.store.Save(a.record); err != nil {
 		return err
 	}
 	for _, name := range a.formerly { // after the new one: a process that is killed here leaves two, not none
-		old, known := a.store.load(name)
+		old, known := a.store.Load(name)
 		if known && old.MAC != a.record.MAC || name == a.record.Name {
 			continue // a card that has the name now
 		}
-		if err := a.store.remove(name); err != nil {
+		if err := a.store.Remove(name); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,13 +12,14 @@ import (
 
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/state"
 	"ec2net/test/lab"
 )
 
 // What was granted is all that the record and the kernel's addresses say: a rule that is missing takes nothing away.
 // Of another card that has the name now, neither record nor rules say anything.
 func TestLastGood(t *testing.T) {
-	r := aRecord(t)
+	r := aRecord()
 	r.Card.Addrs4 = metadata.Is([]netip.Addr{addr("10.0.2.37"), addr("10.0.2.40")})
 	r.Card.Addrs6, r.Card.Prefixes6 = metadata.None[[]netip.Addr](), metadata.Is([]netip.Prefix{netip.MustParsePrefix("2001:db8::/80")})
 	a := &agent{record: r, log: logrus.New()}
@@ -40,31 +42,31 @@ func TestLastGood(t *testing.T) {
 // The record of a card that was renamed: the new one is there before the old one goes, and what another
 // card has under the old name by now stays.
 func TestSavedUnderANewName(t *testing.T) {
-	old := aRecord(t)
+	old := aRecord()
 	another := old
 	another.MAC[5]++
 	for _, tt := range []struct {
 		name   string
-		at     record // under the old name
-		blocks bool   // the new one can not be written
+		at     state.Record // under the old name
+		blocks bool         // the new one can not be written
 		stays  bool
 	}{
 		{"its own", old, false, false}, {"its own, and the new one fails", old, true, true}, {"another card's", another, false, true},
 	} {
-		s := store{t.TempDir()}
-		must(t, s.save(tt.at))
+		s := stored(t)
+		must(t, s.Save(tt.at))
 		if tt.blocks {
-			must(t, os.Mkdir(s.path("ens6", ".json"), 0o700))
+			must(t, os.Mkdir(filepath.Join(s.Dir(), "ens6.json"), 0o700))
 		}
 		a := &agent{record: old, store: s, log: logrus.New(), link: &plumb.Link{}, formerly: []string{"eth1", "ens6"}}
 		a.record.Name = "ens6"
 		if err := a.save(); (err != nil) != tt.blocks {
 			t.Errorf("%s: %v", tt.name, err)
 		}
-		if _, there := s.load("eth1"); there != tt.stays {
+		if _, there := s.Load("eth1"); there != tt.stays {
 			t.Errorf("%s: the record of the old name is there: %v", tt.name, there)
 		}
-		if _, there := s.load("ens6"); there == tt.blocks {
+		if _, there := s.Load("ens6"); there == tt.blocks {
 			t.Errorf("%s: the record of the new name is there: %v", tt.name, there)
 		}
 	}
@@ -73,15 +75,15 @@ func TestSavedUnderANewName(t *testing.T) {
 // A card that is plugged in again has another index: how it is found is on disk before it is changed, also
 // where its rules and table are those of the last time.
 func TestWrittenAheadAgain(t *testing.T) {
-	old := aRecord(t)
-	s := store{t.TempDir()}
-	must(t, s.save(old))
+	old := aRecord()
+	s := stored(t)
+	must(t, s.Save(old))
 	a := &agent{store: s, log: logrus.New(), link: &plumb.Link{}, said: newSaid()}
 	a.snap = plumb.Snapshot{State: plumb.State{Name: "eth1", Index: old.Index + 6}, MAC: old.MAC}
-	a.record = record{Name: "eth1", Index: a.snap.Index, MAC: old.MAC, Before: &plumb.Before{Link: plumb.LinkState{MTU: 9001}}}
+	a.record = state.Record{Name: "eth1", Index: a.snap.Index, MAC: old.MAC, Before: &plumb.Before{Link: plumb.LinkState{MTU: 9001}}}
 	a.inherit(old)
 	a.writeAhead(plumb.State{Rules: []plumb.Rule{{Pref: 20001, From: netip.MustParsePrefix("10.0.2.40/32"), Table: 10001}}})
-	if r, _ := s.load("eth1"); r.Index != a.snap.Index || r.Before.Link.MTU != 9001 {
+	if r, _ := s.Load("eth1"); r.Index != a.snap.Index || r.Before.Link.MTU != 9001 {
 		t.Errorf("on disk: index %d, before %+v; the card has index %d", r.Index, r.Before, a.snap.Index)
 	}
 }

@@ -49,7 +49,7 @@ func TestInterruptedAndUndone(t *testing.T) {
 		c := cloud(t, wide())
 		session := operator(t, c, "10.0.2.200", "10.0.0.29")
 		before := world(t, c)
-		p := &program{cloud: "ec2", configFile: write(t, ""), log: logrus.New(), store: store{t.TempDir()}}
+		p := &program{cloud: "ec2", configFile: write(t, ""), log: logrus.New(), store: stored(t)}
 		must(t, c.Instance().Do(func() error {
 			a, err := p.newAgent("eth1")
 			if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"ec2net/config"
 	"ec2net/metadata"
+	"ec2net/state"
 )
 
 type streams struct {
@@ -31,7 +32,7 @@ type program struct {
 	logLevel   string
 	json       bool
 	log        *logrus.Logger
-	store      store
+	store      state.Store
 }
 
 // execute runs one command line and returns the exit status.
@@ -121,8 +122,8 @@ func (p *program) prepare() (err error) {
 		return fail(exitUsage, "--cloud %q: choose auto, ec2 or azure", p.cloud)
 	}
 	p.log = newLogger(p.err, level)
-	p.store = store{cmp.Or(firstDir(os.Getenv("RUNTIME_DIRECTORY")), "/run/ec2net")}
-	return p.store.ours()
+	p.store, err = state.Open(cmp.Or(firstDir(os.Getenv("RUNTIME_DIRECTORY")), "/run/ec2net"))
+	return err
 }
 
 // firstDir: systemd separates several runtime directories by colons.

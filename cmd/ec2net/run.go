@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 func (p *program) runCommand() *cobra.Command {
@@ -51,13 +52,13 @@ func (p *program) run(ctx context.Context, name string) error {
 	defer a.close()
 	reload, stop := hangups() // before others know of us: `up` asks whoever holds the card to read the metadata
 	defer stop()
-	if err := a.own(name); err != nil {
-		if !noRoom(err) {
+	if err := a.acquire(name); err != nil {
+		if !state.NoSpace(err) {
 			return err
 		}
 		a.complain(fromDisk, err) // that is no reason to leave the card dead
 	}
-	defer func() { a.lock.close() }()
+	defer func() { a.lock.Release() }()
 	a.stays = true
 	told := &notify{}
 	a.progress = func(state string) { told.tell(state, a.set()) }
@@ -87,7 +88,7 @@ func (p *program) handOver(a *agent, began string) error {
 	if a.record.Name == began || os.Getenv("INVOCATION_ID") == "" || !underSystemd() {
 		return nil
 	}
-	a.lock.close()
+	a.lock.Release()
 	a.lock = nil
 	ctx, cancel := context.WithTimeout(context.Background(), dismissal)
 	defer cancel()
@@ -127,7 +128,7 @@ func (a *agent) renamed(to string) {
 	a.log.Infof("was %s, and is called %s now", from, to)
 	a.record.Name, a.unsaved, a.formerly = to, true, append(a.formerly, from)
 	if a.stays {
-		a.complain(fromDisk, a.own(to))
+		a.complain(fromDisk, a.acquire(to))
 	}
 }
 

@@ -48,7 +48,7 @@ func (p *program) scan(ctx context.Context, only []string) error {
 		}
 	}
 	// Those that a record tells of: to look for others would load nftables' modules where nobody uses them.
-	cleared, orphans := p.store.clearOrphans(ctx, p.log)
+	cleared, orphans := clearOrphans(ctx, p.store, p.log)
 	if cleared {
 		p.publish()
 	}
@@ -149,11 +149,11 @@ func (p *program) notStarted(s plumb.Snapshot, certain bool, err error, known []
 // isSet reports whether somebody keeps the card, or has set it up once. What a process that died has left is not
 // followed by anybody.
 func (p *program) isSet(name string, mac metadata.MAC) bool {
-	if p.store.holder(name) != 0 {
+	if p.store.Managed(name) {
 		return true
 	}
-	r, ok := p.store.load(name)
-	return ok && r.MAC == mac && (r.Ready || r.Yielded != "") && !p.store.died(name)
+	r, ok := p.store.Load(name)
+	return ok && r.MAC == mac && (r.Ready || r.Yielded != "") && !p.store.Died(name)
 }
 
 // startAll starts the cards side by side: one that waits must not hold up the others. Only the primary has a

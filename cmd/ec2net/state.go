@@ -140,6 +140,6 @@ func (a *agent) report() {
 	if a.unsaved && !a.idle() || a.setUp && a.record.Set != a.set() {
 		a.saved()
 	}
-	a.complain(fromMetrics, a.metrics.trouble())
+	a.complain(fromMetrics, a.metrics.Err())
 	a.progress(a.state())
 }

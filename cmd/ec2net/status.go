@@ -12,6 +12,7 @@ import (
 	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 func (p *program) statusCommand() *cobra.Command {
@@ -38,7 +39,7 @@ may read the records, and watch them; others see what the kernel tells.`,
 
 // cardStatus is what status knows of one card.
 type cardStatus struct {
-	record
+	state.Record
 	Process int      `json:"process"`                        // that keeps the card; 0: nobody
 	Died    bool     `json:"died,omitempty"`                 // the process that kept it did not end by itself
 	Former  bool     `json:"former_configuration,omitempty"` // that process goes by the configuration as it was
@@ -73,7 +74,7 @@ func (p *program) status(args []string) error {
 	if _, err := fmt.Fprint(p.out, viewOf(p.out).text(list)); err != nil {
 		return fmt.Errorf("write the status: %w", err)
 	}
-	if !p.store.readable() {
+	if !p.store.Readable() {
 		return nil
 	}
 	return p.showRefused()
@@ -104,34 +105,34 @@ func nothingOf(args []string) string {
 // cards are those that are named, or all.
 func (p *program) cards(args []string) ([]cardStatus, error) {
 	list := []cardStatus{}
-	if !p.store.readable() {
-		p.log.Warnf("only root may read %s: lease, metadata, keeper and drift are not known", p.store.dir)
+	if !p.store.Readable() {
+		p.log.Warnf("only root may read %s: lease, metadata, keeper and drift are not known", p.store.Dir())
 		return p.fromKernel(args)
 	}
 	conf, err := p.config()
 	if err != nil {
 		conf = config.Default()
 	}
-	known := p.store.all()
-	roles, _ := natRoles(conf.NAT, known.natCards(conf))
+	known := p.store.All()
+	roles, _ := natRoles(conf.NAT, natCards(known, conf))
 	for _, r := range known {
 		if len(args) == 0 || slices.Contains(args, r.Name) {
-			c := p.look(r, known.peers(metadata.MAC{}), conf, roles[r.Name])
+			c := p.look(r, known.Peers(metadata.MAC{}), conf, roles[r.Name])
 			if c.Broken = err != nil; c.Broken || c.Unsaved != "" {
 				c.Drift, c.LeftOut = nil, nil
 			}
 			list = append(list, c)
 		}
 	}
-	if p.store.full() {
-		p.log.Warnf("there is no room left in %s: what is on record may be old", p.store.dir)
+	if p.store.Full() {
+		p.log.Warnf("there is no room left in %s: what is on record may be old", p.store.Dir())
 	}
 	return p.unrecorded(args, known, list)
 }
 
 // unrecorded adds the cards that are set up, as the kernel shows, and of which there is no record: the disk was full,
 // or somebody has deleted it.
-func (p *program) unrecorded(args []string, known records, list []cardStatus) ([]cardStatus, error) {
+func (p *program) unrecorded(args []string, known state.Records, list []cardStatus) ([]cardStatus, error) {
 	host, err := plumb.ReadHost() // which costs less than to read each card of a host of many
 	if err != nil {
 		return list, fmt.Errorf("look for cards without a record: %w", err)
@@ -148,8 +149,8 @@ func (p *program) unrecorded(args []string, known records, list []cardStatus) ([
 			continue
 		}
 		c.State = "set up, as the kernel shows; there is no record of it"
-		c.Process, c.Unsaved = p.store.held(c.Name)
-		c.Died = p.store.died(c.Name)
+		holder := p.store.Holder(c.Name)
+		c.Process, c.Unsaved, c.Died = holder.PID, holder.Unsaved, p.store.Died(c.Name)
 		list = append(list, c)
 	}
 	return list, err
@@ -201,18 +202,18 @@ func unprivileged(name string) (c cardStatus, err error) {
 }
 
 // former reports whether a process keeps the interface by a configuration that is no longer the file's.
-func (p *program) former(pid int, r record, conf config.Config) bool {
+func (p *program) former(pid int, r state.Record, conf config.Config) bool {
 	if pid == 0 {
 		return false
 	}
 	alone := conf.For(config.Local(r.Name, r.MAC, driver(r.Name)).Learn(r.Card)).Manage == config.None
-	return alone || p.configFile == config.Path && p.store.outdated(r.Name, p.configFile)
+	return alone || p.configFile == config.Path && p.store.Outdated(r.Name, p.configFile)
 }
 
 // look compares the record with the kernel.
-func (p *program) look(r record, peers []metadata.MAC, conf config.Config, nat natRole) cardStatus {
-	c := cardStatus{record: r, Died: p.store.died(r.Name), Table: tableOf(r), Drift: []string{}}
-	c.Process, c.Unsaved = p.store.held(r.Name)
+func (p *program) look(r state.Record, peers []metadata.MAC, conf config.Config, nat natRole) cardStatus {
+	holder := p.store.Holder(r.Name)
+	c := cardStatus{Record: r, Process: holder.PID, Unsaved: holder.Unsaved, Died: p.store.Died(r.Name), Table: r.Table(), Drift: []string{}}
 	link, err := plumb.Open(r.Name)
 	if err != nil {
 		return c
@@ -229,11 +230,11 @@ func (p *program) look(r record, peers []metadata.MAC, conf config.Config, nat n
 		c.Table = plumb.Table(have.Number(r.Card))
 	}
 	lease := r.Lease
-	if r.degraded() {
-		lease = r.basis(have)
+	if r.Degraded() {
+		lease = effectiveLease(r, have)
 	}
 	c.Former = p.former(c.Process, r, conf)
-	if !r.Ready || r.Card.MAC != r.MAC && !(r.degraded() && lease != nil) {
+	if !r.Ready || r.Card.MAC != r.MAC && !(r.Degraded() && lease != nil) {
 		return c
 	}
 	c.NAT = nat.text()
@@ -246,7 +247,7 @@ func (p *program) look(r record, peers []metadata.MAC, conf config.Config, nat n
 	}
 	want, refused := wanted(r.Cloud, settings, plumb.Input{
 		Card: r.Card, Lease: lease, Have: have, OwnAddress: owns(r.DHCP),
-		Egress: r.Egress.wanted(), Services: services(r.Cloud, conf), Before: r.Before,
+		Egress: r.Egress.Wanted(), Services: services(r.Cloud, conf), Before: r.Before,
 		NAT: nat.out, Inside: nat.in, Host: r.Hosts,
 	})
 	if led := func(o plumb.Route) bool { return o.Ours && o.Table == c.Table }; r.Card.Primary && !slices.ContainsFunc(want.Routes, led) && !slices.ContainsFunc(have.Routes, led) {

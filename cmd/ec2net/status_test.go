@@ -12,6 +12,7 @@ import (
 
 	"ec2net/dhcp"
 	"ec2net/metadata"
+	"ec2net/state"
 	"ec2net/test/lab"
 )
 
@@ -47,7 +48,7 @@ func shown(now time.Time) []cardStatus {
 		}),
 		card("eth4", "drift", func(c *cardStatus) { c.Drift = []string{"+ rule from 10.0.2.37 lookup 10001 pref 20001"} }),
 		card("eth5", "undone", func(c *cardStatus) {
-			c.Undone = &undoneRecord{Plan: []string{"+ addr 10.0.2.37/24 dev eth5 noprefixroute", "+ rule from 10.0.2.37 lookup 10001 pref 20001"}}
+			c.Undone = &state.Rollback{Plan: []string{"+ addr 10.0.2.37/24 dev eth5 noprefixroute", "+ rule from 10.0.2.37 lookup 10001 pref 20001"}}
 			c.State = "undone, because the connection of 10.0.0.29:22 with 192.0.2.1:40000 would go by eth5, not by eth0 via 10.0.0.1"
 		}),
 		card("eth6", "left", func(c *cardStatus) { c.Yielded, c.State = "Cilium", "left to Cilium" }),

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,7 +12,7 @@ import (
 
 	"ec2net/dhcp"
 	"ec2net/metadata"
-	"ec2net/plumb"
+	"ec2net/state"
 )
 
 // view is how status is shown.
@@ -117,7 +116,7 @@ func (c cardStatus) word() string {
 		return "undone"
 	case len(c.Drift) > 0:
 		return "drift"
-	case c.degraded():
+	case c.Degraded():
 		return "degraded"
 	case c.Set:
 		return "ok"
@@ -197,12 +196,12 @@ func (v view) card(b *strings.Builder, c cardStatus) {
 		row("record", c.unsaved())
 		return
 	}
-	row("lease", v.lease(c.record))
+	row("lease", v.lease(c.Record))
 	if c.Hosts {
 		row("host", "lives by this lease, as nobody else configures the card; names (DNS) are not set up by ec2net")
 	}
 	row("metadata", v.age(c.ReadAt))
-	row("egress", c.Egress.text())
+	row("egress", c.Egress.Text())
 	row("NAT", c.NAT)
 	for i, does := range c.Tables {
 		row([]string{"nftables", ""}[min(i, 1)], does)
@@ -228,7 +227,7 @@ func (c cardStatus) unsaved() string {
 	return "its process could not write it, so that what is told here may be old: " + c.Unsaved
 }
 
-func (v view) lease(r record) string {
+func (v view) lease(r state.Record) string {
 	if r.Lease == nil {
 		return r.DHCP
 	}
@@ -295,19 +294,4 @@ func (v view) folded(s string, column int, indent string) string {
 		at += n
 	}
 	return b.String()
-}
-
-// tableOf is the routing table that the card's own traffic is looked up in; 0: there is none.
-func tableOf(r record) uint32 {
-	switch {
-	case r.Yielded != "" || !r.Ready:
-		return 0
-	case r.degraded() && r.Hosts:
-		return 0
-	case r.degraded():
-		return plumb.Table(plumb.DegradedN(r.Index))
-	case r.Card.Primary && !slices.Contains(r.Numbers, 0):
-		return 0
-	}
-	return plumb.Table(r.Card.N())
 }

@@ -18,9 +18,9 @@ const redrawPause = 200 * time.Millisecond
 func (p *program) watchStatus(ctx context.Context, args []string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	records, err := p.store.watch(ctx)
+	records, err := p.store.Watch(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fail(exitFailed, "nothing to watch yet: no card has been set up since the boot (there is no %s)", p.store.dir)
+		return fail(exitFailed, "nothing to watch yet: no card has been set up since the boot (there is no %s)", p.store.Dir())
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return fail(exitFailed, "--watch needs root: %w", err)

@@ -11,6 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 const (
@@ -28,7 +29,7 @@ const (
 // metadata is dialled only when its way is another one than before.
 type trial struct {
 	link    *plumb.Link
-	store   store
+	store   state.Store
 	log     logrus.FieldLogger
 	primary func() bool
 	// silent: the interface has lost its primary address, so that nothing of it is reached anyway.
@@ -64,7 +65,32 @@ func (t *trial) begin(have plumb.Snapshot) {
 	t.open, t.before = true, have.State
 	at, fresh := t.server()
 	if t.reach, t.failed = t.link.Reach(at); t.failed == nil {
-		t.writeAhead(unproved{have.MAC, have.Index, time.Now(), fresh, have.State, t.reach})
+		t.writeAhead(state.Pending{MAC: have.MAC, Index: have.Index, At: time.Now(), Fresh: fresh, Before: have.State, Reach: t.reach})
+	}
+}
+
+// writeAhead puts on disk what the change is judged by. A full disk is no reason not to make it.
+func (t *trial) writeAhead(change state.Pending) {
+	if err := t.store.SavePending(t.link.Name, change); err != nil {
+		t.log.Debugf("the change is not written ahead: %s", oneLine(err))
+	}
+}
+
+// resume takes over the proof of a change that a process was killed over, and returns the state before it.
+func (t *trial) resume(s plumb.Snapshot) (before plumb.State, ok bool) {
+	change, ok := t.store.LoadPending(s.Name, s.MAC, s.Index, time.Now())
+	if !ok {
+		return before, false
+	}
+	t.open, t.before, t.reach, t.wasFresh = true, change.Before, change.Reach, change.Fresh
+	return change.Before, true
+}
+
+// close ends a trial, however it went.
+func (t *trial) close() {
+	t.open, t.wasFresh = false, false
+	if err := t.store.RemovePending(t.link.Name); err != nil {
+		t.log.Debugf("the change stays written down: %s", oneLine(err))
 	}
 }
 
@@ -102,7 +128,7 @@ func (t *trial) lost(ctx context.Context) ([]plumb.Loss, error) {
 func (t *trial) mended(lost []plumb.Loss) bool {
 	return slices.ContainsFunc(lost, func(l plumb.Loss) bool {
 		return slices.ContainsFunc(l.Holders, func(index int) bool {
-			return index != t.link.Index && !l.Is.Local && t.store.holder(nameOf(index)) > 0
+			return index != t.link.Index && !l.Is.Local && t.store.Holder(nameOf(index)).PID > 0
 		})
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 const (
@@ -105,20 +106,13 @@ func (a *agent) hurry() {
 }
 
 // recorded is what the record says of a change that is undone.
-func (u *undone) recorded() *undoneRecord {
+func (u *undone) recorded() *state.Rollback {
 	if u == nil {
 		return nil
 	}
-	r := &undoneRecord{Why: u.why, Until: u.until, Plan: []string{}}
+	r := &state.Rollback{Why: u.why, Until: u.until, Plan: []string{}}
 	for _, o := range u.plan {
 		r.Plan = append(r.Plan, o.String())
 	}
 	return r
-}
-
-// undoneRecord is a change that was taken back, in a record.
-type undoneRecord struct {
-	Why   []string  `json:"why"`
-	Plan  []string  `json:"plan"`
-	Until time.Time `json:"until"` // when it is tried again
 }

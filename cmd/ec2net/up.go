@@ -44,8 +44,8 @@ func (p *program) up(ctx context.Context, name string, wait time.Duration) error
 	if wait == 0 {
 		wait = a.card.Wait
 	}
-	if pid := p.store.holder(name); pid > 0 {
-		return p.upByKeeper(ctx, a, pid, wait)
+	if pid := p.store.Holder(name).PID; pid > 0 {
+		return p.upByManager(ctx, a, pid, wait)
 	}
 	line := terminalLine(p.err, p.log)
 	a.progress = func(state string) { line.show(name, state, a.begun.Add(wait), a.set()) }

@@ -9,29 +9,22 @@ import (
 	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
-// way is what a record says of a card that the host's own traffic may leave by.
-type way struct {
-	Rank  int    `json:"rank"` // place in the order of preference
-	IPv4  bool   `json:"ipv4"` // it leaves by the card
-	IPv6  bool   `json:"ipv6"`
-	State string `json:"state"` // one line for a person
-}
-
 // way is nil for a card that is no candidate.
-func (a *agent) way() *way {
+func (a *agent) way() *state.Egress {
 	switch rank := a.config.Egress.Rank(a.snap.Name); {
 	case rank < 0 || a.settled.MAC == (metadata.MAC{}) || a.record.Yielded != "":
 		return nil
 	case a.settled.Primary:
-		return &way{Rank: rank, State: "as without [egress]: this is the primary card"}
+		return &state.Egress{Rank: rank, State: "as without [egress]: this is the primary card"}
 	}
 	o := a.egress.outlets
 	if a.egress.rank < 0 {
 		return nil
 	}
-	return &way{Rank: a.egress.rank, IPv4: o[0].on, IPv6: o[1].on, State: leavingText(o, a.egress.facts)}
+	return &state.Egress{Rank: a.egress.rank, IPv4: o[0].on, IPv6: o[1].on, State: leavingText(o, a.egress.facts)}
 }
 
 // leavingText says where each family leaves, in one sentence where they agree.
@@ -70,23 +63,9 @@ func (o outlet) text() string {
 	return "about to be by this card"
 }
 
-func (w *way) wanted() plumb.Egress {
-	if w == nil {
-		return plumb.Egress{}
-	}
-	return plumb.Egress{Rank: w.Rank, IPv4: w.IPv4, IPv6: w.IPv6}
-}
-
-func (w *way) text() string {
-	if w == nil {
-		return ""
-	}
-	return w.State
-}
-
 // wouldLead is what a plan takes for decided: what the kernel has, and beyond that what nothing known
 // forbids. Whether the gateway answers only `up` finds out.
-func (a *agent) wouldLead(others records) plumb.Egress {
+func (a *agent) wouldLead(others state.Records) plumb.Egress {
 	if a.lookAround(others); a.egress.rank < 0 {
 		return plumb.Egress{}
 	}
@@ -114,9 +93,9 @@ func (p *program) showRefused() error {
 	if err != nil {
 		return err
 	}
-	known := p.store.all()
-	primary, _ := known.primary()
-	_, refused := natRoles(conf.NAT, known.natCards(conf))
+	known := p.store.All()
+	primary, _ := known.Primary()
+	_, refused := natRoles(conf.NAT, natCards(known, conf))
 	for _, problem := range append(misnamed(conf, primary.Name), refused...) {
 		p.log.Warn(problem)
 	}
@@ -131,7 +110,7 @@ func (a *agent) misnamed() {
 	}
 	primary := a.snap.Name
 	if !a.settled.Primary {
-		r, _ := a.store.all().primary()
+		r, _ := a.store.All().Primary()
 		primary = r.Name
 	}
 	a.complain(fromFile, errors.Join(append(misnamed(a.config, primary), a.nat.refused...)...))

@@ -1,4 +1,4 @@
-package main
+package state
 
 import (
 	"encoding/json"
@@ -14,17 +14,11 @@ import (
 	"ec2net/plumb"
 )
 
-// aRecord is what a card leaves on disk.
-func aRecord(t testing.TB) record {
-	t.Helper()
-	mac, err := metadata.ParseMAC("02:00:00:00:00:11")
-	if err != nil {
-		t.Fatal(err)
-	}
-	prefix := netip.MustParsePrefix
-	return record{
-		Name: "eth1", Index: 3, MAC: mac, Numbers: []int{1}, Peers: []metadata.MAC{mac}, Before: &plumb.Before{AltNames: []string{"enp0s6"}},
-		Card: metadata.Interface{MAC: mac, ID: "eni-0a1", DeviceNumber: 1, Addrs4: metadata.Is([]netip.Addr{addr("10.0.2.37")}),
+// aRecord is what an interface leaves on disk.
+func aRecord() Record {
+	return Record{
+		Name: "eth1", Index: 3, MAC: mac(0x11), Numbers: []int{1}, Peers: []metadata.MAC{mac(0x11)}, Before: &plumb.Before{AltNames: []string{"enp0s6"}},
+		Card: metadata.Interface{MAC: mac(0x11), ID: "eni-0a1", DeviceNumber: 1, Addrs4: metadata.Is([]netip.Addr{addr("10.0.2.37")}),
 			Subnets4: metadata.Is([]netip.Prefix{prefix("10.0.2.0/24")}), Prefixes6: metadata.Is([]netip.Prefix{prefix("2001:db8::/80")})},
 		Lease: &dhcp.Lease{Addr: prefix("10.0.2.37/24"), Router: addr("10.0.2.1"), MTU: 1500, Start: time.Unix(1, 0), Expires: time.Hour},
 	}
@@ -33,21 +27,17 @@ func aRecord(t testing.TB) record {
 // FuzzRecord: whatever lies in the state folder, a record of it can be worked with as if the metadata and
 // the lease had said so: nothing is planned that is not ours to write.
 func FuzzRecord(f *testing.F) {
-	s := store{f.TempDir()}
-	if err := s.save(aRecord(f)); err != nil {
-		f.Fatal(err)
-	}
+	s := open(f)
+	must(f, s.Save(aRecord()))
 	whole, err := os.ReadFile(s.path("eth1", ".json"))
-	if err != nil {
-		f.Fatal(err)
-	}
+	must(f, err)
 	text := string(whole)
 	for _, b := range []string{text, text[:len(text)/2], "", "null", `{"name":"eth1"}`, `[]`, strings.ReplaceAll(text, "10.0.2.37", "::1"), strings.ReplaceAll(text, "10.0.2.0/24", "10.0.2.7/0"),
 		strings.ReplaceAll(text, `"device_number": 1`, `"device_number": -99999`), strings.ReplaceAll(text, `"10.0.2.37"`, `""`), strings.Replace(text, "1\n", "4294967295\n", 1)} {
 		f.Add([]byte(b))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, ok := parseRecord("eth1", b)
+		r, ok := parse("eth1", b)
 		if !ok {
 			return
 		}
@@ -72,7 +62,7 @@ func FuzzRecord(f *testing.F) {
 		}
 		if b, err := json.Marshal(r); err != nil {
 			t.Error(err)
-		} else if _, ok := parseRecord("eth1", b); !ok {
+		} else if _, ok := parse("eth1", b); !ok {
 			t.Errorf("it is not read back:\n%s", b)
 		}
 		_ = r.Lease != nil && r.Lease.Live(time.Now())

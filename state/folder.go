@@ -1,4 +1,4 @@
-package main
+package state
 
 import (
 	"errors"
@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// largestRecord bounds what is read of a record; a real one, of a card with 1000 addresses, is 60 KiB.
+// largestRecord bounds what is read of a record, in bytes; a real one, of an interface with 1000 addresses, is 60 KiB.
 const largestRecord = 1 << 20
 
-// folder makes the state folder. Nobody else may look into it or put something there.
-func (s store) folder() error {
+// makeFolder makes the folder. Nobody but root may look into it or put something there.
+func (s Store) makeFolder() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return fmt.Errorf("state folder: %w", err)
 	}
-	if err := s.ours(); err != nil {
+	if err := s.checkOwner(); err != nil {
 		return err
 	}
 	info, err := os.Stat(s.dir)
@@ -33,9 +33,8 @@ func (s store) folder() error {
 	return nil
 }
 
-// ours refuses a folder that somebody else put there: he could tell us what is ours. One that is not
-// there is none of his.
-func (s store) ours() error {
+// checkOwner rejects a state directory not owned by root: its content would be trusted. One that is not there is fine.
+func (s Store) checkOwner() error {
 	info, err := os.Lstat(s.dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -60,7 +59,7 @@ func ownerOf(info fs.FileInfo) int {
 
 // open opens a file of the folder, and nothing that stands in its place: no symbolic link, no pipe that
 // would make us wait, nothing of another user's.
-func (s store) open(name, suffix string) (*os.File, error) {
+func (s Store) open(name, suffix string) (*os.File, error) {
 	f, err := os.OpenFile(s.path(name, suffix), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -76,7 +75,7 @@ func (s store) open(name, suffix string) (*os.File, error) {
 	return f, nil
 }
 
-func (s store) read(name, suffix string) ([]byte, error) {
+func (s Store) read(name, suffix string) ([]byte, error) {
 	f, err := s.open(name, suffix)
 	if err != nil {
 		return nil, err
@@ -85,8 +84,8 @@ func (s store) read(name, suffix string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, largestRecord))
 }
 
-// full: there is no room for another record, in the folder or where it would be.
-func (s store) full() bool {
+// Full reports whether there is no room for another record, in the folder or where it would be.
+func (s Store) Full() bool {
 	var room unix.Statfs_t
 	for dir := s.dir; unix.Statfs(dir, &room) != nil; dir = filepath.Dir(dir) {
 		if dir == filepath.Dir(dir) {
@@ -96,8 +95,11 @@ func (s store) full() bool {
 	return room.Blocks > 0 && room.Bavail == 0 || room.Files > 0 && room.Ffree == 0
 }
 
-// readable: we may look into the folder, or there is none.
-func (s store) readable() bool {
+// NoSpace reports whether an error is that the disk is full.
+func NoSpace(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+
+// Readable reports whether this user may look into the folder, or there is none.
+func (s Store) Readable() bool {
 	_, err := os.ReadDir(s.dir)
 	return !errors.Is(err, fs.ErrPermission)
 }

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ec2net/config"
+)
+
+// upByManager has the process that manages the interface read the metadata now, and waits for its record to
+// say that the interface is set up. Of one for which the metadata is not asked only the record counts.
+func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.Duration) error {
+	name, asks := a.snap.Name, a.managerAsks()
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	manager, err := p.store.Manager(name)
+	if manager == nil || err != nil {
+		return errors.Join(err, fail(exitFailed, "process %d, which kept %s, has just ended: try again", pid, name))
+	}
+	defer manager.Close()
+	news, err := p.store.Watch(ctx)
+	if err != nil {
+		return err
+	}
+	asked := time.Now()
+	log := p.log.WithField("card", name)
+	if asks {
+		if err := manager.Signal(unix.SIGHUP); err != nil {
+			return err
+		}
+		log.Infof("process %d keeps this card: asked it to read the metadata now", manager.PID)
+	}
+	for {
+		r, _ := p.store.Load(name)
+		fresh := !asks || r.ReadAt.After(asked)
+		if r.InPart && (fresh || r.Degraded() && r.AskedAt.After(asked)) {
+			return fail(exitPartial, "%s: set up in part: %s", name, r.State)
+		}
+		if r.Set && fresh {
+			log.Infof("ready: %s", r.State)
+			if p.configFile == config.Path && p.store.Outdated(name, p.configFile) {
+				log.Warnf("%s was changed after process %d had read it: systemctl restart %s", p.configFile, manager.PID, unitWord(name))
+			}
+			return nil
+		}
+		if r.Undone != nil && fresh {
+			return fail(exitFailed, "%s: %s", name, r.State)
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return fail(exitUnavailable, "%s: gave up after %s: %s", name, wait, r.State)
+		}
+	}
+}
+
+// managerAsks reports whether the process that manages the interface asks the metadata, by what it has learned of it.
+func (a *agent) managerAsks() bool {
+	if card := a.record.Card; card.MAC == a.snap.MAC {
+		a.facts = a.facts.Learn(card)
+		a.card = a.config.For(a.facts)
+	}
+	return a.asks()
+}

@@ -1,0 +1,140 @@
+package state
+
+import (
+	"encoding/json"
+	"net"
+	"slices"
+	"time"
+
+	"ec2net/dhcp"
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+// Record is what is remembered of an interface. The kernel is the truth; this is what it cannot say. Its JSON is
+// that of the files and of `ec2net status --json`.
+type Record struct {
+	Name    string             `json:"name"`
+	Index   int                `json:"index"`
+	MAC     metadata.MAC       `json:"mac"`
+	Cloud   metadata.Cloud     `json:"cloud"`             // that the interface is of
+	Numbers []int              `json:"numbers"`           // of the tables and rules that are this interface's
+	Packets bool               `json:"packets,omitempty"` // there is, or is about to be, an nftables table of the interface's
+	Peers   []metadata.MAC     `json:"peers"`             // the host's other cloud interfaces
+	Before  *plumb.Before      `json:"before,omitempty"`  // how the interface was found
+	Card    metadata.Interface `json:"metadata"`          // what it grants
+	ReadAt  time.Time          `json:"read_at"`           // last answer of the metadata
+	AskedAt time.Time          `json:"asked_at"`          // last reading of the metadata, whatever came of it
+	Lease   *dhcp.Lease        `json:"lease,omitempty"`
+	DHCP    string             `json:"dhcp"`              // who has the lease
+	Hosts   bool               `json:"hosts"`             // nobody else configures the interface: the host itself lives by this lease
+	Foreign bool               `json:"foreign,omitempty"` // another program has given it an IPv4 address, now or once
+	State   string             `json:"state"`             // one line for a person
+	Ready   bool               `json:"ready"`
+	Set     bool               `json:"set"`     // and nothing more is expected soon
+	InPart  bool               `json:"in_part"` // set, but for something that the log names, or without the metadata
+	Repairs int                `json:"repairs"` // since the process began
+	Undone  *Rollback          `json:"undone,omitempty"`
+	Egress  *Egress            `json:"egress,omitempty"`
+	Taken   string             `json:"taken,omitempty"`   // the container network that has taken the interface, now or once
+	Yielded string             `json:"yielded,omitempty"` // whom the interface is left to
+}
+
+// Rollback is a change that was rolled back because it cut something off.
+type Rollback struct {
+	Why   []string  `json:"why"`
+	Plan  []string  `json:"plan"`  // the change, an operation a line
+	Until time.Time `json:"until"` // when it is tried again
+}
+
+// Egress is the place of an interface among those that the host's own traffic may leave by. A nil one is none.
+type Egress struct {
+	Rank  int    `json:"rank"` // in the order of preference
+	IPv4  bool   `json:"ipv4"` // it leaves by the interface
+	IPv6  bool   `json:"ipv6"`
+	State string `json:"state"` // one line for a person
+}
+
+// Wanted is the part of a plumb.Input.
+func (e *Egress) Wanted() plumb.Egress {
+	if e == nil {
+		return plumb.Egress{}
+	}
+	return plumb.Egress{Rank: e.Rank, IPv4: e.IPv4, IPv6: e.IPv6}
+}
+
+// Text is its state, for a person; empty for none.
+func (e *Egress) Text() string {
+	if e == nil {
+		return ""
+	}
+	return e.State
+}
+
+// parse reads the record of an interface. What no process of ours can have written is none.
+func parse(name string, b []byte) (Record, bool) {
+	var r Record
+	if json.Unmarshal(b, &r) != nil || r.Name != name || !r.Canonical() {
+		return Record{}, false
+	}
+	return r, true
+}
+
+const maxNumber = 9999 // of an interface, in preferences and tables
+
+// Canonical reports whether every value is one that ec2net writes.
+func (r Record) Canonical() bool {
+	return r.Card.Canonical() && (r.Lease == nil || r.Lease.Canonical()) &&
+		!slices.ContainsFunc(r.Numbers, func(n int) bool { return n < 0 || n > maxNumber })
+}
+
+// Degraded reports whether the interface is set up without the metadata.
+func (r Record) Degraded() bool {
+	return r.Ready && r.Yielded == "" && r.Card.MAC == (metadata.MAC{})
+}
+
+// Table is the routing table that the interface's own traffic is looked up in; 0: there is none.
+func (r Record) Table() uint32 {
+	switch {
+	case r.Yielded != "" || !r.Ready:
+		return 0
+	case r.Degraded() && r.Hosts:
+		return 0
+	case r.Degraded():
+		return plumb.Table(plumb.DegradedN(r.Index))
+	case r.Card.Primary && !slices.Contains(r.Numbers, 0):
+		return 0
+	}
+	return plumb.Table(r.Card.N())
+}
+
+// Present reports whether the interface is there, under whatever name.
+func (r Record) Present() bool {
+	i, err := net.InterfaceByIndex(r.Index)
+	return err == nil && i.HardwareAddr.String() == r.MAC.String()
+}
+
+// Records are those of the host's interfaces. What depends on several interfaces is decided from one reading of them.
+type Records []Record
+
+// Primary is the record of the interface that the host was started with, when it was set up.
+func (list Records) Primary() (Record, bool) {
+	for _, r := range list {
+		if r.Card.Primary {
+			return r, true
+		}
+	}
+	return Record{}, false
+}
+
+// Peers are the cloud interfaces of this host but one, as the records know them.
+func (list Records) Peers(of metadata.MAC) (out []metadata.MAC) {
+	for _, r := range list {
+		for _, m := range r.Peers {
+			if m != of {
+				out = append(out, m)
+			}
+		}
+	}
+	return out
+}
