@@ -26,9 +26,11 @@ func (p *program) scanCommand() *cobra.Command {
 		Long: `Find the cards that the cloud knows and nobody set up, and start them: where
 the package's unit is installed by starting the card's unit, else in this
 process, like "ec2net up". The primary card is among them, as at a boot.
-Cards that are set up already are left alone, and those that the configuration
-or a udev rule (EC2NET_MANAGE=0) leaves alone are named. What a card has left
-that is gone, and whose process was killed, is cleared away first.
+Where the host leaves by no card, so that the cloud can not be asked, all that
+can be one are started. Cards that are set up already are left alone, and those
+that the configuration or a udev rule (EC2NET_MANAGE=0) leaves alone are named.
+What a card has left that is gone, and whose process was killed, is cleared away
+first.
 Exit status 4 when some could be started and others not.`,
 		Args: names,
 		RunE: func(c *cobra.Command, args []string) error { return p.scan(c.Context(), args) },
@@ -53,6 +55,9 @@ func (p *program) scan(ctx context.Context, only []string) error {
 		p.publish()
 	}
 	found, err := p.unset(ctx, only)
+	if statusOf(err) == exitUnavailable && p.nowayOut() {
+		return errors.Join(orphans, p.scanUnasked(ctx, only, err))
+	}
 	if err != nil {
 		return errors.Join(orphans, err)
 	}
@@ -69,7 +74,8 @@ func (p *program) scan(ctx context.Context, only []string) error {
 type unstarted struct {
 	primary string // of all the host's cards
 	names   []string
-	left    []string // why others are not started, of those that were asked for or that nobody has set up
+	macs    []metadata.MAC // theirs, where the cloud could not be asked
+	left    []string       // why others are not started, of those that were asked for or that nobody has set up
 }
 
 // unset are the cards of this host that the cloud knows and that nobody set up, the primary among them, as at a boot.
@@ -126,13 +132,13 @@ func (p *program) cloudCards(ctx context.Context) (primary metadata.MAC, known [
 	return primary, known, nil
 }
 
-// notStarted says why an interface is not to be started; nothing when it is.
+// notStarted says why an interface is not to be started; nothing when it is. Where nobody could be asked, known is nil.
 func (p *program) notStarted(s plumb.Snapshot, certain bool, err error, known []metadata.MAC, conf config.Config) string {
 	name, facts := s.Name, facts(s)
 	switch {
 	case err != nil:
 		return err.Error()
-	case !slices.Contains(known, s.MAC):
+	case known != nil && !slices.Contains(known, s.MAC):
 		return fmt.Sprintf("the cloud does not know %s (%s)", name, s.MAC)
 	case p.isSet(name, s.MAC):
 		return name + " is set up"
@@ -159,6 +165,12 @@ func (p *program) isSet(name string, mac metadata.MAC) bool {
 // startAll starts the cards side by side: one that waits must not hold up the others. Only the primary has a
 // start: with rules of its own, its open connections to the others' subnets are safe when those come.
 func (p *program) startAll(ctx context.Context, found unstarted) error {
+	errs := p.sideBySide(ctx, found)
+	p.besideOthers(ctx, found, errs)
+	return p.tally(found.names, errs)
+}
+
+func (p *program) sideBySide(ctx context.Context, found unstarted) []error {
 	cards, errs := found.names, make([]error, len(found.names))
 	var wg sync.WaitGroup
 	begin := func(i int) <-chan struct{} {
@@ -178,9 +190,18 @@ func (p *program) startAll(ctx context.Context, found unstarted) error {
 		}
 	}
 	wg.Wait()
-	if i := slices.Index(cards, found.primary); !underSystemd() && len(cards) > 1 && i >= 0 && errs[i] == nil {
-		errs[i] = p.up(ctx, found.primary, scanWait) // beside the others it needs rules of its own, and no process adds them
+	return errs
+}
+
+// besideOthers gives the primary the rules that it needs beside the others, where no process adds them.
+func (p *program) besideOthers(ctx context.Context, found unstarted, errs []error) {
+	if i := slices.Index(found.names, found.primary); !underSystemd() && len(found.names) > 1 && i >= 0 && errs[i] == nil {
+		errs[i] = p.up(ctx, found.primary, scanWait)
 	}
+}
+
+// tally says what could not be started.
+func (p *program) tally(cards []string, errs []error) error {
 	failed := 0
 	for i, err := range errs {
 		if err != nil {

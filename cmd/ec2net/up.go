@@ -36,6 +36,11 @@ terminal says for what and how long yet.`,
 }
 
 func (p *program) up(ctx context.Context, name string, wait time.Duration) error {
+	return p.upUnless(ctx, name, wait, func() bool { return false })
+}
+
+// upUnless is up, and gives up early when there is nothing to wait for.
+func (p *program) upUnless(ctx context.Context, name string, wait time.Duration, vain func() bool) error {
 	a, err := p.begin(ctx, name, "up")
 	if a == nil || err != nil {
 		return err
@@ -49,7 +54,7 @@ func (p *program) up(ctx context.Context, name string, wait time.Duration) error
 	}
 	line := terminalLine(p.err, p.log)
 	a.progress = func(state string) { line.show(name, state, a.begun.Add(wait), a.set()) }
-	err = a.loop(ctx, wait, nil, func() (bool, error) { return a.set() || a.hopeless() || a.undone != nil, nil })
+	err = a.loop(ctx, wait, nil, func() (bool, error) { return a.set() || a.hopeless() || a.undone != nil || vain(), nil })
 	line.clear()
 	if ctx.Err() != nil {
 		return fail(exitFailed, "%s: interrupted; \"ec2net down %s\" takes away what was set up so far", name, name)

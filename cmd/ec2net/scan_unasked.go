@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"ec2net/metadata"
+)
+
+// On a host that nobody configures the metadata can not be reached before an interface has a lease, and so it can not be
+// asked which interfaces the cloud knows. All that can be of a cloud are started, as udev does at a boot; the units, or
+// this process, then ask for a lease in turn.
+
+// nowayOut: the host leaves by no interface.
+func (p *program) nowayOut() bool {
+	list, err := net.Interfaces()
+	if err != nil {
+		return false
+	}
+	for _, i := range list {
+		link, s, err := p.open(i.Name)
+		if err != nil {
+			continue
+		}
+		defer link.Close()
+		nowhere, _, err := link.Nowhere(s.Index)
+		return err == nil && nowhere
+	}
+	return false
+}
+
+// scanUnasked starts what can be an interface of the cloud. silent is why the cloud was not asked.
+func (p *program) scanUnasked(ctx context.Context, only []string, silent error) error {
+	conf, err := p.config()
+	if err != nil {
+		return err
+	}
+	list, err := net.Interfaces()
+	if err != nil {
+		return fmt.Errorf("list the network cards: %w", err)
+	}
+	var found unstarted
+	for _, i := range list {
+		s, certain, err := p.asCard(i.Name)
+		switch why := p.notStarted(s, certain, err, nil, conf); {
+		case len(only) > 0 && !slices.Contains(only, i.Name), len(only) == 0 && underSystemd() && !ofCloud(s.Index, driver(i.Name)):
+		case why == "":
+			found.names, found.macs = append(found.names, i.Name), append(found.macs, s.MAC)
+		case len(only) > 0 || err == nil && !p.isSet(i.Name, s.MAC):
+			found.left = append(found.left, why)
+		}
+	}
+	for _, why := range found.left {
+		p.log.Info(why)
+	}
+	if len(found.names) == 0 {
+		return silent
+	}
+	p.log.Infof("the host leaves by no interface, so that the metadata can not be reached: starting %s, which ask for a lease in turn", plural(len(found.names), "interface", "interfaces"))
+	if underSystemd() {
+		return p.startAll(ctx, found)
+	}
+	return p.upInTurn(ctx, found)
+}
+
+// ofCloud: udev's rule starts the interface's unit, too (99-ec2net.rules). A host may have others of which no cloud knows.
+func ofCloud(index int, driver string) bool {
+	return slices.Contains(cloudDrivers(), driver) || udevProperty(os.DirFS("/"), index, "EC2NET_MANAGE") == "1"
+}
+
+// cloudDrivers are the kernel drivers of the clouds' interfaces, as in udev's rule.
+func cloudDrivers() []string {
+	return strings.Split("ena|ixgbevf|vif|xen-netfront|xen_netfront|hv_netvsc|mana|virtio_net|gve", "|")
+}
+
+// upInTurn sets interfaces up in this process, until the cloud does not know them.
+func (p *program) upInTurn(ctx context.Context, all unstarted) error {
+	var known atomic.Pointer[[]metadata.MAC] // nil: nobody could be asked yet
+	errs, strange := make([]error, len(all.names)), make([]func() bool, len(all.names))
+	var wg sync.WaitGroup
+	for k, name := range all.names {
+		strange[k] = func() bool {
+			list := known.Load()
+			return list != nil && !slices.Contains(*list, all.macs[k])
+		}
+		wg.Go(func() {
+			if errs[k] = p.upUnless(ctx, name, scanWait, strange[k]); errs[k] != nil {
+				return
+			}
+			if _, list, err := p.cloudCards(ctx); err == nil {
+				known.Store(&list)
+			}
+		})
+	}
+	wg.Wait()
+	var found unstarted
+	var left []error
+	primary, _ := p.store.all().primary()
+	for k, name := range all.names {
+		if strange[k]() {
+			p.log.Infof("the cloud does not know %s (%s)", name, all.macs[k])
+			continue
+		}
+		if all.macs[k] == primary.MAC {
+			found.primary = name
+		}
+		found.names, left = append(found.names, name), append(left, errs[k])
+	}
+	p.besideOthers(ctx, found, left)
+	return p.tally(found.names, left)
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"ec2net/test/lab"
+)
+
+// Typed by hand on a host that nobody configures, scan sets it up as the units do, though the metadata can not be asked
+// before an interface has a lease. What the cloud turns out not to know is left as it was.
+func TestScanOfAHostThatNobodyConfigures(t *testing.T) {
+	t.Parallel()
+	c := unconfigured(t, lab.Config{})
+	must(t, c.Assign("eth0", addr("10.0.0.40")))
+	eip := addr("203.0.113.240")
+	must(t, c.AssociateEIP(addr("10.0.0.40"), eip))
+	peer, err := c.AddPeer("neighbour", addr("10.0.2.50"))
+	must(t, err)
+	says(t, ec2net(t, c, exitOK, "scan"), "the host leaves by no interface", "eth0: ready", "eth1: ready")
+	answers(t, c, lab.EIP1)
+	answers(t, c, lab.EIP2)
+	answers(t, c, eip)
+	if _, err := peer.Ping(t.Context(), addr("10.0.0.29"), lab.Ping{}); err != nil {
+		t.Errorf("the primary has no rules beside the other: %v", err)
+	}
+	says(t, ec2net(t, c, exitOK, "scan"), "every card is set up")
+	if def := ip(t, c, "-N route show default"); !strings.HasPrefix(def, "default via 10.0.0.1 dev eth0 proto 236 src 10.0.0.29 metric 512") {
+		t.Errorf("the host's own traffic does not leave by the primary:\n%s", def)
+	}
+}
+
+// It starts nothing that is left alone, and where it has nothing to start it says, as ever, that the metadata is silent.
+func TestScanUnaskedLeavesAlone(t *testing.T) {
+	t.Parallel()
+	c := unconfigured(t, lab.Config{})
+	file := write(t, "manage = false\n")
+	before := world(t, c)
+	says(t, ec2net(t, c, exitUnavailable, "--config", file, "scan"), "eth0 is left alone, as "+file+" says", "nothing was changed")
+	if got := world(t, c); !slices.Equal(timeless(got), timeless(before)) {
+		t.Errorf("something changed:\n%q", got)
+	}
+	file = write(t, "[[card]]\nname = \"eth1\"\nmanage = false\n")
+	says(t, ec2net(t, c, exitOK, "--config", file, "scan"), "eth1 is left alone, as "+file+" says", "eth0: ready")
+	answers(t, c, lab.EIP1)
+	if got := addresses(t, c, "eth1"); got != "" {
+		t.Errorf("eth1 has %s", got)
+	}
+}
+
+// Where nobody can be asked, the drivers are those of udev's rule.
+func TestCloudDrivers(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../udev/99-ec2net.rules")
+	must(t, err)
+	says(t, string(b), "ENV{ID_NET_DRIVER}!=\""+strings.Join(cloudDrivers(), "|")+"\", GOTO=\"ec2net_end\"")
+}
+
+// What the cloud does not know is left as it was, and nothing waits for it.
+func TestScanUnaskedWithAStranger(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, lab.Config{Cards: []lab.Card{lab.Eth0()}})
+	strip(t, c, "eth0")
+	ip(t, c, "link add stranger address 02:00:00:00:99:99 type veth peer name stranger1")
+	out := ec2net(t, c, exitOK, "scan")
+	says(t, out, "the cloud does not know stranger (02:00:00:00:99:99)", "the cloud does not know stranger1", "eth0: ready")
+	answers(t, c, lab.EIP1)
+	if got := ip(t, c, "addr show dev stranger"); strings.Contains(got, "inet ") {
+		t.Errorf("the stranger has an address:\n%s", got)
+	}
+}
