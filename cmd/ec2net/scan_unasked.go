@@ -101,7 +101,7 @@ func (p *program) upInTurn(ctx context.Context, all unstarted) error {
 	wg.Wait()
 	var found unstarted
 	var left []error
-	primary, _ := p.store.all().primary()
+	primary, _ := p.store.All().Primary()
 	for k, name := range all.names {
 		if strange[k]() {
 			p.log.Infof("the cloud does not know %s (%s)", name, all.macs[k])
