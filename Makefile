@@ -57,7 +57,7 @@ test-system: setup packages
 test-neighbours: setup packages
 	EC2NET_NEIGHBOURS=all $(GO) test -v -count=1 -timeout 60m -tags system -run '^TestNeighbours$$' ./test/system
 
-# The deb on virtual machines, with cards that are plugged into the PCI bus. Never /dev/kvm.
+# The deb on virtual machines, with interfaces that are plugged into the PCI bus. Never /dev/kvm.
 test-vm: setup packages
 	$(GO) vet -tags vm ./test/vm/...
 	GO=$(GO) test/vm/run
@@ -65,7 +65,7 @@ test-vm: setup packages
 bench: setup build
 	$(GO) run ./test/bench
 
-# A plugged card and a boot on booted Debians, beside systemd-networkd alone and amazon-ec2-net-utils.
+# A plugged interface and a boot on booted Debians, beside systemd-networkd alone and amazon-ec2-net-utils.
 bench-system: setup packages
 	$(GO) test -count=1 -timeout 20m -tags system,bench -run '^TestBench$$' -v ./test/system
 
@@ -82,7 +82,7 @@ fuzz:
 test-fuzz:
 	GO=$(GO) test/fuzz 2
 
-# A day of readings, 30 s apart, made a second apart: 48 minutes of random faults on 8 cards. Then long
+# A day of readings, 30 s apart, made a second apart: 48 minutes of random faults on 8 interfaces. Then long
 # histories, on the kernel and with the whole program, and a long walk over the neighbours on a booted machine.
 soak: setup build packages
 	EC2NET_DAY=$(DAY) $(GO) test -v -count=1 -timeout 24h -run '^TestDay$$' ./cmd/ec2net

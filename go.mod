@@ -8,7 +8,7 @@ require (
 	github.com/aws/smithy-go v1.28.8 // indirect
 	github.com/coreos/go-systemd/v22 v22.7.0 // sd_notify and the journal (fixed choice)
 	github.com/google/go-cmp v0.7.0 // readable differences in tests
-	github.com/google/nftables v0.3.0 // the nftables table of a card, and of the lab, without the nft program
+	github.com/google/nftables v0.3.0 // the nftables table of an interface, and of the lab, without the nft program
 	github.com/insomniacslk/dhcp v0.0.0-20260901064844-234b97448fae // DHCPv4 packet codec; the state machine is ours; no tags exist
 	github.com/mdlayher/packet v1.2.0 // AF_PACKET sockets with a BPF filter, on the runtime poller
 	github.com/pelletier/go-toml/v2 v2.4.3 // strict TOML: unknown keys and type errors with line and column

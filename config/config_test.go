@@ -25,21 +25,21 @@ func mustParse(t *testing.T, text string) Config {
 }
 
 // with returns the default settings, changed.
-func with(change func(*Card)) Card {
-	card := Default().Defaults
+func with(change func(*Interface)) Interface {
+	iface := Default().Defaults
 	if change != nil {
-		change(&card)
+		change(&iface)
 	}
-	return card
+	return iface
 }
 
 // asked is eth1 with macA after the metadata has answered.
-func asked(eni string, device, card int) Facts {
-	return Local("eth1", macA, "ena").Learn(metadata.Interface{ID: eni, DeviceNumber: device, NetworkCard: card})
+func asked(eni string, device, iface int) Facts {
+	return Local("eth1", macA, "ena").Learn(metadata.Interface{ID: eni, DeviceNumber: device, NetworkCard: iface})
 }
 
 func TestDefault(t *testing.T) {
-	want := Card{Manage: Full, DHCP: Auto, MainTable: true, Refresh: 30 * time.Second, Release: 30 * time.Second, Wait: 2 * time.Minute}
+	want := Interface{Manage: Full, DHCP: Auto, MainTable: true, Refresh: 30 * time.Second, Release: 30 * time.Second, Wait: 2 * time.Minute}
 	for _, c := range []Config{Default(), mustParse(t, ""), mustParse(t, "# nothing\n\n")} {
 		if got := c.For(Local("eth1", macA, "ena")); got != want {
 			t.Errorf("For = %+v, want %+v", got, want)
@@ -55,34 +55,34 @@ func TestDefault(t *testing.T) {
 
 // TestSettings sets each key to each of its values, at the top and in a section.
 func TestSettings(t *testing.T) {
-	for line, want := range map[string]Card{
-		`manage = true`:         with(nil),
-		`manage = "link-up"`:    with(func(c *Card) { c.Manage = LinkUp }),
-		`manage = 'link-up'`:    with(func(c *Card) { c.Manage = LinkUp }),
-		`manage = false`:        with(func(c *Card) { c.Manage = None }),
-		`dhcp = "auto"`:         with(nil),
-		`dhcp = "native"`:       with(func(c *Card) { c.DHCP = Native }),
-		`dhcp = "off"`:          with(func(c *Card) { c.DHCP = Off }),
-		`dhcp = "\u006fff"`:     with(func(c *Card) { c.DHCP = Off }),
-		`main_table = true`:     with(nil),
-		`main_table = false`:    with(func(c *Card) { c.MainTable = false }),
-		`prefixes = "rules"`:    with(nil),
-		`prefixes = "local"`:    with(func(c *Card) { c.Prefixes = PrefixLocal }),
-		`prefixes = "off"`:      with(func(c *Card) { c.Prefixes = PrefixOff }),
-		`replies = "by-source"`: with(nil),
-		`replies = "by-card"`:   with(func(c *Card) { c.Replies = ByCard }),
-		`refresh = "1s"`:        with(func(c *Card) { c.Refresh = time.Second }),
-		`release = "1s"`:        with(func(c *Card) { c.Release = time.Second }),
-		`release = "1h"`:        with(func(c *Card) { c.Release = time.Hour }),
-		`refresh = "1h"`:        with(func(c *Card) { c.Refresh = time.Hour }),
-		`refresh = "1m30s"`:     with(func(c *Card) { c.Refresh = 90 * time.Second }),
-		`"refresh" = """5m"""`:  with(func(c *Card) { c.Refresh = 5 * time.Minute }),
-		`wait = "1s"`:           with(func(c *Card) { c.Wait = time.Second }),
-		`wait = "60m"  # hour`:  with(func(c *Card) { c.Wait = time.Hour }),
-		"manage=false\r\n\r\n#": with(func(c *Card) { c.Manage = None }),
+	for line, want := range map[string]Interface{
+		`manage = true`:            with(nil),
+		`manage = "link-up"`:       with(func(c *Interface) { c.Manage = LinkUp }),
+		`manage = 'link-up'`:       with(func(c *Interface) { c.Manage = LinkUp }),
+		`manage = false`:           with(func(c *Interface) { c.Manage = None }),
+		`dhcp = "auto"`:            with(nil),
+		`dhcp = "native"`:          with(func(c *Interface) { c.DHCP = Native }),
+		`dhcp = "off"`:             with(func(c *Interface) { c.DHCP = Off }),
+		`dhcp = "\u006fff"`:        with(func(c *Interface) { c.DHCP = Off }),
+		`main_table = true`:        with(nil),
+		`main_table = false`:       with(func(c *Interface) { c.MainTable = false }),
+		`prefixes = "rules"`:       with(nil),
+		`prefixes = "local"`:       with(func(c *Interface) { c.Prefixes = PrefixLocal }),
+		`prefixes = "off"`:         with(func(c *Interface) { c.Prefixes = PrefixOff }),
+		`replies = "by-source"`:    with(nil),
+		`replies = "by-interface"`: with(func(c *Interface) { c.Replies = ByInterface }),
+		`refresh = "1s"`:           with(func(c *Interface) { c.Refresh = time.Second }),
+		`release = "1s"`:           with(func(c *Interface) { c.Release = time.Second }),
+		`release = "1h"`:           with(func(c *Interface) { c.Release = time.Hour }),
+		`refresh = "1h"`:           with(func(c *Interface) { c.Refresh = time.Hour }),
+		`refresh = "1m30s"`:        with(func(c *Interface) { c.Refresh = 90 * time.Second }),
+		`"refresh" = """5m"""`:     with(func(c *Interface) { c.Refresh = 5 * time.Minute }),
+		`wait = "1s"`:              with(func(c *Interface) { c.Wait = time.Second }),
+		`wait = "60m"  # hour`:     with(func(c *Interface) { c.Wait = time.Hour }),
+		"manage=false\r\n\r\n#":    with(func(c *Interface) { c.Manage = None }),
 	} {
 		top := mustParse(t, line)
-		section := mustParse(t, "[[card]]\nname = \"eth1\"\n"+line)
+		section := mustParse(t, "[[interface]]\nname = \"eth1\"\n"+line)
 		if got := top.For(Local("eth1", macA, "ena")); got != want {
 			t.Errorf("%s at the top: %+v, want %+v", line, got, want)
 		}
@@ -140,7 +140,7 @@ func TestMatch(t *testing.T) {
 		{"device_number = 1\nnetwork_card = 1", asked(eni, 1, 0), no},
 	}
 	for _, tt := range tests {
-		c := mustParse(t, "[[card]]\n"+tt.match)
+		c := mustParse(t, "[[interface]]\n"+tt.match)
 		if got := c.sections[0].verdict(tt.facts); got != tt.want {
 			t.Errorf("%s: %+v: verdict %d, want %d", tt.match, tt.facts, got, tt.want)
 		}
@@ -151,20 +151,20 @@ const layered = `
 refresh = "10s"
 wait = "5m"
 
-[[card]]
+[[interface]]
 name = "eth*"
 dhcp = "off"
 refresh = "20s"
 
-[[card]]
+[[interface]]
 driver = "ena"
 refresh = "40s"
 
-[[card]]
+[[interface]]
 name = "eth1"
 main_table = false
 
-[[card]]
+[[interface]]
 name = "eth9"
 manage = false
 `
@@ -172,11 +172,11 @@ manage = false
 // TestLayers shows that later sections win key by key, and leave alone what they do not name.
 func TestLayers(t *testing.T) {
 	c := mustParse(t, layered)
-	got := map[string]Card{}
+	got := map[string]Interface{}
 	for _, f := range []Facts{Local("eth1", macA, "ena"), Local("eth2", macA, "veth"), Local("ens5", macA, "ena"), Local("lan", macA, "")} {
 		got[f.Name] = c.For(f)
 	}
-	want := map[string]Card{
+	want := map[string]Interface{
 		"eth1": {DHCP: Off, MainTable: false, Refresh: 40 * time.Second, Release: 30 * time.Second, Wait: 5 * time.Minute},
 		"eth2": {DHCP: Off, MainTable: true, Refresh: 20 * time.Second, Release: 30 * time.Second, Wait: 5 * time.Minute},
 		"ens5": {DHCP: Auto, MainTable: true, Refresh: 40 * time.Second, Release: 30 * time.Second, Wait: 5 * time.Minute},
@@ -186,15 +186,15 @@ func TestLayers(t *testing.T) {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
 	if again := c.For(Local("lan", macA, "")); again != want["lan"] {
-		t.Errorf("looking up other cards changed the defaults: %+v", again)
+		t.Errorf("looking up other interfaces changed the defaults: %+v", again)
 	}
 }
 
 func TestNeedsMetadata(t *testing.T) {
 	const (
-		byName = "[[card]]\nname = \"eth1\"\n"
-		byENI  = "[[card]]\neni = \"eni-0123456789abcdef0\"\n"
-		byDev  = "[[card]]\ndevice_number = 1\n"
+		byName = "[[interface]]\nname = \"eth1\"\n"
+		byENI  = "[[interface]]\neni = \"eni-0123456789abcdef0\"\n"
+		byDev  = "[[interface]]\ndevice_number = 1\n"
 	)
 	tests := []struct {
 		name, text string
@@ -237,16 +237,16 @@ func TestNeedsMetadataIsRight(t *testing.T) {
 	for i := range 16 * 16 * 16 {
 		var text string
 		for n := i; len(text) == 0 || n > 0; n /= 16 {
-			text += "[[card]]\n" + heads[n%4] + "\n" + lines[n/4%4] + "\n"
+			text += "[[interface]]\n" + heads[n%4] + "\n" + lines[n/4%4] + "\n"
 		}
 		c := mustParse(t, text)
-		seen := map[Card]bool{}
+		seen := map[Interface]bool{}
 		for _, f := range answers {
-			card := c.For(f)
-			if card.Manage != Full {
-				card = Card{Manage: card.Manage}
+			iface := c.For(f)
+			if iface.Manage != Full {
+				iface = Interface{Manage: iface.Manage}
 			}
-			seen[card] = true
+			seen[iface] = true
 		}
 		if !c.NeedsMetadata(Local("eth1", macA, "ena")) && len(seen) > 1 {
 			t.Fatalf("NeedsMetadata is false, but the answer matters, with\n%s", text)
@@ -262,10 +262,10 @@ func TestLearn(t *testing.T) {
 	}
 }
 
-// TestNoDeviceNumbers: on a cloud without them no section that names one is for a card, and the rest is
+// TestNoDeviceNumbers: on a cloud without them no section that names one is for an interface, and the rest is
 // known.
 func TestNoDeviceNumbers(t *testing.T) {
-	c := mustParse(t, "[[card]]\ndevice_number = 0\nmanage = false\n[[card]]\nnetwork_card = 0\nmanage = false\n[[card]]\neni = \"eni-1\"\nmanage = false\n")
+	c := mustParse(t, "[[interface]]\ndevice_number = 0\nmanage = false\n[[interface]]\nnetwork_card = 0\nmanage = false\n[[interface]]\neni = \"eni-1\"\nmanage = false\n")
 	before := Local("eth1", macA, "hv_netvsc")
 	after := before.Learn(metadata.Interface{Number: 4711})
 	if !c.NeedsMetadata(before) || c.NeedsMetadata(after) || c.For(after).Manage != Full {
@@ -281,7 +281,7 @@ func TestStrings(t *testing.T) {
 	}
 }
 
-// A section that is for the card, and says manage = true, insists on it; the last one counts.
+// A section that is for the interface, and says manage = true, insists on it; the last one counts.
 func TestInsists(t *testing.T) {
 	late := Local("eth1", macA, "ena")
 	known := late.Learn(metadata.Interface{ID: "eni-1", DeviceNumber: 1})
@@ -292,13 +292,13 @@ func TestInsists(t *testing.T) {
 	}{
 		{"", false, true, false},
 		{"manage = true", false, true, false},
-		{"[[card]]\nname = \"eth1\"\nmanage = true", true, true, true},
-		{"[[card]]\nname = \"eth1\"\ndhcp = \"off\"", false, true, false},
-		{"[[card]]\nname = \"eth2\"\nmanage = true", false, true, false},
-		{"[[card]]\ndevice_number = 1\nmanage = true", false, false, true},
-		{"[[card]]\ndevice_number = 2\nmanage = true", false, false, false},
-		{"[[card]]\nname = \"eth1\"\nmanage = true\n[[card]]\neni = \"eni-1\"\nmanage = false", true, false, false},
-		{"[[card]]\neni = \"eni-1\"\nmanage = false\n[[card]]\nname = \"eth*\"\nmanage = true", true, true, true},
+		{"[[interface]]\nname = \"eth1\"\nmanage = true", true, true, true},
+		{"[[interface]]\nname = \"eth1\"\ndhcp = \"off\"", false, true, false},
+		{"[[interface]]\nname = \"eth2\"\nmanage = true", false, true, false},
+		{"[[interface]]\ndevice_number = 1\nmanage = true", false, false, true},
+		{"[[interface]]\ndevice_number = 2\nmanage = true", false, false, false},
+		{"[[interface]]\nname = \"eth1\"\nmanage = true\n[[interface]]\neni = \"eni-1\"\nmanage = false", true, false, false},
+		{"[[interface]]\neni = \"eni-1\"\nmanage = false\n[[interface]]\nname = \"eth*\"\nmanage = true", true, true, true},
 	} {
 		c := mustParse(t, tt.text)
 		if insists, certain := c.Insists(late); insists != tt.insists || certain != tt.certain {

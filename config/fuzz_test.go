@@ -28,10 +28,10 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Add([]byte(layered))
-	f.Add([]byte("[egress]\ncard = \"eth2\"\n[[card]]\nname = \"a\"\n"))
-	f.Add([]byte("[nat]\nin = \"eth3\"\nfrom = [\"172.22.5.128/26\", '10.0.0.0/8']\nout = \"eth2\"\n[egress]\ncard = \"eth2\""))
-	f.Add([]byte("[egress]\ncard = [\n'eth2' , # two\n\"eth3\" ]\n"))
-	f.Add([]byte("\xef\xbb\xbfmanage = false\r\n[[card]]\r\nname = 'eth*'\r\n[[card]]\nmac='02000000000a'\ndevice_number=0b11 # three\n"))
+	f.Add([]byte("[egress]\ninterface = \"eth2\"\n[[interface]]\nname = \"a\"\n"))
+	f.Add([]byte("[nat]\nin = \"eth3\"\nfrom = [\"172.22.5.128/26\", '10.0.0.0/8']\nout = \"eth2\"\n[egress]\ninterface = \"eth2\""))
+	f.Add([]byte("[egress]\ninterface = [\n'eth2' , # two\n\"eth3\" ]\n"))
+	f.Add([]byte("\xef\xbb\xbfmanage = false\r\n[[interface]]\r\nname = 'eth*'\r\n[[interface]]\nmac='02000000000a'\ndevice_number=0b11 # three\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := Parse("x.toml", bytes.Clone(b))
 		if err != nil {
@@ -74,15 +74,15 @@ type file struct {
 	Wait      string
 	Metrics   string `toml:"metrics_file"`
 	Priority  uint32
-	Card      []fileCard
-	Egress    *struct{ Card any }
+	Interface []fileInterface
+	Egress    *struct{ Interface any }
 	NAT       *struct {
 		From    any
 		Out, In string
 	}
 }
 
-type fileCard struct {
+type fileInterface struct {
 	file
 	Name, MAC, ENI, Driver string
 	DeviceNumber           *int `toml:"device_number"`
@@ -96,8 +96,8 @@ func unlike(c Config, b []byte) string {
 	if err := d.Decode(&want); err != nil {
 		return fmt.Sprintf("accepted, but the decoder says: %v", err)
 	}
-	if card := want.over(Default().Defaults); c.Defaults != card {
-		return fmt.Sprintf("defaults %+v, the decoder's %+v", c.Defaults, card)
+	if iface := want.over(Default().Defaults); c.Defaults != iface {
+		return fmt.Sprintf("defaults %+v, the decoder's %+v", c.Defaults, iface)
 	}
 	if c.Defaults.Priority != want.Priority {
 		return fmt.Sprintf("priority %d, the decoder's %d", c.Defaults.Priority, want.Priority)
@@ -105,31 +105,31 @@ func unlike(c Config, b []byte) string {
 	if c.MetricsFile != want.Metrics {
 		return fmt.Sprintf("metrics in %q, the decoder's %q", c.MetricsFile, want.Metrics)
 	}
-	if got, card := fmt.Sprint(c.Egress.names()), want.egress(); got != card {
-		return fmt.Sprintf("egress by %s, the decoder's %s", got, card)
+	if got, iface := fmt.Sprint(c.Egress.names()), want.egress(); got != iface {
+		return fmt.Sprintf("egress by %s, the decoder's %s", got, iface)
 	}
 	if want.NAT != nil && (c.NAT.Out.Name != want.NAT.Out || c.NAT.In.Name != want.NAT.In || !strings.Contains(fmt.Sprint(want.NAT.From), c.NAT.From[0].Prefix.String())) {
 		return fmt.Sprintf("NAT %+v, the decoder's %+v", c.NAT, want.NAT)
 	}
-	if len(c.sections) != len(want.Card) {
-		return fmt.Sprintf("%d sections, the decoder's %d", len(c.sections), len(want.Card))
+	if len(c.sections) != len(want.Interface) {
+		return fmt.Sprintf("%d sections, the decoder's %d", len(c.sections), len(want.Interface))
 	}
 	for i, s := range c.sections {
 		got := c.Defaults
 		s.override(&got)
-		if card := want.Card[i].over(c.Defaults); got != card {
-			return fmt.Sprintf("section %d: %+v, the decoder's %+v", i, got, card)
+		if iface := want.Interface[i].over(c.Defaults); got != iface {
+			return fmt.Sprintf("section %d: %+v, the decoder's %+v", i, got, iface)
 		}
-		if f := want.Card[i].facts(); !strings.ContainsAny(f.Name, `*?[\`) && s.verdict(f) != yes {
+		if f := want.Interface[i].facts(); !strings.ContainsAny(f.Name, `*?[\`) && s.verdict(f) != yes {
 			return fmt.Sprintf("section %d does not match %+v", i, f)
 		}
 	}
 	return ""
 }
 
-// names are the cards without their places.
+// names are the interfaces without their places.
 func (e Egress) names() (out []any) {
-	for _, c := range e.Cards {
+	for _, c := range e.Interfaces {
 		out = append(out, c.Name)
 	}
 	return out
@@ -139,52 +139,52 @@ func (f file) egress() string {
 	switch {
 	case f.Egress == nil:
 		return "[]"
-	case reflect.TypeOf(f.Egress.Card).Kind() == reflect.String:
-		return fmt.Sprint([]any{f.Egress.Card})
+	case reflect.TypeOf(f.Egress.Interface).Kind() == reflect.String:
+		return fmt.Sprint([]any{f.Egress.Interface})
 	}
-	return fmt.Sprint(f.Egress.Card)
+	return fmt.Sprint(f.Egress.Interface)
 }
 
 // over puts the settings of a decoded table over others.
-func (f file) over(card Card) Card {
+func (f file) over(iface Interface) Interface {
 	switch f.Manage {
 	case true:
-		card.Manage = Full
+		iface.Manage = Full
 	case "link-up":
-		card.Manage = LinkUp
+		iface.Manage = LinkUp
 	case false:
-		card.Manage = None
+		iface.Manage = None
 	}
 	for d := range Off + 1 {
 		if f.DHCP == d.String() {
-			card.DHCP = d
+			iface.DHCP = d
 		}
 	}
 	if f.Priority != 0 {
-		card.Priority = f.Priority
+		iface.Priority = f.Priority
 	}
 	if f.MainTable != nil {
-		card.MainTable = *f.MainTable
+		iface.MainTable = *f.MainTable
 	}
 	for p := range PrefixOff + 1 {
 		if f.Prefixes == p.String() {
-			card.Prefixes = p
+			iface.Prefixes = p
 		}
 	}
 	if d, err := time.ParseDuration(f.Refresh); err == nil {
-		card.Refresh = d
+		iface.Refresh = d
 	}
 	if d, err := time.ParseDuration(f.Release); err == nil {
-		card.Release = d
+		iface.Release = d
 	}
 	if d, err := time.ParseDuration(f.Wait); err == nil {
-		card.Wait = d
+		iface.Wait = d
 	}
-	return card
+	return iface
 }
 
-// facts returns a card for which the section is meant, unless its name is a pattern.
-func (f fileCard) facts() Facts {
+// facts returns an interface for which the section is meant, unless its name is a pattern.
+func (f fileInterface) facts() Facts {
 	facts := Facts{Name: f.Name, ENI: f.ENI, Driver: f.Driver}
 	facts.MAC, _ = metadata.ParseMAC(f.MAC)
 	if f.DeviceNumber != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// Named is a card that the file names, and where: what only the kernel can tell is refused later.
+// Named is an interface that the file names, and where: what only the kernel can tell is refused later.
 type Named struct {
 	Name string
 	At   string // file:line:column
@@ -15,18 +15,18 @@ type Named struct {
 
 // Egress is the section [egress]: where the traffic leaves that the host sends of itself.
 type Egress struct {
-	Cards []Named // in order of preference; none: it leaves by the primary card
+	Interfaces []Named // in order of preference; none: it leaves by the primary interface
 }
 
-// Rank is a card's place in the order of preference, -1 when it has none.
-func (e Egress) Rank(card string) int {
-	return slices.IndexFunc(e.Cards, func(n Named) bool { return n.Name == card })
+// Rank is an interface's place in the order of preference, -1 when it has none.
+func (e Egress) Rank(iface string) int {
+	return slices.IndexFunc(e.Interfaces, func(n Named) bool { return n.Name == iface })
 }
 
-// maxEgress bounds the list of candidates; an instance has 15 cards on EC2 and 8 on Azure.
+// maxEgress bounds the list of candidates; an instance has 15 interfaces on EC2 and 8 on Azure.
 const maxEgress = 16
 
-// table is a section that there is once, because it is for the host and not for a card.
+// table is a section that there is once, because it is for the host and not for an interface.
 type table struct {
 	name  string
 	keys  []entry[func(*Config)]
@@ -38,13 +38,13 @@ type table struct {
 
 // tables are the sections of the host. A new one is one more of these and its field of Config.
 func tables() []*table {
-	return []*table{{name: "egress", need: []string{"card"}, keys: []entry[func(*Config)]{
-		{"card", `an interface name, such as "eth2", or a list of up to 16 of them in order of preference`, cardList},
+	return []*table{{name: "egress", need: []string{"interface"}, keys: []entry[func(*Config)]{
+		{"interface", `an interface name, such as "eth2", or a list of up to 16 of them in order of preference`, interfaceList},
 	}}, natTable()}
 }
 
-// cardList reads one card or several.
-func cardList(v value) (func(*Config), error) {
+// interfaceList reads one interface or several.
+func interfaceList(v value) (func(*Config), error) {
 	list, err := oneOrMore(v)
 	if err != nil {
 		return nil, err
@@ -52,21 +52,21 @@ func cardList(v value) (func(*Config), error) {
 	if len(list) > maxEgress {
 		return nil, errors.New("too many")
 	}
-	var cards []Named
+	var ifaces []Named
 	for _, item := range list {
-		card, err := namedCard(item)
-		if err == nil && slices.ContainsFunc(cards, func(n Named) bool { return n.Name == card.Name }) {
+		iface, err := namedInterface(item)
+		if err == nil && slices.ContainsFunc(ifaces, func(n Named) bool { return n.Name == iface.Name }) {
 			err = errors.New("it is in the list already")
 		}
 		if err != nil {
 			return nil, in(v, item, err)
 		}
-		cards = append(cards, card)
+		ifaces = append(ifaces, iface)
 	}
-	return func(c *Config) { c.Egress.Cards = cards }, nil
+	return func(c *Config) { c.Egress.Interfaces = ifaces }, nil
 }
 
-func namedCard(v value) (Named, error) {
+func namedInterface(v value) (Named, error) {
 	if err := v.must(text); err != nil {
 		return Named{}, err
 	}

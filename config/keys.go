@@ -13,37 +13,37 @@ import (
 )
 
 // entry is one key of the file: its name, the values it takes in words, and how a value is read. What
-// is read is a function that puts a setting into a Card, or one that matches a card.
+// is read is a function that puts a setting into a Interface, or one that matches an interface.
 type entry[T any] struct {
 	name    string
 	allowed string
 	read    func(value) (T, error)
 }
 
-// settings are the keys that may stand at the top of the file and in a [[card]] section. A new
-// setting is one more line here, one field of Card and its line in Default.
-func settings() []entry[func(*Card)] {
-	return []entry[func(*Card)]{
+// settings are the keys that may stand at the top of the file and in a [[interface]] section. A new
+// setting is one more line here, one field of Interface and its line in Default.
+func settings() []entry[func(*Interface)] {
+	return []entry[func(*Interface)]{
 		{"manage", `true, "link-up" or false`, setter(choice(map[string]Manage{"true": Full, `"link-up"`: LinkUp, "false": None}),
-			func(c *Card, m Manage) { c.Manage = m })},
+			func(c *Interface, m Manage) { c.Manage = m })},
 		{"dhcp", `"auto", "native" or "off"`, setter(choice(map[string]DHCP{`"auto"`: Auto, `"native"`: Native, `"off"`: Off}),
-			func(c *Card, d DHCP) { c.DHCP = d })},
+			func(c *Interface, d DHCP) { c.DHCP = d })},
 		{"main_table", "true or false", setter(choice(map[string]bool{"true": true, "false": false}),
-			func(c *Card, on bool) { c.MainTable = on })},
+			func(c *Interface, on bool) { c.MainTable = on })},
 		{"prefixes", `"rules", "local" or "off"`, setter(choice(map[string]Prefixes{`"rules"`: PrefixRules, `"local"`: PrefixLocal, `"off"`: PrefixOff}),
-			func(c *Card, p Prefixes) { c.Prefixes = p })},
-		{"replies", `"by-source" or "by-card"`, setter(choice(map[string]Replies{`"by-source"`: BySource, `"by-card"`: ByCard}),
-			func(c *Card, r Replies) { c.Replies = r })},
+			func(c *Interface, p Prefixes) { c.Prefixes = p })},
+		{"replies", `"by-source" or "by-interface"`, setter(choice(map[string]Replies{`"by-source"`: BySource, `"by-interface"`: ByInterface}),
+			func(c *Interface, r Replies) { c.Replies = r })},
 		{"refresh", `a time from "1s" to "1h", such as "30s"`, setter(duration(time.Second, time.Hour),
-			func(c *Card, d time.Duration) { c.Refresh = d })},
+			func(c *Interface, d time.Duration) { c.Refresh = d })},
 		{"release", `a time from "1s" to "1h", such as "30s"`, setter(duration(time.Second, time.Hour),
-			func(c *Card, d time.Duration) { c.Release = d })},
+			func(c *Interface, d time.Duration) { c.Release = d })},
 		{"wait", `a time from "1s" to "1h", such as "2m"`, setter(duration(time.Second, time.Hour),
-			func(c *Card, d time.Duration) { c.Wait = d })},
+			func(c *Interface, d time.Duration) { c.Wait = d })},
 	}
 }
 
-// matchKeys are the keys by which a [[card]] section says which cards it is for.
+// matchKeys are the keys by which a [[interface]] section says which interfaces it is for.
 func matchKeys() []entry[matcher] {
 	const number = "a number from 0 to 99"
 	return []entry[matcher]{
@@ -73,15 +73,15 @@ func find[T any](entries []entry[T], name string) (e entry[T], ok bool) {
 	return entry[T]{}, false
 }
 
-// setter joins how a value is read with where in a Card it goes.
-func setter[T any](read func(value) (T, error), put func(*Card, T)) func(value) (func(*Card), error) {
-	return func(v value) (func(*Card), error) {
+// setter joins how a value is read with where in a Interface it goes.
+func setter[T any](read func(value) (T, error), put func(*Interface, T)) func(value) (func(*Interface), error) {
+	return func(v value) (func(*Interface), error) {
 		x, err := read(v)
-		return func(c *Card) { put(c, x) }, err
+		return func(c *Interface) { put(c, x) }, err
 	}
 }
 
-// matching joins how a value is read with how it is compared to a card.
+// matching joins how a value is read with how it is compared to an interface.
 func matching[T any](read func(value) (T, error), match func(T) matcher) func(value) (matcher, error) {
 	return func(v value) (matcher, error) {
 		x, err := read(v)
@@ -170,8 +170,8 @@ func mac(v value) (metadata.MAC, error) {
 	case err != nil:
 		return m, errors.New("malformed")
 	case m == metadata.MAC{}:
-		return m, errors.New("no card has it")
-	case m[0]&1 == 1: // IEEE 802: the group bit, never set in the address of a card
+		return m, errors.New("no interface has it")
+	case m[0]&1 == 1: // IEEE 802: the group bit, never set in the address of an interface
 		return m, errors.New("a multicast address")
 	}
 	return m, nil

@@ -39,7 +39,7 @@ func refused(t *testing.T, path, want string) {
 	if err == nil || err.Error() != want {
 		t.Errorf("Load = %v\nwant   %s", err, want)
 	}
-	if c.File != "" || c.Defaults != (Card{}) {
+	if c.File != "" || c.Defaults != (Interface{}) {
 		t.Errorf("a configuration beside an error: %+v", c)
 	}
 }

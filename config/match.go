@@ -6,7 +6,7 @@ import (
 	"ec2net/metadata"
 )
 
-// Facts is what is known of a card when its settings are looked up. Name, MAC and Driver are the
+// Facts is what is known of an interface when its settings are looked up. Name, MAC and Driver are the
 // kernel's; the rest is the metadata's. Use Local and Learn, as the zero value says device 0.
 type Facts struct {
 	Name         string       // empty: unknown
@@ -14,7 +14,7 @@ type Facts struct {
 	ENI          string       // empty: unknown, or the cloud gives none
 	DeviceNumber int          // −1 until the metadata has answered, −2 where the cloud has no such numbers
 	NetworkCard  int          // the same
-	Driver       string       // as in `ethtool -i`; empty: the card names none
+	Driver       string       // as in `ethtool -i`; empty: the interface names none
 }
 
 // What stands for a number that is not known, and for one that there is not.
@@ -23,12 +23,12 @@ const (
 	none   = -2
 )
 
-// Local returns what the kernel tells of a card before the metadata is asked.
+// Local returns what the kernel tells of an interface before the metadata is asked.
 func Local(name string, mac metadata.MAC, driver string) Facts {
 	return Facts{Name: name, MAC: mac, Driver: driver, DeviceNumber: untold, NetworkCard: untold}
 }
 
-// Learn adds what the metadata says of the card. After that nothing is unknown any more: a cloud that
+// Learn adds what the metadata says of the interface. After that nothing is unknown any more: a cloud that
 // gives no ENI id will not give one later.
 func (f Facts) Learn(i metadata.Interface) Facts {
 	f.ENI, f.DeviceNumber, f.NetworkCard = i.ID, i.DeviceNumber, i.NetworkCard
@@ -38,7 +38,7 @@ func (f Facts) Learn(i metadata.Interface) Facts {
 	return f
 }
 
-// verdict says whether a section is for a card. The order matters: the least of a section's verdicts
+// verdict says whether a section is for an interface. The order matters: the least of a section's verdicts
 // is the section's.
 type verdict uint8
 

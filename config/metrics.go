@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// hostKeys are the keys at the top of the file that are for the host and not for cards.
+// hostKeys are the keys at the top of the file that are for the host and not for interfaces.
 func hostKeys() []entry[func(*Config)] {
 	return []entry[func(*Config)]{
 		{"metrics_file", `an absolute path that ends in ".prom", such as "/var/lib/prometheus/node-exporter/ec2net.prom"`, metricsFile},

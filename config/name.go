@@ -14,13 +14,13 @@ const maxName, maxAltName = 15, 127
 // ValidName says why a string cannot be the name of a network interface, or nil. It is for names that
 // come from outside (a command line, the instance of a unit template), before they get into a path,
 // a netlink message or a log. It refuses what the kernel refuses (dev_valid_name), and beyond that
-// what no card has and what would harm: a leading '-', which is an option; '%', which the kernel
-// expands; "all" and "default", which in /proc/sys/net stand for every card; what cannot be printed.
+// what no interface has and what would harm: a leading '-', which is an option; '%', which the kernel
+// expands; "all" and "default", which in /proc/sys/net stand for every interface; what cannot be printed.
 func ValidName(name string) error {
 	return named(name, checkName(name))
 }
 
-// ValidAltName is ValidName for a name that may be one of a card's alternative ones, which are longer
+// ValidAltName is ValidName for a name that may be one of an interface's alternative ones, which are longer
 // (ip-link(8), altname).
 func ValidAltName(name string) error {
 	return named(name, checkLength(name, maxAltName))

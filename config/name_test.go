@@ -56,7 +56,7 @@ func TestValidName(t *testing.T) {
 	}
 }
 
-// TestValidNameAgainstKernel asks the kernel itself: what ValidName lets through, a card can have.
+// TestValidNameAgainstKernel asks the kernel itself: what ValidName lets through, an interface can have.
 func TestValidNameAgainstKernel(t *testing.T) {
 	link := newKernelNamer(t)
 	for _, name := range goodNames {
@@ -80,8 +80,8 @@ func TestValidNameAgainstKernel(t *testing.T) {
 	}
 }
 
-// newKernelNamer returns a function that makes a card of that name in a network namespace of its own,
-// with which the cards go.
+// newKernelNamer returns a function that makes an interface of that name in a network namespace of its own,
+// with which the interfaces go.
 func newKernelNamer(t *testing.T) func(name string) error {
 	t.Helper()
 	runtime.LockOSThread() // never unlocked: the thread dies with the test, and its namespace with it

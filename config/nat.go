@@ -8,11 +8,11 @@ import (
 )
 
 // NAT is the section [nat]: the host passes on what comes from some subnets, under the address of one of
-// its cards.
+// its interfaces.
 type NAT struct {
 	From []Range // none: the host passes nothing on
-	Out  Named   // the card that it leaves by
-	In   Named   // the card that it arrives by; without Name: the one that the range is a part of the subnet of
+	Out  Named   // the interface that it leaves by
+	In   Named   // the interface that it arrives by; without Name: the one that the range is a part of the subnet of
 }
 
 // Range is a subnet that the file names, and where.
@@ -26,17 +26,17 @@ const maxRanges = 32
 
 // natTable is the section [nat].
 func natTable() *table {
-	const card = `an interface name, such as "eth2"`
+	const iface = `an interface name, such as "eth2"`
 	return &table{name: "nat", need: []string{"from", "out"}, check: checkNAT, keys: []entry[func(*Config)]{
 		{"from", `an IPv4 subnet, such as "172.22.5.128/26", or a list of up to 32 of them`, ranges},
-		{"out", card, oneCard(func(c *Config, n Named) { c.NAT.Out = n })},
-		{"in", card, oneCard(func(c *Config, n Named) { c.NAT.In = n })},
+		{"out", iface, oneInterface(func(c *Config, n Named) { c.NAT.Out = n })},
+		{"in", iface, oneInterface(func(c *Config, n Named) { c.NAT.In = n })},
 	}}
 }
 
-func oneCard(put func(*Config, Named)) func(value) (func(*Config), error) {
+func oneInterface(put func(*Config, Named)) func(value) (func(*Config), error) {
 	return func(v value) (func(*Config), error) {
-		n, err := namedCard(v)
+		n, err := namedInterface(v)
 		return func(c *Config) { put(c, n) }, err
 	}
 }
@@ -92,6 +92,6 @@ func subnet(v value) (netip.Prefix, error) {
 // checkNAT compares the keys of [nat] with each other.
 func checkNAT(r *reader, c *Config) {
 	if c.NAT.Out.Name != "" && c.NAT.Out.Name == c.NAT.In.Name {
-		r.add(r.table.at, "the section [nat] names %s for both in and out; traffic is passed on from one card to another", c.NAT.In.Name)
+		r.add(r.table.at, "the section [nat] names %s for both in and out; traffic is passed on from one interface to another", c.NAT.In.Name)
 	}
 }

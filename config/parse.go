@@ -16,11 +16,11 @@ import (
 type reader struct {
 	problems
 	parser   unstable.Parser
-	settings []entry[func(*Card)]
+	settings []entry[func(*Interface)]
 	matches  []entry[matcher]
 	tables   []*table
 	config   Config
-	section  *draft         // nil outside of a [[card]]
+	section  *draft         // nil outside of a [[interface]]
 	table    *table         // nil outside of a section of the host
 	skip     bool           // below a header that is not known
 	seen     map[string]int // keys of the present table, and where they were set
@@ -161,12 +161,12 @@ func (r *reader) header(kind unstable.Kind, k key) {
 	if r.hostTable(kind, k) {
 		return
 	}
-	r.skip = k.String() != "card" || len(k.parts) != 1
+	r.skip = k.String() != "interface" || len(k.parts) != 1
 	switch {
 	case r.skip:
 		r.add(k.start, "unknown section %.60q; the sections are %s", k, list(r.sections(), "and"))
 	case kind == unstable.Table:
-		r.add(k.start, "a card's section is written with two brackets: [[card]]")
+		r.add(k.start, "an interface's section is written with two brackets: [[interface]]")
 	}
 	if !r.skip {
 		r.section = &draft{offset: k.start}
@@ -175,7 +175,7 @@ func (r *reader) header(kind unstable.Kind, k key) {
 
 // sections are the headers that are known.
 func (r *reader) sections() []string {
-	out := []string{"[[card]]"}
+	out := []string{"[[interface]]"}
 	for _, t := range r.tables {
 		out = append(out, "["+t.name+"]")
 	}
@@ -189,7 +189,7 @@ func (r *reader) endSection() {
 		return
 	}
 	if !s.chooses {
-		r.add(s.offset, "this section does not say which cards it is for; add %s", list(names(r.matches), "or"))
+		r.add(s.offset, "this section does not say which interfaces it is for; add %s", list(names(r.matches), "or"))
 	}
 	r.config.sections = append(r.config.sections, s.section)
 	r.section = nil
@@ -230,14 +230,14 @@ func (r *reader) setting(k key, v value) bool {
 	return true
 }
 
-// matchKey takes a key that chooses cards, and reports whether it is one.
+// matchKey takes a key that chooses interfaces, and reports whether it is one.
 func (r *reader) matchKey(k key, v value) bool {
 	e, ok := find(r.matches, k.parts[0])
 	if !ok {
 		return false
 	}
 	if r.section == nil {
-		r.add(k.start, "%s says which card is meant and stands only in a [[card]] section", e.name)
+		r.add(k.start, "%s says which interface is meant and stands only in a [[interface]] section", e.name)
 		return true
 	}
 	r.section.chooses = true
@@ -270,8 +270,8 @@ func (r *reader) unknownKey(k key) {
 	default:
 		known = append(known, names(hostKeys())...)
 	}
-	if k.parts[0] == "card" {
-		r.add(k.start, "a card's settings stand in a section of their own, below a line [[card]]")
+	if k.parts[0] == "interface" {
+		r.add(k.start, "an interface's settings stand in a section of their own, below a line [[interface]]")
 	} else if near := nearest(k.String(), known); near != "" {
 		r.add(k.start, "unknown key %.60q; did you mean %s?", k, near)
 	} else {

@@ -26,7 +26,7 @@ func reference(t *testing.T) (shipped, on string) {
 
 func TestReferenceIsTheDefault(t *testing.T) {
 	shipped, on := reference(t)
-	top, _, _ := strings.Cut(on, "\n[[card]]")
+	top, _, _ := strings.Cut(on, "\n[[interface]]")
 	for name, text := range map[string]string{"as shipped": shipped, "switched on": top} {
 		c := mustParse(t, text)
 		if c.Defaults != Default().Defaults || len(c.sections) != 0 {
@@ -72,14 +72,14 @@ func TestReferenceExamples(t *testing.T) {
 	second := Local("ens9", macB, "ena").Learn(metadata.Interface{NetworkCard: 1})
 	for _, tt := range []struct {
 		facts Facts
-		want  Card
+		want  Interface
 	}{
-		{Local("eth2", macB, "ena"), with(func(c *Card) { c.Manage = None })},
-		{Local("eth3", macB, "ena"), with(func(c *Card) { c.Manage = LinkUp })},
+		{Local("eth2", macB, "ena"), with(func(c *Interface) { c.Manage = None })},
+		{Local("eth3", macB, "ena"), with(func(c *Interface) { c.Manage = LinkUp })},
 		{Local("eth3", macB, "veth"), with(nil)},
-		{Local("ens9", macA, "ena"), with(func(c *Card) { c.Refresh = 5 * time.Minute })},
-		{byENI, with(func(c *Card) { c.DHCP, c.MainTable = Off, false })},
-		{second, with(func(c *Card) { c.Wait = 10 * time.Minute })},
+		{Local("ens9", macA, "ena"), with(func(c *Interface) { c.Refresh = 5 * time.Minute })},
+		{byENI, with(func(c *Interface) { c.DHCP, c.MainTable = Off, false })},
+		{second, with(func(c *Interface) { c.Wait = 10 * time.Minute })},
 	} {
 		if got := c.For(tt.facts); got != tt.want {
 			t.Errorf("%+v: %+v, want %+v", tt.facts, got, tt.want)

@@ -218,7 +218,7 @@ func readMTU(m *dhcpv4.DHCPv4, l *Lease) error {
 	return nil
 }
 
-// wireServer reads option 245. It only says which card this is, so that a bad one is none.
+// wireServer reads option 245. It only says which interface this is, so that a bad one is none.
 func wireServer(m *dhcpv4.DHCPv4) netip.Addr {
 	b, err := octets(m, optionWireServer, 4)
 	if err != nil || unusable(netip.AddrFrom4([4]byte(b))) != "" {

@@ -55,7 +55,7 @@ func parseARP(b []byte) (arp, error) {
 }
 
 // claims says whether the packet shows another host that has addr, or that is probing for it at
-// the same time (RFC 5227 section 2.1.1). own lists the MACs of this host: with two cards in one
+// the same time (RFC 5227 section 2.1.1). own lists the MACs of this host: with two interfaces in one
 // subnet each answers for the other's address.
 func (a arp) claims(addr netip.Addr, own []net.HardwareAddr) bool {
 	for _, mac := range own {

@@ -30,12 +30,12 @@ const (
 	otherMAC  = "02:00:00:00:00:aa"
 )
 
-// bed is two network namespaces on one wire: the test's thread is in the client's, with the card
+// bed is two network namespaces on one wire: the test's thread is in the client's, with the interface
 // c0. The server's has a bridge b0 (10.66.0.1/24, 10.66.0.2/24) that the wire s0 ends in.
 type bed struct {
 	testing.TB
 	client, server netns.NsHandle
-	card           *Client
+	iface          *Client
 	c, s           *netlink.Handle
 }
 
@@ -61,7 +61,7 @@ func newBed(t testing.TB) *bed {
 	tuned := defaultTiming()
 	tuned.first, tuned.ceiling, tuned.jitter = 500*time.Millisecond, time.Second, 50*time.Millisecond
 	tuned.conflictWait, tuned.nakFirst, tuned.poll = 300*time.Millisecond, 200*time.Millisecond, 50*time.Millisecond
-	b.card = &Client{Name: "c0", Index: link.Attrs().Index, MAC: mac(clientMAC), tuned: &tuned}
+	b.iface = &Client{Name: "c0", Index: link.Attrs().Index, MAC: mac(clientMAC), tuned: &tuned}
 	return b
 }
 
@@ -87,7 +87,7 @@ func (b *bed) handle(ns netns.NsHandle) *netlink.Handle {
 	return h
 }
 
-// wire makes a card in a namespace, and plugs it into the bridge.
+// wire makes an interface in a namespace, and plugs it into the bridge.
 func (b *bed) wire(name, hw string, ns netns.NsHandle) {
 	b.Helper()
 	bridge, err := b.s.LinkByName("b0")

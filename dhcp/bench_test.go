@@ -10,7 +10,7 @@ import (
 func BenchmarkAcquire(b *testing.B) {
 	bed := newBed(b)
 	bed.dnsmasq()
-	window := bed.card.tuned.window
+	window := bed.iface.tuned.window
 	for b.Loop() {
 		if _, err := bed.acquire(nil, patience); err != nil {
 			b.Fatal(err)

@@ -7,14 +7,14 @@ import (
 	"net"
 )
 
-// Client is a DHCPv4 client for one card. Its methods open their sockets on the goroutine that
+// Client is a DHCPv4 client for one interface. Its methods open their sockets on the goroutine that
 // calls them, and so in the network namespace of that goroutine's thread.
 type Client struct {
-	Name  string           // the card's name, for errors and for kernels that bind by name only
+	Name  string           // the interface's name, for errors and for kernels that bind by name only
 	Index int              // interface index
 	MAC   net.HardwareAddr // 6 bytes
-	// Own lists the MACs of this host's other cards, or is nil. An ARP answer from one of them is
-	// no conflict: two cards in one subnet answer for each other's addresses. It is asked whenever
+	// Own lists the MACs of this host's other interfaces, or is nil. An ARP answer from one of them is
+	// no conflict: two interfaces in one subnet answer for each other's addresses. It is asked whenever
 	// somebody claims the address, at any time and on any goroutine.
 	Own func() []net.HardwareAddr
 	// Azure: ask as Azure wants it, not for option 26, since it makes no offer to a client that does,
@@ -59,14 +59,14 @@ func (c *Client) Acquire(ctx context.Context, prior *Lease) (Lease, error) {
 //
 // report is called for every change, one call at a time, on the goroutine of Run. An address must
 // be configured before report returns from BOUND to be in time for the announcement that follows.
-// Run returns ErrNoCard when the card is gone, and an error when sockets are not allowed.
+// Run returns ErrNoInterface when the interface is gone, and an error when sockets are not allowed.
 func (c *Client) Run(ctx context.Context, prior *Lease, carrier <-chan bool, report func(Event)) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	m := &machine{card: c, timing: c.timing(), report: report}
+	m := &machine{iface: c, timing: c.timing(), report: report}
 	m.adopt(prior)
-	l := &link{card: c, carrier: carrier, poll: m.poll}
+	l := &link{iface: c, carrier: carrier, poll: m.poll}
 	for {
 		err := m.session(ctx, l)
 		if errors.Is(err, ErrLinkDown) {
@@ -83,7 +83,7 @@ func (c *Client) Run(ctx context.Context, prior *Lease, carrier <-chan bool, rep
 
 func (c *Client) check() error {
 	if c.Name == "" || c.Index <= 0 || len(c.MAC) != 6 {
-		return fmt.Errorf("DHCP needs a card with name, index and a MAC of 6 bytes, got %.20q, %d, %.20q", c.Name, c.Index, c.MAC.String())
+		return fmt.Errorf("DHCP needs an interface with name, index and a MAC of 6 bytes, got %.20q, %d, %.20q", c.Name, c.Index, c.MAC.String())
 	}
 	return nil
 }

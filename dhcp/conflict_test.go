@@ -47,7 +47,7 @@ func TestConflictIsDeclined(t *testing.T) {
 		}
 	}
 	release()
-	if bound := l.state(Bound); bound.At.Sub(e.At) < b.card.tuned.conflictWait {
+	if bound := l.state(Bound); bound.At.Sub(e.At) < b.iface.tuned.conflictWait {
 		t.Errorf("bound again after %s", bound.At.Sub(e.At))
 	}
 	if !strings.Contains(d.text(), "DHCPDECLINE") {
@@ -55,12 +55,12 @@ func TestConflictIsDeclined(t *testing.T) {
 	}
 }
 
-func TestOwnCardsAreNoConflict(t *testing.T) {
+func TestOwnInterfacesAreNoConflict(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	b.squat("10.66.0.50/24")
 	b.fake(granter(nil))
-	b.card.Own = func() []net.HardwareAddr { return []net.HardwareAddr{mac("02:00:00:00:00:ee"), mac(otherMAC)} }
+	b.iface.Own = func() []net.HardwareAddr { return []net.HardwareAddr{mac("02:00:00:00:00:ee"), mac(otherMAC)} }
 	l, err := b.acquire(nil, patience)
 	b.must(err)
 	if l.Addr != netip.MustParsePrefix("10.66.0.50/24") {
@@ -87,8 +87,8 @@ func TestLateConflictIsDeclined(t *testing.T) {
 func TestConflictLaterOn(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	b.card.tuned.early = 0
-	b.card.tuned.beats = []beat{{announce: true}}
+	b.iface.tuned.early = 0
+	b.iface.tuned.beats = []beat{{announce: true}}
 	b.fake(granter(func(r *dhcpv4.DHCPv4) { set(58, 0, 0, 0, 8)(r); set(59, 0, 0, 0, 9)(r) }))
 	l := b.run(nil, nil, false)
 	l.state(Bound)

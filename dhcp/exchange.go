@@ -16,10 +16,10 @@ import (
 
 // exchange is one conversation with the servers: one xid, one raw socket.
 type exchange struct {
-	card  *Client
+	iface *Client
 	id    identity
 	raw   *socket
-	udp   *net.UDPConn // on the leased address; nil when the card does not have it
+	udp   *net.UDPConn // on the leased address; nil when the interface does not have it
 	sink  *net.UDPConn // nobody reads it; nil when the port is not to be had
 	begun time.Time    // for secs
 
@@ -30,7 +30,7 @@ type exchange struct {
 }
 
 func (c *Client) exchange() (*exchange, error) {
-	x := &exchange{card: c, begun: time.Now(), id: identity{mac: [6]byte(c.MAC)}}
+	x := &exchange{iface: c, begun: time.Now(), id: identity{mac: [6]byte(c.MAC)}}
 	xid := rand.Uint32()
 	x.id.xid = dhcpv4.TransactionID{byte(xid >> 24), byte(xid >> 16), byte(xid >> 8), byte(xid)}
 	filter, err := dhcpFilter(x.id)
@@ -40,9 +40,9 @@ func (c *Client) exchange() (*exchange, error) {
 	if x.raw, err = c.listen("DHCP", unix.ETH_P_IP, filter); err != nil {
 		return x, err
 	}
-	// The address may be on the card before the answer is, since the metadata knows it too. With nobody
+	// The address may be on the interface before the answer is, since the metadata knows it too. With nobody
 	// on the port the kernel would then tell the server that it is unreachable, and as long as the
-	// card's rules are not complete, by another card.
+	// interface's rules are not complete, by another interface.
 	x.sink, _ = c.leasedSocket(context.Background(), netip.IPv4Unspecified())
 	return x, nil
 }
@@ -64,10 +64,10 @@ func (x *exchange) shout(m *dhcpv4.DHCPv4, src netip.Addr) error {
 	return x.raw.broadcast(datagram(m.ToBytes(), src, netip.AddrFrom4([4]byte{255, 255, 255, 255})))
 }
 
-// tell sends a message to one server, along the kernel's routes of the card.
+// tell sends a message to one server, along the kernel's routes of the interface.
 func (x *exchange) tell(m *dhcpv4.DHCPv4, server netip.Addr) error {
 	_, err := x.udp.WriteToUDPAddrPort(m.ToBytes(), netip.AddrPortFrom(server, serverPort))
-	return x.card.fault("send DHCP to "+server.String(), err)
+	return x.iface.fault("send DHCP to "+server.String(), err)
 }
 
 // question is what is asked, how often, and which answer will do.

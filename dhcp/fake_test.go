@@ -120,7 +120,7 @@ func set(code uint8, v ...byte) func(*dhcpv4.DHCPv4) {
 func TestNonsenseOffers(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	b.card.tuned.first, b.card.tuned.ceiling = 150*time.Millisecond, 150*time.Millisecond
+	b.iface.tuned.first, b.iface.tuned.ceiling = 150*time.Millisecond, 150*time.Millisecond
 	srv := b.fake(nobody)
 	l := b.run(nil, nil, false)
 	for _, c := range nonsense() {
@@ -260,7 +260,7 @@ func TestLinkLocalLease(t *testing.T) {
 func TestSilentReboot(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	b.card.tuned.first, b.card.tuned.ceiling = 200*time.Millisecond, 200*time.Millisecond
+	b.iface.tuned.first, b.iface.tuned.ceiling = 200*time.Millisecond, 200*time.Millisecond
 	b.fake(func(m *dhcpv4.DHCPv4) [][]byte {
 		if m.MessageType() == dhcpv4.MessageTypeRequest && !m.Options.Has(dhcpv4.OptionServerIdentifier) {
 			return nil
@@ -290,7 +290,7 @@ func TestSilentReboot(t *testing.T) {
 			asked++
 		}
 	}
-	if asked != b.card.tuned.reboots {
-		t.Errorf("asked %d times, want %d", asked, b.card.tuned.reboots)
+	if asked != b.iface.tuned.reboots {
+		t.Errorf("asked %d times, want %d", asked, b.iface.tuned.reboots)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// Filters run in the kernel, before a packet is copied: without one, a flood on the card costs a
+// Filters run in the kernel, before a packet is copied: without one, a flood on the interface costs a
 // whole CPU. All offsets are from the network header (AF_PACKET, SOCK_DGRAM).
 
 const wholePacket = 0x40000

@@ -40,7 +40,7 @@ func datagram(payload []byte, src, dst netip.Addr) []byte {
 }
 
 // payload returns what a UDP datagram to port 68 carries. Checksums are not looked at: on virtual
-// cards the kernel hands over packets whose checksum the sender left to the hardware.
+// interfaces the kernel hands over packets whose checksum the sender left to the hardware.
 func payload(b []byte) ([]byte, bool) {
 	if len(b) < ipHeader || b[0]>>4 != 4 || b[9] != protoUDP || binary.BigEndian.Uint16(b[6:])&0x3fff != 0 {
 		return nil, false

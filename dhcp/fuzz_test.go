@@ -9,7 +9,7 @@ import (
 )
 
 // FuzzOwner: whatever the files of other programs hold, what is said of it is one line that is fit for a
-// terminal, and names the card's owner only by a file or a process that is about this card.
+// terminal, and names the interface's owner only by a file or a process that is about this interface.
 func FuzzOwner(f *testing.F) {
 	for _, s := range [][2]string{
 		{"[device]\nmanaged=true\nconnection-uuid=6f0-1\n", "NetworkManager"}, {"ADMIN_STATE=configured\nNETWORK_FILE=/x\n", "systemd-networkd"},

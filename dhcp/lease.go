@@ -1,4 +1,4 @@
-// Package dhcp is a DHCPv4 client for one card (RFC 2131), with conflict detection (RFC 5227).
+// Package dhcp is a DHCPv4 client for one interface (RFC 2131), with conflict detection (RFC 5227).
 //
 // It never touches the kernel's configuration: it reports leases, and the caller decides what
 // becomes of them. Of what a server offers only address, router, MTU and routes are kept.
@@ -20,7 +20,7 @@ type Lease struct {
 	MTU     int           `json:"mtu"`      // bytes (option 26); 0 when the server gave none, or one outside 576…65535
 	Routes  []Route       `json:"routes"`   // classless static routes without the default (option 121, RFC 3442)
 	Server  netip.Addr    `json:"server"`   // server identifier (option 54)
-	Wire    netip.Addr    `json:"platform"` // Azure's platform (option 245), which only the first card's lease names; else invalid
+	Wire    netip.Addr    `json:"platform"` // Azure's platform (option 245), which only the first interface's lease names; else invalid
 	Start   time.Time     `json:"start"`    // when the request was sent that was acknowledged (RFC 2131 section 4.4.1)
 	Renew   time.Duration `json:"renew"`    // T1 after Start
 	Rebind  time.Duration `json:"rebind"`   // T2 after Start

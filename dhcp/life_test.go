@@ -24,7 +24,7 @@ type life struct {
 }
 
 // run starts Run on a thread of its own in the client's namespace. Like the real caller it puts
-// the leased address on the card from within report, unless bare.
+// the leased address on the interface from within report, unless bare.
 func (b *bed) run(prior *Lease, carrier <-chan bool, bare bool) *life {
 	b.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -35,7 +35,7 @@ func (b *bed) run(prior *Lease, carrier <-chan bool, bare bool) *life {
 			l.done <- err
 			return
 		}
-		l.done <- b.card.Run(ctx, prior, carrier, func(e Event) {
+		l.done <- b.iface.Run(ctx, prior, carrier, func(e Event) {
 			if e.State == Bound && !bare {
 				b.addr(b.c, "c0", e.Lease.Addr.String())
 			}
@@ -125,7 +125,7 @@ type tap struct {
 
 func (b *bed) tap() *tap {
 	b.Helper()
-	conn, err := packet.Listen(&net.Interface{Index: b.card.Index, Name: "c0"}, packet.Raw, unix.ETH_P_ALL, nil)
+	conn, err := packet.Listen(&net.Interface{Index: b.iface.Index, Name: "c0"}, packet.Raw, unix.ETH_P_ALL, nil)
 	b.must(err)
 	t := &tap{bed: b, frames: make(chan seen, 10000)}
 	go func() {
@@ -166,5 +166,5 @@ func (t *tap) next(what string, will func(seen) bool) (f seen, before []seen) {
 func (b *bed) acquire(prior *Lease, patience time.Duration) (Lease, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	return b.card.Acquire(ctx, prior)
+	return b.iface.Acquire(ctx, prior)
 }

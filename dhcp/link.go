@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// link follows the carrier of the card.
+// link follows the carrier of the interface.
 type link struct {
-	card    *Client
+	iface   *Client
 	carrier <-chan bool
 	down    bool // carrier said so last
 	poll    time.Duration
@@ -40,7 +40,7 @@ func (l *link) heard(up, ok bool) {
 	l.down = !up
 }
 
-// up waits until the link is back. When it was not the carrier that told of the loss, the card is
+// up waits until the link is back. When it was not the carrier that told of the loss, the interface is
 // tried every now and then: nobody may be telling.
 func (l *link) up(ctx context.Context) error {
 	tick := time.NewTicker(l.poll)
@@ -57,14 +57,14 @@ func (l *link) up(ctx context.Context) error {
 			if l.down {
 				continue
 			}
-			if err := l.card.try(); !errors.Is(err, ErrLinkDown) {
+			if err := l.iface.try(); !errors.Is(err, ErrLinkDown) {
 				return err
 			}
 		}
 	}
 }
 
-// try says whether sockets can be opened on the card.
+// try says whether sockets can be opened on the interface.
 func (c *Client) try() error {
 	x, err := c.exchange()
 	if err == nil {

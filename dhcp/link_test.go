@@ -47,21 +47,21 @@ func TestCarrierLostAndBack(t *testing.T) {
 }
 
 // Nobody tells of the link: the client finds out, and tries.
-func TestCardDownWithoutCarrierNews(t *testing.T) {
+func TestInterfaceDownWithoutCarrierNews(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	b.dnsmasq()
 	b.down(b.c, "c0")
 	l := b.run(nil, nil, false)
 	if e := l.failure(ErrLinkDown); e.State != Init || e.Err.Error() != "open a DHCP socket on c0: link is down" {
-		t.Errorf("card down: %+v", e)
+		t.Errorf("interface down: %+v", e)
 	}
 	b.up(b.c, "c0")
 	l.state(Bound)
 }
 
 // In the middle of an exchange.
-func TestCardGoesDownWhileAsking(t *testing.T) {
+func TestInterfaceGoesDownWhileAsking(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	l := b.run(nil, nil, false)
@@ -92,19 +92,19 @@ func TestExpiryWhileTheLinkIsDown(t *testing.T) {
 	l.state(Bound)
 }
 
-func TestCardGone(t *testing.T) {
+func TestInterfaceGone(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	gone := *b.card
+	gone := *b.iface
 	gone.Index = 4711
-	b.card = &gone
+	b.iface = &gone
 	_, err := b.acquire(nil, patience)
-	if !errors.Is(err, ErrNoCard) || err.Error() != "open a DHCP socket on c0 (index 4711): no such network card" {
-		t.Errorf("no such card: %v", err)
+	if !errors.Is(err, ErrNoInterface) || err.Error() != "open a DHCP socket on c0 (index 4711): no such network interface" {
+		t.Errorf("no such interface: %v", err)
 	}
 }
 
-func TestCardUnpluggedWhileAsking(t *testing.T) {
+func TestInterfaceUnpluggedWhileAsking(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	done := make(chan error, 1)
@@ -112,7 +112,7 @@ func TestCardUnpluggedWhileAsking(t *testing.T) {
 	go func() {
 		runtime.LockOSThread()
 		netns.Set(b.client)
-		done <- b.card.Run(t.Context(), nil, nil, func(e Event) { events <- e })
+		done <- b.iface.Run(t.Context(), nil, nil, func(e Event) { events <- e })
 	}()
 	<-events
 	link, err := b.c.LinkByName("c0")
@@ -120,32 +120,32 @@ func TestCardUnpluggedWhileAsking(t *testing.T) {
 	b.must(b.c.LinkDel(link))
 	select {
 	case err := <-done:
-		if !errors.Is(err, ErrNoCard) {
+		if !errors.Is(err, ErrNoInterface) {
 			t.Errorf("unplugged: %v", err)
 		}
 	case <-time.After(patience):
-		t.Error("Run goes on without its card")
+		t.Error("Run goes on without its interface")
 	}
 }
 
 func TestCheck(t *testing.T) {
 	for _, c := range []Client{{}, {Name: "c0", Index: 1}, {Name: "c0", MAC: mac(clientMAC)}, {Name: "c0", Index: 1, MAC: make(net.HardwareAddr, 20)}} {
-		if _, err := c.Acquire(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "DHCP needs a card") {
+		if _, err := c.Acquire(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "DHCP needs an interface") {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
 }
 
-// A flood of UDP on the card must not reach the client: neither to other ports, nor to port 68
+// A flood of UDP on the interface must not reach the client: neither to other ports, nor to port 68
 // with somebody else's xid.
 func TestFloodIsFiltered(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	b.addr(b.c, "c0", "10.66.0.9/24")
-	x, err := b.card.exchange()
+	x, err := b.iface.exchange()
 	b.must(err)
 	defer x.close()
-	arps, err := b.card.listenARP(watchFilter(netip.MustParseAddr("10.66.0.9")))
+	arps, err := b.iface.listenARP(watchFilter(netip.MustParseAddr("10.66.0.9")))
 	b.must(err)
 	defer arps.close()
 	var conn net.Conn

@@ -12,7 +12,7 @@ var errDue = errors.New("due")
 
 // machine is the state machine of one Run: what next and timing decide, carried out.
 type machine struct {
-	card *Client
+	iface *Client
 	timing
 	report func(Event)
 
@@ -37,7 +37,7 @@ func (m *machine) adopt(prior *Lease) {
 	}
 }
 
-// session goes from state to state until the link is lost, ctx ends, or the card is gone.
+// session goes from state to state until the link is lost, ctx ends, or the interface is gone.
 func (m *machine) session(ctx context.Context, l *link) error {
 	ctx, stop := l.guard(ctx)
 	defer stop()

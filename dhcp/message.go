@@ -8,7 +8,7 @@ import (
 	"github.com/insomniacslk/dhcp/iana"
 )
 
-// message starts what the client sends. Nothing is asked for that a second card must not bring:
+// message starts what the client sends. Nothing is asked for that a second interface must not bring:
 // no DNS, NTP, domain or host name. The broadcast flag stays clear, since AF_PACKET receives what
 // is sent to our MAC before the address is ours.
 func message(kind dhcpv4.MessageType, id identity, secs uint16) *dhcpv4.DHCPv4 {
@@ -27,7 +27,7 @@ func message(kind dhcpv4.MessageType, id identity, secs uint16) *dhcpv4.DHCPv4 {
 func clientID(mac [6]byte) []byte { return append([]byte{byte(iana.HWTypeEthernet)}, mac[:]...) }
 
 // optionWireServer is the address of Azure's platform, 168.63.129.16 (learn.microsoft.com, "What is IP
-// address 168.63.129.16"). Only a virtual machine's first card is told.
+// address 168.63.129.16"). Only a virtual machine's first interface is told.
 const optionWireServer = dhcpv4.GenericOptionCode(245)
 
 // wanted is the parameter request list. Azure makes no offer to who asks for the MTU.

@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// Owner says which other program already does DHCP on a card, or manages its addresses.
+// Owner says which other program already does DHCP on an interface, or manages its addresses.
 type Owner struct {
 	Program string // "NetworkManager", "dhclient", …
 	Why     string // what it was recognised by
-	Pending bool   // the program runs, and has not decided about this card yet: look again soon
+	Pending bool   // the program runs, and has not decided about this interface yet: look again soon
 }
 
-// FindOwner looks for the owner of a card. It reads files only, /proc among them, and asks no
+// FindOwner looks for the owner of an interface. It reads files only, /proc among them, and asks no
 // program: root is os.DirFS("/") but in tests. A file that a program left behind when it ended
 // makes no owner, nor does a program in another network namespace, nor this process. Where root
 // has no /proc the files are believed. A definite owner goes before a pending one.
@@ -40,7 +40,7 @@ func FindOwner(root fs.FS, name string, index int) (Owner, bool) {
 	return Owner{}, false
 }
 
-// host is the file tree, and the card in question.
+// host is the file tree, and the interface in question.
 type host struct {
 	root  fs.FS
 	name  string
@@ -48,7 +48,7 @@ type host struct {
 	procs []process // nil: there is no /proc
 }
 
-// networkManager: it writes a file for a card once that is connected, disconnected or unmanaged. A card that it shows as
+// networkManager: it writes a file for an interface once that is connected, disconnected or unmanaged. An interface that it shows as
 // "connected (externally)" has a connection, too, made up of what NetworkManager found on it: its own DHCP is not.
 func (h host) networkManager() (Owner, bool) {
 	if !h.alive("NetworkManager") {
@@ -102,7 +102,7 @@ func (h host) networkd() (Owner, bool) {
 	return Owner{}, false
 }
 
-// ifupdown keeps one file for all cards and one for each. It does not run: what it started does.
+// ifupdown keeps one file for all interfaces and one for each. It does not run: what it started does.
 func (h host) ifupdown() (Owner, bool) {
 	for _, dir := range []string{"run/network/", "var/run/network/"} {
 		all, _ := h.read(dir + "ifstate")
@@ -116,7 +116,7 @@ func (h host) ifupdown() (Owner, bool) {
 	return Owner{}, false
 }
 
-// wicked configures the cards that have a configuration file.
+// wicked configures the interfaces that have a configuration file.
 func (h host) wicked() (Owner, bool) {
 	if !h.alive("wickedd") {
 		return Owner{}, false
@@ -133,7 +133,7 @@ func (h host) wicked() (Owner, bool) {
 	return Owner{}, false
 }
 
-// connman takes every Ethernet card that its blacklist does not name by a prefix.
+// connman takes every Ethernet interface that its blacklist does not name by a prefix.
 func (h host) connman() (Owner, bool) {
 	const file = "etc/connman/main.conf"
 	if h.procs == nil || !h.alive("connmand") {
@@ -145,10 +145,10 @@ func (h host) connman() (Owner, bool) {
 			return Owner{}, false
 		}
 	}
-	return Owner{Program: "connman", Why: "connmand runs, and /" + file + " does not exclude the card"}, true
+	return Owner{Program: "connman", Why: "connmand runs, and /" + file + " does not exclude the interface"}, true
 }
 
-// dhcpcdTakes says whether dhcpcd.conf leaves a card to a dhcpcd that was started for all cards.
+// dhcpcdTakes says whether dhcpcd.conf leaves an interface to a dhcpcd that was started for all interfaces.
 func (h host) dhcpcdTakes() bool {
 	text, _ := h.read("etc/dhcpcd.conf")
 	allowed, limited := false, false
@@ -159,7 +159,7 @@ func (h host) dhcpcdTakes() bool {
 		}
 		switch f[0] {
 		case "interface", "profile", "ssid":
-			return !limited || allowed // what follows is about one card
+			return !limited || allowed // what follows is about one interface
 		case "denyinterfaces":
 			if matches(f[1:], h.name) {
 				return false

@@ -98,7 +98,7 @@ func (h host) inode(name string) uint64 {
 // alive says whether a daemon runs; without /proc nobody can tell, and its files are believed.
 func (h host) alive(daemon string) bool { return h.procs == nil || len(h.running(daemon)) > 0 }
 
-// dhclient is named its cards, or takes those that are there when it starts: a card that comes
+// dhclient is named its interfaces, or takes those that are there when it starts: an interface that comes
 // later is not among them, so that an unnamed one is not taken for owned.
 func (h host) dhclient() (Owner, bool) {
 	for _, p := range h.running("dhclient") {
@@ -123,7 +123,7 @@ func ends(argv []string) bool {
 // dhcpcd writes what it does into its title: "dhcpcd: eth1 [ip4]", "dhcpcd: [manager] [ip4]".
 func (h host) dhcpcd() (Owner, bool) {
 	for _, p := range h.running("dhcpcd") {
-		named, all := dhcpcdCards(p)
+		named, all := dhcpcdInterfaces(p)
 		if slices.Contains(named, h.name) || all && h.dhcpcdTakes() {
 			return owned("dhcpcd", p)
 		}
@@ -131,9 +131,9 @@ func (h host) dhcpcd() (Owner, bool) {
 	return h.byPidFile("dhcpcd", "run/dhcpcd/*.pid", "run/dhcpcd-*.pid")
 }
 
-// dhcpcdCards returns the cards that a dhcpcd was named, or that it takes all of them. Its helper
+// dhcpcdInterfaces returns the interfaces that a dhcpcd was named, or that it takes all of them. Its helper
 // processes, each with a title of its own, say nothing: the main one is there too.
-func dhcpcdCards(p process) (named []string, all bool) {
+func dhcpcdInterfaces(p process) (named []string, all bool) {
 	_, title, ok := strings.Cut(p.argv[0], ": ")
 	if !ok { // it has only just been started
 		named = positional(p.argv[1:], nil)
@@ -153,17 +153,17 @@ func dhcpcdCards(p process) (named []string, all bool) {
 	return named, all
 }
 
-// udhcpc takes one card, eth0 unless it is told another.
+// udhcpc takes one interface, eth0 unless it is told another.
 func (h host) udhcpc() (Owner, bool) {
 	for _, p := range h.running("udhcpc") {
-		if udhcpcCard(p.argv) == h.name {
+		if udhcpcInterface(p.argv) == h.name {
 			return owned("udhcpc", p)
 		}
 	}
 	return Owner{}, false
 }
 
-func udhcpcCard(argv []string) string {
+func udhcpcInterface(argv []string) string {
 	for i, a := range argv {
 		long, isLong := strings.CutPrefix(a, "--interface")
 		if name, ok := strings.CutPrefix(long, "="); isLong && ok {
@@ -187,12 +187,12 @@ func simpleFlags(s string) bool {
 	return strings.HasPrefix(s, "-") && strings.Trim(s[1:], "fbqnRSBovC") == ""
 }
 
-// byPidFile finds a process by a pid file with the card's name in its own.
+// byPidFile finds a process by a pid file with the interface's name in its own.
 func (h host) byPidFile(program string, patterns ...string) (Owner, bool) {
 	for _, pattern := range patterns {
 		files, _ := fs.Glob(h.root, pattern)
 		for _, f := range files {
-			if !namesCard(path.Base(f), h.name) {
+			if !namesInterface(path.Base(f), h.name) {
 				continue
 			}
 			text, _ := h.read(f)
@@ -206,12 +206,12 @@ func (h host) byPidFile(program string, patterns ...string) (Owner, bool) {
 	return Owner{}, false
 }
 
-// namesCard says whether a file is about the card: dhclient.eth1.pid, dhclient-eth1.pid, eth1.pid,
-// eth1-4.pid, but not dhclient.eth10.pid. Card names may hold dots and dashes themselves.
-func namesCard(file, card string) bool {
+// namesInterface says whether a file is about the interface: dhclient.eth1.pid, dhclient-eth1.pid, eth1.pid,
+// eth1-4.pid, but not dhclient.eth10.pid. Interface names may hold dots and dashes themselves.
+func namesInterface(file, iface string) bool {
 	file = strings.TrimSuffix(file, ".pid")
 	for _, before := range []string{"", "dhclient.", "dhclient-", "dhcpcd-"} {
-		if rest, ok := strings.CutPrefix(file, before); ok && (rest == card || rest == card+"-4") {
+		if rest, ok := strings.CutPrefix(file, before); ok && (rest == iface || rest == iface+"-4") {
 			return true
 		}
 	}

@@ -88,9 +88,9 @@ func TestFindOwner(t *testing.T) {
 		{"a definite owner before a pending one", proc(proc(files{sdFile: "ADMIN_STATE=configured\nNETWORK_FILE=/x\n"}, "8", netd), "7", nm), "systemd-networkd", "", false},
 
 		{"dhclient", proc(nil, "9", "/sbin/dhclient -4 -v -i -pf /run/dhclient.eth1.pid -lf /var/lib/dhcp/eth1.leases -I eth1"), "dhclient", "process 9: ", false},
-		{"dhclient for two cards", proc(nil, "9", "dhclient eth0 eth1"), "dhclient", "", false},
+		{"dhclient for two interfaces", proc(nil, "9", "dhclient eth0 eth1"), "dhclient", "", false},
 		{"dhclient for eth10", proc(nil, "9", "dhclient eth10"), "", "", false},
-		{"dhclient with a file named like the card", proc(nil, "9", "dhclient -cf eth1 eth0"), "", "", false},
+		{"dhclient with a file named like the interface", proc(nil, "9", "dhclient -cf eth1 eth0"), "", "", false},
 		{"dhclient that releases", proc(nil, "9", "dhclient -r eth1"), "", "", false},
 		{"dhclient for IPv6", proc(nil, "9", "dhclient -6 eth1"), "", "", false},
 		{"dhclient of a container", proc(files{"proc/9/ns/net": "-> net:[2]"}, "9", "dhclient eth1"), "", "", false},
@@ -101,7 +101,7 @@ func TestFindOwner(t *testing.T) {
 		{"pid file, and the number is another's now", proc(files{"run/dhclient.eth1.pid": "9\n"}, "9", "sshd"), "", "", false},
 		{"pid file of eth10", proc(files{"run/dhclient.eth10.pid": "9\n"}, "9", "dhclient"), "", "", false},
 
-		{"dhcpcd for the card", proc(nil, "9", ""), "", "", false},
+		{"dhcpcd for the interface", proc(nil, "9", ""), "", "", false},
 		{"dhcpcd, title", files{"proc/9/cmdline": "dhcpcd: eth1 [ip4] [ip6]\x00"}, "dhcpcd", "process 9: dhcpcd: eth1 [ip4] [ip6]", false},
 		{"dhcpcd, IPv6 only", files{"proc/9/cmdline": "dhcpcd: eth1 [ip6]\x00"}, "", "", false},
 		{"dhcpcd's helper alone", files{"proc/9/cmdline": "dhcpcd: [network proxy] eth1 [ip4]\x00"}, "", "", false},
@@ -113,7 +113,7 @@ func TestFindOwner(t *testing.T) {
 		{"dhcpcd denied others", files{"proc/9/cmdline": "dhcpcd: [manager] [ip4]\x00", "etc/dhcpcd.conf": "denyinterfaces eth0,veth*\n"}, "dhcpcd", "", false},
 		{"dhcpcd allowed others", files{"proc/9/cmdline": "dhcpcd: [manager] [ip4]\x00", "etc/dhcpcd.conf": "allowinterfaces eth0\n"}, "", "", false},
 		{"dhcpcd allowed it", files{"proc/9/cmdline": "dhcpcd: [manager] [ip4]\x00", "etc/dhcpcd.conf": "allowinterfaces eth0\nallowinterfaces eth1\n"}, "dhcpcd", "", false},
-		{"dhcpcd, deny below a card's section", files{"proc/9/cmdline": "dhcpcd: [manager] [ip4]\x00", "etc/dhcpcd.conf": "interface eth0\ndenyinterfaces eth1\n"}, "dhcpcd", "", false},
+		{"dhcpcd, deny below an interface's section", files{"proc/9/cmdline": "dhcpcd: [manager] [ip4]\x00", "etc/dhcpcd.conf": "interface eth0\ndenyinterfaces eth1\n"}, "dhcpcd", "", false},
 		{"pid file of dhcpcd", proc(files{"run/dhcpcd/eth1-4.pid": "9"}, "9", "dhcpcd eth9"), "dhcpcd", "/run/dhcpcd/eth1-4.pid", false},
 		{"old pid file of dhcpcd, dead", files{"run/dhcpcd-eth1.pid": "9"}, "", "", false},
 
@@ -183,25 +183,25 @@ func TestFindRealOwners(t *testing.T) {
 			b := newBed(t)
 			d := b.dnsmasq()
 			root := os.DirFS("/")
-			if o, ok := FindOwner(root, "c0", b.card.Index); ok {
+			if o, ok := FindOwner(root, "c0", b.iface.Index); ok {
 				t.Errorf("nobody is there yet: %+v", o)
 			}
 			stop := b.client4(c.argv(t.TempDir()))
 			b.eventually("a lease", func() bool { return strings.Contains(d.text(), "DHCPACK(b0)") })
-			o, ok := FindOwner(root, "c0", b.card.Index)
+			o, ok := FindOwner(root, "c0", b.iface.Index)
 			if !ok || o.Program != c.program || o.Pending {
 				t.Errorf("found %v: %+v", ok, o)
 			}
-			if o, ok := FindOwner(root, "c1", b.card.Index+1); ok && slices.Contains(c.argv(""), "c0") {
-				t.Errorf("another card is owned: %+v", o)
+			if o, ok := FindOwner(root, "c1", b.iface.Index+1); ok && slices.Contains(c.argv(""), "c0") {
+				t.Errorf("another interface is owned: %+v", o)
 			}
 			b.atServer(func() {
-				if o, ok := FindOwner(root, "c0", b.card.Index); ok {
+				if o, ok := FindOwner(root, "c0", b.iface.Index); ok {
 					t.Errorf("found from another namespace: %+v", o)
 				}
 			})
 			stop()
-			b.eventually("the end of "+c.program, func() bool { _, ok := FindOwner(root, "c0", b.card.Index); return !ok })
+			b.eventually("the end of "+c.program, func() bool { _, ok := FindOwner(root, "c0", b.iface.Index); return !ok })
 		})
 	}
 }

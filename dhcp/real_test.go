@@ -74,7 +74,7 @@ func TestAcquireFromDnsmasq(t *testing.T) {
 	}
 }
 
-// checkAsked: nothing is asked for that a second card must not bring.
+// checkAsked: nothing is asked for that a second interface must not bring.
 func checkAsked(t *testing.T, m *dhcpv4.DHCPv4) {
 	t.Helper()
 	if got := m.Options.Get(dhcpv4.OptionParameterRequestList); string(got) != "\x01\x03\x1a\x33\x36\x3a\x3b\x79" {
@@ -102,7 +102,7 @@ func TestNoMTU(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	b.dnsmasq("--dhcp-option=26,9001")
-	b.card.Azure = true
+	b.iface.Azure = true
 	l, err := b.acquire(nil, patience)
 	b.must(err)
 	if l.MTU != 0 {
@@ -138,7 +138,7 @@ func TestRenewIsUnicast(t *testing.T) {
 	}
 }
 
-// An address that somebody took off the card: an answer to it would never arrive.
+// An address that somebody took off the interface: an answer to it would never arrive.
 func TestRenewWithoutTheAddress(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
@@ -155,15 +155,15 @@ func TestRenewWithoutTheAddress(t *testing.T) {
 	})
 }
 
-// Another card that is nearer to the server must not get the renewal.
-func TestRenewStaysOnTheCard(t *testing.T) {
+// Another interface that is nearer to the server must not get the renewal.
+func TestRenewStaysOnTheInterface(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	b.dnsmasq(t1t2("3", "100")...)
 	b.wire("c1", otherMAC, b.client)
 	b.addr(b.c, "c1", "10.66.0.200/24") // first: its route to the subnet comes first
 	// It answers for c0's address too, as Linux does; without Own no address would ever be free.
-	b.card.Own = func() []net.HardwareAddr { return []net.HardwareAddr{mac(otherMAC)} }
+	b.iface.Own = func() []net.HardwareAddr { return []net.HardwareAddr{mac(otherMAC)} }
 	wire := b.tap()
 	l := b.run(nil, nil, false)
 	l.state(Renewing)
@@ -273,7 +273,7 @@ func TestServerAppears(t *testing.T) {
 func TestAcquireGivesUp(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	b.card.tuned.first, b.card.tuned.ceiling = 100*time.Millisecond, 100*time.Millisecond
+	b.iface.tuned.first, b.iface.tuned.ceiling = 100*time.Millisecond, 100*time.Millisecond
 	_, err := b.acquire(nil, 3*time.Second) // time for a try and its end, also where the machine is slow
 	if err == nil || !strings.Contains(err.Error(), "get a lease on c0: context deadline exceeded; before that: DHCPDISCOVER for ") || !errors.Is(err, ErrSilent) {
 		t.Errorf("without a server: %v", err)

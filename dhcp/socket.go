@@ -15,16 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxPacket is enough for a message on a card with jumbo frames.
+// maxPacket is enough for a message on an interface with jumbo frames.
 const maxPacket = 9216
 
-// socket is an AF_PACKET socket for one protocol on the card. It is opened on the goroutine of the
+// socket is an AF_PACKET socket for one protocol on the interface. It is opened on the goroutine of the
 // caller, so that it lies in that thread's network namespace.
 type socket struct {
-	card *Client
-	what string // for errors
-	conn *packet.Conn
-	buf  []byte
+	iface *Client
+	what  string // for errors
+	conn  *packet.Conn
+	buf   []byte
 }
 
 func (c *Client) listen(what string, proto int, filter []bpf.RawInstruction) (*socket, error) {
@@ -32,12 +32,12 @@ func (c *Client) listen(what string, proto int, filter []bpf.RawInstruction) (*s
 	if err != nil {
 		return nil, c.fault("open a "+what+" socket", err)
 	}
-	// Binding to a card that is down succeeds, and leaves an error behind for the next call.
+	// Binding to an interface that is down succeeds, and leaves an error behind for the next call.
 	if err := pending(conn); err != nil {
 		conn.Close()
 		return nil, c.fault("open a "+what+" socket", err)
 	}
-	return &socket{card: c, what: what, conn: conn, buf: make([]byte, maxPacket)}, nil
+	return &socket{iface: c, what: what, conn: conn, buf: make([]byte, maxPacket)}, nil
 }
 
 // pending takes the socket's error.
@@ -59,14 +59,14 @@ func pending(conn syscall.Conn) error {
 // broadcast sends to every host on the link.
 func (s *socket) broadcast(b []byte) error {
 	_, err := s.conn.WriteTo(b, &packet.Addr{HardwareAddr: net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}})
-	return s.card.fault("send "+s.what, err)
+	return s.iface.fault("send "+s.what, err)
 }
 
 // receive waits for one packet. It ends with os.ErrDeadlineExceeded, or the cause of ctx.
 func (s *socket) receive(ctx context.Context, deadline time.Time) ([]byte, error) {
 	// In this order: when ctx ends after the check, interrupt's deadline comes after ours.
 	if err := s.conn.SetReadDeadline(deadline); err != nil {
-		return nil, s.card.fault("wait for "+s.what, err)
+		return nil, s.iface.fault("wait for "+s.what, err)
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -78,7 +78,7 @@ func (s *socket) receive(ctx context.Context, deadline time.Time) ([]byte, error
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, os.ErrDeadlineExceeded
 	}
-	return s.buf[:max(n, 0)], s.card.fault("receive "+s.what, err)
+	return s.buf[:max(n, 0)], s.iface.fault("receive "+s.what, err)
 }
 
 // interrupt makes receive return when ctx ends; the function returned undoes that.
@@ -90,13 +90,13 @@ func (s *socket) interrupt(ctx context.Context) (stop func() bool) {
 // more, and there are two such sockets on the way to a first lease.
 func (s *socket) close() { go s.conn.Close() }
 
-// fault says what was tried, and maps the kernel's ways to say that a card is gone or down.
+// fault says what was tried, and maps the kernel's ways to say that an interface is gone or down.
 func (c *Client) fault(what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
-		return fmt.Errorf("%s on %s (index %d): %w", what, c.Name, c.Index, ErrNoCard)
+		return fmt.Errorf("%s on %s (index %d): %w", what, c.Name, c.Index, ErrNoInterface)
 	case errors.Is(err, unix.ENETDOWN):
 		return fmt.Errorf("%s on %s: %w", what, c.Name, ErrLinkDown)
 	}
@@ -104,10 +104,10 @@ func (c *Client) fault(what string, err error) error {
 }
 
 // fatal says whether an error of a socket can not be sat out by asking again.
-func fatal(err error) bool { return errors.Is(err, ErrNoCard) || errors.Is(err, ErrLinkDown) }
+func fatal(err error) bool { return errors.Is(err, ErrNoInterface) || errors.Is(err, ErrLinkDown) }
 
-// leasedSocket is a UDP socket on the leased address, bound to the card, so that the kernel does
-// not send by another card that is nearer to the server. Answers are read from AF_PACKET; while
+// leasedSocket is a UDP socket on the leased address, bound to the interface, so that the kernel does
+// not send by another interface that is nearer to the server. Answers are read from AF_PACKET; while
 // this socket is open the kernel does not answer them with "port unreachable".
 func (c *Client) leasedSocket(ctx context.Context, addr netip.Addr) (*net.UDPConn, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
@@ -123,7 +123,7 @@ func (c *Client) leasedSocket(ctx context.Context, addr netip.Addr) (*net.UDPCon
 	return conn.(*net.UDPConn), nil
 }
 
-// prepare binds to the card by index, which outlives a rename; kernels before 5.1 know names only.
+// prepare binds to the interface by index, which outlives a rename; kernels before 5.1 know names only.
 func (c *Client) prepare(fd int) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return fmt.Errorf("share port %d: %w", clientPort, err)
@@ -133,7 +133,7 @@ func (c *Client) prepare(fd int) error {
 		err = unix.BindToDevice(fd, c.Name)
 	}
 	if err != nil {
-		return fmt.Errorf("bind to the card: %w", err)
+		return fmt.Errorf("bind to the interface: %w", err)
 	}
 	return nil
 }

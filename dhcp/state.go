@@ -34,9 +34,9 @@ type Event struct {
 
 // What a caller may branch on in Event.Err and in returned errors.
 var (
-	// ErrNoCard: the card is gone. Run and Acquire end with it.
-	ErrNoCard = errors.New("no such network card")
-	// ErrLinkDown: the card is down; the client waits for it.
+	// ErrNoInterface: the interface is gone. Run and Acquire end with it.
+	ErrNoInterface = errors.New("no such network interface")
+	// ErrLinkDown: the interface is down; the client waits for it.
 	ErrLinkDown = errors.New("link is down")
 	// ErrExpired: no server prolonged the lease before its end.
 	ErrExpired = errors.New("lease expired")

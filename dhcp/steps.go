@@ -13,14 +13,14 @@ import (
 )
 
 func (m *machine) selecting(ctx context.Context) (outcome, error) {
-	x, err := m.card.exchange()
+	x, err := m.iface.exchange()
 	if err != nil {
 		return 0, err
 	}
 	m.x = x // closed by requesting, or by rest
 	m.offer, err = x.ask(ctx, question{
 		what:  "DHCPDISCOVER",
-		send:  func() error { return x.shout(discover(x.id, x.secs(), m.card.Azure), netip.IPv4Unspecified()) },
+		send:  func() error { return x.shout(discover(x.id, x.secs(), m.iface.Azure), netip.IPv4Unspecified()) },
 		wait:  func(try int) (time.Duration, bool) { return m.backoff(try, rand.Int64N), true },
 		will:  func(r reply) bool { return r.kind == dhcpv4.MessageTypeOffer && r.bad == nil },
 		quiet: func(err error) { m.note(Selecting, err) },
@@ -34,7 +34,7 @@ func (m *machine) selecting(ctx context.Context) (outcome, error) {
 func (m *machine) requesting(ctx context.Context) (outcome, error) {
 	defer m.dropExchange()
 	x, o := m.x, m.offer
-	ask := request(x.id, x.secs(), m.card.Azure, o.lease.Addr.Addr(), o.server)
+	ask := request(x.id, x.secs(), m.iface.Azure, o.lease.Addr.Addr(), o.server)
 	r, err := x.ask(ctx, question{
 		what: "DHCPREQUEST to " + o.server.String(),
 		send: func() error { return x.shout(ask, netip.IPv4Unspecified()) },
@@ -45,7 +45,7 @@ func (m *machine) requesting(ctx context.Context) (outcome, error) {
 }
 
 func (m *machine) rebooting(ctx context.Context) (outcome, error) {
-	x, err := m.card.exchange()
+	x, err := m.iface.exchange()
 	if err != nil {
 		return 0, err
 	}
@@ -53,7 +53,7 @@ func (m *machine) rebooting(ctx context.Context) (outcome, error) {
 	r, err := x.ask(ctx, question{
 		what: "DHCPREQUEST for " + m.lease.Addr.Addr().String(),
 		send: func() error {
-			return x.shout(reboot(x.id, x.secs(), m.card.Azure, m.lease.Addr.Addr()), netip.IPv4Unspecified())
+			return x.shout(reboot(x.id, x.secs(), m.iface.Azure, m.lease.Addr.Addr()), netip.IPv4Unspecified())
 		},
 		wait: m.tries(m.reboots),
 		will: acceptable,
@@ -89,7 +89,7 @@ func (m *machine) extending(ctx context.Context, s State) (outcome, error) {
 
 // extend asks once, in an exchange of its own.
 func (m *machine) extend(ctx context.Context, s State, begun time.Time, wait time.Duration) (outcome, error) {
-	x, err := m.card.exchange()
+	x, err := m.iface.exchange()
 	if err != nil {
 		return 0, err
 	}
@@ -97,7 +97,7 @@ func (m *machine) extend(ctx context.Context, s State, begun time.Time, wait tim
 	x.begun = begun
 	addr := m.lease.Addr.Addr()
 	var missing error
-	x.udp, missing = m.card.leasedSocket(ctx, addr)
+	x.udp, missing = m.iface.leasedSocket(ctx, addr)
 	if fatal(missing) {
 		return 0, missing
 	}
@@ -111,13 +111,13 @@ func (m *machine) extend(ctx context.Context, s State, begun time.Time, wait tim
 }
 
 // sendExtend: unicast in RENEWING, broadcast in REBINDING and where unicast is not possible. When
-// the address vanished from the card, an answer sent to it would never arrive, since nobody would
+// the address vanished from the interface, an answer sent to it would never arrive, since nobody would
 // answer the server's ARP; then the question is that of INIT-REBOOT, answered to our MAC.
 func (m *machine) sendExtend(x *exchange, s State, addr netip.Addr, missing error) error {
 	if errors.Is(missing, unix.EADDRNOTAVAIL) {
-		return x.shout(reboot(x.id, x.secs(), m.card.Azure, addr), netip.IPv4Unspecified())
+		return x.shout(reboot(x.id, x.secs(), m.iface.Azure, addr), netip.IPv4Unspecified())
 	}
-	ask := extend(x.id, x.secs(), m.card.Azure, addr)
+	ask := extend(x.id, x.secs(), m.iface.Azure, addr)
 	if s == Renewing && missing == nil && m.lease.Server.IsValid() {
 		if err := x.tell(ask, m.lease.Server); err == nil || fatal(err) {
 			return err
@@ -154,7 +154,7 @@ func (m *machine) conclude(ctx context.Context, x *exchange, r reply, err error)
 	lease, born := x.bound(r)
 	addr := lease.Addr.Addr()
 	if m.fresh = m.lease == nil || m.lease.Addr.Addr() != addr; m.fresh {
-		if err := m.card.free(ctx, m.timing, addr); errors.Is(err, ErrConflict) {
+		if err := m.iface.free(ctx, m.timing, addr); errors.Is(err, ErrConflict) {
 			return m.declined(lease, err)
 		} else if err != nil {
 			return 0, err
@@ -167,7 +167,7 @@ func (m *machine) conclude(ctx context.Context, x *exchange, r reply, err error)
 // declined gives an address back that another host has.
 func (m *machine) declined(l Lease, why error) (outcome, error) {
 	m.why = why
-	x, err := m.card.exchange()
+	x, err := m.iface.exchange()
 	if err != nil {
 		return 0, err
 	}
@@ -212,6 +212,6 @@ func (m *machine) keepWatch() error {
 	}
 	m.watch.stop()
 	var err error
-	m.watch, err = m.card.watch(m.timing, addr, m.fresh)
+	m.watch, err = m.iface.watch(m.timing, addr, m.fresh)
 	return err
 }

@@ -18,7 +18,7 @@ type timing struct {
 
 	nakFirst, nakCeiling           time.Duration // wait after the second NAK in a row, and the longest
 	conflictWait, conflictLongWait time.Duration // wait after a conflict, and after maxConflicts
-	poll                           time.Duration // between two looks at a card that is down
+	poll                           time.Duration // between two looks at an interface that is down
 }
 
 // beat is one ARP packet that is due some time after binding.
@@ -31,7 +31,7 @@ type beat struct {
 const maxConflicts = 10
 
 // defaultTiming keeps to the RFCs but for one thing: RFC 5227 wants 4 to 7 s of probing before an
-// address is used. A card must answer within 50 ms, so 20 ms of it come before and the rest after.
+// address is used. An interface must answer within 50 ms, so 20 ms of it come before and the rest after.
 func defaultTiming() timing {
 	return timing{
 		first: 4 * time.Second, ceiling: 64 * time.Second, jitter: time.Second,

@@ -63,7 +63,7 @@ func (s *socket) patrol(ctx context.Context, addr netip.Addr, plan []beat, lengt
 }
 
 func (s *socket) sendDue(addr netip.Addr, plan []beat, age time.Duration) ([]beat, error) {
-	mac := [6]byte(s.card.MAC)
+	mac := [6]byte(s.iface.MAC)
 	for len(plan) > 0 && plan[0].after <= age {
 		p := probe(mac, addr)
 		if plan[0].announce {
@@ -84,8 +84,8 @@ func (s *socket) hearClaim(ctx context.Context, addr netip.Addr, deadline time.T
 		if err != nil {
 			return err
 		}
-		if a, err := parseARP(b); err == nil && a.claims(addr, s.card.own()) {
-			return fmt.Errorf("%s on %s: %w, %s", addr, s.card.Name, ErrConflict, net.HardwareAddr(a.senderMAC[:]))
+		if a, err := parseARP(b); err == nil && a.claims(addr, s.iface.own()) {
+			return fmt.Errorf("%s on %s: %w, %s", addr, s.iface.Name, ErrConflict, net.HardwareAddr(a.senderMAC[:]))
 		}
 	}
 }

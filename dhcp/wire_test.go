@@ -140,7 +140,7 @@ func TestARP(t *testing.T) {
 		{"probe of another host", probe(theirs, a), true, false, true},
 		{"our own probe", probe(ours, a), false, false, true},
 		{"our own announcement", announcement(ours, a), false, true, true},
-		{"another card of this host", arp{op: 2, senderMAC: sibling, sender: a, target: netip.IPv4Unspecified()}, false, true, true},
+		{"another interface of this host", arp{op: 2, senderMAC: sibling, sender: a, target: netip.IPv4Unspecified()}, false, true, true},
 		{"who asks for the address", arp{op: 1, senderMAC: theirs, sender: b, target: a}, false, false, false},
 		{"about another address", announcement(theirs, b), false, false, false},
 		{"probe for another address", probe(theirs, b), false, false, false},

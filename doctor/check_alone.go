@@ -3,8 +3,8 @@ package doctor
 import "fmt"
 
 // checkAlone finds what ec2net still does with an interface that the configuration leaves alone.
-func checkAlone(_ Facts, c Card) []Finding {
-	out := Finding{ID: "unmanaged", Verdict: Warn, Card: c.Name}
+func checkAlone(_ Facts, c Interface) []Finding {
+	out := Finding{ID: "unmanaged", Verdict: Warn, Interface: c.Name}
 	switch {
 	case !c.Alone:
 		return nil

@@ -75,7 +75,7 @@ func checkMetadata(f Facts) []Finding {
 	return []Finding{out}
 }
 
-// checkMetadataRoute: a cloud answers by its own cards, and by nothing else.
+// checkMetadataRoute: a cloud answers by its own interfaces, and by nothing else.
 func checkMetadataRoute(f Facts) []Finding {
 	r := f.Metadata.Route
 	var answered *metadata.Error
@@ -86,7 +86,7 @@ func checkMetadataRoute(f Facts) []Finding {
 		return nil
 	}
 	return []Finding{{
-		ID: "metadata-route", Verdict: Fail, Summary: fmt.Sprintf("packets to the metadata (%s) do not leave by a card that it answers by", f.Metadata.Server),
+		ID: "metadata-route", Verdict: Fail, Summary: fmt.Sprintf("packets to the metadata (%s) do not leave by an interface that it answers by", f.Metadata.Server),
 		Evidence: f.wayTo(*r, f.Metadata.Out), Remedy: "remove that route or rule",
 	}}
 }
@@ -116,16 +116,16 @@ func (f Facts) wayTo(r Answer, out int) []string {
 	return evidence
 }
 
-// astray: a way to the metadata that leads to no card by which it answers. Of a card that is not known, as
+// astray: a way to the metadata that leads to no interface by which it answers. Of an interface that is not known, as
 // all others when one is asked about, nothing is said; nor of what stands on one, a bridge or a bond.
 func (f Facts) astray(r Answer) bool {
 	if r.End != Forward {
 		return true
 	}
-	is := func(c Card) bool { return c.Index == r.Device }
-	if i := slices.IndexFunc(f.Cards, is); i >= 0 {
-		known := slices.ContainsFunc(f.Cards, func(c Card) bool { return c.Primary })
-		return f.Cloud != metadata.CloudEC2 && known && !f.Cards[i].Primary
+	is := func(c Interface) bool { return c.Index == r.Device }
+	if i := slices.IndexFunc(f.Interfaces, is); i >= 0 {
+		known := slices.ContainsFunc(f.Interfaces, func(c Interface) bool { return c.Primary })
+		return f.Cloud != metadata.CloudEC2 && known && !f.Interfaces[i].Primary
 	}
 	hardware := func(l Link) bool { return l.Kind == "" && !l.Loopback && (l.Index == r.Device || l.Master == r.Device) }
 	return f.FIB.link(r.Device).Kind != "veth" && !slices.ContainsFunc(f.FIB.Links, hardware)
@@ -153,7 +153,7 @@ func checkNetworkd(f Facts) []Finding {
 
 func checkPrograms(f Facts) (out []Finding) {
 	for _, p := range f.Programs {
-		if slices.ContainsFunc(f.Cards, func(c Card) bool { return c.Managed }) {
+		if slices.ContainsFunc(f.Interfaces, func(c Interface) bool { return c.Managed }) {
 			out = append(out, Finding{
 				ID: "program", Verdict: Warn, Summary: fmt.Sprintf("%s %s", p.Name, p.Does), Evidence: []string{p.Why}, Remedy: p.Cure,
 			})
@@ -165,7 +165,7 @@ func checkPrograms(f Facts) (out []Finding) {
 func checkOrphans(f Facts) (out []Finding) {
 	for _, name := range f.Orphans {
 		out = append(out, Finding{
-			ID: "orphan", Verdict: Warn, Card: name, Summary: "the card is gone, and something of it is left",
+			ID: "orphan", Verdict: Warn, Interface: name, Summary: "the interface is gone, and something of it is left",
 			Remedy: "ec2net down " + name,
 		})
 	}
@@ -175,8 +175,8 @@ func checkOrphans(f Facts) (out []Finding) {
 func checkStrays(f Facts) (out []Finding) {
 	for _, mac := range f.Strays {
 		out = append(out, Finding{
-			ID: "absent", Verdict: Warn, Summary: fmt.Sprintf("the cloud has plugged in %s, and this host has no such card", mac),
-			Remedy: "load its driver, or unplug and plug it in again; a card in another network namespace, or for EFA only, is no matter",
+			ID: "absent", Verdict: Warn, Summary: fmt.Sprintf("the cloud has plugged in %s, and this host has no such interface", mac),
+			Remedy: "load its driver, or unplug and plug it in again; an interface in another network namespace, or for EFA only, is no matter",
 		})
 	}
 	return out
@@ -189,7 +189,7 @@ func checkRefused(f Facts) (out []Finding) {
 			out = append(out, Finding{ID: id, Verdict: Warn, Summary: summary, Evidence: strings.Split(err.Error(), "\n"), Remedy: "correct the configuration file"})
 		}
 	}
-	refuse("egress", "the host's own traffic is to leave by a card that cannot have it", f.Egress)
+	refuse("egress", "the host's own traffic is to leave by an interface that cannot have it", f.Egress)
 	refuse("nat", "traffic is to be passed on as it cannot be", f.NAT)
 	return out
 }
@@ -203,7 +203,7 @@ func (f Facts) pass(chain Chain) string {
 		return fmt.Sprintf("nft insert rule %s %s %s iifname %s oifname %s accept", chain.Family, chain.Table, chain.Name, in, out)
 	}
 	var out []string
-	for _, c := range f.Cards {
+	for _, c := range f.Interfaces {
 		for _, r := range c.Want.Rules {
 			if there := command(r.Iif, c.Name); r.Iif != "" && r.Specific && !slices.Contains(out, there) {
 				out = append(out, there, command(c.Name, r.Iif))
@@ -213,10 +213,10 @@ func (f Facts) pass(chain Chain) string {
 	return "unless its rules accept it already, have that program accept what [nat] passes on: " + strings.Join(out, "; ")
 }
 
-// checkForward: where traffic is passed on under a card's address, a chain of another program that drops what
+// checkForward: where traffic is passed on under an interface's address, a chain of another program that drops what
 // its own rules do not accept is in the way, as Docker's is.
 func checkForward(f Facts) (out []Finding) {
-	passes := slices.ContainsFunc(f.Cards, func(c Card) bool {
+	passes := slices.ContainsFunc(f.Interfaces, func(c Interface) bool {
 		return slices.ContainsFunc(c.Want.Packets, func(r plumb.PacketRule) bool { return r.Kind == plumb.Masquerade })
 	})
 	for _, c := range f.Chains {

@@ -10,7 +10,7 @@ import (
 	"ec2net/plumb"
 )
 
-func checkLease(f Facts, c Card) []Finding {
+func checkLease(f Facts, c Interface) []Finding {
 	l := c.Lease
 	if l == nil || c.Leasing != "native" || l.Expires == dhcp.Infinite {
 		return nil
@@ -18,43 +18,43 @@ func checkLease(f Facts, c Card) []Finding {
 	age := f.Now.Sub(l.Start)
 	late := l.Renew + (l.Rebind-l.Renew)/2
 	evidence := []string{fmt.Sprintf("%s from %s, taken %s; renewal is due after %s, its end after %s", l.Addr, l.Server, l.Start.Format(time.DateTime), l.Renew, l.Expires)}
-	remedy := "nobody keeps the card: " + c.start()
+	remedy := "nobody keeps the interface: " + c.start()
 	if c.Keeper != 0 {
 		remedy = "see what the DHCP server says: journalctl -u " + c.unit()
 	}
 	switch {
 	case age >= l.Expires:
-		return []Finding{{ID: "lease", Verdict: Warn, Card: c.Name, Summary: "its lease has ended; what is set up stays, on the metadata's word", Evidence: evidence, Remedy: remedy}}
+		return []Finding{{ID: "lease", Verdict: Warn, Interface: c.Name, Summary: "its lease has ended; what is set up stays, on the metadata's word", Evidence: evidence, Remedy: remedy}}
 	case age >= late:
-		return []Finding{{ID: "renewal", Verdict: Warn, Card: c.Name, Summary: "its lease is not renewed", Evidence: evidence, Remedy: remedy}}
+		return []Finding{{ID: "renewal", Verdict: Warn, Interface: c.Name, Summary: "its lease is not renewed", Evidence: evidence, Remedy: remedy}}
 	}
 	return nil
 }
 
-// checkHost says that the host itself lives by what ec2net gave the card, which is as it should be.
-func checkHost(_ Facts, c Card) []Finding {
+// checkHost says that the host itself lives by what ec2net gave the interface, which is as it should be.
+func checkHost(_ Facts, c Interface) []Finding {
 	if !c.Hosts || c.Owner != nil {
 		return nil
 	}
-	out := Finding{ID: "host", Verdict: OK, Card: c.Name, Summary: "nobody else configures it: ec2net gives it its lease and the host's default route; names (DNS) are not set up by it"}
+	out := Finding{ID: "host", Verdict: OK, Interface: c.Name, Summary: "nobody else configures it: ec2net gives it its lease and the host's default route; names (DNS) are not set up by it"}
 	if l := c.Lease; l != nil {
 		out.Evidence = []string{fmt.Sprintf("%s from %s", l.Addr, l.Server)}
 	}
 	return []Finding{out}
 }
 
-func checkKeeper(_ Facts, c Card) []Finding {
+func checkKeeper(_ Facts, c Interface) []Finding {
 	if !c.Died {
 		return nil
 	}
 	return []Finding{{
-		ID: "keeper", Verdict: Fail, Card: c.Name, Summary: "the process that kept it has died: nobody follows the cloud's changes",
+		ID: "keeper", Verdict: Fail, Interface: c.Name, Summary: "the process that kept it has died: nobody follows the cloud's changes",
 		Remedy: "systemctl restart " + c.unit(),
 	}}
 }
 
-// checkAge: a process that keeps the card reads the metadata again and again.
-func checkAge(f Facts, c Card) []Finding {
+// checkAge: a process that keeps the interface reads the metadata again and again.
+func checkAge(f Facts, c Interface) []Finding {
 	if c.Keeper == 0 || c.ReadAt.IsZero() {
 		return nil
 	}
@@ -63,12 +63,12 @@ func checkAge(f Facts, c Card) []Finding {
 		return nil
 	}
 	return []Finding{{
-		ID: "reading-age", Verdict: Warn, Card: c.Name, Summary: "its process has had no answer of the metadata for " + age.Round(time.Second).String(),
+		ID: "reading-age", Verdict: Warn, Interface: c.Name, Summary: "its process has had no answer of the metadata for " + age.Round(time.Second).String(),
 		Remedy: "journalctl -u " + c.unit() + " says why",
 	}}
 }
 
-func checkDegraded(_ Facts, c Card) []Finding {
+func checkDegraded(_ Facts, c Interface) []Finding {
 	if c.Degraded == "" {
 		return nil
 	}
@@ -77,13 +77,13 @@ func checkDegraded(_ Facts, c Card) []Finding {
 		remedy = "once the metadata answers: " + again(c)
 	}
 	return []Finding{{
-		ID: "degraded", Verdict: Warn, Card: c.Name, Summary: "it runs without the metadata: only one of its addresses answers", Evidence: []string{c.Degraded},
+		ID: "degraded", Verdict: Warn, Interface: c.Name, Summary: "it runs without the metadata: only one of its addresses answers", Evidence: []string{c.Degraded},
 		Remedy: remedy,
 	}}
 }
 
 // checkUndone: a change that cut the host off was taken back, and is not made for a while.
-func checkUndone(_ Facts, c Card) []Finding {
+func checkUndone(_ Facts, c Interface) []Finding {
 	if len(c.Undone) == 0 {
 		return nil
 	}
@@ -92,24 +92,24 @@ func checkUndone(_ Facts, c Card) []Finding {
 		then = again(c)
 	}
 	return []Finding{{
-		ID: "undone", Verdict: Fail, Card: c.Name, Summary: "its last change was undone, because it cut something off", Evidence: c.Undone,
+		ID: "undone", Verdict: Fail, Interface: c.Name, Summary: "its last change was undone, because it cut something off", Evidence: c.Undone,
 		Remedy: "remove what is in the way; then " + then,
 	}}
 }
 
-// checkEgress: the host's own traffic was to leave by the card, and does not.
-func checkEgress(f Facts, c Card) []Finding {
-	if !strings.Contains(c.Egress, "taken back: ") && !strings.Contains(c.Egress, "not by this card: ") {
+// checkEgress: the host's own traffic was to leave by the interface, and does not.
+func checkEgress(f Facts, c Interface) []Finding {
+	if !strings.Contains(c.Egress, "taken back: ") && !strings.Contains(c.Egress, "not by this interface: ") {
 		return nil
 	}
 	return []Finding{{
-		ID: "egress", Verdict: Warn, Card: c.Name, Summary: "the host's own traffic does not leave by it, as [egress] wants", Evidence: []string{c.Egress},
+		ID: "egress", Verdict: Warn, Interface: c.Name, Summary: "the host's own traffic does not leave by it, as [egress] wants", Evidence: []string{c.Egress},
 		Remedy: letLead(f, c),
 	}}
 }
 
-// letLead is what lets the host's own traffic leave by the card. Only its process tries again by itself.
-func letLead(f Facts, c Card) string {
+// letLead is what lets the host's own traffic leave by the interface. Only its process tries again by itself.
+func letLead(f Facts, c Interface) string {
 	do, then := "see to what is said above", "it is tried again by itself"
 	switch {
 	case strings.Contains(c.Egress, plumb.ErrUnprotected.Error()):
@@ -125,42 +125,42 @@ func letLead(f Facts, c Card) string {
 
 // protect is what gives the primary interface the rules that keep its answers on it.
 func protect(f Facts) string {
-	i := slices.IndexFunc(f.Cards, func(c Card) bool { return c.Name == f.Primary && c.Unit != "" })
+	i := slices.IndexFunc(f.Interfaces, func(c Interface) bool { return c.Name == f.Primary && c.Unit != "" })
 	if i < 0 {
 		return "ec2net up " + f.Primary
 	}
-	return "systemctl restart " + f.Cards[i].unit()
+	return "systemctl restart " + f.Interfaces[i].unit()
 }
 
 // checkSandbox: the unit confines the process; a drop-in can undo that.
-func checkSandbox(_ Facts, c Card) []Finding {
+func checkSandbox(_ Facts, c Interface) []Finding {
 	if c.Keeper == 0 || !c.Sandbox.Unit || c.Sandbox.NoNewPrivileges && c.Sandbox.Filtered {
 		return nil
 	}
 	return []Finding{{
-		ID: "sandbox", Verdict: Warn, Card: c.Name, Summary: "the process that keeps it runs without its unit's sandbox",
+		ID: "sandbox", Verdict: Warn, Interface: c.Name, Summary: "the process that keeps it runs without its unit's sandbox",
 		Evidence: []string{fmt.Sprintf("process %d: NoNewPrivileges %v, SystemCallFilter %v", c.Keeper, c.Sandbox.NoNewPrivileges, c.Sandbox.Filtered)},
 		Remedy:   "look for a drop-in: systemctl cat " + c.unit(),
 	}}
 }
 
-// checkReadable: without rights, nftables says nothing of a card that has a table there.
-func checkReadable(_ Facts, c Card) []Finding {
+// checkReadable: without rights, nftables says nothing of an interface that has a table there.
+func checkReadable(_ Facts, c Interface) []Finding {
 	if c.Unread == "" {
 		return nil
 	}
-	return []Finding{{ID: "readable", Verdict: Unknown, Card: c.Name, Summary: "its state cannot be read: " + c.Unread, Remedy: "run the doctor as root"}}
+	return []Finding{{ID: "readable", Verdict: Unknown, Interface: c.Name, Summary: "its state cannot be read: " + c.Unread, Remedy: "run the doctor as root"}}
 }
 
 // checkUnit: what is set up stays when the unit has failed or was stopped, and nobody follows the cloud's changes.
-func checkUnit(_ Facts, c Card) []Finding {
+func checkUnit(_ Facts, c Interface) []Finding {
 	summary := map[string]string{"failed": "its unit has failed: nobody keeps it", "inactive": "its unit does not run: nobody keeps it",
 		masked: "its unit is masked: nobody keeps it, and nothing starts it"}[c.State]
 	if summary == "" || c.Keeper != 0 || c.State == "inactive" && !c.SetUp {
 		return nil
 	}
 	return []Finding{{
-		ID: "unit", Verdict: Warn, Card: c.Name, Summary: summary, Evidence: []string{c.Unit + " is " + c.State},
+		ID: "unit", Verdict: Warn, Interface: c.Name, Summary: summary, Evidence: []string{c.Unit + " is " + c.State},
 		Remedy: c.start() + "; systemctl status " + c.unit() + " says why it ended",
 	}}
 }
@@ -169,7 +169,7 @@ func checkUnit(_ Facts, c Card) []Finding {
 const masked = "masked"
 
 // unit is the interface's unit as a word for a shell: systemd escapes what a name has beside letters and digits.
-func (c Card) unit() string {
+func (c Interface) unit() string {
 	switch {
 	case c.Unit == "":
 		return "ec2net-ifup@" + c.Name
@@ -181,7 +181,7 @@ func (c Card) unit() string {
 
 // start has the interface's unit run again: one that failed too often within five minutes is started only after its
 // count was reset.
-func (c Card) start() string {
+func (c Interface) start() string {
 	start := "systemctl start " + c.unit()
 	switch c.State {
 	case "failed":

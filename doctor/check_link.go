@@ -9,10 +9,10 @@ import (
 	"ec2net/metadata"
 )
 
-func checkSetUp(f Facts, c Card) []Finding {
+func checkSetUp(f Facts, c Interface) []Finding {
 	switch {
 	case c.Waiting != "":
-		out := Finding{ID: "set-up", Verdict: Warn, Card: c.Name, Summary: "it is not ready yet: " + c.Waiting, Remedy: "wait, or see the rest of this report"}
+		out := Finding{ID: "set-up", Verdict: Warn, Interface: c.Name, Summary: "it is not ready yet: " + c.Waiting, Remedy: "wait, or see the rest of this report"}
 		if c.Keeper == 0 { // nobody waits for it
 			out.Remedy = "once it is published: " + again(c)
 		}
@@ -20,18 +20,18 @@ func checkSetUp(f Facts, c Card) []Finding {
 	case c.SetUp || len(c.Plan) == 0:
 		return nil
 	}
-	out := Finding{ID: "set-up", Verdict: Fail, Card: c.Name, Summary: "nobody has set it up", Remedy: again(c)}
+	out := Finding{ID: "set-up", Verdict: Fail, Interface: c.Name, Summary: "nobody has set it up", Remedy: again(c)}
 	if c.Primary && len(c.Granted.Addrs4.Value)+len(c.Granted.Addrs6.Value) <= 1 {
-		out.Summary = "it is not set up beside the other cards: hosts in their subnets that are not its own get no answer from it"
+		out.Summary = "it is not set up beside the other interfaces: hosts in their subnets that are not its own get no answer from it"
 		if hosts := f.peers(c, c.sources(), func(p Probe) bool { return !f.right(c, p) }); hosts != "" {
-			out.Summary = "it is not set up beside the other cards: " + hosts + " get no answer from it, all others do"
+			out.Summary = "it is not set up beside the other interfaces: " + hosts + " get no answer from it, all others do"
 		}
 	}
 	return []Finding{out}
 }
 
-// again is how the card is set up once more.
-func again(c Card) string {
+// again is how the interface is set up once more.
+func again(c Interface) string {
 	switch {
 	case c.Keeper != 0 && c.Outdated:
 		return fmt.Sprintf("process %d goes by the configuration as it was: systemctl restart %s", c.Keeper, c.unit())
@@ -44,68 +44,68 @@ func again(c Card) string {
 	return "ec2net up " + c.Name
 }
 
-func checkValues(_ Facts, c Card) []Finding {
+func checkValues(_ Facts, c Interface) []Finding {
 	if len(c.Problems) == 0 {
 		return nil
 	}
 	return []Finding{{
-		ID: "values", Verdict: Warn, Card: c.Name, Summary: "the metadata says something of it that is not believed",
+		ID: "values", Verdict: Warn, Interface: c.Name, Summary: "the metadata says something of it that is not believed",
 		Evidence: []string{errors.Join(c.Problems...).Error()}, Remedy: "if it lasts, report it to the cloud",
 	}}
 }
 
-// checkLeftOut: something of the card cannot be set up as things are.
-func checkLeftOut(_ Facts, c Card) []Finding {
+// checkLeftOut: something of the interface cannot be set up as things are.
+func checkLeftOut(_ Facts, c Interface) []Finding {
 	if c.Refused == nil {
 		return nil
 	}
 	return []Finding{{
-		ID: "left-out", Verdict: Warn, Card: c.Name, Summary: "something of it cannot be set up",
+		ID: "left-out", Verdict: Warn, Interface: c.Name, Summary: "something of it cannot be set up",
 		Evidence: strings.Split(c.Refused.Error(), "\n"), Remedy: "see the reason; what can be set up is",
 	}}
 }
 
-func checkManager(_ Facts, c Card) []Finding {
+func checkManager(_ Facts, c Interface) []Finding {
 	if c.Owner == nil || !c.SetUp || c.Leasing != "native" && c.Leasing != "off" {
 		return nil
 	}
 	return []Finding{{
-		ID: "manager", Verdict: Warn, Card: c.Name, Summary: c.Owner.Program + " configures it, and so does ec2net",
+		ID: "manager", Verdict: Warn, Interface: c.Name, Summary: c.Owner.Program + " configures it, and so does ec2net",
 		Evidence: []string{c.Owner.Why},
-		Remedy:   fmt.Sprintf("keep %s off the card, or leave the lease to it: systemctl restart %s", c.Owner.Program, c.unit()),
+		Remedy:   fmt.Sprintf("keep %s off the interface, or leave the lease to it: systemctl restart %s", c.Owner.Program, c.unit()),
 	}}
 }
 
-func checkLink(_ Facts, c Card) []Finding {
+func checkLink(_ Facts, c Interface) []Finding {
 	if c.Have.Link.Up {
 		return nil
 	}
 	return []Finding{{
-		ID: "link", Verdict: Fail, Card: c.Name, Summary: "it is down: none of its addresses answers",
+		ID: "link", Verdict: Fail, Interface: c.Name, Summary: "it is down: none of its addresses answers",
 		Remedy: "ip link set " + c.Name + " up; then " + again(c),
 	}}
 }
 
-func checkCarrier(_ Facts, c Card) []Finding {
+func checkCarrier(_ Facts, c Interface) []Finding {
 	if c.Have.Carrier || !c.Have.Link.Up {
 		return nil
 	}
 	return []Finding{{
-		ID: "carrier", Verdict: Fail, Card: c.Name, Summary: "it has no carrier",
-		Remedy: "look at the card in the cloud: is it attached? see dmesg for its driver",
+		ID: "carrier", Verdict: Fail, Interface: c.Name, Summary: "it has no carrier",
+		Remedy: "look at the interface in the cloud: is it attached? see dmesg for its driver",
 	}}
 }
 
-// checkVF: on Azure, and wherever a virtual function stands behind a card, both have one MAC address, and
-// only the card may have addresses.
-func checkVF(f Facts, c Card) (out []Finding) {
+// checkVF: on Azure, and wherever a virtual function stands behind an interface, both have one MAC address, and
+// only the interface may have addresses.
+func checkVF(f Facts, c Interface) (out []Finding) {
 	for _, l := range f.FIB.Links {
 		if l.MAC != c.MAC || l.Index == c.Index || c.MAC == (metadata.MAC{}) || l.Kind == "vlan" || l.Kind == "macvlan" || l.Kind == "bridge" || l.Kind == "bond" {
 			continue
 		}
 		if has := f.FIB.addressesOf(l.Index); len(has) > 0 {
 			out = append(out, Finding{
-				ID: "vf", Verdict: Fail, Card: c.Name, Summary: fmt.Sprintf("%s has the same MAC address, and has addresses: it is the function behind the card", l.Name),
+				ID: "vf", Verdict: Fail, Interface: c.Name, Summary: fmt.Sprintf("%s has the same MAC address, and has addresses: it is the function behind the interface", l.Name),
 				Evidence: []string{fmt.Sprintf("%s: %v", l.Name, has)}, Remedy: "ip addr flush dev " + l.Name + "; keep your network manager off it",
 			})
 		}
@@ -123,20 +123,20 @@ func (f FIB) addressesOf(index int) (out []netip.Addr) {
 	return out
 }
 
-func checkIPv6(_ Facts, c Card) []Finding {
+func checkIPv6(_ Facts, c Interface) []Finding {
 	if !c.Have.NoIPv6 || len(c.Granted.Addrs6.Value) == 0 {
 		return nil
 	}
 	return []Finding{{
-		ID: "ipv6", Verdict: Warn, Card: c.Name, Summary: "the cloud grants it IPv6, which is switched off here", about: c.Granted.Addrs6.Value,
+		ID: "ipv6", Verdict: Warn, Interface: c.Name, Summary: "the cloud grants it IPv6, which is switched off here", about: c.Granted.Addrs6.Value,
 		Evidence: []string{fmt.Sprintf("%v; disable_ipv6 is 1", c.Granted.Addrs6.Value)},
 		Remedy:   fmt.Sprintf("sysctl -w net.ipv6.conf.%s.disable_ipv6=0", c.Name),
 	}}
 }
 
-// checkARP looks at what decides whether the card answers ARP. Two cards in one subnet answer for each
+// checkARP looks at what decides whether the interface answers ARP. Two interfaces in one subnet answer for each
 // other's addresses by default; a cloud's fabric does not go by that, so it is no finding there.
-func checkARP(f Facts, c Card) []Finding {
+func checkARP(f Facts, c Interface) []Finding {
 	conf := f.FIB.link(c.Index).Conf
 	switch {
 	case len(c.Granted.Addrs4.Value) == 0:
@@ -156,13 +156,13 @@ func checkARP(f Facts, c Card) []Finding {
 		"sysctl -w net.ipv4.conf.all.arp_ignore=1")}
 }
 
-func arp(c Card, v Verdict, summary, evidence, remedy string) Finding {
-	return Finding{ID: "arp", Verdict: v, Card: c.Name, Summary: summary, Evidence: []string{evidence}, Remedy: remedy}
+func arp(c Interface, v Verdict, summary, evidence, remedy string) Finding {
+	return Finding{ID: "arp", Verdict: v, Interface: c.Name, Summary: summary, Evidence: []string{evidence}, Remedy: remedy}
 }
 
-// neighbour is another card in one of the card's IPv4 subnets.
-func (f Facts) neighbour(c Card) (Card, bool) {
-	for _, o := range f.Cards {
+// neighbour is another interface in one of the interface's IPv4 subnets.
+func (f Facts) neighbour(c Interface) (Interface, bool) {
+	for _, o := range f.Interfaces {
 		for _, p := range o.Granted.Subnets4.Value {
 			for _, q := range c.Granted.Subnets4.Value {
 				if o.Index != c.Index && p == q {
@@ -171,5 +171,5 @@ func (f Facts) neighbour(c Card) (Card, bool) {
 			}
 		}
 	}
-	return Card{}, false
+	return Interface{}, false
 }

@@ -11,22 +11,22 @@ import (
 	"ec2net/plumb"
 )
 
-// checkPlan sorts what there would be to do on the card. An operation's text is a contract: it is ip(8)'s.
-func checkPlan(f Facts, c Card) []Finding {
+// checkPlan sorts what there would be to do on the interface. An operation's text is a contract: it is ip(8)'s.
+func checkPlan(f Facts, c Interface) []Finding {
 	var out []Finding
 	for _, op := range c.Plan {
 		id, summary := kindOf(op, c)
 		if id == "" {
 			continue
 		}
-		card, about := c.Name, aboutOf(op)
-		if id == "group" { // a plan sees to the other cards' too
-			card = strings.Fields(op.String())[2]
+		iface, about := c.Name, aboutOf(op)
+		if id == "group" { // a plan sees to the other interfaces' too
+			iface = strings.Fields(op.String())[2]
 		}
-		i := slices.IndexFunc(out, func(o Finding) bool { return o.ID == id && o.Card == card })
+		i := slices.IndexFunc(out, func(o Finding) bool { return o.ID == id && o.Interface == iface })
 		if i < 0 {
 			i = len(out)
-			out = append(out, Finding{ID: id, Verdict: gravity(id), Card: card, also: c.Name, Summary: summary, Remedy: again(c)})
+			out = append(out, Finding{ID: id, Verdict: gravity(id), Interface: iface, also: c.Name, Summary: summary, Remedy: again(c)})
 		}
 		out[i].Evidence = append(out[i].Evidence, "the kernel needs: "+op.String())
 		out[i].about = append(out[i].about, about...)
@@ -40,13 +40,13 @@ func checkPlan(f Facts, c Card) []Finding {
 }
 
 // withoutSource says what comes of it that source rules are missing: main knows the way to some hosts all the same.
-func (f Facts) withoutSource(c Card, src []netip.Addr) string {
+func (f Facts) withoutSource(c Interface, src []netip.Addr) string {
 	astray := func(p Probe) bool { return !f.right(c, p) }
 	ofThese := func(p Probe) bool { return slices.Contains(src, p.Src) && astray(p) }
 	if !slices.ContainsFunc(c.Probes, ofThese) {
-		return "a source rule is missing: answers may leave by another card"
+		return "a source rule is missing: answers may leave by another interface"
 	}
-	return "a source rule is missing: answers" + preposed("to", f.peers(c, src, astray)) + " leave by another card"
+	return "a source rule is missing: answers" + preposed("to", f.peers(c, src, astray)) + " leave by another interface"
 }
 
 func gravity(id string) Verdict {
@@ -58,7 +58,7 @@ func gravity(id string) Verdict {
 }
 
 // kindOf says which check an operation belongs to; none for what checkLink says.
-func kindOf(op plumb.Op, c Card) (id, summary string) {
+func kindOf(op plumb.Op, c Interface) (id, summary string) {
 	f := strings.Fields(op.String())
 	if len(f) < 2 {
 		return "", ""
@@ -68,7 +68,7 @@ func kindOf(op plumb.Op, c Card) (id, summary string) {
 	case strings.Contains(text, " fe80::/64 "): // the kernel makes that one in its own time; nothing needs it
 		return "", ""
 	case f[1] == "table":
-		return "packets", "its nftables table is missing or altered: answers to forwarded traffic may leave by another card"
+		return "packets", "its nftables table is missing or altered: answers to forwarded traffic may leave by another interface"
 	case f[1] == "sysctl" && strings.HasSuffix(text, "/forwarding=0"):
 		return "forwarding", "it forwards, and nothing translates what is passed on"
 	case f[1] == "sysctl" && strings.Contains(text, "/forwarding="):
@@ -78,13 +78,13 @@ func kindOf(op plumb.Op, c Card) (id, summary string) {
 	case f[1] == "rule" && op.Verb == plumb.Add && pref(f) < 30000 && asksForMark(f):
 		return "mark-rule", "a rule for marked connections is missing: published containers do not answer by it"
 	case f[1] == "rule" && op.Verb == plumb.Add && pref(f) >= 30000 && slices.Contains(f, "iif"):
-		return "nat-rule", "a rule for traffic that is passed on is missing: it leaves by another card"
+		return "nat-rule", "a rule for traffic that is passed on is missing: it leaves by another interface"
 	case f[1] == "rule" && op.Verb == plumb.Add && pref(f) >= 30000:
 		return "egress-rule", "a rule for the host's own traffic is missing"
 	case f[1] == "rule" && op.Verb == plumb.Add && strings.Contains(text, " suppress_"):
 		return "guard", "a guard rule is missing: the host's own bridges and tunnels are not reached from its addresses"
 	case f[1] == "rule" && op.Verb == plumb.Add:
-		return "source-rule", "a source rule is missing: answers leave by another card"
+		return "source-rule", "a source rule is missing: answers leave by another interface"
 	case f[1] == "addr" && op.Verb == plumb.Add:
 		return "address", "an address that the cloud grants is missing"
 	case op.Verb == plumb.Del && f[1] == "addr":
@@ -102,7 +102,7 @@ func kindOf(op plumb.Op, c Card) (id, summary string) {
 	case f[1] == "link" && slices.Contains(f, "mtu"):
 		return "mtu", fmt.Sprintf("its MTU is %d, and the lease says another", c.Have.Link.MTU)
 	case f[1] == "link" && slices.Contains(f, "group"):
-		return "group", "it is not in the interface group of the cloud's cards, so that the guard rules do not know it"
+		return "group", "it is not in the interface group of the cloud's interfaces, so that the guard rules do not know it"
 	}
 	return "", ""
 }
@@ -137,7 +137,7 @@ func aboutOf(op plumb.Op) (out []netip.Addr) {
 }
 
 // checkExtra looks for addresses of others that the cloud does not know: it drops what comes from them.
-func checkExtra(f Facts, c Card) (out []Finding) {
+func checkExtra(f Facts, c Interface) (out []Finding) {
 	if c.Source != FromMetadata {
 		return nil
 	}
@@ -155,25 +155,25 @@ func checkExtra(f Facts, c Card) (out []Finding) {
 		return out
 	}
 	return append(out, Finding{
-		ID: "extra-address", Verdict: Warn, Card: c.Name, Summary: "it has an address that the cloud does not grant it: what comes from there is dropped",
-		Evidence: []string{fmt.Sprint(extra)}, Remedy: "assign it to the card in the cloud, or: ip addr del " + extra[0].String() + " dev " + c.Name, about: extra,
+		ID: "extra-address", Verdict: Warn, Interface: c.Name, Summary: "it has an address that the cloud does not grant it: what comes from there is dropped",
+		Evidence: []string{fmt.Sprint(extra)}, Remedy: "assign it to the interface in the cloud, or: ip addr del " + extra[0].String() + " dev " + c.Name, about: extra,
 	})
 }
 
 // grantee is the interface of this host that the cloud grants an address.
-func (f Facts) grantee(a netip.Addr) (Card, bool) {
-	for _, o := range f.Cards {
+func (f Facts) grantee(a netip.Addr) (Interface, bool) {
+	for _, o := range f.Interfaces {
 		if slices.Contains(o.addrs(), a) {
 			return o, true
 		}
 	}
-	return Card{}, false
+	return Interface{}, false
 }
 
 // movedAddress: the cloud gave the address to another interface of the host, and somebody keeps it on this one.
-func movedAddress(c, o Card, p netip.Prefix) Finding {
+func movedAddress(c, o Interface, p netip.Prefix) Finding {
 	out := Finding{
-		ID: "moved-address", Verdict: Warn, Card: c.Name, Summary: fmt.Sprintf("it keeps %s, which the cloud has given to %s", p.Addr(), o.Name),
+		ID: "moved-address", Verdict: Warn, Interface: c.Name, Summary: fmt.Sprintf("it keeps %s, which the cloud has given to %s", p.Addr(), o.Name),
 		Remedy: fmt.Sprintf("take it out of what configures %s, such as netplan's files; until then: ip addr del %s dev %s", c.Name, p, c.Name), about: []netip.Addr{p.Addr()},
 	}
 	if c.Manager != "" {
@@ -183,7 +183,7 @@ func movedAddress(c, o Card, p netip.Prefix) Finding {
 }
 
 // grants: the cloud grants the address, or could not be asked about its family.
-func (c Card) grants(a netip.Addr) bool {
+func (c Interface) grants(a netip.Addr) bool {
 	addrs, prefixes := c.Granted.Addrs4, c.Granted.Prefixes4
 	if a.Is6() {
 		addrs, prefixes = c.Granted.Addrs6, c.Granted.Prefixes6

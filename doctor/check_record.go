@@ -11,14 +11,14 @@ func checkRoom(f Facts) []Finding {
 	}}
 }
 
-// checkRecord: what is on record of a card is what status, doctor and the next process go by.
-func checkRecord(_ Facts, c Card) []Finding {
+// checkRecord: what is on record of an interface is what status, doctor and the next process go by.
+func checkRecord(_ Facts, c Interface) []Finding {
 	if c.Unsaved == "" {
 		return nil
 	}
 	out := Finding{
-		ID: "record", Verdict: Warn, Card: c.Name, Summary: "what is on record of it is old, or nothing", Evidence: []string{c.Unsaved},
-		Remedy: "it is written again with the next change of the card: systemctl reload " + c.unit(),
+		ID: "record", Verdict: Warn, Interface: c.Name, Summary: "what is on record of it is old, or nothing", Evidence: []string{c.Unsaved},
+		Remedy: "it is written again with the next change of the interface: systemctl reload " + c.unit(),
 	}
 	if c.Keeper == 0 {
 		out.Remedy = again(c)

@@ -9,8 +9,8 @@ import (
 	"ec2net/plumb"
 )
 
-// checkTable looks for routes of others in the card's own table.
-func checkTable(f Facts, c Card) []Finding {
+// checkTable looks for routes of others in the interface's own table.
+func checkTable(f Facts, c Interface) []Finding {
 	var out []Finding
 	for _, r := range f.FIB.Routes {
 		if r.Table != c.table() || r.Protocol == plumb.Protocol || !c.hasRules() {
@@ -25,7 +25,7 @@ func checkTable(f Facts, c Card) []Finding {
 		}
 		by := f.FIB.ofRoute(r)
 		out = append(out, Finding{
-			ID: "table-collision", Verdict: v, Card: c.Name, Summary: fmt.Sprintf("another program writes into its table %d", r.Table),
+			ID: "table-collision", Verdict: v, Interface: c.Name, Summary: fmt.Sprintf("another program writes into its table %d", r.Table),
 			Evidence: []string{by.written(f.FIB.text(r))},
 			Remedy:   fmt.Sprintf("have that program use another table, %s; ip%s route del %s table %d", by.where(), six(r.Dst.Addr().Is6()), f.FIB.text(r), r.Table),
 		})
@@ -33,15 +33,15 @@ func checkTable(f Facts, c Card) []Finding {
 	return out
 }
 
-// checkRuleCollision looks for rules of others at the preferences of the card's own.
-func checkRuleCollision(f Facts, c Card) []Finding {
+// checkRuleCollision looks for rules of others at the preferences of the interface's own.
+func checkRuleCollision(f Facts, c Interface) []Finding {
 	var out []Finding
 	for _, r := range f.FIB.Rules {
 		if r.ours() || !c.prefers(r) {
 			continue
 		}
 		fd := Finding{
-			ID: "rule-collision", Verdict: Warn, Card: c.Name, Summary: fmt.Sprintf("a rule of another program has the preference %d of its own", r.Pref),
+			ID: "rule-collision", Verdict: Warn, Interface: c.Name, Summary: fmt.Sprintf("a rule of another program has the preference %d of its own", r.Pref),
 			Evidence: []string{f.FIB.ofRule(r).written(fmt.Sprintf("%d: %s", r.Pref, r))}, Remedy: f.FIB.behind([]Rule{r}, c.last()),
 		}
 		for _, s := range f.swayed(c) {
@@ -54,8 +54,8 @@ func checkRuleCollision(f Facts, c Card) []Finding {
 	return out
 }
 
-// prefers: a rule of the card has the same preference, in the same family.
-func (c Card) prefers(o Rule) bool {
+// prefers: a rule of the interface has the same preference, in the same family.
+func (c Interface) prefers(o Rule) bool {
 	for _, r := range c.Want.Rules {
 		if r.Pref == o.Pref && r.From.Addr().Is6() == o.Six {
 			return true
@@ -66,9 +66,9 @@ func (c Card) prefers(o Rule) bool {
 
 // checkInFront looks for rules of others that decide before the interface's own, and otherwise. A rule that is
 // added without a preference gets the lowest one minus 1, which is before all of ours.
-func checkInFront(f Facts, c Card) []Finding {
+func checkInFront(f Facts, c Interface) []Finding {
 	var rules []Rule
-	out := Finding{ID: "rule-in-front", Verdict: Warn, Card: c.Name, Summary: "a rule of another program decides before its own: the host's bridges, tunnels and static routes are not reached from its addresses"}
+	out := Finding{ID: "rule-in-front", Verdict: Warn, Interface: c.Name, Summary: "a rule of another program decides before its own: the host's bridges, tunnels and static routes are not reached from its addresses"}
 	for _, s := range f.swayed(c) {
 		if c.prefers(s.rule) {
 			continue
@@ -106,7 +106,7 @@ func appendNew(list []netip.Addr, a netip.Addr) []netip.Addr {
 }
 
 // last is the preference of the interface's last rule of those for its addresses.
-func (c Card) last() (pref uint32) {
+func (c Interface) last() (pref uint32) {
 	for _, r := range c.Want.Rules {
 		if r.From.IsValid() && r.From.Bits() > 0 && r.Iif == "" {
 			pref = max(pref, r.Pref)
@@ -115,8 +115,8 @@ func (c Card) last() (pref uint32) {
 	return pref
 }
 
-// checkMainDefault: what the host itself sends leaves by the primary card, in each family that it has.
-func checkMainDefault(f Facts, c Card) []Finding {
+// checkMainDefault: what the host itself sends leaves by the primary interface, in each family that it has.
+func checkMainDefault(f Facts, c Interface) []Finding {
 	var out []Finding
 	for _, six := range []bool{false, true} {
 		best, ok := f.FIB.mainDefault(six)
@@ -124,7 +124,7 @@ func checkMainDefault(f Facts, c Card) []Finding {
 		case !c.Primary || len(c.Granted.Addrs4.Value) == 0 && !six || len(c.Granted.Addrs6.Value) == 0 && six:
 		case !ok && !six:
 			out = append(out, Finding{
-				ID: "main-default", Verdict: Fail, Card: c.Name, Summary: "the table main has no default route: the host itself reaches nobody outside of its own subnets",
+				ID: "main-default", Verdict: Fail, Interface: c.Name, Summary: "the table main has no default route: the host itself reaches nobody outside of its own subnets",
 				Remedy: configurer(c),
 			})
 		case ok && !best.leads(c.Index) && !f.FIB.hasDefault(six, c.Index):
@@ -141,9 +141,9 @@ func (r Route) leads(index int) bool {
 }
 
 // lost: the primary interface has lost its own default route, so that what another's has is only the best of the rest.
-func (f Facts) lost(c Card, best Route) []Finding {
+func (f Facts) lost(c Interface, best Route) []Finding {
 	out := Finding{
-		ID: "main-default", Verdict: Fail, Card: c.Name, Summary: "it has no default route in the table main: the host's own connections do not leave by it, but for those to its own subnet",
+		ID: "main-default", Verdict: Fail, Interface: c.Name, Summary: "it has no default route in the table main: the host's own connections do not leave by it, but for those to its own subnet",
 		Evidence: []string{"table main: " + f.FIB.ofRoute(best).written(f.FIB.text(best))}, Remedy: configurer(c),
 	}
 	if len(f.FIB.addressesOf(c.Index)) == 0 {
@@ -157,7 +157,7 @@ func (f Facts) lost(c Card, best Route) []Finding {
 }
 
 // configurer is who sets the primary interface up again.
-func configurer(c Card) string {
+func configurer(c Interface) string {
 	if c.Hosts {
 		return again(c)
 	}
@@ -165,7 +165,7 @@ func configurer(c Card) string {
 }
 
 // restore is how the program that configures an interface is told to do so again.
-func restore(c Card) string {
+func restore(c Interface) string {
 	switch c.Manager {
 	case "NetworkManager":
 		return "nmcli device connect " + c.Name
@@ -183,12 +183,12 @@ func (f FIB) hasDefault(six bool, index int) bool {
 	})
 }
 
-// usurped: main's default route leads by another card of the cloud.
-func (f Facts) usurped(c Card, best Route) (out []Finding) {
-	for _, o := range f.Cards {
+// usurped: main's default route leads by another interface of the cloud.
+func (f Facts) usurped(c Interface, best Route) (out []Finding) {
+	for _, o := range f.Interfaces {
 		if best.leads(o.Index) {
 			out = append(out, Finding{
-				ID: "main-default", Verdict: Fail, Card: o.Name, also: c.Name, Summary: fmt.Sprintf("the host's own connections leave by it, not by the primary card %s, but for those to hosts in their subnets", c.Name),
+				ID: "main-default", Verdict: Fail, Interface: o.Name, also: c.Name, Summary: fmt.Sprintf("the host's own connections leave by it, not by the primary interface %s, but for those to hosts in their subnets", c.Name),
 				Evidence: []string{"table main: " + f.FIB.ofRoute(best).written(f.FIB.text(best))},
 				Remedy:   fmt.Sprintf("give its default route a higher metric than %s's, or: ip route del %s", c.Name, f.FIB.text(best)),
 			})

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// checkLeave: by the kernel's own look-up, what is sent from each address of the card leaves by it.
-func checkLeave(f Facts, c Card) []Finding {
+// checkLeave: by the kernel's own look-up, what is sent from each address of the interface leaves by it.
+func checkLeave(f Facts, c Interface) []Finding {
 	var out []Finding
 	astray := func(p Probe) bool { return !f.right(c, p) }
 	for _, p := range c.Probes {
@@ -16,7 +16,7 @@ func checkLeave(f Facts, c Card) []Finding {
 		}
 		to := preposed("to", f.peers(c, []netip.Addr{p.Src}, astray))
 		add(&out, Finding{
-			ID: "leave", Verdict: Fail, Card: c.Name, Summary: fmt.Sprintf("answers from %s%s do not leave by it: the cloud drops them", p.Src, to),
+			ID: "leave", Verdict: Fail, Interface: c.Name, Summary: fmt.Sprintf("answers from %s%s do not leave by it: the cloud drops them", p.Src, to),
 			Evidence: []string{fmt.Sprintf("to %s: %s", p.Peer, f.FIB.answer(p.Leaves))}, about: []netip.Addr{p.Src},
 			Remedy: fmt.Sprintf("ec2net explain %s %s shows which rule decides", p.Src, p.Peer),
 		})
@@ -24,9 +24,9 @@ func checkLeave(f Facts, c Card) []Finding {
 	return out
 }
 
-// right: by the kernel's answer the packet leaves by the card, or by what the host has for such a destination itself. A route that takes
+// right: by the kernel's answer the packet leaves by the interface, or by what the host has for such a destination itself. A route that takes
 // the Internet, or a part of it, into a tunnel is not that.
-func (f Facts) right(c Card, p Probe) bool {
+func (f Facts) right(c Interface, p Probe) bool {
 	if p.Leaves.End != Forward || p.Leaves.Device == c.Index {
 		return p.Leaves.End == Forward
 	}
@@ -34,8 +34,8 @@ func (f Facts) right(c Card, p Probe) bool {
 	return path.End == Forward && f.rightWay(c, path)
 }
 
-// checkEnter: by the kernel's own look-up, what comes in by the card for each of its addresses is let in.
-func checkEnter(f Facts, c Card) []Finding {
+// checkEnter: by the kernel's own look-up, what comes in by the interface for each of its addresses is let in.
+func checkEnter(f Facts, c Interface) []Finding {
 	var out []Finding
 	kept := func(p Probe) bool { return p.Enters.Errno != 0 || p.Enters.End != Local }
 	for _, p := range c.Probes {
@@ -45,7 +45,7 @@ func checkEnter(f Facts, c Card) []Finding {
 		}
 		from := preposed("from", f.peers(c, []netip.Addr{p.Src}, kept))
 		fd := Finding{
-			ID: "enter", Verdict: Fail, Card: c.Name, Summary: fmt.Sprintf("what comes in for %s%s is not let in", p.Src, from), about: []netip.Addr{p.Src},
+			ID: "enter", Verdict: Fail, Interface: c.Name, Summary: fmt.Sprintf("what comes in for %s%s is not let in", p.Src, from), about: []netip.Addr{p.Src},
 			Evidence: []string{fmt.Sprintf("from %s: %s", p.Peer, f.FIB.answer(p.Enters))},
 			Remedy:   fmt.Sprintf("ec2net explain %s %s --in %s shows why", p.Peer, p.Src, c.Name),
 		}
@@ -57,10 +57,10 @@ func checkEnter(f Facts, c Card) []Finding {
 	return out
 }
 
-// private is a rule by which some answers leave by the card, of one user or with one mark, while the reverse
+// private is a rule by which some answers leave by the interface, of one user or with one mark, while the reverse
 // path check drops the questions: it looks up as user 0, and without a mark. Only then is rp_filter itself at
-// fault; otherwise it only tells of an answer that would leave by another card, and be dropped by the cloud.
-func (f Facts) private(c Card, p Probe) (Rule, bool) {
+// fault; otherwise it only tells of an answer that would leave by another interface, and be dropped by the cloud.
+func (f Facts) private(c Interface, p Probe) (Rule, bool) {
 	if !p.Enters.dropped() {
 		return Rule{}, false
 	}
@@ -76,14 +76,14 @@ func (f Facts) private(c Card, p Probe) (Rule, bool) {
 	return Rule{}, false
 }
 
-func (f Facts) rpFilter(c Card, p Probe, r Rule, from string) Finding {
+func (f Facts) rpFilter(c Interface, p Probe, r Rule, from string) Finding {
 	out := Finding{
-		ID: "rp_filter", Verdict: Fail, Card: c.Name, Summary: fmt.Sprintf("the reverse path check drops what comes in for %s%s", p.Src, from), about: []netip.Addr{p.Src},
+		ID: "rp_filter", Verdict: Fail, Interface: c.Name, Summary: fmt.Sprintf("the reverse path check drops what comes in for %s%s", p.Src, from), about: []netip.Addr{p.Src},
 		Evidence: []string{
 			fmt.Sprintf("from %s: %s", p.Peer, f.FIB.answer(p.Enters)), f.FIB.link(c.Index).Conf.modeText(c.Name),
 			fmt.Sprintf("answers leave by %s through a rule that the check does not see: %d: %s", c.Name, r.Pref, r),
 		},
-		Remedy: fmt.Sprintf("sysctl -w net.ipv4.conf.%s.rp_filter=2 (the larger of all's and the card's counts)", c.Name),
+		Remedy: fmt.Sprintf("sysctl -w net.ipv4.conf.%s.rp_filter=2 (the larger of all's and the interface's counts)", c.Name),
 	}
 	if r.Mask != 0 && !r.UID.Set {
 		out.Remedy = fmt.Sprintf("sysctl -w net.ipv4.conf.%s.src_valid_mark=1, if what comes in has the mark; else rp_filter=2", c.Name)
@@ -93,7 +93,7 @@ func (f Facts) rpFilter(c Card, p Probe, r Rule, from string) Finding {
 
 // add joins what was found for several peers of one address.
 func add(list *[]Finding, f Finding) {
-	i := slices.IndexFunc(*list, func(o Finding) bool { return o.ID == f.ID && o.Card == f.Card && o.Summary == f.Summary })
+	i := slices.IndexFunc(*list, func(o Finding) bool { return o.ID == f.ID && o.Interface == f.Interface && o.Summary == f.Summary })
 	if i < 0 {
 		*list = append(*list, f)
 		return

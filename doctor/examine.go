@@ -16,10 +16,10 @@ func (r Report) Worst() Verdict {
 
 // check looks at one thing. It returns what is wrong; nothing means that all is well.
 type check struct {
-	id   string
-	host func(Facts) []Finding       // of the host
-	card func(Facts, Card) []Finding // of one card that ec2net manages
-	any  bool                        // of a card that it does not manage, too
+	id    string
+	host  func(Facts) []Finding            // of the host
+	iface func(Facts, Interface) []Finding // of one interface that ec2net manages
+	any   bool                             // of an interface that it does not manage, too
 }
 
 // checks lists all of them.
@@ -37,35 +37,35 @@ func checks() []check {
 		{id: "room", host: checkRoom},
 		{id: "orphan", host: checkOrphans},
 		{id: "absent", host: checkStrays},
-		{id: "readable", card: checkReadable, any: true},
-		{id: "set-up", card: checkSetUp},
-		{id: "values", card: checkValues},
-		{id: "manager", card: checkManager},
-		{id: "link", card: checkLink},
-		{id: "carrier", card: checkCarrier},
-		{id: "undone", card: checkUndone},
-		{id: "egress", card: checkEgress},
-		{id: "vf", card: checkVF},
-		{id: "ipv6", card: checkIPv6},
-		{id: "plan", card: checkPlan},
-		{id: "left-out", card: checkLeftOut},
-		{id: "extra-address", card: checkExtra},
-		{id: "table-collision", card: checkTable},
-		{id: "rule-collision", card: checkRuleCollision},
-		{id: "rule-in-front", card: checkInFront},
-		{id: "main-default", card: checkMainDefault},
-		{id: "leave", card: checkLeave},
-		{id: "enter", card: checkEnter, any: true},
-		{id: "arp", card: checkARP},
-		{id: "lease", card: checkLease},
-		{id: "host", card: checkHost},
-		{id: "keeper", card: checkKeeper},
-		{id: "unmanaged", card: checkAlone, any: true},
-		{id: "unit", card: checkUnit},
-		{id: "sandbox", card: checkSandbox},
-		{id: "record", card: checkRecord},
-		{id: "reading-age", card: checkAge},
-		{id: "degraded", card: checkDegraded},
+		{id: "readable", iface: checkReadable, any: true},
+		{id: "set-up", iface: checkSetUp},
+		{id: "values", iface: checkValues},
+		{id: "manager", iface: checkManager},
+		{id: "link", iface: checkLink},
+		{id: "carrier", iface: checkCarrier},
+		{id: "undone", iface: checkUndone},
+		{id: "egress", iface: checkEgress},
+		{id: "vf", iface: checkVF},
+		{id: "ipv6", iface: checkIPv6},
+		{id: "plan", iface: checkPlan},
+		{id: "left-out", iface: checkLeftOut},
+		{id: "extra-address", iface: checkExtra},
+		{id: "table-collision", iface: checkTable},
+		{id: "rule-collision", iface: checkRuleCollision},
+		{id: "rule-in-front", iface: checkInFront},
+		{id: "main-default", iface: checkMainDefault},
+		{id: "leave", iface: checkLeave},
+		{id: "enter", iface: checkEnter, any: true},
+		{id: "arp", iface: checkARP},
+		{id: "lease", iface: checkLease},
+		{id: "host", iface: checkHost},
+		{id: "keeper", iface: checkKeeper},
+		{id: "unmanaged", iface: checkAlone, any: true},
+		{id: "unit", iface: checkUnit},
+		{id: "sandbox", iface: checkSandbox},
+		{id: "record", iface: checkRecord},
+		{id: "reading-age", iface: checkAge},
+		{id: "degraded", iface: checkDegraded},
 	}
 }
 
@@ -85,26 +85,26 @@ func (c check) run(f Facts) (out []Finding) {
 	if c.host != nil {
 		return orWell(c.host(f), c.id, "")
 	}
-	for _, k := range f.Cards {
+	for _, k := range f.Interfaces {
 		if k.Managed || c.any {
-			out = append(out, orWell(c.card(f, k), c.id, k.Name)...)
+			out = append(out, orWell(c.iface(f, k), c.id, k.Name)...)
 		}
 	}
 	return out
 }
 
-func orWell(list []Finding, id, card string) []Finding {
+func orWell(list []Finding, id, iface string) []Finding {
 	if len(list) == 0 {
-		return []Finding{{ID: id, Verdict: OK, Card: card}}
+		return []Finding{{ID: id, Verdict: OK, Interface: iface}}
 	}
 	return list
 }
 
-// unique leaves out what two cards' checks found both: a group is of interest to all.
+// unique leaves out what two interfaces' checks found both: a group is of interest to all.
 func unique(list []Finding) (out []Finding) {
 	seen := map[string]bool{}
 	for _, f := range list {
-		key := f.ID + "\x00" + f.Card + "\x00" + f.Summary
+		key := f.ID + "\x00" + f.Interface + "\x00" + f.Summary
 		if !seen[key] {
 			seen[key] = true
 			out = append(out, f)

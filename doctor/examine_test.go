@@ -20,23 +20,23 @@ func wrong(r Report) string {
 	var out []string
 	for _, f := range r.Findings {
 		if f.Verdict != OK {
-			out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s", f.Verdict, f.ID, f.Card)))
+			out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s", f.Verdict, f.ID, f.Interface)))
 		}
 	}
 	return strings.Join(out, ", ")
 }
 
-// well is a host with a primary card and a second one, as the kernel of the worlds has them.
+// well is a host with a primary interface and a second one, as the kernel of the worlds has them.
 func well() Facts {
 	f := Facts{FIB: host(), Cloud: metadata.CloudEC2, Kernel: "6.18.44", Now: time.Unix(1e9, 0), Gaps: map[string]string{}}
-	card := func(name string, index int, primary bool, a, subnet string) Card {
-		c := Card{Name: name, Index: index, MAC: metadata.MAC{2, 0, 0, 0, 0, byte(index)}, Managed: true, Primary: primary, Source: FromMetadata, SetUp: true}
+	iface := func(name string, index int, primary bool, a, subnet string) Interface {
+		c := Interface{Name: name, Index: index, MAC: metadata.MAC{2, 0, 0, 0, 0, byte(index)}, Managed: true, Primary: primary, Source: FromMetadata, SetUp: true}
 		c.Granted = metadata.Interface{MAC: c.MAC, Addrs4: metadata.Is([]netip.Addr{addr(a)}), Subnets4: metadata.Is([]netip.Prefix{prefix(subnet)})}
 		c.Have.Link.Up, c.Have.Carrier = true, true
 		return c
 	}
-	f.Cards = []Card{card("eth0", 2, true, "10.0.0.29", "10.0.0.0/24"), card("eth1", 3, false, "10.0.2.37", "10.0.2.0/24")}
-	f.FIB.Links[1].MAC, f.FIB.Links[2].MAC = f.Cards[0].MAC, f.Cards[1].MAC
+	f.Interfaces = []Interface{iface("eth0", 2, true, "10.0.0.29", "10.0.0.0/24"), iface("eth1", 3, false, "10.0.2.37", "10.0.2.0/24")}
+	f.FIB.Links[1].MAC, f.FIB.Links[2].MAC = f.Interfaces[0].MAC, f.Interfaces[1].MAC
 	return f
 }
 
@@ -44,7 +44,7 @@ func well() Facts {
 func (f *Facts) tunnel(dst string) {
 	f.FIB.Links = append(f.FIB.Links, Link{Name: "tun0", Index: 9, Kind: "tun"})
 	f.FIB.Routes = append(f.FIB.Routes, via(254, dst, "", 9))
-	f.Cards[1].Probes = []Probe{{Src: addr("10.0.2.37"), Peer: addr("192.0.2.1"), Leaves: Answer{End: Forward, Device: 9}, Enters: Answer{End: Local}}}
+	f.Interfaces[1].Probes = []Probe{{Src: addr("10.0.2.37"), Peer: addr("192.0.2.1"), Leaves: Answer{End: Forward, Device: 9}, Enters: Answer{End: Local}}}
 }
 
 // What no world of the lab can show.
@@ -57,10 +57,10 @@ func TestExamine(t *testing.T) {
 	}{
 		{"well", func(*Facts) {}, ""},
 		{"nothing at all", func(f *Facts) { *f = Facts{Kernel: "6.1"} }, ""},
-		{"a unit that failed", func(f *Facts) { f.Cards[1].Unit, f.Cards[1].State = "ec2net-ifup@eth1.service", "failed" }, "warn unit eth1"},
-		{"a unit that was stopped", func(f *Facts) { f.Cards[1].Unit, f.Cards[1].State = "ec2net-ifup@eth1.service", "inactive" }, "warn unit eth1"},
-		{"a unit that is masked", func(f *Facts) { f.Cards[1].Unit, f.Cards[1].State = "ec2net-ifup@eth1.service", "masked" }, "warn unit eth1"},
-		{"a unit that runs", func(f *Facts) { f.Cards[1].Unit, f.Cards[1].State = "ec2net-ifup@eth1.service", "active" }, ""},
+		{"a unit that failed", func(f *Facts) { f.Interfaces[1].Unit, f.Interfaces[1].State = "ec2net-ifup@eth1.service", "failed" }, "warn unit eth1"},
+		{"a unit that was stopped", func(f *Facts) { f.Interfaces[1].Unit, f.Interfaces[1].State = "ec2net-ifup@eth1.service", "inactive" }, "warn unit eth1"},
+		{"a unit that is masked", func(f *Facts) { f.Interfaces[1].Unit, f.Interfaces[1].State = "ec2net-ifup@eth1.service", "masked" }, "warn unit eth1"},
+		{"a unit that runs", func(f *Facts) { f.Interfaces[1].Unit, f.Interfaces[1].State = "ec2net-ifup@eth1.service", "active" }, ""},
 		{"no cloud", func(f *Facts) { *f = Facts{Kernel: "6.1", Cloud: metadata.CloudNone} }, "unknown cloud"},
 		{"the primary's default is gone, and another's is there", func(f *Facts) { f.FIB.Routes[0] = via(254, "0.0.0.0/0", "10.0.2.1", 3) }, "fail main-default eth0"},
 		{"another's default comes first", func(f *Facts) {
@@ -68,51 +68,53 @@ func TestExamine(t *testing.T) {
 			f.FIB.Routes = append(f.FIB.Routes, via(254, "0.0.0.0/0", "10.0.2.1", 3))
 		}, "fail main-default eth1"},
 		{"an address that the cloud moved", func(f *Facts) {
-			f.Cards[1].Have.Addrs = []plumb.Addr{{Prefix: prefix("10.0.0.29/24")}}
+			f.Interfaces[1].Have.Addrs = []plumb.Addr{{Prefix: prefix("10.0.0.29/24")}}
 		}, "warn moved-address eth1"},
 		{"the oldest kernel", func(f *Facts) { f.Kernel = "4.18.0-553.el8_10.x86_64" }, ""},
 		{"too old", func(f *Facts) { f.Kernel = "4.17.19" }, "fail kernel"},
 		{"much too old", func(f *Facts) { f.Kernel = "3.10.0-1160.el7" }, "fail kernel"},
 		{"no kernel", func(f *Facts) { f.Kernel = "GNU" }, "unknown kernel"},
-		{"ARP flux where the fabric does not mind", func(f *Facts) { f.Cards[1].Granted.Subnets4 = f.Cards[0].Granted.Subnets4 }, ""},
+		{"ARP flux where the fabric does not mind", func(f *Facts) { f.Interfaces[1].Granted.Subnets4 = f.Interfaces[0].Granted.Subnets4 }, ""},
 		{"ARP flux", func(f *Facts) {
-			f.Cloud, f.Cards[1].Granted.Subnets4 = "bare", f.Cards[0].Granted.Subnets4
+			f.Cloud, f.Interfaces[1].Granted.Subnets4 = "bare", f.Interfaces[0].Granted.Subnets4
 		}, "warn arp eth0, warn arp eth1"},
 		{"ARP flux, kept off", func(f *Facts) {
-			f.Cloud, f.Cards[1].Granted.Subnets4 = "bare", f.Cards[0].Granted.Subnets4
+			f.Cloud, f.Interfaces[1].Granted.Subnets4 = "bare", f.Interfaces[0].Granted.Subnets4
 			f.FIB.Links[1].Conf.ARPIgnore, f.FIB.Links[2].Conf.ARPFilter = 1, 1
 		}, ""},
 		{"nothing to read", func(f *Facts) { f.Gaps["lease"] = "no" }, "unknown lease"},
-		{"a value that is not believed", func(f *Facts) { f.Cards[1].Problems = []error{errors.New("no")} }, "warn values eth1"},
-		{"left alone and kept", func(f *Facts) { f.Cards[1].Managed, f.Cards[1].Alone, f.Cards[1].Keeper = false, true, 7 }, "warn unmanaged eth1"},
-		{"left alone and not clean", func(f *Facts) { f.Cards[1].Managed, f.Cards[1].Alone = false, true }, "warn unmanaged eth1"},
-		{"not ready", func(f *Facts) { f.Cards[1].Waiting = "waiting for DHCP" }, "warn set-up eth1"},
-		{"an old reading", func(f *Facts) { f.Cards[1].Keeper, f.Cards[1].ReadAt = 7, f.Now.Add(-time.Hour) }, "warn reading-age eth1"},
-		{"an old reading, nobody's", func(f *Facts) { f.Cards[1].ReadAt = f.Now.Add(-time.Hour) }, ""},
+		{"a value that is not believed", func(f *Facts) { f.Interfaces[1].Problems = []error{errors.New("no")} }, "warn values eth1"},
+		{"left alone and kept", func(f *Facts) {
+			f.Interfaces[1].Managed, f.Interfaces[1].Alone, f.Interfaces[1].Keeper = false, true, 7
+		}, "warn unmanaged eth1"},
+		{"left alone and not clean", func(f *Facts) { f.Interfaces[1].Managed, f.Interfaces[1].Alone = false, true }, "warn unmanaged eth1"},
+		{"not ready", func(f *Facts) { f.Interfaces[1].Waiting = "waiting for DHCP" }, "warn set-up eth1"},
+		{"an old reading", func(f *Facts) { f.Interfaces[1].Keeper, f.Interfaces[1].ReadAt = 7, f.Now.Add(-time.Hour) }, "warn reading-age eth1"},
+		{"an old reading, nobody's", func(f *Facts) { f.Interfaces[1].ReadAt = f.Now.Add(-time.Hour) }, ""},
 		{"an old reading is the metadata's fault", func(f *Facts) {
-			f.Cards[1].Keeper, f.Cards[1].ReadAt = 7, f.Now.Add(-time.Hour)
+			f.Interfaces[1].Keeper, f.Interfaces[1].ReadAt = 7, f.Now.Add(-time.Hour)
 			f.Metadata.Err = metadata.ErrUnavailable
 		}, "fail metadata"},
 		{"a lease without end", func(f *Facts) {
-			f.Cards[1].Leasing, f.Cards[1].Lease = "native", &dhcp.Lease{Expires: dhcp.Infinite}
+			f.Interfaces[1].Leasing, f.Interfaces[1].Lease = "native", &dhcp.Lease{Expires: dhcp.Infinite}
 		}, ""},
-		{"a broken file stops the keeper", func(f *Facts) { f.Config, f.Cards[1].Died = errors.New("ec2net.toml:1:1: no"), true }, "fail config"},
+		{"a broken file stops the keeper", func(f *Facts) { f.Config, f.Interfaces[1].Died = errors.New("ec2net.toml:1:1: no"), true }, "fail config"},
 		{"Azure's metadata by a secondary", func(f *Facts) {
 			f.Cloud, f.Metadata = metadata.CloudAzure, Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrUnavailable, Route: &Answer{End: Forward, Device: 3}}
 		}, "fail metadata-route"},
 		{"EC2's metadata by a secondary", func(f *Facts) {
 			f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrUnavailable, Route: &Answer{End: Forward, Device: 3}}
 		}, "fail metadata"},
-		{"one card is asked about, and the metadata's way leads by another", func(f *Facts) {
-			f.Cards = f.Cards[1:]
+		{"one interface is asked about, and the metadata's way leads by another", func(f *Facts) {
+			f.Interfaces = f.Interfaces[1:]
 			f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrUnavailable, Route: &Answer{End: Forward, Device: 2}}
 		}, "fail metadata"},
-		{"nothing is known of any card, and Azure's metadata is silent", func(f *Facts) {
-			f.Cloud, f.Cards = metadata.CloudAzure, nil
+		{"nothing is known of any interface, and Azure's metadata is silent", func(f *Facts) {
+			f.Cloud, f.Interfaces = metadata.CloudAzure, nil
 			f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrUnavailable, Route: &Answer{End: Forward, Device: 2}}
 		}, "fail metadata"},
-		{"the first card is a bridge's", func(f *Facts) {
-			f.FIB.Links[1].Master, f.Cards = 9, f.Cards[1:]
+		{"the first interface is a bridge's", func(f *Facts) {
+			f.FIB.Links[1].Master, f.Interfaces = 9, f.Interfaces[1:]
 			f.FIB.Links = append(f.FIB.Links, Link{Name: "br0", Index: 9, Kind: "bridge"})
 			f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrUnavailable, Route: &Answer{End: Forward, Device: 9}}
 		}, "fail metadata"},
@@ -122,40 +124,40 @@ func TestExamine(t *testing.T) {
 		}, "fail metadata-route"},
 		{"half of the Internet, into a tunnel", func(f *Facts) { f.tunnel("128.0.0.0/1") }, "fail leave eth1"},
 		{"a network that the host has behind a tunnel", func(f *Facts) { f.tunnel("192.0.0.0/8") }, ""},
-		{"a card that is left alone is not judged", func(f *Facts) { f.Cards[1].Managed, f.Cards[1].Have.Link.Up = false, false }, ""},
+		{"an interface that is left alone is not judged", func(f *Facts) { f.Interfaces[1].Managed, f.Interfaces[1].Have.Link.Up = false, false }, ""},
 		{"no default route", func(f *Facts) { f.FIB.Routes = f.FIB.Routes[1:] }, "fail main-default eth0"},
 		{"networkd keeps rules, not routes", func(f *Facts) { f.Networkd = Networkd{Running: true, DropsRoutes: true} }, "warn networkd"},
-		{"a card that cannot be read", func(f *Facts) {
-			f.Cards[1] = Card{Name: "eth1", Index: 3, Unread: "operation not permitted"}
+		{"an interface that cannot be read", func(f *Facts) {
+			f.Interfaces[1] = Interface{Name: "eth1", Index: 3, Unread: "operation not permitted"}
 		}, "unknown readable eth1"},
-		{"a sandbox that is off", func(f *Facts) { f.Cards[1].Keeper, f.Cards[1].Sandbox = 7, Sandbox{Unit: true} }, "warn sandbox eth1"},
+		{"a sandbox that is off", func(f *Facts) { f.Interfaces[1].Keeper, f.Interfaces[1].Sandbox = 7, Sandbox{Unit: true} }, "warn sandbox eth1"},
 		{"the metadata throttles", func(f *Facts) {
 			f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: &metadata.Error{Key: "x", Status: 429, Err: metadata.ErrUnavailable}, Route: &Answer{End: Forward, Device: 9}}
 		}, "unknown metadata"},
 		{"the metadata has an error", func(f *Facts) {
 			f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: &metadata.Error{Key: "x", Status: 503, Err: metadata.ErrUnavailable}, Route: &Answer{End: Forward, Device: 9}}
 		}, "fail metadata"},
-		{"something left out", func(f *Facts) { f.Cards[1].Refused = errors.New("no") }, "warn left-out eth1"},
+		{"something left out", func(f *Facts) { f.Interfaces[1].Refused = errors.New("no") }, "warn left-out eth1"},
 		{"[nat] that cannot be", func(f *Facts) { f.NAT = []error{errors.New("no"), errors.New("neither")} }, "warn nat"},
 		{"Docker drops what [nat] passes on", func(f *Facts) {
 			f.Chains = []Chain{{"ip", "filter", "FORWARD", true, false}, {"ip6", "filter", "FORWARD", true, false}, {"inet", "x", "y", false, false}}
-			f.Cards[1].Want.Packets = []plumb.PacketRule{{Kind: plumb.Masquerade}}
+			f.Interfaces[1].Want.Packets = []plumb.PacketRule{{Kind: plumb.Masquerade}}
 		}, "warn forward"},
 		{"Docker drops, and nothing is passed on", func(f *Facts) { f.Chains = []Chain{{"ip", "filter", "FORWARD", true, false}} }, ""},
 		{"a sandbox", func(f *Facts) {
-			f.Cards[1].Keeper, f.Cards[1].Sandbox = 7, Sandbox{Unit: true, NoNewPrivileges: true, Filtered: true}
+			f.Interfaces[1].Keeper, f.Interfaces[1].Sandbox = 7, Sandbox{Unit: true, NoNewPrivileges: true, Filtered: true}
 		}, ""},
-		{"by hand there is none", func(f *Facts) { f.Cards[1].Keeper = 7 }, ""},
-		{"a change that was undone", func(f *Facts) { f.Cards[1].Undone = []string{"the metadata"} }, "fail undone eth1"},
-		{"traffic that fell back", func(f *Facts) { f.Cards[1].Egress = "IPv4 taken back: its gateway is silent" }, "warn egress eth1"},
-		{"traffic that no process moves again", func(f *Facts) { f.Cards[1].Egress = "IPv6 not by this card: its link is down" }, "warn egress eth1"},
-		{"traffic that leaves", func(f *Facts) { f.Cards[1].Egress = "IPv4 by this card" }, ""},
-		{"[egress] of no card", func(f *Facts) { f.Egress = []error{errors.New("no")} }, "warn egress"},
+		{"by hand there is none", func(f *Facts) { f.Interfaces[1].Keeper = 7 }, ""},
+		{"a change that was undone", func(f *Facts) { f.Interfaces[1].Undone = []string{"the metadata"} }, "fail undone eth1"},
+		{"traffic that fell back", func(f *Facts) { f.Interfaces[1].Egress = "IPv4 taken back: its gateway is silent" }, "warn egress eth1"},
+		{"traffic that no process moves again", func(f *Facts) { f.Interfaces[1].Egress = "IPv6 not by this interface: its link is down" }, "warn egress eth1"},
+		{"traffic that leaves", func(f *Facts) { f.Interfaces[1].Egress = "IPv4 by this interface" }, ""},
+		{"[egress] of no interface", func(f *Facts) { f.Egress = []error{errors.New("no")} }, "warn egress"},
 		{"another program", func(f *Facts) { f.Programs = []Program{{Name: "x"}} }, "warn program"},
-		{"another program, and no card", func(f *Facts) { f.Programs, f.Cards = []Program{{Name: "x"}}, nil }, ""},
-		{"another program, and no card of ours", func(f *Facts) {
+		{"another program, and no interface", func(f *Facts) { f.Programs, f.Interfaces = []Program{{Name: "x"}}, nil }, ""},
+		{"another program, and no interface of ours", func(f *Facts) {
 			f.Programs = []Program{{Name: "x"}}
-			f.Cards[0].Managed, f.Cards[1].Managed = false, false
+			f.Interfaces[0].Managed, f.Interfaces[1].Managed = false, false
 		}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -173,7 +175,7 @@ func TestExamine(t *testing.T) {
 	}
 }
 
-// What a process would do by itself is the operator's to do where none keeps the card.
+// What a process would do by itself is the operator's to do where none keeps the interface.
 func TestRemedyWithoutKeeper(t *testing.T) {
 	t.Parallel()
 	for keeper, want := range map[int][]string{
@@ -181,7 +183,7 @@ func TestRemedyWithoutKeeper(t *testing.T) {
 		7: {"once the metadata answers, it moves to its own table by itself", "remove what is in the way; then systemctl reload ec2net-ifup@eth1",
 			"see to what is said above; it is tried again by itself"},
 	} {
-		c := Card{Name: "eth1", Keeper: keeper, Degraded: "degraded", Undone: []string{"the metadata"}, Egress: "IPv6 not by this card: its link is down"}
+		c := Interface{Name: "eth1", Keeper: keeper, Degraded: "degraded", Undone: []string{"the metadata"}, Egress: "IPv6 not by this interface: its link is down"}
 		for i, f := range [][]Finding{checkDegraded(Facts{}, c), checkUndone(Facts{}, c), checkEgress(Facts{}, c)} {
 			if f[0].Remedy != want[i] {
 				t.Errorf("process %d: %q, want %q", keeper, f[0].Remedy, want[i])
@@ -221,7 +223,7 @@ func TestCausesEnd(t *testing.T) {
 func TestSortOutByAddress(t *testing.T) {
 	t.Parallel()
 	f := func(id string, a string) Finding {
-		return Finding{ID: id, Verdict: Fail, Card: "eth1", Summary: a, about: []netip.Addr{addr(a)}}
+		return Finding{ID: id, Verdict: Fail, Interface: "eth1", Summary: a, about: []netip.Addr{addr(a)}}
 	}
 	got := sortOut([]Finding{f("leave", "10.0.2.1"), f("leave", "10.0.2.2"), f("source-rule", "10.0.2.1"), f("enter", "10.0.2.1")})
 	if s := wrong(Report{got}); s != "fail leave eth1, fail source-rule eth1" || len(got[1].Consequences) != 2 {
@@ -274,11 +276,11 @@ func TestFindPrograms(t *testing.T) {
 // A report stays within its lines, the worst is first, and a long list of evidence is cut.
 func TestReport(t *testing.T) {
 	t.Parallel()
-	long := Finding{ID: "table", Verdict: Warn, Card: "eth1", Summary: strings.Repeat("word ", 40), Remedy: strings.Repeat("do ", 60)}
+	long := Finding{ID: "table", Verdict: Warn, Interface: "eth1", Summary: strings.Repeat("word ", 40), Remedy: strings.Repeat("do ", 60)}
 	all := []Finding{{ID: "x"}, {ID: "y", Verdict: Unknown, Summary: "no"}, {ID: "kernel", Verdict: Warn, Summary: "old"}}
 	for i := range 20 {
 		long.Evidence = append(long.Evidence, strings.Repeat("evidence ", 12))
-		all = append(all, Finding{ID: "leave", Verdict: Fail, Card: "eth1", Summary: fmt.Sprintf("answers from %d do not leave by it", i)})
+		all = append(all, Finding{ID: "leave", Verdict: Fail, Interface: "eth1", Summary: fmt.Sprintf("answers from %d do not leave by it", i)})
 	}
 	var b strings.Builder
 	r := Report{sortOut(append(all, long))}

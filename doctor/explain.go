@@ -117,7 +117,7 @@ func (f FIB) packet(q Question) (Packet, error) {
 	}
 	to, own := f.owner(q.Dst)
 	if !own {
-		return p, fmt.Errorf("%w: neither %s nor %s is an address of this host: say by which card it comes in (--in)", ErrQuestion, q.Src, q.Dst)
+		return p, fmt.Errorf("%w: neither %s nor %s is an address of this host: say by which interface it comes in (--in)", ErrQuestion, q.Src, q.Dst)
 	}
 	return f.incoming(p, to), nil
 }
@@ -194,8 +194,8 @@ func (f FIB) disagreement(l Leg, a Answer) string {
 	return f.differs(l.path, a)
 }
 
-// answerTo is the packet that comes back. Of what the host sent by a cloud's card, the cloud brings the
-// answer to the card that has the address.
+// answerTo is the packet that comes back. Of what the host sent by a cloud's interface, the cloud brings the
+// answer to the interface that has the address.
 func (f FIB) answerTo(p Packet, there Leg) (Packet, bool) {
 	back := Packet{Src: p.Dst, Dst: p.Src, UID: p.UID, Mark: p.Mark}
 	switch {
@@ -208,15 +208,15 @@ func (f FIB) answerTo(p Packet, there Leg) (Packet, bool) {
 		return f.incoming(back, f.link(there.path.by()[0])), true
 	}
 	by := f.link(there.path.by()[0])
-	if owner, ok := f.owner(p.Src); ok && f.cloudCard(by) {
+	if owner, ok := f.owner(p.Src); ok && f.cloudInterface(by) {
 		by = owner
 	}
 	return f.incoming(back, by), true
 }
 
-// cloudCard: the device leads to the cloud's network, where an address belongs to one card: it is in our
+// cloudInterface: the device leads to the cloud's network, where an address belongs to one interface: it is in our
 // interface group, or a default route leads by it to a router.
-func (f FIB) cloudCard(l Link) bool {
+func (f FIB) cloudInterface(l Link) bool {
 	if l.Group == plumb.Group {
 		return true
 	}

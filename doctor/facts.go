@@ -11,24 +11,24 @@ import (
 
 // Facts are all that the checks decide from. What could not be learned is in Gaps.
 type Facts struct {
-	FIB      FIB
-	Cloud    metadata.Cloud
-	Metadata Metadata
-	Cards    []Card
-	Recorded metadata.Cloud // that the records are of; empty: there are none
-	Full     string         // the folder of the records, where there is no room left; empty: there is
-	Orphans  []string       // cards that are gone, and of which something is left
-	Strays   []metadata.MAC
-	Programs []Program
-	Chains   []Chain // that see what is passed on
-	Networkd Networkd
-	Kernel   string  // its release, as uname(2) says it
-	Primary  string  // name of the primary card, where it is set up
-	Egress   []error // cards that the configuration wants the host to leave by, and that cannot have that
-	NAT      []error // what of [nat] cannot be meant
-	Config   error   // why the configuration file does not count; nil: it does
-	Gaps     map[string]string
-	Now      time.Time
+	FIB        FIB
+	Cloud      metadata.Cloud
+	Metadata   Metadata
+	Interfaces []Interface
+	Recorded   metadata.Cloud // that the records are of; empty: there are none
+	Full       string         // the folder of the records, where there is no room left; empty: there is
+	Orphans    []string       // interfaces that are gone, and of which something is left
+	Strays     []metadata.MAC
+	Programs   []Program
+	Chains     []Chain // that see what is passed on
+	Networkd   Networkd
+	Kernel     string  // its release, as uname(2) says it
+	Primary    string  // name of the primary interface, where it is set up
+	Egress     []error // interfaces that the configuration wants the host to leave by, and that cannot have that
+	NAT        []error // what of [nat] cannot be meant
+	Config     error   // why the configuration file does not count; nil: it does
+	Gaps       map[string]string
+	Now        time.Time
 }
 
 // Metadata is how asking the cloud went.
@@ -40,7 +40,7 @@ type Metadata struct {
 	Others *Answer    // where those of programs leave that go by the routing; nil: not known
 }
 
-// Source says whence it is known what the cloud grants a card.
+// Source says whence it is known what the cloud grants an interface.
 type Source string
 
 // The sources, the best first.
@@ -51,8 +51,8 @@ const (
 	Nowhere      Source = ""
 )
 
-// Card is one network card of the cloud.
-type Card struct {
+// Interface is one network interface of the cloud.
+type Interface struct {
 	Name     string
 	Index    int
 	MAC      metadata.MAC
@@ -63,7 +63,7 @@ type Card struct {
 	Problems []error  // what the metadata says and is not believed
 	SetUp    bool     // something of ours is there, or a record
 	Unsaved  string   // why what is on record of it is old, or nothing; empty: it is neither
-	Waiting  string   // what a card that is not ready yet waits for
+	Waiting  string   // what an interface that is not ready yet waits for
 	Undone   []string // what its last change cut off, which is why the change was taken back
 	Egress   string   // whether the host's own traffic leaves by it; empty: nobody asked for that
 	Degraded string   // why it runs on its lease alone; empty: it does not
@@ -75,17 +75,17 @@ type Card struct {
 	Refresh  time.Duration
 	Leasing  string      // who has the lease: "native", "off", or a program
 	Lease    *dhcp.Lease // of our own client
-	Hosts    bool        // the host itself lives by that lease: nobody else configures the card
+	Hosts    bool        // the host itself lives by that lease: nobody else configures the interface
 	Sandbox  Sandbox     // of the process that keeps it
 	Unread   string      // why the kernel would not tell its state; empty: it did
-	Keeper   int         // process that keeps the card; 0: none
+	Keeper   int         // process that keeps the interface; 0: none
 	Unit     string      // that keeps the interface; empty: it is not installed, or systemd does not run
 	State    string      // of the unit, as systemd says it; empty: not known
 	Outdated bool        // the configuration was changed after it had been read by that process
 	Alone    bool        // the configuration leaves it alone (manage = false)
 	Died     bool        // the process that kept it did not end by itself
 	Manager  string      // the program that configures the interface, or is to; empty: none
-	Owner    *dhcp.Owner // another program that has the card now
+	Owner    *dhcp.Owner // another program that has the interface now
 	Probes   []Probe
 }
 
@@ -96,14 +96,14 @@ type Sandbox struct {
 	Filtered        bool // its system calls are (seccomp)
 }
 
-// Probe is what the kernel says of a conversation with one of the card's addresses.
+// Probe is what the kernel says of a conversation with one of the interface's addresses.
 type Probe struct {
 	Src, Peer netip.Addr
 	Leaves    Answer // of the packet from Src to Peer
-	Enters    Answer // of the packet from Peer to Src that comes in by the card
+	Enters    Answer // of the packet from Peer to Src that comes in by the interface
 }
 
-// Program is another one that configures network cards.
+// Program is another one that configures network interfaces.
 type Program struct {
 	Name string // "cloud-init", …
 	Why  string // what it was recognised by
@@ -117,13 +117,13 @@ type Networkd struct {
 	DropsRules, DropsRoutes bool // whenever it starts, what it did not make itself
 }
 
-// addrs are the addresses that the cloud grants the card.
-func (c Card) addrs() []netip.Addr {
+// addrs are the addresses that the cloud grants the interface.
+func (c Interface) addrs() []netip.Addr {
 	return append(append([]netip.Addr{}, c.Granted.Addrs4.Value...), c.Granted.Addrs6.Value...)
 }
 
-// table is the card's own table.
-func (c Card) table() uint32 {
+// table is the interface's own table.
+func (c Interface) table() uint32 {
 	granted, have := c.Granted, c.Have
 	if c.Source == FromLease {
 		granted = metadata.Interface{}
@@ -132,5 +132,5 @@ func (c Card) table() uint32 {
 	return plumb.Table(have.Number(granted))
 }
 
-// hasRules: the card answers by rules of its own. A primary one that is alone needs none.
-func (c Card) hasRules() bool { return len(c.Want.Rules) > 0 }
+// hasRules: the interface answers by rules of its own. A primary one that is alone needs none.
+func (c Interface) hasRules() bool { return len(c.Want.Rules) > 0 }

@@ -1,4 +1,4 @@
-// Package doctor says why a packet goes where it goes, and what is wrong with a host's network cards.
+// Package doctor says why a packet goes where it goes, and what is wrong with a host's network interfaces.
 //
 // It reads the kernel and files, and changes nothing. What it concludes it does in pure functions: the
 // edge collects facts (ReadFIB, Ask and their like), Walk and Examine judge them.
@@ -42,7 +42,7 @@ type Rule struct {
 	Table      uint32
 	// NoShorter (suppress_prefixlength) rejects an answer of this length or less; -1: none.
 	NoShorter int
-	// NoGroup (suppress_ifgroup) rejects an answer through a card of this group; -1: none.
+	// NoGroup (suppress_ifgroup) rejects an answer through an interface of this group; -1: none.
 	NoGroup  int64
 	Protocol uint8
 }

@@ -33,22 +33,22 @@ func (v *Verdict) UnmarshalText(b []byte) error {
 	return fmt.Errorf("%.40q is not a verdict", b)
 }
 
-// Finding is what one check says of one card, or of the host.
+// Finding is what one check says of one interface, or of the host.
 type Finding struct {
-	ID       string   `json:"id"`
-	Verdict  Verdict  `json:"verdict"`
-	Card     string   `json:"card,omitempty"` // empty: of the host
-	Summary  string   `json:"summary,omitempty"`
-	Evidence []string `json:"evidence"`
-	Remedy   string   `json:"remedy,omitempty"`
+	ID        string   `json:"id"`
+	Verdict   Verdict  `json:"verdict"`
+	Interface string   `json:"interface,omitempty"` // empty: of the host
+	Summary   string   `json:"summary,omitempty"`
+	Evidence  []string `json:"evidence"`
+	Remedy    string   `json:"remedy,omitempty"`
 	// Consequences are findings that this one explains: they go when it goes.
 	Consequences []Finding `json:"consequences"`
 
-	about []netip.Addr // the addresses that it is about; none: all of the card's
-	also  string       // another card whose trouble may be behind it
+	about []netip.Addr // the addresses that it is about; none: all of the interface's
+	also  string       // another interface whose trouble may be behind it
 }
 
-// causesOf are the findings that explain one: of the same card, or of the host. A check knows nothing of the
+// causesOf are the findings that explain one: of the same interface, or of the host. A check knows nothing of the
 // others; what follows from what is here.
 func causesOf(id string) []string {
 	// While the configuration has an error, what should be there is not known: what it may say otherwise is last.
@@ -136,10 +136,10 @@ func parent(list []Finding, f Finding) int {
 	return -1
 }
 
-// reaches: the cause is of the same card, of the host, or of all its cards: the groups, which the guard rules of
-// the others ask for, and the rules of [nat], for which another card forwards.
+// reaches: the cause is of the same interface, of the host, or of all its interfaces: the groups, which the guard rules of
+// the others ask for, and the rules of [nat], for which another interface forwards.
 func (f Finding) reaches(effect Finding) bool {
-	return f.Card == effect.Card || f.Card == "" || f.ID == "group" || f.ID == "nat-rule" || f.Card == effect.also
+	return f.Interface == effect.Interface || f.Interface == "" || f.ID == "group" || f.ID == "nat-rule" || f.Interface == effect.also
 }
 
 // covers: a cause that is about some addresses explains only what is about them.

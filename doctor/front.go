@@ -104,7 +104,7 @@ func (f FIB) moved(rules []Rule) string {
 	return strings.Join(out, "; ")
 }
 
-// swayed is what a rule of another program makes of a conversation of one of the card's addresses.
+// swayed is what a rule of another program makes of a conversation of one of the interface's addresses.
 type swayed struct {
 	rule       Rule
 	src, peer  netip.Addr
@@ -112,9 +112,9 @@ type swayed struct {
 	lost       bool // else only the host's own routes are not reached
 }
 
-// swayed walks from each address of a card to a peer of each kind: far away, in each subnet of the cloud, and
+// swayed walks from each address of an interface to a peer of each kind: far away, in each subnet of the cloud, and
 // behind each bridge, tunnel and static route of the host.
-func (f Facts) swayed(c Card) (out []swayed) {
+func (f Facts) swayed(c Interface) (out []swayed) {
 	if !c.hasRules() || !slices.ContainsFunc(f.FIB.Rules, func(r Rule) bool { return r.inFront(c.last()) }) {
 		return nil
 	}
@@ -135,17 +135,17 @@ func (f Facts) swayed(c Card) (out []swayed) {
 }
 
 // sway: without the rules of others the packet would leave as it should.
-func (f Facts) sway(c Card, src, peer netip.Addr) (swayed, bool) {
+func (f Facts) sway(c Interface, src, peer netip.Addr) (swayed, bool) {
 	packet := Packet{Src: src, Dst: peer}
 	is := f.FIB.way(packet)
 	should, differs := f.FIB.overruled(packet, is)
 	return swayed{rule: is.By, src: src, peer: peer, is: is, should: should}, differs && f.rightWay(c, should)
 }
 
-// rightWay: the packet leaves by the card, or by what the host has for such a destination itself.
-func (f Facts) rightWay(c Card, p Path) bool {
+// rightWay: the packet leaves by the interface, or by what the host has for such a destination itself.
+func (f Facts) rightWay(c Interface, p Path) bool {
 	cloud := func(i int) bool {
-		return i != c.Index && slices.ContainsFunc(f.Cards, func(o Card) bool { return o.Index == i })
+		return i != c.Index && slices.ContainsFunc(f.Interfaces, func(o Interface) bool { return o.Index == i })
 	}
 	if p.End != Forward || p.leavesBy(c.Index) {
 		return p.End == Forward
@@ -175,7 +175,7 @@ func (f Facts) hostsOwn(r Route, six bool) bool {
 	if r.Type != typeUnicast || r.Protocol == plumb.Protocol || r.Dst.Addr().Is6() != six {
 		return false
 	}
-	direct := !r.Hops[0].Via.IsValid() && slices.ContainsFunc(f.Cards, func(c Card) bool { return c.Index == r.Hops[0].Index })
+	direct := !r.Hops[0].Via.IsValid() && slices.ContainsFunc(f.Interfaces, func(c Interface) bool { return c.Index == r.Hops[0].Index })
 	return !plumb.Internet(r.Dst) && !r.Dst.Addr().IsLinkLocalUnicast() && !direct
 }
 

@@ -39,11 +39,11 @@ func (a Answer) refused() bool {
 		slices.Contains([]End{Blackhole, Unreachable, Prohibit}, a.End)
 }
 
-// ProbeCard has the kernel look up a conversation of each of the card's addresses with a host far away and one in
-// each subnet of the cards. ask is Ask but in tests.
-func ProbeCard(c Card, cards []Card, ask func(Packet) (Answer, error)) ([]Probe, error) {
+// ProbeInterface has the kernel look up a conversation of each of the interface's addresses with a host far away and one in
+// each subnet of the interfaces. ask is Ask but in tests.
+func ProbeInterface(c Interface, ifaces []Interface, ask func(Packet) (Answer, error)) ([]Probe, error) {
 	var out []Probe
-	peers := map[bool][]netip.Addr{false: peersOf(false, cards), true: peersOf(true, cards)} // by family
+	peers := map[bool][]netip.Addr{false: peersOf(false, ifaces), true: peersOf(true, ifaces)} // by family
 	for _, src := range c.sources() {
 		away, err := farFrom(src, ask)
 		if err != nil {
@@ -63,8 +63,8 @@ func ProbeCard(c Card, cards []Card, ask func(Packet) (Answer, error)) ([]Probe,
 	return out, nil
 }
 
-// sources are the addresses that the cloud grants; of a card that is not ours to set up, those that it has.
-func (c Card) sources() (out []netip.Addr) {
+// sources are the addresses that the cloud grants; of an interface that is not ours to set up, those that it has.
+func (c Interface) sources() (out []netip.Addr) {
 	if c.Managed {
 		return c.addrs()
 	}
@@ -76,15 +76,15 @@ func (c Card) sources() (out []netip.Addr) {
 	return out
 }
 
-// peersOf are others in each subnet of the cards, of one family.
-func peersOf(six bool, cards []Card) (out []netip.Addr) {
+// peersOf are others in each subnet of the interfaces, of one family.
+func peersOf(six bool, ifaces []Interface) (out []netip.Addr) {
 	seen, used := map[netip.Prefix]bool{}, map[netip.Addr]bool{}
-	for _, c := range cards {
+	for _, c := range ifaces {
 		for _, a := range c.addrs() {
 			used[a] = true
 		}
 	}
-	for _, c := range cards {
+	for _, c := range ifaces {
 		subnets := c.Granted.Subnets4.Value
 		if six {
 			subnets = c.Granted.Subnets6.Value
@@ -99,7 +99,7 @@ func peersOf(six bool, cards []Card) (out []netip.Addr) {
 	return out
 }
 
-// someone is an address of a subnet that no card has.
+// someone is an address of a subnet that no interface has.
 func someone(s netip.Prefix, used map[netip.Addr]bool) (netip.Addr, bool) {
 	a := s.Masked().Addr().Next()
 	for range 1000 {

@@ -9,7 +9,7 @@ import (
 	"ec2net/dhcp"
 )
 
-// known is how a program that also sets up cards is recognised: by files that are there only while it is
+// known is how a program that also sets up interfaces is recognised: by files that are there only while it is
 // switched on.
 type known struct {
 	name, does, cure string
@@ -20,29 +20,29 @@ type known struct {
 func rivals() []known {
 	return []known{
 		{
-			"cloud-init", "configures cards when they are plugged in (hotplug)",
+			"cloud-init", "configures interfaces when they are plugged in (hotplug)",
 			"take hotplug out of updates: network: when: in /etc/cloud/cloud.cfg.d",
 			[]string{"etc/udev/rules.d/*cloud-init-hook-hotplug.rules", "usr/lib/udev/rules.d/*cloud-init-hook-hotplug.rules"}, "",
 		},
 		{
-			"amazon-ec2-net-utils", "writes rules and routes for the same cards",
+			"amazon-ec2-net-utils", "writes rules and routes for the same interfaces",
 			"remove the package amazon-ec2-net-utils",
 			[]string{"usr/lib/udev/rules.d/*vpc-policy-routes.rules", "lib/udev/rules.d/*vpc-policy-routes.rules", "etc/sysconfig/network-scripts/ec2net-functions"}, "",
 		},
 		{
-			"the VPC CNI plugin", "sets up secondary cards for containers",
-			"exclude its cards: manage = false in a [[card]] section of ec2net.toml",
+			"the VPC CNI plugin", "sets up secondary interfaces for containers",
+			"exclude its interfaces: manage = false in a [[interface]] section of ec2net.toml",
 			[]string{"etc/cni/net.d/*.conflist", "etc/cni/net.d/*.conf"}, "aws-cni",
 		},
 		{
-			"nm-cloud-setup", "writes rules and addresses for the same cards",
+			"nm-cloud-setup", "writes rules and addresses for the same interfaces",
 			"systemctl disable --now nm-cloud-setup.timer nm-cloud-setup.service",
 			[]string{"etc/systemd/system/*/nm-cloud-setup.timer", "etc/systemd/system/*/nm-cloud-setup.service"}, "",
 		},
 	}
 }
 
-// FindPrograms looks for other programs that set up cards of a cloud. root is os.DirFS("/") but in tests.
+// FindPrograms looks for other programs that set up interfaces of a cloud. root is os.DirFS("/") but in tests.
 func FindPrograms(root fs.FS) (out []Program) {
 	for _, k := range rivals() {
 		for _, pattern := range k.files {

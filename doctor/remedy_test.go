@@ -10,9 +10,9 @@ import (
 func TestRemedyByUnit(t *testing.T) {
 	t.Parallel()
 	const eth0, eth1 = "ec2net-ifup@eth0.service", "ec2net-ifup@eth1.service"
-	f := Facts{Primary: "eth0", Cards: []Card{{Name: "eth0", Unit: eth0}}}
-	c := Card{Name: "eth1", Unit: eth1, Degraded: "degraded", Undone: []string{"the metadata"},
-		Egress: "IPv6 not by this card: " + plumb.ErrUnprotected.Error()}
+	f := Facts{Primary: "eth0", Interfaces: []Interface{{Name: "eth0", Unit: eth0}}}
+	c := Interface{Name: "eth1", Unit: eth1, Degraded: "degraded", Undone: []string{"the metadata"},
+		Egress: "IPv6 not by this interface: " + plumb.ErrUnprotected.Error()}
 	for _, tt := range []struct {
 		found []Finding
 		want  string

@@ -45,20 +45,20 @@ func (f Finding) write(b *strings.Builder, colour bool) {
 
 func (f Finding) title() string {
 	where := ""
-	if f.Card != "" {
-		where = f.Card + ": "
+	if f.Interface != "" {
+		where = f.Interface + ": "
 	}
 	return where + f.Summary + " [" + f.ID + "]"
 }
 
-// consequences are told once for each check and card.
+// consequences are told once for each check and interface.
 func (f Finding) consequences() (out []string) {
 	times := map[[2]string]int{}
 	for _, c := range f.Consequences {
-		times[[2]string{c.ID, c.Card}]++
+		times[[2]string{c.ID, c.Interface}]++
 	}
 	for _, c := range f.Consequences {
-		key := [2]string{c.ID, c.Card}
+		key := [2]string{c.ID, c.Interface}
 		switch n := times[key]; {
 		case n == 1:
 			out = append(out, c.title())
@@ -72,18 +72,18 @@ func (f Finding) consequences() (out []string) {
 
 func (r Report) summary(b *strings.Builder, colour bool) {
 	n := map[Verdict]int{}
-	var cards []string
+	var ifaces []string
 	for _, f := range r.Findings {
 		n[f.Verdict]++
-		if f.Card != "" && !slices.Contains(cards, f.Card) {
-			cards = append(cards, f.Card)
+		if f.Interface != "" && !slices.Contains(ifaces, f.Interface) {
+			ifaces = append(ifaces, f.Interface)
 		}
 	}
-	checked := fmt.Sprintf("%d checks, %s", len(r.Findings), countCards(cards))
+	checked := fmt.Sprintf("%d checks, %s", len(r.Findings), countInterfaces(ifaces))
 	switch {
 	case n[Fail]+n[Warn]+n[Unknown] == 0:
 		fmt.Fprintf(b, "%s: %s\n", paint("all well", OK, colour), checked)
-	case n[Fail]+n[Warn] == 0 && len(cards) == 0:
+	case n[Fail]+n[Warn] == 0 && len(ifaces) == 0:
 		fmt.Fprintf(b, "nothing was checked: %s\n", checked)
 	case n[Fail]+n[Warn] == 0:
 		fmt.Fprintf(b, "nothing wrong was found: %s, %d of them could not be made\n", checked, n[Unknown])
@@ -92,14 +92,14 @@ func (r Report) summary(b *strings.Builder, colour bool) {
 	}
 }
 
-func countCards(cards []string) string {
-	slices.Sort(cards)
-	text := strings.Join(cards, " ")
+func countInterfaces(ifaces []string) string {
+	slices.Sort(ifaces)
+	text := strings.Join(ifaces, " ")
 	switch {
-	case len(cards) == 0:
-		return "no card"
+	case len(ifaces) == 0:
+		return "no interface"
 	case len(text) > 30:
-		return fmt.Sprintf("%d cards", len(cards))
+		return fmt.Sprintf("%d interfaces", len(ifaces))
 	}
 	return text
 }

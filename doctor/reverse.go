@@ -68,7 +68,7 @@ func (f FIB) hasIPv4(index int) bool {
 }
 
 // modeText says which setting of rp_filter is in effect, and whence.
-func (c Conf) modeText(card string) string {
+func (c Conf) modeText(iface string) string {
 	names := map[int]string{0: "off", 1: "strict", 2: "loose"}
-	return fmt.Sprintf("rp_filter %d, %s (all %d, %s %d)", c.RPFilter, names[c.RPFilter], c.RPFilterAll, card, c.RPFilterOwn)
+	return fmt.Sprintf("rp_filter %d, %s (all %d, %s %d)", c.RPFilter, names[c.RPFilter], c.RPFilterAll, iface, c.RPFilterOwn)
 }

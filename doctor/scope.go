@@ -9,9 +9,9 @@ import (
 	"ec2net/plumb"
 )
 
-// peers says of which hosts something is so that is so of some of a card's probes only, as in "hosts in 10.0.2.0/24";
-// empty: of all that were tried. The probe far away stands for all that is in no subnet of the cards.
-func (f Facts) peers(c Card, src []netip.Addr, is func(Probe) bool) string {
+// peers says of which hosts something is so that is so of some of an interface's probes only, as in "hosts in 10.0.2.0/24";
+// empty: of all that were tried. The probe far away stands for all that is in no subnet of the interfaces.
+func (f Facts) peers(c Interface, src []netip.Addr, is func(Probe) bool) string {
 	var in, out []string // names of subnets; empty: far away
 	for _, p := range c.Probes {
 		switch name := f.subnetOf(p.Peer); {
@@ -40,9 +40,9 @@ func preposed(preposition, peers string) string {
 	return " " + preposition + " " + peers
 }
 
-// subnetOf is the cards' subnet that an address is in; empty: it is in none.
+// subnetOf is the interfaces' subnet that an address is in; empty: it is in none.
 func (f Facts) subnetOf(a netip.Addr) string {
-	for _, c := range f.Cards {
+	for _, c := range f.Interfaces {
 		for _, s := range slices.Concat(c.Granted.Subnets4.Value, c.Granted.Subnets6.Value) {
 			if s.Contains(a) {
 				return s.Masked().String()
@@ -88,7 +88,7 @@ func (e *Explanation) bounded(l Leg) {
 	e.Notes = append(e.Notes, fmt.Sprintf("this holds for hosts in %s; what %s sends to hosts elsewhere leaves %s", dst, l.Src, e.fib.outcome(rest)))
 }
 
-// allCloud: each way leads by a card of the cloud.
+// allCloud: each way leads by an interface of the cloud.
 func (e *Explanation) allCloud(p Path) bool {
-	return !slices.ContainsFunc(p.by(), func(index int) bool { return !e.fib.cloudCard(e.fib.link(index)) })
+	return !slices.ContainsFunc(p.by(), func(index int) bool { return !e.fib.cloudInterface(e.fib.link(index)) })
 }

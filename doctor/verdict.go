@@ -43,7 +43,7 @@ func (e *Explanation) problem(l Leg, what string) {
 	}
 }
 
-// astray: what leaves by a card that does not have the source address is dropped by the cloud.
+// astray: what leaves by an interface that does not have the source address is dropped by the cloud.
 func (e *Explanation) astray(l Leg) {
 	owner, ok := e.fib.owner(l.Src)
 	if !ok || l.End != Forward || owner.Loopback || l.path.granted(l.Src) {
@@ -51,7 +51,7 @@ func (e *Explanation) astray(l Leg) {
 	}
 	for _, name := range l.By {
 		by, _ := e.fib.Named(name)
-		if by.Index != owner.Index && e.fib.cloudCard(by) {
+		if by.Index != owner.Index && e.fib.cloudInterface(by) {
 			e.add("%s leaves by %s, but is %s's address: the cloud drops it (source check)", l.Src, name, owner.Name)
 		}
 	}
@@ -82,11 +82,11 @@ func (e *Explanation) overruled(l Leg, what string) {
 func (e *Explanation) oneWay() {
 	l := e.There
 	owner, ok := e.fib.owner(l.Src)
-	if !ok || l.In != "" || l.End != Forward || !e.fib.cloudCard(owner) || !plumb.Internet(l.path.Route.Dst) {
+	if !ok || l.In != "" || l.End != Forward || !e.fib.cloudInterface(owner) || !plumb.Internet(l.path.Route.Dst) {
 		return
 	}
 	for _, name := range l.By {
-		if by, _ := e.fib.Named(name); by.Index != owner.Index && !e.fib.cloudCard(by) {
+		if by, _ := e.fib.Named(name); by.Index != owner.Index && !e.fib.cloudInterface(by) {
 			e.add("%s leaves by %s, but is %s's address: unless it is translated there, no answer comes back through %s", l.Src, name, owner.Name, name)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// keyNetwork is the one document that tells of every card.
+// keyNetwork is the one document that tells of every interface.
 const keyNetwork = "instance/network"
 
 // The versions of the document that are asked for without being told: the newest, and one that every
@@ -23,7 +23,7 @@ const (
 	oldestVersion = "2017-08-01"
 )
 
-// maxDocument is the longest document: 8 cards with 256 addresses are 200 KiB.
+// maxDocument is the longest document: 8 interfaces with 256 addresses are 200 KiB.
 const maxDocument = 1 << 20
 
 var (
@@ -34,19 +34,19 @@ var (
 // AzureOptions says how Azure's metadata is asked. Only Host is needed on a virtual machine.
 type AzureOptions struct {
 	Endpoint  string // http://IP[:port]; "" = $EC2NET_AZURE_ENDPOINT, else the well-known address
-	Interface string // bind sockets to this card (SO_BINDTODEVICE); "" = see Towards
+	Interface string // bind sockets to this interface (SO_BINDTODEVICE); "" = see Towards
 	// Towards names the device to bind a socket to, at each connection, as far as the kernel lets it be bound. nil,
 	// or no name: the routing table decides. It is asked on a goroutine of its own.
 	Towards func(server netip.AddrPort) string
 	Timeout time.Duration // of one request; 0 = 2 s. Three quarters of it, at most 1.5 s, are for connecting
-	// Host tells what the machine knows of its cards and the document does not say. It is asked at
+	// Host tells what the machine knows of its interfaces and the document does not say. It is asked at
 	// each reading, on its goroutine.
 	Host func() (Host, error)
 }
 
 // Azure asks Azure's instance metadata: on an IP address, without proxy or redirect. A reading is one
-// request, whatever the number of cards and addresses. It remembers the version that the server knows,
-// and which card is the first. It may be used from several goroutines.
+// request, whatever the number of interfaces and addresses. It remembers the version that the server knows,
+// and which interface is the first. It may be used from several goroutines.
 type Azure struct {
 	wire *wire
 	url  string
@@ -84,7 +84,7 @@ func (s *Azure) Requests() int { return int(s.wire.sent.Load()) }
 // Close closes the idle connections. The Azure can still be used.
 func (s *Azure) Close() { s.wire.rt.CloseIdleConnections() }
 
-// Primary is the MAC of the card that the machine was started with, once a reading has learned it;
+// Primary is the MAC of the interface that the machine was started with, once a reading has learned it;
 // until then it is the zero MAC.
 func (s *Azure) Primary() MAC {
 	s.mu.Lock()
@@ -92,24 +92,24 @@ func (s *Azure) Primary() MAC {
 	return s.first
 }
 
-// Cards lists the cards that the cloud knows, and says which of them the machine was started with.
+// Interfaces lists the interfaces that the cloud knows, and says which of them the machine was started with.
 // Errors are those of Read, without ErrUnknownMAC.
-func (s *Azure) Cards(ctx context.Context) (primary MAC, all []MAC, err error) {
+func (s *Azure) Interfaces(ctx context.Context) (primary MAC, all []MAC, err error) {
 	n, err := s.read(ctx)
 	if err == nil {
 		err = s.number(&n)
 	}
 	if err != nil {
-		return MAC{}, nil, fmt.Errorf("list cards: %w", err)
+		return MAC{}, nil, fmt.Errorf("list interfaces: %w", err)
 	}
 	return n.first, n.macs(), nil
 }
 
-// Read asks once for everything about the card with this MAC.
+// Read asks once for everything about the interface with this MAC.
 //
 // The error wraps ErrUnknownMAC, ErrNotReady, ErrDisabled or ErrUnavailable; Backoff tells when to try
-// again. What of the card could not be read is Unavailable in the Interface, and an error in Problems
-// says why. Every card of Azure has an IPv4 address, so that a list without any is not believed.
+// again. What of the interface could not be read is Unavailable in the Interface, and an error in Problems
+// says why. Every interface of Azure has an IPv4 address, so that a list without any is not believed.
 func (s *Azure) Read(ctx context.Context, mac MAC) (Interface, error) {
 	n, err := s.read(ctx)
 	if err == nil {
@@ -119,20 +119,20 @@ func (s *Azure) Read(ctx context.Context, mac MAC) (Interface, error) {
 		err = s.number(&n)
 	}
 	if err != nil {
-		return Interface{}, fmt.Errorf("read card %s: %w", mac, err)
+		return Interface{}, fmt.Errorf("read interface %s: %w", mac, err)
 	}
-	return n.card(mac), nil
+	return n.iface(mac), nil
 }
 
-// Others asks once what the cloud says of the machine's cards but the one with this MAC. Their numbers are left out.
+// Others asks once what the cloud says of the machine's interfaces but the one with this MAC. Their numbers are left out.
 func (s *Azure) Others(ctx context.Context, mac MAC) (out []Interface, err error) {
 	n, err := s.read(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the other cards: %w", err)
+		return nil, fmt.Errorf("read the other interfaces: %w", err)
 	}
 	for _, m := range n.macs() {
 		if m != mac {
-			out = append(out, n.card(m))
+			out = append(out, n.iface(m))
 		}
 	}
 	return out, nil
@@ -146,7 +146,7 @@ func (s *Azure) read(ctx context.Context) (network, error) {
 	return parseNetwork(body)
 }
 
-// number finds which card is the first, and gives the others their numbers.
+// number finds which interface is the first, and gives the others their numbers.
 func (s *Azure) number(n *network) error {
 	h, err := s.host()
 	if err != nil {
@@ -160,7 +160,7 @@ func (s *Azure) number(n *network) error {
 	return nil
 }
 
-// firstOf is the card that the machine was started with. It stays what it once was: facts can be
+// firstOf is the interface that the machine was started with. It stays what it once was: facts can be
 // missing for a while, as when a DHCP client starts anew.
 func (s *Azure) firstOf(all []MAC, h Host) (MAC, error) {
 	s.mu.Lock()
@@ -168,12 +168,12 @@ func (s *Azure) firstOf(all []MAC, h Host) (MAC, error) {
 	if slices.Contains(all, s.first) {
 		return s.first, nil
 	}
-	if s.first != (MAC{}) { // the list lacks it: no weak fact makes another card the first for that
+	if s.first != (MAC{}) { // the list lacks it: no weak fact makes another interface the first for that
 		h = h.certain()
 	}
 	first := h.first(all)
 	if first == (MAC{}) {
-		return MAC{}, notReady(keyNetwork, "no card in it is the one that leads to 168.63.129.16, which would be the primary")
+		return MAC{}, notReady(keyNetwork, "no interface in it is the one that leads to 168.63.129.16, which would be the primary")
 	}
 	s.first = first
 	return first, nil

@@ -48,7 +48,7 @@ func TestAzureBlocks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := n.card(n.cards[0].mac)
+			got := n.iface(n.ifaces[0].mac)
 			addrs, prefixes := got.Addrs4.Value, got.Prefixes4.Value
 			if tt.six {
 				addrs, prefixes = got.Addrs6.Value, got.Prefixes6.Value

@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// maxCards of one document; Azure's largest machines have 8.
-const maxCards = 64
+// maxInterfaces of one document; Azure's largest machines have 8.
+const maxInterfaces = 64
 
 // subnetBits6 is the length of every IPv6 subnet of Azure, which the document often leaves out
 // (learn.microsoft.com, "What is IPv6 for Azure Virtual Network": exactly /64).
@@ -22,19 +22,19 @@ var (
 	errNoList     = errors.New("is not a list")
 	errNoObject   = errors.New("is not what such a list has")
 	errLength     = errors.New("is not a prefix length")
-	errBare       = errors.New("it names no IPv4 address, which is not believed: every card has one")
+	errBare       = errors.New("it names no IPv4 address, which is not believed: every interface has one")
 )
 
-// network is the document: what it says of each card, in its order.
+// network is the document: what it says of each interface, in its order.
 type network struct {
-	cards   []azureCard
-	odd     []error // elements that are no card
+	ifaces  []azureInterface
+	odd     []error // elements that are no interface
 	first   MAC
 	numbers map[MAC]int
 }
 
-// azureCard is one card, of which the document may tell in several elements.
-type azureCard struct {
+// azureInterface is one interface, of which the document may tell in several elements.
+type azureInterface struct {
 	mac    MAC
 	v4, v6 azureFamily
 	odd    []error
@@ -59,8 +59,8 @@ func parseNetwork(body string) (network, error) {
 	switch {
 	case err != nil:
 		return network{}, unusable(keyNetwork, fmt.Errorf("interface %w", err))
-	case len(list) > maxCards:
-		return network{}, unusable(keyNetwork, fmt.Errorf("%d cards are more than %d", len(list), maxCards))
+	case len(list) > maxInterfaces:
+		return network{}, unusable(keyNetwork, fmt.Errorf("%d interfaces are more than %d", len(list), maxInterfaces))
 	}
 	var n network
 	for _, raw := range list {
@@ -68,14 +68,14 @@ func parseNetwork(body string) (network, error) {
 			n.add(raw)
 		}
 	}
-	if len(n.cards) == 0 && len(n.odd) == 0 {
-		return network{}, notReady(keyNetwork, "no card is listed yet")
+	if len(n.ifaces) == 0 && len(n.odd) == 0 {
+		return network{}, notReady(keyNetwork, "no interface is listed yet")
 	}
 	return n, nil
 }
 
-// add takes one element of the list of cards. A MAC that comes again is the same card: what all of
-// its elements name is the card's.
+// add takes one element of the list of interfaces. A MAC that comes again is the same interface: what all of
+// its elements name is the interface's.
 func (n *network) add(raw json.RawMessage) {
 	var e struct {
 		MAC  string          `json:"macAddress"`
@@ -93,10 +93,10 @@ func (n *network) add(raw json.RawMessage) {
 	}
 	i := n.index(mac)
 	if i < 0 {
-		i = len(n.cards)
-		n.cards = append(n.cards, azureCard{mac: mac})
+		i = len(n.ifaces)
+		n.ifaces = append(n.ifaces, azureInterface{mac: mac})
 	}
-	c := &n.cards[i]
+	c := &n.ifaces[i]
 	c.v4.add("ipv4", e.IPv4, &c.odd)
 	c.v6.add("ipv6", e.IPv6, &c.odd)
 }
@@ -138,17 +138,17 @@ func (f *azureFamily) add(name string, raw json.RawMessage, odd *[]error) {
 }
 
 func (n network) macs() (out []MAC) {
-	for _, c := range n.cards {
+	for _, c := range n.ifaces {
 		out = append(out, c.mac)
 	}
 	return out
 }
 
 func (n network) index(mac MAC) int {
-	return slices.IndexFunc(n.cards, func(c azureCard) bool { return c.mac == mac })
+	return slices.IndexFunc(n.ifaces, func(c azureInterface) bool { return c.mac == mac })
 }
 
-// lists is an error unless the document has the card.
+// lists is an error unless the document has the interface.
 func (n network) lists(mac MAC) error {
 	switch {
 	case n.index(mac) >= 0:
@@ -159,9 +159,9 @@ func (n network) lists(mac MAC) error {
 	return &Error{Key: keyNetwork, Status: http.StatusOK, Err: ErrUnknownMAC}
 }
 
-// card makes an Interface of what the document says of a card that it lists.
-func (n network) card(mac MAC) Interface {
-	c := n.cards[n.index(mac)]
+// interface makes an Interface of what the document says of an interface that it lists.
+func (n network) iface(mac MAC) Interface {
+	c := n.ifaces[n.index(mac)]
 	out := Interface{
 		MAC: mac, Primary: mac == n.first, Number: n.numbers[mac], Problems: slices.Clone(c.odd),
 	}
@@ -255,7 +255,7 @@ func supplied(subnets Answer[[]netip.Prefix], addrs []netip.Addr) Answer[[]netip
 	return subnets
 }
 
-// needed4 does not believe that a card has no IPv4 at all.
+// needed4 does not believe that an interface has no IPv4 at all.
 func needed4(i *Interface) {
 	if i.Addrs4.Status == Absent {
 		i.Addrs4.Status = Unavailable

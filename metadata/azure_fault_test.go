@@ -49,8 +49,8 @@ func checkAzureFault(t *testing.T, ft fault, slow bool) {
 	if !errors.Is(err, azureFault(ft)) || !Same(got, Interface{}) || len(err.Error()) > 400 {
 		t.Errorf("%s: %v, %v; want %v", ft.name, got, err, azureFault(ft))
 	}
-	if _, _, err := s.Cards(t.Context()); !errors.Is(err, azureFault(ft)) {
-		t.Errorf("%s: Cards: %v", ft.name, err)
+	if _, _, err := s.Interfaces(t.Context()); !errors.Is(err, azureFault(ft)) {
+		t.Errorf("%s: Interfaces: %v", ft.name, err)
 	}
 	f.set(func() { f.fault, f.slow = nil, false })
 	if again, err := s.Read(t.Context(), secondMAC); err != nil || !Same(again, whole) {

@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// FuzzAzure: whatever the document is, a card that comes of it holds canonical values only, and every
+// FuzzAzure: whatever the document is, an interface that comes of it holds canonical values only, and every
 // refusal is a line.
 func FuzzAzure(f *testing.F) {
 	three := document(f, "three")
@@ -27,17 +27,17 @@ func FuzzAzure(f *testing.F) {
 		n.numbers = numbers(macs, n.first, nil)
 		seen := map[int]bool{}
 		for _, m := range macs {
-			card := n.card(m)
-			checkCard(t, card)
-			if seen[card.N()] || card.Primary != (card.N() == 0) {
-				t.Errorf("%s has %d", m, card.N())
+			iface := n.iface(m)
+			checkInterface(t, iface)
+			if seen[iface.N()] || iface.Primary != (iface.N() == 0) {
+				t.Errorf("%s has %d", m, iface.N())
 			}
-			seen[card.N()] = true
+			seen[iface.N()] = true
 		}
 	})
 }
 
-func checkCard(t *testing.T, c Interface) {
+func checkInterface(t *testing.T, c Interface) {
 	for _, err := range c.Problems {
 		checkRefusals(t, []error{err})
 	}
@@ -52,6 +52,6 @@ func checkCard(t *testing.T, c Interface) {
 		}
 	}
 	if c.Addrs4.Status == Absent || c.Subnets4.Status == Absent {
-		t.Error("a card without IPv4 is believed")
+		t.Error("an interface without IPv4 is believed")
 	}
 }

@@ -6,33 +6,33 @@ import (
 	"slices"
 )
 
-// Azure's document has no number of a card that would stay: its list is not in an order that is
-// promised, and closes up when a card is removed.
+// Azure's document has no number of an interface that would stay: its list is not in an order that is
+// promised, and closes up when an interface is removed.
 
-// The numbers of Azure's cards: out of the way of what EC2's cards have in practice (100 × network card
-// + device number), and of the cards that run on their lease alone (from 9000).
+// The numbers of Azure's interfaces: out of the way of what EC2's interfaces have in practice (100 × network card
+// + device number), and of the interfaces that run on their lease alone (from 9000).
 const (
 	lowestNumber = 1000
 	manyNumbers  = 8000
 )
 
-// Host is what a machine itself knows of its cards and Azure's document does not say. MACs are zero
+// Host is what a machine itself knows of its interfaces and Azure's document does not say. MACs are zero
 // where nothing is known.
 type Host struct {
-	// Platform are the cards by which host routes lead to 168.63.129.16 and 169.254.169.254, one for each
-	// such route. DHCP gives those routes to the first card only (option 121).
+	// Platform are the interfaces by which host routes lead to 168.63.129.16 and 169.254.169.254, one for each
+	// such route. DHCP gives those routes to the first interface only (option 121).
 	Platform []MAC
-	// Leased is the card whose lease names the platform's address (option 245), which only the first
-	// card's does.
+	// Leased is the interface whose lease names the platform's address (option 245), which only the first
+	// interface's does.
 	Leased MAC
-	// Default is the card by which the host leaves to 168.63.129.16 without such a route: by DHCP, only
-	// the first card is given a router.
+	// Default is the interface by which the host leaves to 168.63.129.16 without such a route: by DHCP, only
+	// the first interface is given a router.
 	Default MAC
-	// Numbers are N of the cards that ec2net has set up, as the kernel holds them.
+	// Numbers are N of the interfaces that ec2net has set up, as the kernel holds them.
 	Numbers map[MAC]int
 }
 
-// How much each fact says of which card is the first. Both host routes outweigh all else; one alone, which
+// How much each fact says of which interface is the first. Both host routes outweigh all else; one alone, which
 // somebody may have written by hand, outweighs neither the other one and another fact, nor what is set up.
 // The default route is what operators move first.
 const (
@@ -42,8 +42,8 @@ const (
 	weightDefault = 2
 )
 
-// first is the card that the machine was started with, by the weight of all facts together; zero when there
-// is none yet, or when two cards have the same. Neither a default route nor a lease counts for a card that
+// first is the interface that the machine was started with, by the weight of all facts together; zero when there
+// is none yet, or when two interfaces have the same. Neither a default route nor a lease counts for an interface that
 // was found to be another one already.
 func (h Host) first(all []MAC) MAC {
 	weight := map[MAC]int{}
@@ -78,7 +78,7 @@ func heaviest(all []MAC, weight map[MAC]int) (best MAC) {
 	return best
 }
 
-// certain are the facts that alone make a card the first: all the host routes, by one card.
+// certain are the facts that alone make an interface the first: all the host routes, by one interface.
 func (h Host) certain() Host {
 	if len(h.Platform) < 2 || len(slices.Compact(slices.Clone(h.Platform))) > 1 {
 		return Host{}
@@ -86,9 +86,9 @@ func (h Host) certain() Host {
 	return Host{Platform: h.Platform}
 }
 
-// numbers gives every card but the first its number: 1000 to 8999, by a hash of the MAC, which is all
-// that stays with a card of Azure. So it is the same after a reboot, whatever the other cards do, and
-// nothing has to be written down. Where two cards hash alike, which eight cards do one time in 280, the
+// numbers gives every interface but the first its number: 1000 to 8999, by a hash of the MAC, which is all
+// that stays with an interface of Azure. So it is the same after a reboot, whatever the other interfaces do, and
+// nothing has to be written down. Where two interfaces hash alike, which eight interfaces do one time in 280, the
 // one that holds a number in the kernel keeps it, and of new ones the lower MAC goes first; the other
 // takes the next number that is free.
 func numbers(all []MAC, first MAC, held map[MAC]int) map[MAC]int {

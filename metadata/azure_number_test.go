@@ -22,7 +22,7 @@ func twins() (a, b MAC) {
 	panic("no two MACs hash alike")
 }
 
-// TestNumbersStay: whatever happens to the others, and to the document's order, a card has its number;
+// TestNumbersStay: whatever happens to the others, and to the document's order, an interface has its number;
 // it is the same again after a reboot, when the kernel holds nothing.
 func TestNumbersStay(t *testing.T) {
 	first := azureMAC(0)
@@ -87,8 +87,8 @@ func TestNumbersCollide(t *testing.T) {
 	}
 }
 
-// TestFirstCard weighs the facts against each other.
-func TestFirstCard(t *testing.T) {
+// TestFirstInterface weighs the facts against each other.
+func TestFirstInterface(t *testing.T) {
 	one, two, stranger := azureMAC(1), azureMAC(2), azureMAC(3)
 	routes := func(by ...MAC) []MAC { return by }
 	all := []MAC{two, one}
@@ -102,7 +102,7 @@ func TestFirstCard(t *testing.T) {
 		{"both host routes", Host{Platform: routes(one, one), Default: two}, one},
 		{"one of them moved by hand", Host{Platform: routes(two, one), Default: one}, one},
 		{"the other one", Host{Platform: routes(one, two), Default: one}, one},
-		{"one moved by hand, of a card that is set up", Host{Platform: routes(two, one), Default: one, Numbers: map[MAC]int{one: 0, two: 4711}}, one},
+		{"one moved by hand, of an interface that is set up", Host{Platform: routes(two, one), Default: one, Numbers: map[MAC]int{one: 0, two: 4711}}, one},
 		{"one and the default route moved, beside a lease", Host{Platform: routes(two, one), Leased: one, Default: two}, one},
 		{"one and the default route moved, set up", Host{Platform: routes(two, one), Default: two, Numbers: map[MAC]int{one: 0}}, one},
 		{"one by hand, and the other is missing, set up", Host{Platform: routes(two), Default: one, Numbers: map[MAC]int{one: 0, two: 4711}}, one},
@@ -111,11 +111,11 @@ func TestFirstCard(t *testing.T) {
 		{"both against a mistake of an earlier time", Host{Platform: routes(one, one), Default: two, Numbers: map[MAC]int{two: 0}}, one},
 		{"a host route by a tunnel", Host{Platform: routes(stranger), Leased: one, Default: two}, one},
 		{"a lease", Host{Leased: one, Default: two}, one},
-		{"a lease of a card that is set up as another", Host{Leased: two, Default: one, Numbers: map[MAC]int{two: 4711}}, one},
+		{"a lease of an interface that is set up as another", Host{Leased: two, Default: one, Numbers: map[MAC]int{two: 4711}}, one},
 		{"set up as the first already, the default moved", Host{Default: two, Numbers: map[MAC]int{one: 0}}, one},
 		{"the default route", Host{Default: one}, one},
-		{"the default by another card that is set up", Host{Default: two, Numbers: map[MAC]int{two: 4711}}, MAC{}},
-		{"the default by a card that is not listed", Host{Default: stranger}, MAC{}},
+		{"the default by another interface that is set up", Host{Default: two, Numbers: map[MAC]int{two: 4711}}, MAC{}},
+		{"the default by an interface that is not listed", Host{Default: stranger}, MAC{}},
 	} {
 		if got := tt.host.first(all); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
@@ -123,9 +123,9 @@ func TestFirstCard(t *testing.T) {
 	}
 }
 
-// TestFirstCardStays: what a process once knew outlives the facts, and a document without the first
-// card is not ready rather than one in which another card is the first.
-func TestFirstCardStays(t *testing.T) {
+// TestFirstInterfaceStays: what a process once knew outlives the facts, and a document without the first
+// interface is not ready rather than one in which another interface is the first.
+func TestFirstInterfaceStays(t *testing.T) {
 	f := newFakeAzure(t, document(t, "three"))
 	s := f.client(t)
 	if s.Primary() != (MAC{}) {
@@ -139,27 +139,27 @@ func TestFirstCardStays(t *testing.T) {
 	if got, err := s.Read(t.Context(), secondMAC); err != nil || !Same(got, before) {
 		t.Errorf("%v, %v", got, err)
 	}
-	first, all, err := s.Cards(t.Context())
+	first, all, err := s.Interfaces(t.Context())
 	if err != nil || first != primaryMAC || len(all) != 3 {
-		t.Errorf("cards %s of %s, %v", first, all, err)
+		t.Errorf("interfaces %s of %s, %v", first, all, err)
 	}
 	f.set(func() { f.host = Host{}; f.document = `{"interface":[{"macAddress":"020000000002"}]}` })
 	if _, err := s.Read(t.Context(), secondMAC); !errors.Is(err, ErrNotReady) {
-		t.Errorf("without the first card: %v", err)
+		t.Errorf("without the first interface: %v", err)
 	}
 	if got, err := f.client(t).Read(t.Context(), secondMAC); !errors.Is(err, ErrNotReady) {
 		t.Errorf("a new process: %v, %v", got, err)
 	}
 	f.set(func() { f.host = Host{Default: secondMAC, Leased: secondMAC} })
 	if got, err := s.Read(t.Context(), secondMAC); !errors.Is(err, ErrNotReady) || s.Primary() != primaryMAC {
-		t.Errorf("without the first card, the default route moved: %v, %v, first %s", got, err, s.Primary())
+		t.Errorf("without the first interface, the default route moved: %v, %v, first %s", got, err, s.Primary())
 	}
 	f.set(func() { f.host = Host{Platform: []MAC{secondMAC}, Default: secondMAC} })
 	if _, err := s.Read(t.Context(), secondMAC); !errors.Is(err, ErrNotReady) || s.Primary() != primaryMAC {
-		t.Errorf("without the first card, one route moved by hand: %v, first %s", err, s.Primary())
+		t.Errorf("without the first interface, one route moved by hand: %v, first %s", err, s.Primary())
 	}
 	f.set(func() { f.document = document(t, "three") })
 	if got, err := s.Read(t.Context(), secondMAC); err != nil || !Same(got, before) {
-		t.Errorf("the first card listed again: %v, %v", got, err)
+		t.Errorf("the first interface listed again: %v, %v", got, err)
 	}
 }

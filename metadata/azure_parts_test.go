@@ -56,7 +56,7 @@ func spoilt(v any, at, path string, other any) any {
 type gap struct{}
 
 // TestAzureEveryPart puts something else into every place of a document in turn. What is about another
-// card changes nothing; what is about the card is an error, or unavailable, or costs the one value in
+// interface changes nothing; what is about the interface is an error, or unavailable, or costs the one value in
 // question, but never says that there is none where something could not be read.
 func TestAzureEveryPart(t *testing.T) {
 	var doc any
@@ -77,7 +77,7 @@ func TestAzureEveryPart(t *testing.T) {
 		}
 		n.first = primaryMAC
 		n.numbers = numbers(n.macs(), n.first, nil)
-		return n.card(secondMAC), nil
+		return n.iface(secondMAC), nil
 	}
 	whole, err := read(doc)
 	if err != nil {
@@ -95,7 +95,7 @@ func TestAzureEveryPart(t *testing.T) {
 					t.Errorf("%s %s: %v", path, name, err)
 				}
 			case !mine && !Same(got, whole):
-				t.Errorf("%s %s: changes another card to %s", path, name, said(got))
+				t.Errorf("%s %s: changes another interface to %s", path, name, said(got))
 			case mine:
 				checkPart(t, path+" "+name, whole, got)
 			}
@@ -103,7 +103,7 @@ func TestAzureEveryPart(t *testing.T) {
 	}
 }
 
-// checkPart wants of a card of which one part was spoilt that no more is lost than one value, and, where
+// checkPart wants of an interface of which one part was spoilt that no more is lost than one value, and, where
 // that was the list or more, that it is not taken for a list without values.
 func checkPart(t *testing.T, what string, whole, got Interface) {
 	t.Helper()

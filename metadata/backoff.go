@@ -9,16 +9,16 @@ import (
 
 // The waits that Backoff deals in.
 const (
-	soon      = time.Second            // a card that the cloud is still publishing
+	soon      = time.Second            // an interface that the cloud is still publishing
 	firstWait = 200 * time.Millisecond // after the first failure; it doubles from there
 	tooOften  = 500 * time.Millisecond // after a 429: the limit is per second
-	lastWait  = 30 * time.Second       // as often as a healthy card is read again
+	lastWait  = 30 * time.Second       // as often as a healthy interface is read again
 )
 
 // Backoff says how long to wait before asking again, after err was the answer for the attempt'th
 // time in a row (from 0). rnd, from 0 to 1, spreads what many instances would do at the same moment:
 // by up to a quarter less, or after a Retry-After, which is never undercut, by up to a tenth more.
-// A card that is unknown or not ready is asked for about once a second, an unavailable service after
+// An interface that is unknown or not ready is asked for about once a second, an unavailable service after
 // 0.2 s growing to 30 s, one that was asked too often after 0.5 s growing to 30 s, and one that is switched
 // off every 30 s, in case it is switched on again.
 func Backoff(attempt int, err error, rnd float64) time.Duration {

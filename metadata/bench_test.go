@@ -2,7 +2,7 @@ package metadata
 
 import "testing"
 
-// BenchmarkFirst is a fresh process's reading of a card: connect, token, 6 keys.
+// BenchmarkFirst is a fresh process's reading of an interface: connect, token, 6 keys.
 func BenchmarkFirst(b *testing.B) {
 	f := newFake(b, "plain")
 	for b.Loop() {
@@ -14,7 +14,7 @@ func BenchmarkFirst(b *testing.B) {
 	}
 }
 
-// BenchmarkAgain is the refresh of a card that did not change: 2 keys.
+// BenchmarkAgain is the refresh of an interface that did not change: 2 keys.
 func BenchmarkAgain(b *testing.B) {
 	f := newFake(b, "plain")
 	s := f.client(b)

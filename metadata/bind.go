@@ -15,7 +15,7 @@ type control func(network, address string, c syscall.RawConn) error
 
 func checkDevice(name string) error {
 	if len(name) > 15 || strings.ContainsAny(name, "/ \x00") {
-		return fmt.Errorf("metadata interface %.20q: not a name of a network card", name)
+		return fmt.Errorf("metadata interface %.20q: not a name of a network interface", name)
 	}
 	return nil
 }

@@ -10,12 +10,12 @@ import (
 //
 // The servers of a cloud's metadata do not learn of a change at the same moment, so that one of them may leave out
 // for some seconds what stays, and readings that follow each other may ask the same one. What is left out stays until
-// all readings over a time have left it out, or until the cloud says that another card of this host has it.
+// all readings over a time have left it out, or until the cloud says that another interface of this host has it.
 type Doubts struct {
 	since map[grant]time.Time
 }
 
-// grant is one thing that a card is granted.
+// grant is one thing that an interface is granted.
 type grant struct {
 	kind  grantKind
 	value netip.Prefix
@@ -39,13 +39,13 @@ func ofRouter(a netip.Addr) grant   { return grant{gateway, netip.PrefixFrom(a, 
 type Term struct {
 	At     time.Time     // of the reading
 	Hold   time.Duration // how long readings have to leave something out until it goes
-	Others []Interface   // what the cloud says of the host's other cards, as far as it was asked
+	Others []Interface   // what the cloud says of the host's other interfaces, as far as it was asked
 }
 
 // Settle says what may be acted on, given what was acted on before and a new reading: all that the reading grants, and
 // what it leaves out and is still in doubt. As long as a list has something in doubt its order is that of before, so that no
 // other address becomes the primary one for a moment. ID, number, Primary and Problems are now's. before may also be
-// what an earlier process left; that of another card, or the zero Interface, leaves now as it is.
+// what an earlier process left; that of another interface, or the zero Interface, leaves now as it is.
 func (d *Doubts) Settle(before, now Interface, t Term) Interface {
 	if d.since == nil || before.MAC != now.MAC {
 		d.since = map[grant]time.Time{}
@@ -105,7 +105,7 @@ type weighing struct {
 	moved map[grant]bool
 }
 
-// moved are the addresses and blocks of other cards.
+// moved are the addresses and blocks of other interfaces.
 func moved(others []Interface) map[grant]bool {
 	out := map[grant]bool{}
 	for _, o := range others {

@@ -32,8 +32,8 @@ func TestDoubts(t *testing.T) {
 		{"two readings far apart", []step{{1, less, nil, whole}, {100, less, nil, less}}},
 		{"a glitch now and then", []step{{1, less, nil, whole}, {20, whole, nil, whole}, {21, less, nil, whole}, {49, less, nil, whole}, {51, less, nil, less}}},
 		{"not asked says nothing", []step{{1, less, nil, whole}, {20, Answer[[]netip.Addr]{}, nil, whole}, {31, less, nil, less}}},
-		{"another card has it", []step{{1, less, []Interface{another}, less}}},
-		{"another card has it later", []step{{1, less, nil, whole}, {2, less, []Interface{another}, less}}},
+		{"another interface has it", []step{{1, less, []Interface{another}, less}}},
+		{"another interface has it later", []step{{1, less, nil, whole}, {2, less, []Interface{another}, less}}},
 		{"all of them", []step{{1, none, nil, whole}, {31, none, nil, none}}},
 		{"the primary", []step{
 			{1, addrs("10.0.2.51"), nil, whole}, {2, addrs("10.0.2.51", "10.0.2.60"), nil, addrs("10.0.2.37", "10.0.2.51", "10.0.2.60")},
@@ -90,7 +90,7 @@ func TestDoubtsHistory(t *testing.T) {
 		var settled Interface
 		listed := map[netip.Addr]int{} // the second before the first reading that lacks it
 		for second := 0; second < 200; second += 1 + r.IntN(12) {
-			now := randomCard(r)
+			now := randomInterface(r)
 			settled = d.Settle(settled, now, at(second))
 			if now.Addrs4.Status == Unavailable {
 				continue

@@ -15,7 +15,7 @@ import (
 
 // Keys below latest/meta-data/.
 const (
-	keyFirst = "mac" // the MAC of the card that the instance was started with
+	keyFirst = "mac" // the MAC of the interface that the instance was started with
 	keyMACs  = "network/interfaces/macs/"
 	keyToken = "api/token"
 )
@@ -23,7 +23,7 @@ const (
 // EC2Options says how EC2's metadata is asked. The zero value is right on an instance.
 type EC2Options struct {
 	Endpoint  string // http://IP[:port]; "" = $AWS_EC2_METADATA_SERVICE_ENDPOINT, else the well-known addresses
-	Interface string // bind sockets to this card (SO_BINDTODEVICE); "" = see Towards
+	Interface string // bind sockets to this interface (SO_BINDTODEVICE); "" = see Towards
 	// Towards names the device to bind a socket to, at each connection, as far as the kernel lets it be bound. nil,
 	// or no name: the routing table decides. It is asked on a goroutine of its own.
 	Towards func(server netip.AddrPort) string
@@ -31,7 +31,7 @@ type EC2Options struct {
 }
 
 // EC2 asks EC2's instance metadata: version 2 only, on an IP address, without proxy or redirect.
-// It remembers the session token and what can not change while a card is present. It may be used
+// It remembers the session token and what can not change while an interface is present. It may be used
 // from several goroutines; all of them together use at most 4 connections.
 type EC2 struct {
 	wire    *wire
@@ -86,7 +86,7 @@ func (s *EC2) Requests() int { return int(s.wire.sent.Load()) }
 // Close closes the idle connections. The EC2 can still be used.
 func (s *EC2) Close() { s.wire.rt.CloseIdleConnections() }
 
-// forget drops what is remembered of a card that the cloud no longer lists: it may come back with another
+// forget drops what is remembered of an interface that the cloud no longer lists: it may come back with another
 // device number.
 func (s *EC2) forget(mac MAC) {
 	s.mu.Lock()
@@ -94,26 +94,26 @@ func (s *EC2) forget(mac MAC) {
 	delete(s.known, mac)
 }
 
-// Cards lists the cards that the cloud knows, and says which of them the instance was started with.
+// Interfaces lists the interfaces that the cloud knows, and says which of them the instance was started with.
 // Errors are those of Read, without ErrUnknownMAC.
-func (s *EC2) Cards(ctx context.Context) (primary MAC, all []MAC, err error) {
+func (s *EC2) Interfaces(ctx context.Context) (primary MAC, all []MAC, err error) {
 	if all, err = s.macs(ctx); err != nil {
-		return MAC{}, nil, fmt.Errorf("list cards: %w", err)
+		return MAC{}, nil, fmt.Errorf("list interfaces: %w", err)
 	}
 	if primary, err = s.primary(ctx); err != nil {
-		return MAC{}, nil, fmt.Errorf("list cards: %w", err)
+		return MAC{}, nil, fmt.Errorf("list interfaces: %w", err)
 	}
 	return primary, all, nil
 }
 
-// Primary is the MAC of the card that the instance was started with, once a reading has learned it;
+// Primary is the MAC of the interface that the instance was started with, once a reading has learned it;
 // until then it is the zero MAC.
 func (s *EC2) Primary() MAC {
 	first, _ := s.recall(MAC{})
 	return first
 }
 
-// primary asks for the first card's MAC once; it is the same for the instance's whole life.
+// primary asks for the first interface's MAC once; it is the same for the instance's whole life.
 func (s *EC2) primary(ctx context.Context) (MAC, error) {
 	if first, _ := s.recall(MAC{}); first != (MAC{}) {
 		return first, nil
@@ -135,7 +135,7 @@ func (s *EC2) macs(ctx context.Context) ([]MAC, error) {
 		return nil, err
 	}
 	if a.Status == Absent {
-		return nil, notReady(keyMACs, "no card is listed yet")
+		return nil, notReady(keyMACs, "no interface is listed yet")
 	}
 	all, err := parseMACs(a.Value)
 	if err != nil {

@@ -46,7 +46,7 @@ func TestErrorSaysWhatAndHow(t *testing.T) {
 	if !errors.As(err, &e) || e.Key != second("") || e.Status != 429 || e.RetryAfter != 7*time.Second {
 		t.Errorf("got %#v", e)
 	}
-	want := "read card 02:00:00:00:00:02: ask metadata for network/interfaces/macs/02:00:00:00:00:02/: metadata unavailable (status 429)"
+	want := "read interface 02:00:00:00:00:02: ask metadata for network/interfaces/macs/02:00:00:00:00:02/: metadata unavailable (status 429)"
 	if err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)
 	}
@@ -99,13 +99,13 @@ func TestOwnTimeoutIsNotTheCallers(t *testing.T) {
 	}
 }
 
-// TestFewConnections reads 15 cards at once; the server counts connections and tokens.
+// TestFewConnections reads 15 interfaces at once; the server counts connections and tokens.
 func TestFewConnections(t *testing.T) {
 	f := newFake(t, "plain")
 	f.change(func(v map[string]string) {
 		for i := range 15 {
 			m := MAC{2, 0, 0, 0, 1, byte(i)}
-			v[cardKey(m, keyDevice)], v[cardKey(m, keyAddrs4)] = fmt.Sprint(i+1), "10.0.2.37"
+			v[interfaceKey(m, keyDevice)], v[interfaceKey(m, keyAddrs4)] = fmt.Sprint(i+1), "10.0.2.37"
 		}
 	})
 	s := f.client(t)
@@ -119,7 +119,7 @@ func TestFewConnections(t *testing.T) {
 	}
 	wg.Wait()
 	if n := f.asked(keyToken); n != 1 {
-		t.Errorf("%d tokens for 15 cards", n)
+		t.Errorf("%d tokens for 15 interfaces", n)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

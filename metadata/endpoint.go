@@ -33,7 +33,7 @@ func endpoints(configured, variable string, usual ...string) ([]string, error) {
 }
 
 // parseEndpoint accepts http://IP or http://IP:port and nothing else: a name would need DNS, which
-// may itself wait for the card that is being set up, and a path would silently be dropped by the SDK.
+// may itself wait for the interface that is being set up, and a path would silently be dropped by the SDK.
 func parseEndpoint(s string) (string, error) {
 	host, ok := strings.CutPrefix(strings.TrimSuffix(s, "/"), "http://")
 	if !ok {

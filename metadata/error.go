@@ -45,7 +45,7 @@ func unusable(key string, why error) *Error {
 	return &Error{Key: key, Status: http.StatusOK, Err: fmt.Errorf("%w: %w", ErrUnavailable, why)}
 }
 
-// notReady is an answer that shows a card which the cloud has not finished publishing.
+// notReady is an answer that shows an interface which the cloud has not finished publishing.
 func notReady(key, why string) *Error {
 	return &Error{Key: key, Err: fmt.Errorf("%w: %s", ErrNotReady, why)}
 }

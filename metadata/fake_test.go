@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// The two cards of every fixture.
+// The two interfaces of every fixture.
 var (
 	primaryMAC = MAC{2, 0, 0, 0, 0, 1}
 	secondMAC  = MAC{2, 0, 0, 0, 0, 2}
@@ -203,5 +203,5 @@ func newClientAt(t testing.TB, o EC2Options) *EC2 {
 	return s
 }
 
-// second is the key of the second card's value.
-func second(name string) string { return cardKey(secondMAC, name) }
+// second is the key of the second interface's value.
+func second(name string) string { return interfaceKey(secondMAC, name) }

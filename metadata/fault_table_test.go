@@ -21,7 +21,7 @@ var fields = map[string]func(*Interface) *Status{
 	keyID:         func(i *Interface) *Status { i.ID = ""; return new(Status) },
 }
 
-// allKeys is every question that a first reading of a card with everything asks.
+// allKeys is every question that a first reading of an interface with everything asks.
 func allKeys() []string {
 	keys := []string{keyToken, second(""), keyFirst, second(keyDevice), second(keyCard)}
 	for name := range fields {
@@ -39,7 +39,7 @@ func wantAfter(whole Interface, key string, k kind) (Interface, error) {
 		return Interface{}, ErrDisabled
 	case key == keyToken, k == gone && fields[name] == nil:
 		return Interface{}, ErrUnavailable
-	case name == keyCard: // missing: the card is on the first network card
+	case name == keyCard: // missing: the interface is on the first network card
 		whole.NetworkCard = 0
 		return whole, nil
 	case fields[name] == nil:
@@ -83,8 +83,8 @@ func checkFault(t *testing.T, key string, ft fault, slow bool) {
 		return
 	}
 	f.fail(key, ft.do)
-	if key == cardKey(secondMAC, keyAddrs4) && ft.want == missing {
-		ft.want = gone // of a card in an IPv4 subnet that is not believed
+	if key == interfaceKey(secondMAC, keyAddrs4) && ft.want == missing {
+		ft.want = gone // of an interface in an IPv4 subnet that is not believed
 	}
 	cold := f.client(t)
 	checkFirst(t, cold, whole, key, ft)

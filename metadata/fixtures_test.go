@@ -25,7 +25,7 @@ func prefixes(s ...string) Answer[[]netip.Prefix] {
 	return Is(v)
 }
 
-// bare is a second card of which nothing is known but that it has nothing.
+// bare is a second interface of which nothing is known but that it has nothing.
 func bare() Interface {
 	return Interface{MAC: secondMAC, ID: "eni-0a1b2c3d4e5f60002", DeviceNumber: 1,
 		Addrs4: None[[]netip.Addr](), Addrs6: None[[]netip.Addr](),
@@ -40,7 +40,7 @@ func with(change func(*Interface)) Interface {
 }
 
 // fixtures says what each folder of testdata is read as, with how many problems, how many requests
-// a first reading of the second card takes, the token included, and how many a repeated one.
+// a first reading of the second interface takes, the token included, and how many a repeated one.
 var fixtures = []struct {
 	name         string
 	want         Interface
@@ -112,11 +112,11 @@ func TestPrimary(t *testing.T) {
 	}
 }
 
-func TestCards(t *testing.T) {
+func TestInterfaces(t *testing.T) {
 	f := newFake(t, "plain")
 	s := f.client(t)
 	for range 2 {
-		first, all, err := s.Cards(t.Context())
+		first, all, err := s.Interfaces(t.Context())
 		if err != nil || first != primaryMAC || !reflect.DeepEqual(all, []MAC{primaryMAC, secondMAC}) {
 			t.Errorf("got %v, %v, %v", first, all, err)
 		}
@@ -126,13 +126,13 @@ func TestCards(t *testing.T) {
 	}
 }
 
-func TestCardsErrors(t *testing.T) {
+func TestInterfacesErrors(t *testing.T) {
 	for _, tt := range []struct {
 		key  string
 		do   http.HandlerFunc
 		want error
 	}{
-		{keyMACs, status(404), ErrNotReady}, // there is always a first card: not "no cards"
+		{keyMACs, status(404), ErrNotReady}, // there is always a first interface: not "no interfaces"
 		{keyMACs, body(""), ErrNotReady},
 		{keyMACs, body("<html>"), ErrUnavailable},
 		{keyMACs, body("02:00:00:00:00:01/\nnot-a-mac/"), ErrUnavailable},
@@ -144,7 +144,7 @@ func TestCardsErrors(t *testing.T) {
 	} {
 		f := newFake(t, "plain")
 		f.fail(tt.key, tt.do)
-		if first, all, err := f.client(t).Cards(t.Context()); !errors.Is(err, tt.want) || all != nil || first != (MAC{}) {
+		if first, all, err := f.client(t).Interfaces(t.Context()); !errors.Is(err, tt.want) || all != nil || first != (MAC{}) {
 			t.Errorf("%s: %v, %v, %v; want %v", tt.key, first, all, err, tt.want)
 		}
 	}

@@ -1,4 +1,4 @@
-// Package metadata asks a cloud's instance metadata what it knows of a network card.
+// Package metadata asks a cloud's instance metadata what it knows of a network interface.
 //
 // The metadata is neither trusted nor punctual: every value is parsed, masked and bounded, and
 // "there is none" is never mixed up with "it could not be asked".
@@ -52,8 +52,8 @@ func Is[T any](v T) Answer[T] { return Answer[T]{Status: Present, Value: v} }
 // None returns the answer of a cloud that says there is none.
 func None[T any]() Answer[T] { return Answer[T]{Status: Absent} }
 
-// Interface is what the cloud says of one network card (on EC2: one ENI). Values are canonical:
-// prefixes are masked, addresses are unicast and lie in a subnet of the card, lists hold no value
+// Interface is what the cloud says of one network interface (on EC2: one ENI). Values are canonical:
+// prefixes are masked, addresses are unicast and lie in a subnet of the interface, lists hold no value
 // twice and keep the cloud's order, in which the first address of a family is the primary one.
 type Interface struct {
 	MAC          MAC                    `json:"mac"`
@@ -61,20 +61,20 @@ type Interface struct {
 	NetworkCard  int                    `json:"network_card"`  // 0 to 99
 	DeviceNumber int                    `json:"device_number"` // 0 to 99
 	Number       int                    `json:"number"`        // in place of the two where the cloud has no such numbers (see Azure); 0: it has
-	Primary      bool                   `json:"primary"`       // the card that the instance was started with
+	Primary      bool                   `json:"primary"`       // the interface that the instance was started with
 	Addrs4       Answer[[]netip.Addr]   `json:"ipv4_addresses"`
 	Addrs6       Answer[[]netip.Addr]   `json:"ipv6_addresses"`
 	Subnets4     Answer[[]netip.Prefix] `json:"ipv4_subnets"`
 	Subnets6     Answer[[]netip.Prefix] `json:"ipv6_subnets"`
-	Prefixes4    Answer[[]netip.Prefix] `json:"ipv4_prefixes"` // delegated to the card
+	Prefixes4    Answer[[]netip.Prefix] `json:"ipv4_prefixes"` // delegated to the interface
 	Prefixes6    Answer[[]netip.Prefix] `json:"ipv6_prefixes"`
 	Gateway4     netip.Addr             `json:"ipv4_gateway"` // invalid unless the cloud names one (EC2 does not)
 	Problems     []error                `json:"-"`            // values refused and keys that could not be asked, and why; the rest holds all the same
 }
 
-// N is the number that the card's routing table and rules are derived from: 100 × network card +
-// device number, or Number, so that it does not change when another card comes or goes. It is 0 on
-// the card that the instance was started with.
+// N is the number that the interface's routing table and rules are derived from: 100 × network card +
+// device number, or Number, so that it does not change when another interface comes or goes. It is 0 on
+// the interface that the instance was started with.
 func (i Interface) N() int {
 	if i.Number != 0 {
 		return i.Number
@@ -82,7 +82,7 @@ func (i Interface) N() int {
 	return 100*i.NetworkCard + i.DeviceNumber
 }
 
-// Partial says that some key of the card could not be asked.
+// Partial says that some key of the interface could not be asked.
 func (i Interface) Partial() bool {
 	for _, s := range []Status{i.Addrs4.Status, i.Addrs6.Status, i.Subnets4.Status, i.Subnets6.Status, i.Prefixes4.Status, i.Prefixes6.Status} {
 		if s == Unavailable {
@@ -98,9 +98,9 @@ var (
 	ErrUnavailable = errors.New("metadata unavailable")
 	// ErrDisabled: the metadata service is switched off for this instance (403); asking on is pointless.
 	ErrDisabled = errors.New("metadata switched off")
-	// ErrNotReady: the cloud is still publishing this card; ask again soon and change nothing.
+	// ErrNotReady: the cloud is still publishing this interface; ask again soon and change nothing.
 	ErrNotReady = errors.New("metadata not ready")
-	// ErrUnknownMAC: the cloud answered, and it lists no card with this MAC (yet).
+	// ErrUnknownMAC: the cloud answered, and it lists no interface with this MAC (yet).
 	ErrUnknownMAC = errors.New("MAC unknown to the cloud")
 )
 

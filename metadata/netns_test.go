@@ -53,7 +53,7 @@ func link(t *testing.T, name string) netlink.Link {
 	return l
 }
 
-// setUp brings a card up with addresses, without waiting for duplicate address detection.
+// setUp brings an interface up with addresses, without waiting for duplicate address detection.
 func setUp(t *testing.T, name string, addrs ...string) {
 	t.Helper()
 	must(t, netlink.LinkSetUp(link(t, name)))
@@ -83,12 +83,12 @@ func reach(t *testing.T, addr string) {
 	}
 }
 
-// routeToMetadata sends the IPv4 metadata address out of a card.
-func routeToMetadata(t *testing.T, card string, metric int) {
+// routeToMetadata sends the IPv4 metadata address out of an interface.
+func routeToMetadata(t *testing.T, iface string, metric int) {
 	t.Helper()
 	_, dst, err := net.ParseCIDR("169.254.169.254/32")
 	must(t, err)
-	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link(t, card).Attrs().Index, Dst: dst, Priority: metric, Scope: netlink.SCOPE_LINK}))
+	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link(t, iface).Attrs().Index, Dst: dst, Priority: metric, Scope: netlink.SCOPE_LINK}))
 }
 
 // TestProxyIsNotAsked runs on the well-known address: Go never uses a proxy for loopback ones.
@@ -178,9 +178,9 @@ func TestIPv6WhereNobodyAnswersOnIPv4(t *testing.T) {
 	}
 }
 
-// TestBoundToCard: the better route to the metadata leads to a dead card, as it does while the first
-// card has lost its link.
-func TestBoundToCard(t *testing.T) {
+// TestBoundToInterface: the better route to the metadata leads to a dead interface, as it does while the first
+// interface has lost its link.
+func TestBoundToInterface(t *testing.T) {
 	if !inNetns(t) {
 		return
 	}
@@ -196,11 +196,11 @@ func TestBoundToCard(t *testing.T) {
 		t.Errorf("this test shows nothing: unbound, got %v", err)
 	}
 	if _, err := newClientAt(t, EC2Options{Interface: "live0"}).Read(t.Context(), secondMAC); err != nil {
-		t.Errorf("bound to the live card: %v", err)
+		t.Errorf("bound to the live interface: %v", err)
 	}
 	_, err := newClientAt(t, EC2Options{Interface: "gone0"}).Read(t.Context(), secondMAC)
 	if !errors.Is(err, ErrUnavailable) || !errors.Is(err, syscall.ENODEV) {
-		t.Errorf("bound to no card: %v", err)
+		t.Errorf("bound to no interface: %v", err)
 	}
 }
 

@@ -90,11 +90,11 @@ func parseMACs(s string) ([]MAC, error) {
 	return all, nil
 }
 
-// parseMAC refuses what no card can have: a group address, and zero.
+// parseMAC refuses what no interface can have: a group address, and zero.
 func parseMAC(s string) (MAC, error) {
 	m, err := ParseMAC(s)
 	if err == nil && (m == MAC{} || m[0]&1 != 0) {
-		err = fmt.Errorf("%.40q can be no card's MAC address", s)
+		err = fmt.Errorf("%.40q can be no interface's MAC address", s)
 	}
 	if err != nil {
 		return MAC{}, err
@@ -129,11 +129,11 @@ const maxID = 64 // characters; ids of EC2 have 21
 var (
 	errNoAddr   = errors.New("is not an address of this family")
 	errNoPrefix = errors.New("is not an address block of this family")
-	errReserved = errors.New("is in a range that no card has its addresses in")
-	errOutside  = errors.New("is outside of the card's subnets")
+	errReserved = errors.New("is in a range that no interface has its addresses in")
+	errOutside  = errors.New("is outside of the interface's subnets")
 	errEdge     = errors.New("is the subnet's network or broadcast address")
 	errSize     = errors.New("is too large or too small a block")
-	errSwallows = errors.New("contains a whole subnet of the card")
+	errSwallows = errors.New("contains a whole subnet of the interface")
 )
 
 // family holds the bounds of one address family.
@@ -145,12 +145,12 @@ type family struct {
 
 // family4: EC2's own subnets are /16 to /28 and its delegated blocks /28. Other clouds with EC2's
 // metadata are given more room: a /8 is the largest private range, a /30 the smallest subnet with
-// a gateway and a card in it. A delegated block may be a single address.
+// a gateway and an interface in it. A delegated block may be a single address.
 func family4() family {
 	return family{is4: true, subnets: [2]int{8, 30}, delegates: [2]int{16, 32}, reserved: []netip.Prefix{
 		netip.MustParsePrefix("0.0.0.0/8"),
 		netip.MustParsePrefix("127.0.0.0/8"),
-		netip.MustParsePrefix("169.254.0.0/16"), // the metadata itself; an IPv6-only card's lease comes by DHCP
+		netip.MustParsePrefix("169.254.0.0/16"), // the metadata itself; an IPv6-only interface's lease comes by DHCP
 		netip.MustParsePrefix("224.0.0.0/4"),
 		netip.MustParsePrefix("255.255.255.255/32"),
 	}}
@@ -170,7 +170,7 @@ func (f family) isReserved(p netip.Prefix) bool {
 	return slices.ContainsFunc(f.reserved, p.Overlaps)
 }
 
-// addr returns the parser of a card's address, which must lie in one of the subnets when there are
+// addr returns the parser of an interface's address, which must lie in one of the subnets when there are
 // any. "addr/64" is seen where an address was expected.
 func (f family) addr(subnets []netip.Prefix) func(string) (netip.Addr, error) {
 	return func(s string) (netip.Addr, error) {
@@ -223,11 +223,11 @@ func (f family) block(s string, bits [2]int) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-// subnet parses the block that a card's addresses are in; host bits, which are seen, are dropped.
+// subnet parses the block that an interface's addresses are in; host bits, which are seen, are dropped.
 func (f family) subnet(s string) (netip.Prefix, error) { return f.block(s, f.subnets) }
 
-// delegated returns the parser of a block that is routed to the card. On EC2 it comes out of the
-// subnet; one with the whole subnet in it would send the neighbours' sources out of this card.
+// delegated returns the parser of a block that is routed to the interface. On EC2 it comes out of the
+// subnet; one with the whole subnet in it would send the neighbours' sources out of this interface.
 func (f family) delegated(subnets []netip.Prefix) func(string) (netip.Prefix, error) {
 	return func(s string) (netip.Prefix, error) {
 		p, err := f.block(s, f.delegates)

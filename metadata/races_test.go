@@ -14,7 +14,7 @@ func TestUnknownMACAndNotReady(t *testing.T) {
 	if _, err := s.Read(t.Context(), stranger); !errors.Is(err, ErrUnknownMAC) {
 		t.Errorf("a MAC that is not listed: %v", err)
 	}
-	dir := cardKey(stranger, "")
+	dir := interfaceKey(stranger, "")
 	f.change(func(v map[string]string) { v[strings.TrimSuffix(dir, "/")+"/mac"] = "" })
 	f.fail(dir, status(404))
 	if _, err := s.Read(t.Context(), stranger); !errors.Is(err, ErrNotReady) {
@@ -31,7 +31,7 @@ func TestUnknownMACAndNotReady(t *testing.T) {
 	}
 }
 
-// TestPropagation walks a new card through what #90, #153 and #38 of amazon-ec2-net-utils saw: MAC
+// TestPropagation walks a new interface through what #90, #153 and #38 of amazon-ec2-net-utils saw: MAC
 // missing, keys 404, device-number 0, network card late, addresses later still.
 func TestPropagation(t *testing.T) {
 	f := newFake(t, "full")
@@ -74,7 +74,7 @@ func TestPropagation(t *testing.T) {
 	f.change(func(v map[string]string) { clear(v) })
 	s.forget(secondMAC)
 	if _, err := s.Read(t.Context(), secondMAC); !errors.Is(err, ErrNotReady) {
-		t.Errorf("no card at all is listed: %v", err)
+		t.Errorf("no interface at all is listed: %v", err)
 	}
 	f.change(func(v map[string]string) {
 		for k, value := range whole {
@@ -86,7 +86,7 @@ func TestPropagation(t *testing.T) {
 	}
 }
 
-// TestLateNumberIsCheap: a card that the cloud has not numbered yet is asked about every second, for the
+// TestLateNumberIsCheap: an interface that the cloud has not numbered yet is asked about every second, for the
 // listing and its number alone; with the number, the same reading brings all the rest.
 func TestLateNumberIsCheap(t *testing.T) {
 	f := newFake(t, "full")
@@ -101,7 +101,7 @@ func TestLateNumberIsCheap(t *testing.T) {
 		}
 		return got
 	}
-	ask(12, ErrNotReady) // with the token and the first card's MAC
+	ask(12, ErrNotReady) // with the token and the first interface's MAC
 	for range 3 {
 		ask(3, ErrNotReady)
 	}
@@ -129,7 +129,7 @@ func TestPartialListing(t *testing.T) {
 	}
 }
 
-// TestDeviceZeroIsNeverFinal: device 0 on network card 3 is valid, and may still be a card whose
+// TestDeviceZeroIsNeverFinal: device 0 on network card 3 is valid, and may still be an interface whose
 // number is to come.
 func TestDeviceZeroIsNeverFinal(t *testing.T) {
 	f := newFake(t, "efa-only")

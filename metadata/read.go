@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// Keys of one card, below network/interfaces/macs/<mac>/.
+// Keys of one interface, below network/interfaces/macs/<mac>/.
 const (
 	keyDevice     = "device-number"
 	keyCard       = "network-card-index"
@@ -24,53 +24,53 @@ const (
 	keyDelegated6 = "ipv6-prefix"
 )
 
-// facts is what can not change while a card is present, once it was seen. A zero is never final,
-// neither for the device number nor for the network card: both read 0 while a card is new.
+// facts is what can not change while an interface is present, once it was seen. A zero is never final,
+// neither for the device number nor for the network card: both read 0 while an interface is new.
 type facts struct {
-	id       string
-	numbered bool // device holds; it is not 0, or the card is the first
-	device   int
-	carded   bool // card was once answered
-	card     int
-	subnets4 []netip.Prefix
-	late     bool // the cloud has not published the number yet: nothing else is asked before it has
+	id            string
+	numbered      bool // device holds; it is not 0, or the interface is the first
+	device        int
+	networkCarded bool // interface was once answered
+	iface         int
+	subnets4      []netip.Prefix
+	late          bool // the cloud has not published the number yet: nothing else is asked before it has
 }
 
-// Read asks once for everything about the card with this MAC: the card's list of keys first, then
+// Read asks once for everything about the interface with this MAC: the interface's list of keys first, then
 // those keys that are in it and not known yet, in parallel. It does not ask again, except with a
 // new token after a 401.
 //
 // The error wraps ErrUnknownMAC, ErrNotReady, ErrDisabled or ErrUnavailable; Backoff tells when to
-// try again. ErrUnavailable also means that the card's number could not be had, without which there
-// is no telling which table is the card's. Any other key that could not be had is Unavailable in
-// the Interface, and an *Error in Problems says why. So are the IPv4 addresses of a
-// card in an IPv4 subnet that lists none.
+// try again. ErrUnavailable also means that the interface's number could not be had, without which there
+// is no telling which table is the interface's. Any other key that could not be had is Unavailable in
+// the Interface, and an *Error in Problems says why. So are the IPv4 addresses of an
+// interface in an IPv4 subnet that lists none.
 func (s *EC2) Read(ctx context.Context, mac MAC) (Interface, error) {
 	r, err := s.read(ctx, mac)
 	if err != nil {
-		return Interface{}, fmt.Errorf("read card %s: %w", mac, err)
+		return Interface{}, fmt.Errorf("read interface %s: %w", mac, err)
 	}
-	return r.card, nil
+	return r.iface, nil
 }
 
-// Others asks once what the cloud says of the instance's cards but the one with this MAC. With an error it is
+// Others asks once what the cloud says of the instance's interfaces but the one with this MAC. With an error it is
 // what could be had.
 func (s *EC2) Others(ctx context.Context, mac MAC) (out []Interface, err error) {
 	all, err := s.macs(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the other cards: %w", err)
+		return nil, fmt.Errorf("read the other interfaces: %w", err)
 	}
 	errs := []error{}
 	for _, m := range all {
 		if m == mac {
 			continue
 		}
-		card, err := s.Read(ctx, m)
+		iface, err := s.Read(ctx, m)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		out = append(out, card)
+		out = append(out, iface)
 	}
 	return out, errors.Join(errs...)
 }
@@ -116,10 +116,10 @@ func (s *EC2) complete(ctx context.Context, r *reading) error {
 	return r.interpret()
 }
 
-// listing asks which keys the card has. A list without device-number is one that the cloud has not
-// finished: taken at its word, it would say that the card has no addresses.
+// listing asks which keys the interface has. A list without device-number is one that the cloud has not
+// finished: taken at its word, it would say that the interface has no addresses.
 func (s *EC2) listing(ctx context.Context, mac MAC) (map[string]bool, error) {
-	dir := cardKey(mac, "")
+	dir := interfaceKey(mac, "")
 	a, err := s.get(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -148,13 +148,13 @@ func (s *EC2) unlisted(ctx context.Context, mac MAC) error {
 		return err
 	}
 	if slices.Contains(all, mac) {
-		return notReady(cardKey(mac, ""), "the MAC is listed but has no keys yet")
+		return notReady(interfaceKey(mac, ""), "the MAC is listed but has no keys yet")
 	}
 	s.forget(mac)
-	return &Error{Key: cardKey(mac, ""), Status: http.StatusNotFound, Err: ErrUnknownMAC}
+	return &Error{Key: interfaceKey(mac, ""), Status: http.StatusNotFound, Err: ErrUnknownMAC}
 }
 
-func cardKey(mac MAC, name string) string { return keyMACs + mac.String() + "/" + name }
+func interfaceKey(mac MAC, name string) string { return keyMACs + mac.String() + "/" + name }
 
 // answer is what came for one key; err is set when it is Unavailable.
 type answer struct {

@@ -7,14 +7,14 @@ import (
 	"slices"
 )
 
-// reading turns one card's answers into an Interface. It asks nothing.
+// reading turns one interface's answers into an Interface. It asks nothing.
 type reading struct {
 	mac   MAC
-	names map[string]bool // the keys that the card lists
-	first MAC             // of the first card; zero while it is unknown
+	names map[string]bool // the keys that the interface lists
+	first MAC             // of the first interface; zero while it is unknown
 	facts facts
 	got   map[string]answer
-	card  Interface
+	iface Interface
 }
 
 // wanted names the keys that are worth a request: listed, not known for good, and not answered yet.
@@ -28,40 +28,40 @@ func (r *reading) wanted() []string {
 	return keys
 }
 
-// numbering names the keys that the card's number is made of, as far as it is not known for good.
+// numbering names the keys that the interface's number is made of, as far as it is not known for good.
 func (r *reading) numbering() (keys []string) {
 	if r.first == (MAC{}) {
 		keys = append(keys, keyFirst)
 	}
 	keys = r.add(keys, keyDevice, r.facts.numbered)
-	return r.add(keys, r.cardName(), r.cardFixed())
+	return r.add(keys, r.interfaceName(), r.interfaceFixed())
 }
 
 func (r *reading) add(keys []string, name string, known bool) []string {
-	key := cardKey(r.mac, name)
+	key := interfaceKey(r.mac, name)
 	if _, asked := r.got[key]; asked || known || !r.names[name] {
 		return keys
 	}
 	return append(keys, key)
 }
 
-// cardName is the listed one of the network card's two names.
-func (r *reading) cardName() string {
+// interfaceName is the listed one of the network card's two names.
+func (r *reading) interfaceName() string {
 	if r.names[keyCard] {
 		return keyCard
 	}
 	return keyCardOld
 }
 
-// cardFixed says that the network card's number is known and final. A 0 is final only on the first
-// card: on a new one it may be the cloud's way of saying "not yet".
-func (r *reading) cardFixed() bool {
-	return r.facts.carded && (r.facts.card != 0 || r.mac == r.first)
+// interfaceFixed says that the network card's number is known and final. A 0 is final only on the first
+// interface: on a new one it may be the cloud's way of saying "not yet".
+func (r *reading) interfaceFixed() bool {
+	return r.facts.networkCarded && (r.facts.iface != 0 || r.mac == r.first)
 }
 
-// answer is what the metadata said for one of the card's keys; one that was not listed is Absent.
+// answer is what the metadata said for one of the interface's keys; one that was not listed is Absent.
 func (r *reading) answer(name string) answer {
-	if a, asked := r.got[cardKey(r.mac, name)]; asked {
+	if a, asked := r.got[interfaceKey(r.mac, name)]; asked {
 		return a
 	}
 	return answer{Answer: None[string]()}
@@ -71,28 +71,28 @@ func (r *reading) interpret() error {
 	if err := r.identify(); err != nil {
 		return err
 	}
-	r.card.MAC = r.mac
-	r.card.Primary = r.mac == r.first
-	r.card.DeviceNumber, r.card.NetworkCard = r.facts.device, r.facts.card
+	r.iface.MAC = r.mac
+	r.iface.Primary = r.mac == r.first
+	r.iface.DeviceNumber, r.iface.NetworkCard = r.facts.device, r.facts.iface
 	r.readID()
 	r.readSubnets()
 	v4, v6 := family4(), family6()
-	r.card.Addrs4 = list(r, keyAddrs4, v4.addr(r.card.Subnets4.Value))
-	r.card.Addrs6 = list(r, keyAddrs6, v6.addr(r.card.Subnets6.Value))
-	r.card.Prefixes4 = list(r, keyDelegated4, v4.delegated(r.card.Subnets4.Value))
-	r.card.Prefixes6 = list(r, keyDelegated6, v6.delegated(r.card.Subnets6.Value))
+	r.iface.Addrs4 = list(r, keyAddrs4, v4.addr(r.iface.Subnets4.Value))
+	r.iface.Addrs6 = list(r, keyAddrs6, v6.addr(r.iface.Subnets6.Value))
+	r.iface.Prefixes4 = list(r, keyDelegated4, v4.delegated(r.iface.Subnets4.Value))
+	r.iface.Prefixes6 = list(r, keyDelegated6, v6.delegated(r.iface.Subnets6.Value))
 	r.needAddr4()
 	return nil
 }
 
-// needAddr4 does not believe that a card in an IPv4 subnet has no IPv4 address: every one has at least
+// needAddr4 does not believe that an interface in an IPv4 subnet has no IPv4 address: every one has at least
 // one (docs.aws.amazon.com, VPC, "Network interface basics"), so that the key is late, or spoilt. Only an
 // interface for EFA alone has none: it never lists the key. Whether it is one only time can tell.
 func (r *reading) needAddr4() {
-	if r.card.Addrs4.Status != Absent || r.card.Subnets4.Status != Present {
+	if r.iface.Addrs4.Status != Absent || r.iface.Subnets4.Status != Present {
 		return
 	}
-	r.card.Addrs4.Status = Unavailable
+	r.iface.Addrs4.Status = Unavailable
 	if r.names[keyAddrs4] {
 		r.problem(errNoAddrs4)
 	} else {
@@ -116,7 +116,7 @@ func (i Interface) Without4() Interface {
 	return i
 }
 
-// identify finds out which card of the instance this is.
+// identify finds out which interface of the instance this is.
 func (r *reading) identify() error {
 	if err := r.readFirst(); err != nil {
 		return err
@@ -140,17 +140,17 @@ func (r *reading) readFirst() error {
 	return nil
 }
 
-// readNumber finds what the card's table and rules are numbered by, or fails: with a guessed 0 in
-// place of one of the two, the card would write into another card's table.
+// readNumber finds what the interface's table and rules are numbered by, or fails: with a guessed 0 in
+// place of one of the two, the interface would write into another interface's table.
 func (r *reading) readNumber() error {
 	if err := r.readDevice(); err != nil {
 		return err
 	}
-	if err := r.readCard(); err != nil {
+	if err := r.readInterface(); err != nil {
 		return err
 	}
-	if r.facts.device == 0 && r.facts.card == 0 && r.mac != r.first {
-		return notReady(cardKey(r.mac, keyDevice), "it is 0, and "+r.first.String()+" is the first card")
+	if r.facts.device == 0 && r.facts.iface == 0 && r.mac != r.first {
+		return notReady(interfaceKey(r.mac, keyDevice), "it is 0, and "+r.first.String()+" is the first interface")
 	}
 	r.facts.numbered = r.facts.device != 0 || r.mac == r.first
 	return nil
@@ -165,26 +165,26 @@ func (r *reading) readDevice() error {
 		return err
 	}
 	if status == Absent {
-		return notReady(cardKey(r.mac, keyDevice), "it has no value yet")
+		return notReady(interfaceKey(r.mac, keyDevice), "it has no value yet")
 	}
 	r.facts.device = n
 	return nil
 }
 
-// readCard keeps the last number when the key could not be had now.
-func (r *reading) readCard() error {
-	if r.cardFixed() {
+// readInterface keeps the last number when the key could not be had now.
+func (r *reading) readInterface() error {
+	if r.interfaceFixed() {
 		return nil
 	}
-	n, status, err := r.number(r.cardName())
-	if err != nil && r.facts.carded {
+	n, status, err := r.number(r.interfaceName())
+	if err != nil && r.facts.networkCarded {
 		r.problem(err)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	r.facts.card, r.facts.carded = n, status == Present
+	r.facts.iface, r.facts.networkCarded = n, status == Present
 	return nil
 }
 
@@ -195,7 +195,7 @@ func (r *reading) number(name string) (int, Status, error) {
 	}
 	n, err := parseNumber(a.Value)
 	if err != nil {
-		return 0, Unavailable, unusable(cardKey(r.mac, name), err)
+		return 0, Unavailable, unusable(interfaceKey(r.mac, name), err)
 	}
 	return n, Present, nil
 }
@@ -208,19 +208,19 @@ func (r *reading) readID() {
 	} else {
 		r.problem(a.err)
 	}
-	r.card.ID = r.facts.id
+	r.iface.ID = r.facts.id
 }
 
 func (r *reading) readSubnets() {
 	v4, v6 := family4(), family6()
-	r.card.Subnets6 = list(r, keySubnets6, v6.subnet)
+	r.iface.Subnets6 = list(r, keySubnets6, v6.subnet)
 	if r.facts.subnets4 != nil {
-		r.card.Subnets4 = Is(append([]netip.Prefix(nil), r.facts.subnets4...))
+		r.iface.Subnets4 = Is(append([]netip.Prefix(nil), r.facts.subnets4...))
 		return
 	}
-	r.card.Subnets4 = list(r, keySubnets4, v4.subnet)
-	if r.card.Subnets4.Status == Present {
-		r.facts.subnets4 = append([]netip.Prefix(nil), r.card.Subnets4.Value...)
+	r.iface.Subnets4 = list(r, keySubnets4, v4.subnet)
+	if r.iface.Subnets4.Status == Present {
+		r.facts.subnets4 = append([]netip.Prefix(nil), r.iface.Subnets4.Value...)
 	}
 }
 
@@ -250,6 +250,6 @@ func (r *reading) refused(name string, err error) {
 
 func (r *reading) problem(err error) {
 	if err != nil {
-		r.card.Problems = append(r.card.Problems, err)
+		r.iface.Problems = append(r.iface.Problems, err)
 	}
 }

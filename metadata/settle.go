@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// Settle is everything that either of two accounts of one card grants, in the order of now, which is how a
+// Settle is everything that either of two accounts of one interface grants, in the order of now, which is how a
 // process begins with what an earlier one left. A key that could not be asked now keeps what it had before. ID,
 // number, Primary and Problems are now's. When something goes, Doubts says.
 //
-// An account of another card, or none (the zero Interface), as before leaves now as it is.
+// An account of another interface, or none (the zero Interface), as before leaves now as it is.
 func Settle(before, now Interface) Interface {
 	if before.MAC != now.MAC {
 		return now

@@ -46,7 +46,7 @@ func TestSettleIdentity(t *testing.T) {
 	}
 	now.MAC = primaryMAC
 	if got := Settle(before, now); !Same(got, now) {
-		t.Errorf("another card's addresses: %v", got)
+		t.Errorf("another interface's addresses: %v", got)
 	}
 	if got := Settle(Interface{}, before); !Same(got, before) {
 		t.Errorf("no reading before: %v", got)
@@ -67,7 +67,7 @@ func randomList[T any](r *rand.Rand, make func(int) T) Answer[[]T] {
 	return Is(v)
 }
 
-func randomCard(r *rand.Rand) Interface {
+func randomInterface(r *rand.Rand) Interface {
 	block4 := func(n int) netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(n)}), 24) }
 	block6 := func(n int) netip.Prefix {
 		return netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 7: byte(n)}), 64)
@@ -80,7 +80,7 @@ func randomCard(r *rand.Rand) Interface {
 	return i
 }
 
-// grants lists everything that a reading gives its card, as text.
+// grants lists everything that a reading gives its interface, as text.
 func grants(i Interface) []string {
 	var all []string
 	for k, a := range []Answer[[]netip.Addr]{i.Addrs4, i.Addrs6} {
@@ -99,7 +99,7 @@ func grants(i Interface) []string {
 func TestSettleProperties(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 5000 {
-		before, now := randomCard(r), randomCard(r)
+		before, now := randomInterface(r), randomInterface(r)
 		b, n := grants(before), grants(now)
 		got := Settle(before, now)
 		g := grants(got)
@@ -136,7 +136,7 @@ func TestHistory(t *testing.T) {
 		var last Interface
 		var heard [][]netip.Addr // available readings
 		for range 30 {
-			now := randomCard(r)
+			now := randomInterface(r)
 			act := Settle(last, now)
 			last = Carry(last, now)
 			if now.Addrs4.Status != Unavailable {

@@ -59,9 +59,9 @@ func TestDebPurgeKeepsForeignFiles(t *testing.T) {
 func TestDebKeepsChangedConffile(t *testing.T) {
 	s := clean(t)
 	s.install(deb(t))
-	s.write("/etc/iproute2/rt_protos.d/ec2net.conf", "236 cards\n", 0o644)
+	s.write("/etc/iproute2/rt_protos.d/ec2net.conf", "236 interfaces\n", 0o644)
 	s.install(file(t, upgrades, newerDeb+debArch+".deb"))
-	if got := read(t, s.dir+"/etc/iproute2/rt_protos.d/ec2net.conf"); got != "236 cards\n" {
+	if got := read(t, s.dir+"/etc/iproute2/rt_protos.d/ec2net.conf"); got != "236 interfaces\n" {
 		t.Errorf("after the upgrade it is %q", got)
 	}
 }

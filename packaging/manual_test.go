@@ -193,7 +193,7 @@ func TestManualOfConfiguration(t *testing.T) {
 	_, examples, _ := strings.Cut(source, ".Sh EXAMPLES")
 	_, literal, _ := strings.Cut(examples, ".Bd -literal -offset indent\n")
 	literal, _, _ = strings.Cut(literal, ".Ed")
-	if _, err := config.Parse("ec2net.toml(5)", []byte(literal)); err != nil || !strings.Contains(literal, "[[card]]") {
+	if _, err := config.Parse("ec2net.toml(5)", []byte(literal)); err != nil || !strings.Contains(literal, "[[interface]]") {
 		t.Errorf("the page's example: %v\n%s", err, literal)
 	}
 }

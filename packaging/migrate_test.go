@@ -14,7 +14,7 @@ import (
 
 const scripts = "/etc/sysconfig/network-scripts/"
 
-// A card is left alone after migration exactly when ec2-net-utils 1 left it alone.
+// An interface is left alone after migration exactly when ec2-net-utils 1 left it alone.
 func TestMigration(t *testing.T) {
 	files := map[string]string{
 		"ifcfg-eth0":                 "DEVICE=eth0\nBOOTPROTO=dhcp\n",
@@ -30,8 +30,8 @@ func TestMigration(t *testing.T) {
 		"ifcfg-eth9.bak":             "EC2SYNC=no\n",
 		"ifcfg-eth10~":               "EC2SYNC=no\n",
 		"ifcfg-":                     "EC2SYNC=no\n",
-		"ifcfg-a\"\n[[card]] #":      "EC2SYNC=no\n",
-		"ifcfg-abcdefghijklmnop":     "EC2SYNC=no\n", // longer than a card's name can be
+		"ifcfg-a\"\n[[interface]] #": "EC2SYNC=no\n",
+		"ifcfg-abcdefghijklmnop":     "EC2SYNC=no\n", // longer than an interface's name can be
 		"route-eth11":                "EC2SYNC=no\n",
 		"ifcfg-eth12/not-a-file.txt": "EC2SYNC=no\n",
 	}
@@ -56,7 +56,7 @@ func TestMigration(t *testing.T) {
 	}
 }
 
-// left are the cards that the configuration excludes.
+// left are the interfaces that the configuration excludes.
 func left(t *testing.T, s system) (out []string) {
 	t.Helper()
 	conf, err := config.Load(s.dir + config.Path)

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// A system with two cards of the cloud: eth1 is there, eth2 was unplugged while nobody ran. The kernel
+// A system with two interfaces of the cloud: eth1 is there, eth2 was unplugged while nobody ran. The kernel
 // has what ec2net writes for them, and as much that is not ours.
-func withCards(t *testing.T) system {
+func withInterfaces(t *testing.T) system {
 	t.Helper()
 	s := clean(t)
 	for _, command := range []string{
@@ -33,16 +33,16 @@ func withCards(t *testing.T) system {
 	} {
 		output(t, "ip", strings.Fields(command)...)
 	}
-	card, err := net.InterfaceByName("eth1")
+	iface, err := net.InterfaceByName("eth1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.record("eth1", "02:00:00:00:00:01", card.Index, 1)
+	s.record("eth1", "02:00:00:00:00:01", iface.Index, 1)
 	s.record("eth2", "02:00:00:00:00:02", 999, 2)
 	return s
 }
 
-// record is what ec2net keeps of a card between two of its processes.
+// record is what ec2net keeps of an interface between two of its processes.
 func (s system) record(name, mac string, index, number int) {
 	s.Helper()
 	b, err := json.Marshal(map[string]any{
@@ -81,13 +81,13 @@ func (s system) cleared() {
 		s.Errorf("another's route is gone: %s", got)
 	}
 	if got := output(s.T, "ip", "-details", "link", "show", "eth1"); strings.Contains(got, "group 236") {
-		s.Errorf("the card is in our group still: %s", got)
+		s.Errorf("the interface is in our group still: %s", got)
 	}
 }
 
-// Removal takes everything of ours out of the kernel, of a card that is there and of one that is gone.
+// Removal takes everything of ours out of the kernel, of an interface that is there and of one that is gone.
 func TestDebRemovalClearsTheKernel(t *testing.T) {
-	s := withCards(t)
+	s := withInterfaces(t)
 	s.install(deb(t))
 	if before := ours(t); !strings.Contains(before, "20001") || !strings.Contains(before, "20002") {
 		t.Fatalf("installation touched the kernel: %s", before)
@@ -97,14 +97,14 @@ func TestDebRemovalClearsTheKernel(t *testing.T) {
 }
 
 func TestRPMRemovalClearsTheKernel(t *testing.T) {
-	s := withCards(t)
+	s := withInterfaces(t)
 	s.rpm("--upgrade", rpm(t))
 	s.rpm("--erase", "ec2net")
 	s.cleared()
 }
 
 // An upgrade touches neither the kernel nor what is remembered.
-func TestUpgradeKeepsCards(t *testing.T) {
+func TestUpgradeKeepsInterfaces(t *testing.T) {
 	for kind, upgrade := range map[string]func(system){
 		"deb": func(s system) { s.install(deb(t)); s.install(file(t, upgrades, newerDeb+debArch+".deb")) },
 		"rpm": func(s system) {
@@ -112,7 +112,7 @@ func TestUpgradeKeepsCards(t *testing.T) {
 			s.rpm("--upgrade", file(t, upgrades, newerRPM+rpmArch+".rpm"))
 		},
 	} {
-		s := withCards(t)
+		s := withInterfaces(t)
 		before := ours(t)
 		upgrade(s)
 		if after := ours(t); after != before {
@@ -126,7 +126,7 @@ func TestUpgradeKeepsCards(t *testing.T) {
 
 // What can not be taken away is said, remembered until purge, and no reason not to remove the package.
 func TestDebRemovalWithoutTheRight(t *testing.T) {
-	s := withCards(t)
+	s := withInterfaces(t)
 	s.install(deb(t))
 	out := s.run("setpriv", "--bounding-set", "-net_admin", "dpkg", "--remove", "ec2net")
 	for _, want := range []string{"CAP_NET_ADMIN", "something of eth1 may be left", "something of eth2 may be left"} {

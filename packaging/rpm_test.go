@@ -35,9 +35,9 @@ func TestRPMKeepsConfiguration(t *testing.T) {
 	s := clean(t)
 	s.rpm("--upgrade", rpm(t))
 	s.write("/etc/ec2net/ec2net.toml", "refresh = \"1m\"\n", 0o644)
-	s.write("/etc/iproute2/rt_protos.d/ec2net.conf", "236 cards\n", 0o644)
+	s.write("/etc/iproute2/rt_protos.d/ec2net.conf", "236 interfaces\n", 0o644)
 	s.rpm("--upgrade", file(t, upgrades, newerRPM+rpmArch+".rpm"))
-	if got := read(t, s.dir+"/etc/iproute2/rt_protos.d/ec2net.conf"); got != "236 cards\n" {
+	if got := read(t, s.dir+"/etc/iproute2/rt_protos.d/ec2net.conf"); got != "236 interfaces\n" {
 		t.Errorf("after the upgrade the protocol's name is %q", got)
 	}
 	s.rpm("--erase", "ec2net")

@@ -11,11 +11,11 @@ import (
 	"ec2net/metadata"
 )
 
-// actor is the process that keeps a card, with what it would have on disk.
+// actor is the process that keeps an interface, with what it would have on disk.
 type actor struct {
-	name     string // of the card
-	granted  *cloudCard
-	believed *cloudCard // what the last readings together grant; nil: it was never read
+	name     string // of the interface
+	granted  *cloudInterface
+	believed *cloudInterface // what the last readings together grant; nil: it was never read
 	before   *Before
 	numbers  []int
 	record   metadata.Interface
@@ -24,17 +24,17 @@ type actor struct {
 	settled  metadata.Interface
 }
 
-func primaryCard() *cloudCard {
-	c := &cloudCard{name: "eth0", main: true}
+func primaryInterface() *cloudInterface {
+	c := &cloudInterface{name: "eth0", main: true}
 	c.subnets = [2]netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("2001:db8:0:1::/64")}
 	c.addrs[0] = []netip.Addr{netip.MustParseAddr("10.0.0.29")}
 	return c
 }
 
-// newCard is card n as the cloud plugs it in. Every second one is in the subnet of the first.
-func newCard(n, b int) *cloudCard {
+// newInterface is interface n as the cloud plugs it in. Every second one is in the subnet of the first.
+func newInterface(n, b int) *cloudInterface {
 	s := 2 + n%2
-	c := &cloudCard{name: fmt.Sprintf("eth%d", n), n: n, main: b%4 != 0, delegation: Delegation(b / 4 % 3)}
+	c := &cloudInterface{name: fmt.Sprintf("eth%d", n), n: n, main: b%4 != 0, delegation: Delegation(b / 4 % 3)}
 	c.subnets = [2]netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("10.0.%d.0/24", s)), netip.MustParsePrefix(fmt.Sprintf("2001:db8:0:%d::/64", s))}
 	c.addrs[0] = []netip.Addr{c.addr(0, b/12)}
 	if b/12%2 == 0 {
@@ -43,8 +43,8 @@ func newCard(n, b int) *cloudCard {
 	return c
 }
 
-// addr is address i of eight that the cloud has for the card.
-func (c *cloudCard) addr(family, i int) netip.Addr {
+// addr is address i of eight that the cloud has for the interface.
+func (c *cloudInterface) addr(family, i int) netip.Addr {
 	b := c.subnets[family].Addr().AsSlice()
 	b[len(b)-1] = byte(10 + 10*(c.n%10) + i%8)
 	a, _ := netip.AddrFromSlice(b)
@@ -52,7 +52,7 @@ func (c *cloudCard) addr(family, i int) netip.Addr {
 }
 
 // block is block i of two.
-func (c *cloudCard) block(family, i int) netip.Prefix {
+func (c *cloudInterface) block(family, i int) netip.Prefix {
 	b := c.subnets[family].Addr().AsSlice()
 	if family == 1 {
 		b[8], b[9] = byte(1+c.n), byte(i%2)
@@ -64,9 +64,9 @@ func (c *cloudCard) block(family, i int) netip.Prefix {
 	return netip.PrefixFrom(a, 29)
 }
 
-func (c *cloudCard) mac() metadata.MAC { return metadata.MAC{2, 0, 0, 0, 0, byte(0x10 + c.n)} }
+func (c *cloudInterface) mac() metadata.MAC { return metadata.MAC{2, 0, 0, 0, 0, byte(0x10 + c.n)} }
 
-func (c *cloudCard) clone() *cloudCard {
+func (c *cloudInterface) clone() *cloudInterface {
 	d := *c
 	for f := range 2 {
 		d.addrs[f], d.blocks[f] = slices.Clone(c.addrs[f]), slices.Clone(c.blocks[f])
@@ -75,7 +75,7 @@ func (c *cloudCard) clone() *cloudCard {
 }
 
 // reading is what the metadata says, but for the keys in blind.
-func (c *cloudCard) reading(blind int) metadata.Interface {
+func (c *cloudInterface) reading(blind int) metadata.Interface {
 	i := metadata.Interface{MAC: c.mac(), DeviceNumber: c.n, Primary: c.n == 0, Subnets4: metadata.Is(c.subnets[:1]), Subnets6: metadata.Is(c.subnets[1:])}
 	if c.n > 0 {
 		i.ID = fmt.Sprintf("eni-%d", c.n)
@@ -95,8 +95,8 @@ func answer[T any](list []T, blind, key int) metadata.Answer[[]T] {
 	return metadata.Is(slices.Clone(list))
 }
 
-// appoint starts the first process of a card that is there.
-func (v *venue) appoint(c *cloudCard) (*actor, error) {
+// appoint starts the first process of an interface that is there.
+func (v *venue) appoint(c *cloudInterface) (*actor, error) {
 	a := &actor{name: c.name, granted: c}
 	if err := a.start(); err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (a *actor) start() (err error) {
 	}
 	a.link.Numbers = slices.Clone(a.numbers)
 	if a.granted.n > 0 {
-		a.link.Peers = []metadata.MAC{primaryCard().mac()}
+		a.link.Peers = []metadata.MAC{primaryInterface().mac()}
 	}
 	s, err := a.link.Read()
 	if errors.Is(err, ErrGone) {
@@ -137,7 +137,7 @@ func (a *actor) read(blind int) {
 		return
 	}
 	if a.believed == nil {
-		blind = 0 // a card is published as a whole
+		blind = 0 // an interface is published as a whole
 	}
 	r := a.granted.reading(blind)
 	a.settled, a.last = metadata.Settle(a.last, r), metadata.Carry(a.last, r)
@@ -157,8 +157,8 @@ func (a *actor) read(blind int) {
 	a.believed = b
 }
 
-// due is what the card is due: of the metadata what is believed, and everything else as it is.
-func (a *actor) due() *cloudCard {
+// due is what the interface is due: of the metadata what is believed, and everything else as it is.
+func (a *actor) due() *cloudInterface {
 	c := *a.granted
 	c.addrs, c.blocks = a.believed.addrs, a.believed.blocks
 	return &c
@@ -172,7 +172,7 @@ func (a *actor) want(s Snapshot) (State, error) {
 	if a.settled.MAC == (metadata.MAC{}) {
 		return Keep(s), nil
 	}
-	in := Input{Card: a.settled, Have: s, OwnAddress: true, MainTable: a.granted.main, Prefixes: a.granted.delegation,
+	in := Input{Interface: a.settled, Have: s, OwnAddress: true, MainTable: a.granted.main, Prefixes: a.granted.delegation,
 		Gateway6: netip.MustParseAddr("fe80:ec2::1")}
 	if a.granted.router.IsValid() || a.granted.mtu != 0 {
 		in.Lease = &dhcp.Lease{Addr: netip.PrefixFrom(a.settled.Addrs4.Value[0], 24), Router: a.granted.router, MTU: a.granted.mtu}

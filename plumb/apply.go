@@ -219,7 +219,7 @@ func (l *Link) applyAltName(v Verb, name string, index int) error {
 	list := nl.NewRtAttr(unix.IFLA_PROP_LIST|unix.NLA_F_NESTED, nil)
 	list.AddRtAttr(unix.IFLA_ALT_IFNAME, nl.ZeroTerminated(name))
 	err := l.rt.do(kind, flags, msg, list)
-	if errors.Is(err, unix.EOPNOTSUPP) { // before Linux 5.5: the card does without
+	if errors.Is(err, unix.EOPNOTSUPP) { // before Linux 5.5: the interface does without
 		l.noAltNames = true
 		return errAlready
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// BenchmarkRead is a look at a card with 50 addresses.
+// BenchmarkRead is a look at an interface with 50 addresses.
 func BenchmarkRead(b *testing.B) {
 	host(b)
 	l := open(b, "eth1")
@@ -18,8 +18,8 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkReadByCard is the same look at one that answers by card, too.
-func BenchmarkReadByCard(b *testing.B) {
+// BenchmarkReadByInterface is the same look at one that answers by interface, too.
+func BenchmarkReadByInterface(b *testing.B) {
 	host(b)
 	l := open(b, "eth1")
 	for range 2 {
@@ -63,7 +63,7 @@ func BenchmarkReconcileNoChange(b *testing.B) {
 	}
 }
 
-// BenchmarkApply50 sets up one card with 50 addresses: 50 addresses, 51 rules, 4 routes.
+// BenchmarkApply50 sets up one interface with 50 addresses: 50 addresses, 51 rules, 4 routes.
 func BenchmarkApply50(b *testing.B) {
 	host(b)
 	l := open(b, "eth1")

@@ -15,10 +15,10 @@ type foreignRule struct {
 	from, to                netip.Prefix // invalid: all
 }
 
-// plugin is a container network plugin (CNI) that attaches the cloud's cards itself, and the
+// plugin is a container network plugin (CNI) that attaches the cloud's interfaces itself, and the
 // preferences of the rules that it writes on its node: to and from each pod, and one for node ports, which
-// have the mark 0x80. It takes every card of the instance, the primary too, and gives their secondary
-// addresses to pods: nothing of a card is left for anybody else.
+// have the mark 0x80. It takes every interface of the instance, the primary too, and gives their secondary
+// addresses to pods: nothing of an interface is left for anybody else.
 type plugin struct {
 	name     string
 	to       uint32
@@ -27,7 +27,7 @@ type plugin struct {
 }
 
 // plugins: amazon-vpc-cni-k8s by its pkg/networkutils/network.go; Cilium, with the address management of
-// EC2 or Azure, by its pkg/datapath/linux/linux_defaults. In its other modes Cilium leaves the cards
+// EC2 or Azure, by its pkg/datapath/linux/linux_defaults. In its other modes Cilium leaves the interfaces
 // alone: its rules 9, 10 and 100, its tables 2004 and 2005 and its links say nothing.
 func plugins() []plugin {
 	return []plugin{
@@ -38,7 +38,7 @@ func plugins() []plugin {
 
 const markNodePort = 0x80
 
-// claimedBy names the plugin that has taken the host's cards, and the rule that tells it; empty: none.
+// claimedBy names the plugin that has taken the host's interfaces, and the rule that tells it; empty: none.
 // One rule to a single address may be anybody's: a pod has one to it and one from it.
 func claimedBy(rules []foreignRule) string {
 	for _, p := range plugins() {

@@ -45,7 +45,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestCrashThenLeave: the killed process is not run again; the card is given up.
+// TestCrashThenLeave: the killed process is not run again; the interface is given up.
 func TestCrashThenLeave(t *testing.T) {
 	for k := 0; ; k++ {
 		host(t)

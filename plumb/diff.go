@@ -19,7 +19,7 @@ const (
 // Op is one change of the kernel. Its text is the log line, the dry run and the golden file.
 type Op struct {
 	Verb Verb
-	dev  string // name of the card, for the text
+	dev  string // name of the interface, for the text
 	obj  any    // Addr, Route, Rule, packetTable, altName, linkUp, linkMTU, linkGroup, linkValidMark, linkForward
 }
 
@@ -39,7 +39,7 @@ type Plan []Op
 // one of somebody else's that stands where a wanted one belongs is left, and counts as ours.
 //
 // Additions come before deletions, so that an address or a route that moves is never missing; link
-// attributes come first because the kernel refuses routes through a card that is down; rules follow
+// attributes come first because the kernel refuses routes through an interface that is down; rules follow
 // the routes they lead to, and leave before them; nftables tables, whose marks the rules ask for, follow
 // the rules and leave before them.
 func Diff(have, want State) Plan {
@@ -85,7 +85,7 @@ func diffValidMark(have, want State) (p Plan) {
 	return p
 }
 
-// diffGroups: cards join our group before a guard rule asks for it, and leave it after the last.
+// diffGroups: interfaces join our group before a guard rule asks for it, and leave it after the last.
 func diffGroups(have, want State) (join, leave Plan) {
 	had := map[int]uint32{have.Index: have.Link.Group}
 	for _, g := range have.Groups {
@@ -217,7 +217,7 @@ func sourceRank(o Op) int {
 	return 1
 }
 
-// diffPackets replaces a card's nftables table as a whole, because the kernel can do that at once.
+// diffPackets replaces an interface's nftables table as a whole, because the kernel can do that at once.
 func diffPackets(have, want State) (add, del Plan) {
 	had, wanted := packetTables(have.Packets), packetTables(want.Packets)
 	find := func(list []packetTable, table uint32) (t packetTable) {

@@ -55,7 +55,7 @@ func (d dice) rule() Rule {
 }
 
 func (d dice) packet(strangers bool) PacketRule {
-	kinds := []PacketKind{ReplyByCard, ClampMSS, Masquerade}
+	kinds := []PacketKind{ReplyByInterface, ClampMSS, Masquerade}
 	if strangers {
 		kinds = append(kinds, altered) // never wanted
 	}
@@ -220,7 +220,7 @@ func TestDiffReachesWhatIsWanted(t *testing.T) {
 	}
 }
 
-// checkOrder holds a plan against the rules that keep a card answering while it changes.
+// checkOrder holds a plan against the rules that keep an interface answering while it changes.
 func checkOrder(t *testing.T, have State, p Plan) {
 	t.Helper()
 	for i, o := range p {

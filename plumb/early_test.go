@@ -12,8 +12,8 @@ import (
 
 // TestWantEarly: with a priority all rules of all interfaces stand in three preferences, in both families.
 func TestWantEarly(t *testing.T) {
-	in := ours(secondCard())
-	in.Priority, in.ByCard, in.Gateway6 = 1000, true, netip.MustParseAddr("fe80:ec2::1")
+	in := ours(secondInterface())
+	in.Priority, in.ByInterface, in.Gateway6 = 1000, true, netip.MustParseAddr("fe80:ec2::1")
 	check(t, []golden{{"all kinds", in, only("+ rule"), `
 + rule from 10.0.2.0/24 fwmark 10001/0 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 1000
 + rule from 2001:db8:0:2::/64 fwmark 10001/0 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 1000
@@ -34,12 +34,12 @@ func TestEarlyMoves(t *testing.T) {
 	settings := []uint32{0, 1, 1000, 9990}
 	for _, was := range settings {
 		for _, is := range settings {
-			in := ours(secondCard())
-			in.Priority, in.ByCard = was, true
+			in := ours(secondInterface())
+			in.Priority, in.ByInterface = was, true
 			before, _ := Want(in)
 			in.Have.State, in.Priority = before, is
 			after, _ := Want(in)
-			in.Card.Addrs4, in.Card.Addrs6 = metadata.Answer[[]netip.Addr]{}, metadata.Answer[[]netip.Addr]{}
+			in.Interface.Addrs4, in.Interface.Addrs6 = metadata.Answer[[]netip.Addr]{}, metadata.Answer[[]netip.Addr]{}
 			unasked, _ := Want(in)
 			plan, late := Diff(before, after), Diff(after, unasked)
 			if was == is && len(plan) > 0 || len(after.Rules) != len(before.Rules) || len(late) > 0 {
@@ -62,7 +62,7 @@ func at(t *testing.T, name string, c metadata.Interface, priority uint32) {
 	t.Helper()
 	l := open(t, name)
 	want := func(s Snapshot) (State, error) {
-		return Want(Input{Card: c, Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), Priority: priority, ByCard: true})
+		return Want(Input{Interface: c, Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), Priority: priority, ByInterface: true})
 	}
 	for i := range 2 {
 		done, err := l.Reconcile(context.Background(), want).both()
@@ -74,9 +74,9 @@ func at(t *testing.T, name string, c metadata.Interface, priority uint32) {
 
 func bothAt(t *testing.T, priority uint32) {
 	t.Helper()
-	at(t, "eth1", secondCard(), priority)
-	at(t, "eth0", firstCard(), priority)
-	at(t, "eth1", secondCard(), priority)
+	at(t, "eth1", secondInterface(), priority)
+	at(t, "eth0", firstInterface(), priority)
+	at(t, "eth1", secondInterface(), priority)
 	local(t, func(c string) (string, error) { return run("ip", strings.TrimPrefix(c, "ip ")) }, "2001:db8::29", "2001:db8:0:2::37")
 }
 
@@ -141,9 +141,9 @@ func TestEarlyBesideTailscale(t *testing.T) {
 				tailscale(t)
 			}
 			beside(t, cloud, "priority 1000")
-			at(t, "eth1", secondCard(), 2000)
+			at(t, "eth1", secondInterface(), 2000)
 			beside(t, cloud, "one at 2000, the other at 1000")
-			at(t, "eth0", firstCard(), 2000)
+			at(t, "eth0", firstInterface(), 2000)
 			beside(t, cloud, "priority 2000")
 		})
 	}
@@ -174,7 +174,7 @@ func TestEarlyChangesUnderTraffic(t *testing.T) {
 			t.Errorf("lost while the setting changed:\n%s", out)
 		}
 	}
-	at(t, "eth1", secondCard(), 7000) // and eth0's are elsewhere
+	at(t, "eth1", secondInterface(), 7000) // and eth0's are elsewhere
 	leave(t, "eth1", nil)
 	leave(t, "eth0", nil)
 	if left := ip(t, "rule") + ip(t, "-6 rule"); strings.Contains(left, "lookup 1000") || strings.Contains(left, "suppress") {

@@ -15,30 +15,30 @@ import (
 
 // The rules for traffic that no source rule caught, which is what the host itself sends without having
 // chosen an address. Table main is left as it is: with these rules gone, or the table that they lead
-// to empty, because its card went, the kernel falls through to main.
+// to empty, because its interface went, the kernel falls through to main.
 const (
 	baseShared  = 30000
-	prefService = baseShared       // to <server of the cloud> lookup <the primary card's table>
+	prefService = baseShared       // to <server of the cloud> lookup <the primary interface's table>
 	prefStay    = baseShared + 100 // + rank: lookup main suppress_prefixlength 7
-	prefEgress  = baseShared + 200 // + rank: lookup <the card's table>
+	prefEgress  = baseShared + 200 // + rank: lookup <the interface's table>
 
-	// maxRank is the highest rank that a card may have, counted from 0.
+	// maxRank is the highest rank that an interface may have, counted from 0.
 	maxRank = 15
 )
 
-// Egress says that the host's own traffic leaves by the card. Several cards may have the rules for a
+// Egress says that the host's own traffic leaves by the interface. Several interfaces may have the rules for a
 // moment, while one takes over from another: the lowest rank has it.
 type Egress struct {
 	Rank       int // place in the order of preference, 0 to maxRank
 	IPv4, IPv6 bool
 }
 
-// on says whether one family leaves by the card.
+// on says whether one family leaves by the interface.
 func (e Egress) on(six bool) bool { return six && e.IPv6 || !six && e.IPv4 }
 
 func (r Rule) shared() bool { return r.Pref >= baseShared && r.Pref < baseShared+1000 }
 
-// owner is the number of the card that a rule belongs to whose preference does not tell.
+// owner is the number of the interface that a rule belongs to whose preference does not tell.
 func (r Rule) owner() (int, bool) {
 	t := r.Table
 	if r.owned() {
@@ -51,7 +51,7 @@ func (r Rule) owner() (int, bool) {
 // owned reports whether the rule says by a mark whose it is, since its table does not.
 func (r Rule) owned() bool { return r.Specific || r.Refuse || (r.Guard && r.early()) }
 
-// leads: the rule sends what no source rule caught to a card's table.
+// leads: the rule sends what no source rule caught to an interface's table.
 func (r Rule) leads(six bool) bool {
 	return r.Pref >= prefEgress && r.Pref <= prefEgress+maxRank && !r.Specific && r.From.Addr().Is6() == six
 }
@@ -105,7 +105,7 @@ func (r *Rule) parseShared(h *nl.RtMsg, a attrs) {
 	}
 }
 
-// egress has the host's own traffic leave by the card, as far as the card has a default route.
+// egress has the host's own traffic leave by the interface, as far as the interface has a default route.
 func (w *want) egress() {
 	for _, six := range []bool{false, true} {
 		if !w.in.Egress.on(six) || !hasDefault(w.out.Routes, Table(w.n()), six) {
@@ -118,18 +118,18 @@ func (w *want) egress() {
 	}
 }
 
-// Leading is the state without the rules by which a family leaves by the card that does so no more.
+// Leading is the state without the rules by which a family leaves by the interface that does so no more.
 func (s State) Leading(e Egress) State {
 	s.Rules = slices.DeleteFunc(slices.Clone(s.Rules), func(r Rule) bool { return r.moves() && !e.on(r.From.Addr().Is6()) })
 	return s
 }
 
-// moves: the rule is one of the two by which the host's own traffic leaves by a card.
+// moves: the rule is one of the two by which the host's own traffic leaves by an interface.
 func (r Rule) moves() bool {
 	return r.Pref >= prefStay && r.Pref <= prefStay+maxRank || r.Pref >= prefEgress && r.Pref <= prefEgress+maxRank
 }
 
-// TakesBack: the plan does nothing but take the host's own traffic back from the card.
+// TakesBack: the plan does nothing but take the host's own traffic back from the interface.
 func (p Plan) TakesBack() bool {
 	return !slices.ContainsFunc(p, func(o Op) bool {
 		r, ok := o.obj.(Rule)
@@ -137,7 +137,7 @@ func (p Plan) TakesBack() bool {
 	})
 }
 
-// services keeps the cloud's servers on the primary card. An address of another card that talks to
+// services keeps the cloud's servers on the primary interface. An address of another interface that talks to
 // them has a source rule, which comes first.
 func (w *want) services() {
 	for _, a := range w.in.Services {
@@ -147,7 +147,7 @@ func (w *want) services() {
 	}
 }
 
-// serviceRule keeps what goes to a server of the cloud on the card with number n.
+// serviceRule keeps what goes to a server of the cloud on the interface with number n.
 func serviceRule(n int, server netip.Addr) Rule {
 	return Rule{Pref: prefService, From: everywhere(server.Is6()), To: netip.PrefixFrom(server, server.BitLen()), Table: Table(n)}
 }
@@ -165,7 +165,7 @@ func hasDefault(list []Route, table uint32, six bool) bool {
 	})
 }
 
-// Gateway is where one family leaves by the card's own table; invalid when it does not.
+// Gateway is where one family leaves by the interface's own table; invalid when it does not.
 func (s Snapshot) Gateway(six bool) netip.Addr { return s.gateway(six).Via }
 
 // gateway is the route behind Gateway.
@@ -178,8 +178,8 @@ func (s Snapshot) gateway(six bool) Route {
 	return Route{}
 }
 
-// Leads is how the card stands among those that the host's own traffic may leave by. rank is its own
-// place, or -1 when it has not got the rules. better: another card has them and comes before a card
+// Leads is how the interface stands among those that the host's own traffic may leave by. rank is its own
+// place, or -1 when it has not got the rules. better: another interface has them and comes before an interface
 // of the rank limit; of two with the same rank the lower table.
 func (s Snapshot) Leads(six bool, limit int) (rank int, better bool) {
 	rank = -1
@@ -196,11 +196,11 @@ func (s Snapshot) Leads(six bool, limit int) (rank int, better bool) {
 	return rank, better
 }
 
-// ErrUnprotected says that the primary card's own traffic would leave by another one, were the host's
+// ErrUnprotected says that the primary interface's own traffic would leave by another one, were the host's
 // traffic to leave there: connections to its addresses would end.
 var ErrUnprotected = errors.New("its answers are not kept on it yet")
 
-// Protected says whether the primary card keeps its own traffic of one family: each address that the
+// Protected says whether the primary interface keeps its own traffic of one family: each address that the
 // cloud gave it has a source rule, and its table a way out; and the cloud's servers are reached by it.
 func Protected(have Snapshot, primary metadata.Interface, six bool, services []netip.Addr) error {
 	if !slices.ContainsFunc(have.Addrs, func(a Addr) bool { return a.Prefix.Addr().Is6() == six && !a.Prefix.Addr().IsLinkLocalUnicast() }) {

@@ -16,13 +16,13 @@ func TestWantEgress(t *testing.T) {
 		in.Egress, in.Gateway6 = e, netip.MustParseAddr("fe80:ec2::1")
 		return in
 	}
-	eth1 := card(func(*metadata.Interface) {})
+	eth1 := iface(func(*metadata.Interface) {})
 	four := `
 + rule from all fwmark 10001/0 lookup main suppress_prefixlength 7 pref 30102
 + rule from all lookup 10001 pref 30202`
 	rules := only("pref 30")
 	check(t, []golden{
-		{"not by this card", by(Egress{}, eth1), rules, ""},
+		{"not by this interface", by(Egress{}, eth1), rules, ""},
 		{"IPv4", by(Egress{Rank: 2, IPv4: true}, eth1), rules, four},
 		{"both are wanted, and there is one family", by(Egress{Rank: 2, IPv4: true, IPv6: true}, eth1), rules, four},
 		{"both", by(Egress{IPv4: true, IPv6: true}, dual()), rules, `
@@ -30,7 +30,7 @@ func TestWantEgress(t *testing.T) {
 + rule from ::/0 fwmark 10001/0 lookup main suppress_prefixlength 7 pref 30100
 + rule from all lookup 10001 pref 30200
 + rule from ::/0 lookup 10001 pref 30200`},
-		{"the primary card keeps the cloud's servers, alone too", first(func(in *Input) {
+		{"the primary interface keeps the cloud's servers, alone too", first(func(in *Input) {
 			in.Have.OthersManaged = false
 			in.Services = []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd00:ec2::254")}
 		}), only("rule from 10.0.0.29", "pref 30"), `
@@ -40,7 +40,7 @@ func TestWantEgress(t *testing.T) {
 	})
 }
 
-// Cards that have the rules beside each other: each sees the others', and only its own are its to keep.
+// Interfaces that have the rules beside each other: each sees the others', and only its own are its to keep.
 func TestLeads(t *testing.T) {
 	mine := Rule{Pref: prefEgress + 1, From: everywhere(false), Table: 10002}
 	other := func(rank, table uint32) Rule {
@@ -87,22 +87,22 @@ func TestProtected(t *testing.T) {
 		return s
 	}
 	for _, tt := range []struct {
-		name string
-		have Snapshot
-		card metadata.Interface
-		four string
-		six  string
+		name  string
+		have  Snapshot
+		iface metadata.Interface
+		four  string
+		six   string
 	}{
-		{"all is there", have, in.Card, "", ""},
-		{"nothing of ours", in.Have, in.Card, "no rule from 10.0.0.29 lookup 10000", "no rule from 2001:db8::29 lookup 10000"},
-		{"a secondary address has no rule", without(have, "from 10.0.0.5 "), in.Card, "no rule from 10.0.0.5 lookup 10000", ""},
-		{"a server would be asked by another card", without(have, "to fd00:ec2::254"), in.Card, "", "no rule from ::/0 to fd00:ec2::254"},
-		{"its table leads nowhere", func() Snapshot { s := have; s.Routes = nil; return s }(), in.Card, "no default route in table 10000", "no default route in table 10000"},
+		{"all is there", have, in.Interface, "", ""},
+		{"nothing of ours", in.Have, in.Interface, "no rule from 10.0.0.29 lookup 10000", "no rule from 2001:db8::29 lookup 10000"},
+		{"a secondary address has no rule", without(have, "from 10.0.0.5 "), in.Interface, "no rule from 10.0.0.5 lookup 10000", ""},
+		{"a server would be asked by another interface", without(have, "to fd00:ec2::254"), in.Interface, "", "no rule from ::/0 to fd00:ec2::254"},
+		{"its table leads nowhere", func() Snapshot { s := have; s.Routes = nil; return s }(), in.Interface, "no default route in table 10000", "no default route in table 10000"},
 		{"the cloud has said nothing", have, metadata.Interface{Primary: true}, "which addresses are its own", "which addresses are its own"},
-		{"no address, nothing to keep", Snapshot{}, in.Card, "", ""},
+		{"no address, nothing to keep", Snapshot{}, in.Interface, "", ""},
 	} {
 		for six, want := range []string{tt.four, tt.six} {
-			err := Protected(tt.have, tt.card, six == 1, services)
+			err := Protected(tt.have, tt.iface, six == 1, services)
 			if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 				t.Errorf("%s, IPv6 %v: %v, want %q", tt.name, six == 1, err, want)
 			}
@@ -111,13 +111,13 @@ func TestProtected(t *testing.T) {
 }
 
 // In the kernel: both families, written, read back, found unchanged, and gone again exactly; a rule of
-// somebody else that looks the same stays; without the card, what the rules leave falls through to main.
+// somebody else that looks the same stays; without the interface, what the rules leave falls through to main.
 func TestEgressInKernel(t *testing.T) {
 	secondHost(t)
 	before := world(t)
 	ip(t, "rule add lookup 10001 pref 30200")
 	wanting := func(s Snapshot) (State, error) {
-		return Want(Input{Card: eth1(), Have: s, OwnAddress: true, Egress: Egress{IPv4: true}})
+		return Want(Input{Interface: eth1(), Have: s, OwnAddress: true, Egress: Egress{IPv4: true}})
 	}
 	l := open(t, "eth1")
 	bare := found(t, l)
@@ -138,11 +138,11 @@ func TestEgressInKernel(t *testing.T) {
 	}
 	other := open(t, "eth2")
 	if rank, better := read(t, other).Leads(false, 1); rank != -1 || !better {
-		t.Errorf("another card sees rank %d, better %v", rank, better)
+		t.Errorf("another interface sees rank %d, better %v", rank, better)
 	}
 	ip(t, "link set eth1 down")
 	if out := ip(t, "route get 198.51.100.1"); !strings.Contains(out, "via 10.0.0.1 dev eth0") {
-		t.Errorf("without the card: %s", out)
+		t.Errorf("without the interface: %s", out)
 	}
 	ip(t, "link set eth1 up")
 	if _, err := l.Leave(context.Background(), bare); err != nil {
@@ -153,13 +153,13 @@ func TestEgressInKernel(t *testing.T) {
 	same(t, "after Leave", before)
 }
 
-// The card goes while nobody runs: its rules are found by their owner's number.
+// The interface goes while nobody runs: its rules are found by their owner's number.
 func TestEgressOrphans(t *testing.T) {
 	secondHost(t)
 	before := ip(t, "rule")
 	l := open(t, "eth1")
 	if err := l.Reconcile(context.Background(), func(s Snapshot) (State, error) {
-		return Want(Input{Card: eth1(), Have: s, OwnAddress: true, Egress: Egress{Rank: 3, IPv4: true}})
+		return Want(Input{Interface: eth1(), Have: s, OwnAddress: true, Egress: Egress{Rank: 3, IPv4: true}})
 	}).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestEgressOrphans(t *testing.T) {
 	}
 }
 
-// The watch of a candidate hears of other cards' rules, that of another card does not.
+// The watch of a candidate hears of other interfaces' rules, that of another interface does not.
 func TestWatchBeside(t *testing.T) {
 	secondHost(t)
 	l := open(t, "eth1")
@@ -181,7 +181,7 @@ func TestWatchBeside(t *testing.T) {
 	ip(t, "rule del pref 20007")
 	for _, c := range w.until("") {
 		if c.Removed != "" {
-			t.Errorf("another card's rule counts as removed from this one: %+v", c)
+			t.Errorf("another interface's rule counts as removed from this one: %+v", c)
 		}
 	}
 }

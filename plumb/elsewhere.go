@@ -13,18 +13,18 @@ import (
 	"ec2net/metadata"
 )
 
-// Elsewhere says whether the host itself leaves by another card than index: main has a default route
-// that it prefers to each one through this card. IPv4 decides, and IPv6 where IPv4 has no default route. A
-// tie speaks for this card, and our own routes through it say nothing, but for those that only the primary has, which
-// come before the others; nor does a tunnel's, as of a VPN, whose packets leave by some card all the same. It costs
+// Elsewhere says whether the host itself leaves by another interface than index: main has a default route
+// that it prefers to each one through this interface. IPv4 decides, and IPv6 where IPv4 has no default route. A
+// tie speaks for this interface, and our own routes through it say nothing, but for those that only the primary has, which
+// come before the others; nor does a tunnel's, as of a VPN, whose packets leave by some interface all the same. It costs
 // a dump of main and one of the links.
 func (l *Link) Elsewhere(index int) (bool, error) {
-	cards, err := l.rt.cardlike()
+	ifaces, err := l.rt.interfacelike()
 	if err != nil {
 		return false, err
 	}
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		d := defaults{index: index, cards: cards}
+		d := defaults{index: index, ifaces: ifaces}
 		if err := l.rt.mainRoutes(family, d.add); err != nil {
 			return false, fmt.Errorf("look for the host's default route: %w", err)
 		}
@@ -35,39 +35,39 @@ func (l *Link) Elsewhere(index int) (bool, error) {
 	return false, nil
 }
 
-// Nowhere says whether the host itself leaves by no card at all, by IPv4, and how many cards come before this one in
+// Nowhere says whether the host itself leaves by no interface at all, by IPv4, and how many interfaces come before this one in
 // the order of their indexes, which is that in which the kernel found them.
 func (l *Link) Nowhere(index int) (ok bool, before int, err error) {
-	cards, err := l.rt.cardlike()
+	ifaces, err := l.rt.interfacelike()
 	if err != nil {
 		return false, 0, err
 	}
-	d := defaults{index: index, cards: cards}
+	d := defaults{index: index, ifaces: ifaces}
 	if err := l.rt.mainRoutes(unix.AF_INET, d.add); err != nil {
 		return false, 0, fmt.Errorf("look for the host's default route: %w", err)
 	}
 	err = l.rt.links(func(s Snapshot) {
-		if s.Index < index && s.isCard() {
+		if s.Index < index && s.isInterface() {
 			before++
 		}
 	})
 	return !d.here.known && !d.away.known, before, err
 }
 
-// isCard: the device may be a card of the cloud, that is nobody's slave.
-func (s Snapshot) isCard() bool {
+// isInterface: the device may be an interface of the cloud, that is nobody's slave.
+func (s Snapshot) isInterface() bool {
 	return !s.Loopback && s.Master == 0 && s.MAC != (metadata.MAC{}) && (s.Kind == "" || s.Kind == "veth")
 }
 
-// defaults are main's best default routes of one family: through the card index, and through others.
+// defaults are main's best default routes of one family: through the interface index, and through others.
 type defaults struct {
 	index      int
-	cards      map[int]bool // what counts as away
+	ifaces     map[int]bool // what counts as away
 	here, away best
 }
 
-// cardlike are the devices that are cards, or made of cards.
-func (s *socket) cardlike() (map[int]bool, error) {
+// interfacelike are the devices that are interfaces, or made of interfaces.
+func (s *socket) interfacelike() (map[int]bool, error) {
 	made := []string{"", "veth", "bridge", "bond", "team", "vlan", "macvlan", "ipvlan", "vrf"}
 	out := map[int]bool{}
 	return out, s.links(func(one Snapshot) { out[one.Index] = !one.Loopback && slices.Contains(made, one.Kind) })
@@ -91,7 +91,7 @@ func (d *defaults) add(h *nl.RtMsg, a attrs) {
 	}
 	for _, out := range outs(a) {
 		switch {
-		case out != d.index && !d.cards[out]:
+		case out != d.index && !d.ifaces[out]:
 		case out != d.index:
 			d.away.take(a.u32(unix.RTA_PRIORITY))
 		case h.Protocol != Protocol || a.u32(unix.RTA_PRIORITY) < baseTable:
@@ -100,7 +100,7 @@ func (d *defaults) add(h *nl.RtMsg, a attrs) {
 	}
 }
 
-// outs are the cards that a route leads to: one, or those of its next hops (struct rtnexthop).
+// outs are the interfaces that a route leads to: one, or those of its next hops (struct rtnexthop).
 func outs(a attrs) (list []int) {
 	if b, ok := a[unix.RTA_OIF]; ok && len(b) >= 4 {
 		list = append(list, int(a.u32(unix.RTA_OIF)))
@@ -113,8 +113,8 @@ func outs(a attrs) (list []int) {
 	return list
 }
 
-// Foreign is what another program set up on the card, in the form of a lease: its first IPv4 address
-// that lies in a subnet, and the router by which a default route of its leaves through the card, in
+// Foreign is what another program set up on the interface, in the form of a lease: its first IPv4 address
+// that lies in a subnet, and the router by which a default route of its leaves through the interface, in
 // main or in a table of that program. Nil when there is no such address.
 func (s Snapshot) Foreign() *dhcp.Lease {
 	for _, a := range s.Addrs {

@@ -16,7 +16,7 @@ func TestElsewhere(t *testing.T) {
 		{"eth1 has a worse one", "route add default via 10.0.2.1 dev eth1 metric 200", false, true},
 		{"eth1 has a better one", "route del default\nroute add default via 10.0.0.1 dev eth0 metric 300\nroute add default via 10.0.2.1 dev eth1 metric 200", true, false},
 		{"equal metrics", "route append default via 10.0.2.1 dev eth1", false, false},
-		{"ours says nothing for the card, and all for another", "route del default\nroute add default via 10.0.2.1 dev eth1 metric 10001 proto 236", true, false},
+		{"ours says nothing for the interface, and all for another", "route del default\nroute add default via 10.0.2.1 dev eth1 metric 10001 proto 236", true, false},
 		{"ours beside a worse one", "route del default\nroute add default via 10.0.0.1 dev eth0 metric 20000\nroute add default via 10.0.2.1 dev eth1 metric 10001 proto 236", true, true},
 		{"ours that the host lives by", "route del default\nroute add default via 10.0.0.1 dev eth0 metric 512 proto 236\nroute add default via 10.0.2.1 dev eth1 metric 10001 proto 236", false, true},
 		{"by both at once", "route replace default nexthop via 10.0.0.1 dev eth0 nexthop via 10.0.2.1 dev eth1", false, false},

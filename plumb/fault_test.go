@@ -55,9 +55,9 @@ func undertakings() []undertaking {
 		{name: "set up", others: neighboursOfEth1, start: none, do: set(full())},
 		{name: "change", others: neighboursOfEth1, start: with(full()), do: set(moved())},
 		{name: "leave", others: neighboursOfEth1, start: with(full()), do: leave(true)},
-		{name: "leave a bare card", start: with(full()), do: leave(false)},
+		{name: "leave a bare interface", start: with(full()), do: leave(false)},
 		{name: "leave others' routes", others: routesAlone, start: with(full()), do: leave(true)},
-		{name: "leave a card that is gone", start: put, do: func(l *Link) (Plan, error) {
+		{name: "leave an interface that is gone", start: put, do: func(l *Link) (Plan, error) {
 			l.Name, l.Numbers = "eth7", []int{7}
 			return l.Leave(context.Background(), nil)
 		}},

@@ -48,7 +48,7 @@ func TestStrangersStay(t *testing.T) {
 			inside := world(t)
 			for _, line := range before {
 				if !strings.Contains(line, " eth1@") && !strings.Contains(line, " eth0@") && !slices.Contains(inside, line) {
-					t.Errorf("gone or changed while ec2net holds the card:\n%s", line)
+					t.Errorf("gone or changed while ec2net holds the interface:\n%s", line)
 				}
 			}
 			if out := ip(t, "-o addr show dev eth1"); strings.Count(out, "10.0.2.4/") != 1 || strings.Count(out, "10.0.2.6/32") != 1 {
@@ -65,7 +65,7 @@ func TestStrangersStay(t *testing.T) {
 func TestStrangerTakesOver(t *testing.T) {
 	host(t)
 	l := open(t, "eth1")
-	c := card(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4") })
+	c := iface(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4") })
 	reconcile(t, l, c)
 	ip(t, "addr add 10.0.2.4/24 dev eth1")
 	reconcile(t, l, c)
@@ -139,7 +139,7 @@ func TestReconcileEnds(t *testing.T) {
 	}
 	same(t, "after a cancelled run", before)
 	if err := open(t, "eth7").Reconcile(context.Background(), wanting(eth1())).Err(); !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), "eth7") {
-		t.Errorf("no such card: %v", err)
+		t.Errorf("no such interface: %v", err)
 	}
 	if l := open(t, "eth1"); read(t, l).Index == 0 {
 		t.Error("no index")
@@ -153,7 +153,7 @@ func TestStrangerBesideOurs(t *testing.T) {
 	l := open(t, "eth1")
 	reconcile(t, l, eth1())
 	ip(t, "route prepend default via 10.0.2.9 dev eth1 table 10001 proto 99")
-	moved := card(func(c *metadata.Interface) { c.Gateway4 = netip.MustParseAddr("10.0.2.254") })
+	moved := iface(func(c *metadata.Interface) { c.Gateway4 = netip.MustParseAddr("10.0.2.254") })
 	if err := l.Reconcile(t.Context(), wanting(moved)).Err(); err == nil || !strings.Contains(err.Error(), "route default via 10.0.2.9 dev eth1 table 10001") {
 		t.Errorf("the other's route is not told: %v", err)
 	}
@@ -172,7 +172,7 @@ func TestStrangerHoldsTheSameAddress(t *testing.T) {
 	host(t)
 	batch(t, "link set eth1 up\naddr add 10.0.2.99/24 dev eth1\naddr add 10.0.2.98/24 dev eth1\n")
 	l := open(t, "eth1")
-	c := card(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4") })
+	c := iface(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4") })
 	reconcile(t, l, c)
 	ip(t, "addr add 10.0.2.4/30 dev eth1")
 	reconcile(t, l, c)

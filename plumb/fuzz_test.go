@@ -46,7 +46,7 @@ func FuzzParse(f *testing.F) {
 		message(address, attrIP(unix.IFA_LOCAL, four), attr32(unix.IFA_FLAGS, unix.IFA_F_NOPREFIXROUTE), nl.NewRtAttr(attrProto, nl.Uint8Attr(Protocol))),
 		message(link, nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated("eth1")), names, family, nl.NewRtAttr(unix.IFLA_ADDRESS, make([]byte, 32))),
 		userData(PacketRule{Kind: Masquerade, Dev: 3, From: netip.MustParsePrefix("172.22.5.128/26")}.comment()),
-		userData(PacketRule{Kind: ReplyByCard, Dev: 3, Mark: 0x2000000}.comment()), userData(PacketRule{Kind: ClampMSS, Dev: 3}.comment()),
+		userData(PacketRule{Kind: ReplyByInterface, Dev: 3, Mark: 0x2000000}.comment()), userData(PacketRule{Kind: ClampMSS, Dev: 3}.comment()),
 	} {
 		f.Add(b)
 	}
@@ -72,7 +72,7 @@ func FuzzParse(f *testing.F) {
 		if a, err := parseAttrs(b, min(len(b), unix.SizeofIfInfomsg)); err == nil && len(b) >= unix.SizeofIfInfomsg {
 			linkSnapshot(nl.DeserializeIfInfomsg(b), a)
 		}
-		state, _ := Want(Input{Card: s.Granted(), Have: s, OwnAddress: true, MainTable: true})
+		state, _ := Want(Input{Interface: s.Granted(), Have: s, OwnAddress: true, MainTable: true})
 		_ = Diff(s.State, state).String()
 		_ = Diff(s.State, Without(s, &Before{})).String()
 	})

@@ -113,7 +113,7 @@ link set c0 master docker0 up
 	}
 }
 
-// TestGuardVerdicts: what main says wins, unless it is a default route or leads through a card of
+// TestGuardVerdicts: what main says wins, unless it is a default route or leads through an interface of
 // the cloud (amazon-ec2-net-utils #174, cloud-init #5249).
 func TestGuardVerdicts(t *testing.T) {
 	host(t)
@@ -153,10 +153,10 @@ link set eth1 up
 	}
 }
 
-// TestBothCardsInOneSubnet: a peer in the subnet is answered by the card that it asked, under the
-// strict filter, although main knows only one way there. Each card has a wire of its own, so that an
+// TestBothInterfacesInOneSubnet: a peer in the subnet is answered by the interface that it asked, under the
+// strict filter, although main knows only one way there. Each interface has a wire of its own, so that an
 // answer by the wrong one does not arrive.
-func TestBothCardsInOneSubnet(t *testing.T) {
+func TestBothInterfacesInOneSubnet(t *testing.T) {
 	hostLike(t, "10.0.2.29/24", "10.0.2.1")
 	sysctl(t, "ipv4/conf/all/rp_filter", "1")
 	sysctl(t, "ipv4/conf/all/arp_ignore", "1")

@@ -14,10 +14,10 @@ import (
 // linux/rtnetlink.h, since Linux 4.13).
 const fibMatch = 0x2000
 
-// ReadHost asks the kernel what it knows of the host's cards: by which one the platform's addresses are
-// reached, the first of them being the one that counts for Default, and which numbers the cards hold.
-// A card that is enslaved does not count, and for Default no route of ours: main has one for each card
-// that is set up, and a card on its lease alone has no number yet that would tell.
+// ReadHost asks the kernel what it knows of the host's interfaces: by which one the platform's addresses are
+// reached, the first of them being the one that counts for Default, and which numbers the interfaces hold.
+// An interface that is enslaved does not count, and for Default no route of ours: main has one for each interface
+// that is set up, and an interface on its lease alone has no number yet that would tell.
 func ReadHost(platform ...netip.Addr) (metadata.Host, error) {
 	h := metadata.Host{Numbers: map[metadata.MAC]int{}}
 	rt, err := dial()
@@ -29,14 +29,14 @@ func ReadHost(platform ...netip.Addr) (metadata.Host, error) {
 	if err != nil {
 		return h, err
 	}
-	cards, err := rt.cardlike()
+	ifaces, err := rt.interfacelike()
 	if err != nil {
 		return h, err
 	}
 	for _, to := range platform {
 		index, bits, ours, err := rt.leads(to)
-		if err == nil && bits >= 0 && !cards[index] { // a VPN's has what main says of the cards, too
-			index, bits, ours, err = rt.beneath(to, cards)
+		if err == nil && bits >= 0 && !ifaces[index] { // a VPN's has what main says of the interfaces, too
+			index, bits, ours, err = rt.beneath(to, ifaces)
 		}
 		switch {
 		case err != nil:
@@ -62,7 +62,7 @@ func hold(numbers map[metadata.MAC]int, mac metadata.MAC, n int) {
 	}
 }
 
-// macs are the cards that are nobody's slaves, by index.
+// macs are the interfaces that are nobody's slaves, by index.
 func (s *socket) macs() (map[int]metadata.MAC, error) {
 	out := map[int]metadata.MAC{}
 	return out, s.links(func(one Snapshot) {
@@ -72,25 +72,25 @@ func (s *socket) macs() (map[int]metadata.MAC, error) {
 	})
 }
 
-// hostDefault is the card of the default route that main prefers, of those of other programs; zero where there
+// hostDefault is the interface of the default route that main prefers, of those of other programs; zero where there
 // is none, or several are equal.
-func (s *socket) hostDefault(macs map[int]metadata.MAC) (card metadata.MAC, err error) {
+func (s *socket) hostDefault(macs map[int]metadata.MAC) (iface metadata.MAC, err error) {
 	var found best
 	err = s.mainDefaults(unix.AF_INET, func(h *nl.RtMsg, a attrs) {
 		metric, by := a.u32(unix.RTA_PRIORITY), outs(a)
 		usable := h.Protocol != Protocol && h.Tos == 0 && h.Type == unix.RTN_UNICAST
 		switch {
 		case !usable, found.known && metric > found.metric:
-		case len(by) != 1, found.known && metric == found.metric && macs[by[0]] != card:
-			card, found = metadata.MAC{}, best{metric, true}
+		case len(by) != 1, found.known && metric == found.metric && macs[by[0]] != iface:
+			iface, found = metadata.MAC{}, best{metric, true}
 		default:
-			card, found = macs[by[0]], best{metric, true}
+			iface, found = macs[by[0]], best{metric, true}
 		}
 	})
-	return card, err
+	return iface, err
 }
 
-// leads says through which card the host reaches to, the length of the route that says so, -1 when there
+// leads says through which interface the host reaches to, the length of the route that says so, -1 when there
 // is none, and whether it is ours.
 func (s *socket) leads(to netip.Addr) (index, bits int, ours bool, err error) {
 	msg := &nl.RtMsg{}
@@ -113,16 +113,16 @@ func (s *socket) leads(to netip.Addr) (index, bits int, ours bool, err error) {
 	return int(a.u32(unix.RTA_OIF)), int(h.Dst_len), h.Protocol == Protocol, nil
 }
 
-// beneath says what leads does where the host's routing leads into a tunnel: by which card main would reach to,
+// beneath says what leads does where the host's routing leads into a tunnel: by which interface main would reach to,
 // were there no VPN.
-func (s *socket) beneath(to netip.Addr, cards map[int]bool) (index, bits int, ours bool, err error) {
+func (s *socket) beneath(to netip.Addr, ifaces map[int]bool) (index, bits int, ours bool, err error) {
 	var best rank
 	bits = -1
 	err = s.mainRoutes(familyOf(to), func(h *nl.RtMsg, a attrs) {
 		here := h.Dst_len == 0 || netip.PrefixFrom(a.addr(unix.RTA_DST), int(h.Dst_len)).Contains(to)
 		oif, r := int(a.u32(unix.RTA_OIF)), ranked(h, a)
 		switch {
-		case !here || !cards[oif] || h.Type != unix.RTN_UNICAST || h.Tos != 0:
+		case !here || !ifaces[oif] || h.Type != unix.RTN_UNICAST || h.Tos != 0:
 		case int(h.Dst_len) > bits, int(h.Dst_len) == bits && r.metric < best.metric:
 			best, index, bits, ours = r, oif, int(h.Dst_len), h.Protocol == Protocol
 		case r == best && oif != index: // equal ones say nothing
@@ -135,8 +135,8 @@ func (s *socket) beneath(to netip.Addr, cards map[int]bool) (index, bits int, ou
 	return index, bits, ours, err
 }
 
-// equalled: main has a route like the one that was found, through another card. Then that came first by
-// chance, as after a flap where every card's lease brings such routes, and says nothing.
+// equalled: main has a route like the one that was found, through another interface. Then that came first by
+// chance, as after a flap where every interface's lease brings such routes, and says nothing.
 func (s *socket) equalled(h *nl.RtMsg, found attrs, to netip.Addr) (equal bool, err error) {
 	if found.u32or(unix.RTA_TABLE, uint32(h.Table)) != tableMain {
 		return false, nil

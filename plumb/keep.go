@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What others put on the card stays, although the kernel takes it along with an address of ours.
+// What others put on the interface stays, although the kernel takes it along with an address of ours.
 
 // removeAddr deletes an address of ours together with what keeps the others' things, so that nothing
 // of theirs is missing when the process is killed in between.
@@ -17,7 +17,7 @@ import (
 // Without promote_secondaries the kernel drops the other addresses of the subnet when a primary one
 // goes. The setting is made through rtnetlink, because /proc/sys is read-only in a hardened unit.
 //
-// When a card's last IPv4 address goes, the kernel drops every IPv4 route through the card
+// When an interface's last IPv4 address goes, the kernel drops every IPv4 route through the interface
 // (fib_disable_ip), whoever made it. A route that cannot be put back hung on the address that went.
 func (l *Link) removeAddr(a Addr, have Snapshot, del *nl.NetlinkRequest) error {
 	routes, err := l.takenAlong(a, have)
@@ -61,12 +61,12 @@ func sharesSubnet(a Addr, all []Addr) bool {
 	return false
 }
 
-// promote is the request that sets the card's promote_secondaries.
+// promote is the request that sets the interface's promote_secondaries.
 func (l *Link) promote(index int, v uint32) *nl.NetlinkRequest {
 	return l.devconf(index, devconfPromote, v)
 }
 
-// devconf is the request that sets one of the card's own IPv4 sysctls.
+// devconf is the request that sets one of the interface's own IPv4 sysctls.
 func (l *Link) devconf(index, key int, v uint32) *nl.NetlinkRequest {
 	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
 	conf := spec.AddRtAttr(unix.AF_INET, nil).AddRtAttr(inetConf, nil)

@@ -93,7 +93,7 @@ route add default via `+gateway0+` dev eth0
 	lookAt(t, "gw0", "gw1", "eth0")
 }
 
-// secondHost has one more card, eth2, and both are up.
+// secondHost has one more interface, eth2, and both are up.
 func secondHost(t testing.TB) {
 	t.Helper()
 	host(t)
@@ -115,7 +115,7 @@ func lookAt(t testing.TB, links ...string) {
 	}
 }
 
-// eth2 is a third card, in eth1's subnet.
+// eth2 is a third interface, in eth1's subnet.
 func eth2(addr ...string) metadata.Interface {
 	return metadata.Interface{
 		MAC: mac("02:00:00:00:00:12"), ID: "eni-0a2", DeviceNumber: 2,
@@ -158,7 +158,7 @@ func prefixes(s ...string) metadata.Answer[[]netip.Prefix] {
 	return metadata.Is(out)
 }
 
-// eth1 is the second card of seed 002.
+// eth1 is the second interface of seed 002.
 func eth1() metadata.Interface {
 	return metadata.Interface{
 		MAC: mac("02:00:00:00:00:11"), ID: "eni-0a1", DeviceNumber: 1,
@@ -168,7 +168,7 @@ func eth1() metadata.Interface {
 
 func wanting(c metadata.Interface) func(Snapshot) (State, error) {
 	return func(s Snapshot) (State, error) {
-		return Want(Input{Card: c, Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1")})
+		return Want(Input{Interface: c, Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1")})
 	}
 }
 
@@ -231,7 +231,7 @@ func same(t testing.TB, what string, before []string) {
 	}
 }
 
-// found is what the state file holds of a card that nobody touched yet.
+// found is what the state file holds of an interface that nobody touched yet.
 func found(t testing.TB, l *Link) *Before {
 	t.Helper()
 	s := read(t, l)
@@ -247,7 +247,7 @@ func read(t testing.TB, l *Link) Snapshot {
 	return s
 }
 
-// leave takes the card back as another process would, after a kill -9: with what the state file
+// leave takes the interface back as another process would, after a kill -9: with what the state file
 // tells, and nothing else.
 func leave(t testing.TB, name string, before *Before, numbers ...int) Plan {
 	t.Helper()

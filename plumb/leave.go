@@ -19,10 +19,10 @@ func OpenGone(name string) (*Link, error) {
 	return l, err
 }
 
-// Leave takes everything of ours off the card, and only that, but for what the host itself lives by (see Without). It works after the card is gone too:
+// Leave takes everything of ours off the interface, and only that, but for what the host itself lives by (see Without). It works after the interface is gone too:
 // then what is left are its rules and its nftables table, found by l.Numbers, and the interface group
 // of the others.
-// before is how the card was found; nil when nobody wrote that down.
+// before is how the interface was found; nil when nobody wrote that down.
 func (l *Link) Leave(ctx context.Context, before *Before) (Plan, error) {
 	return l.leave(ctx, before, Without)
 }
@@ -41,7 +41,7 @@ func (l *Link) leave(ctx context.Context, before *Before, without func(Snapshot,
 	return append(r.Done, more...), err
 }
 
-// leaveGone deletes the rules and the nftables table of a card that is not there.
+// leaveGone deletes the rules and the nftables table of an interface that is not there.
 func (l *Link) leaveGone() (Plan, error) {
 	return l.emptied(func() (Plan, Snapshot, error) {
 		have, err := l.Look()
@@ -76,7 +76,7 @@ func (l *Link) emptied(plan func() (Plan, Snapshot, error)) (done Plan, err erro
 }
 
 // Orphans deletes the rules and nftables tables of ours whose routing table is empty and whose number
-// is none of claimed: what a card left behind that disappeared while nobody ran.
+// is none of claimed: what an interface left behind that disappeared while nobody ran.
 func Orphans(claimed []int) (Plan, error) {
 	rt, err := dial()
 	if err != nil {
@@ -110,7 +110,7 @@ func (s *socket) orphans(claimed []int) (Plan, error) {
 	})
 }
 
-// orphanTables are the nftables tables of ours that belong to no card.
+// orphanTables are the nftables tables of ours that belong to no interface.
 func (l *Link) orphanTables(used map[uint32]bool, claimed []int) (plan Plan, err error) {
 	nft, err := l.nft()
 	if withoutPackets(err) {
@@ -138,7 +138,7 @@ func (s *socket) tables() (map[uint32]bool, error) {
 	return out, s.marked(func(table uint32, _ attrs) { out[table] = true })
 }
 
-// holdings tells the numbers of the cards that the metadata knew, with the index of each.
+// holdings tells the numbers of the interfaces that the metadata knew, with the index of each.
 func (s *socket) holdings(each func(index, n int)) error {
 	return s.marked(func(table uint32, a attrs) {
 		if n := int(table) - baseTable; n >= 0 && n < degradedN {

@@ -10,7 +10,7 @@ import (
 	"ec2net/metadata"
 )
 
-// full is a card with everything that there is: both families, secondaries, delegated prefixes, an
+// full is an interface with everything that there is: both families, secondaries, delegated prefixes, an
 // address outside of its subnet.
 func full() metadata.Interface {
 	c := dual()
@@ -19,7 +19,7 @@ func full() metadata.Interface {
 	return c
 }
 
-// TestLeaveRestoresTheWorld, object by object, however the card was found.
+// TestLeaveRestoresTheWorld, object by object, however the interface was found.
 func TestLeaveRestoresTheWorld(t *testing.T) {
 	for _, tt := range []struct{ name, setup string }{
 		{"down and bare", ""},
@@ -87,12 +87,12 @@ func settle(t testing.TB, l *Link, c metadata.Interface) {
 	}
 }
 
-// TestLeaveKeepsTheOthers: eth0's group goes with the last card, and not before; whether the other
+// TestLeaveKeepsTheOthers: eth0's group goes with the last interface, and not before; whether the other
 // is known as a peer or not.
 func TestLeaveKeepsTheOthers(t *testing.T) {
 	for name, peers := range map[string][]metadata.MAC{
 		"the primary is the only peer": {mac("02:00:00:00:00:10")},
-		"all cards are peers":          {mac("02:00:00:00:00:10"), mac("02:00:00:00:00:11"), mac("02:00:00:00:00:12")},
+		"all interfaces are peers":     {mac("02:00:00:00:00:10"), mac("02:00:00:00:00:11"), mac("02:00:00:00:00:12")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			secondHost(t)
@@ -130,8 +130,8 @@ func strip(lines []string, dev string) (out []string) {
 	return out
 }
 
-// TestLeaveOfACardThatIsGone: what is left of it are rules, and the group of the others.
-func TestLeaveOfACardThatIsGone(t *testing.T) {
+// TestLeaveOfAInterfaceThatIsGone: what is left of it are rules, and the group of the others.
+func TestLeaveOfAInterfaceThatIsGone(t *testing.T) {
 	for _, fresh := range []bool{false, true} {
 		host(t)
 		ip(t, "rule add from 10.0.2.37 lookup 100012 pref 20001")
@@ -148,7 +148,7 @@ func TestLeaveOfACardThatIsGone(t *testing.T) {
 		}
 		out := ip(t, "rule") + ip(t, "-6 rule")
 		if strings.Contains(out, "lookup 10001 ") || strings.Count(out, "\n") != 6 || !strings.Contains(out, "lookup 100012") {
-			t.Errorf("fresh=%v: rules after the card is gone:\n%s", fresh, out)
+			t.Errorf("fresh=%v: rules after the interface is gone:\n%s", fresh, out)
 		}
 		if out := ip(t, "-o link show eth0"); strings.Contains(out, "group 236") {
 			t.Errorf("fresh=%v: eth0 is still in our group:\n%s", fresh, out)
@@ -156,7 +156,7 @@ func TestLeaveOfACardThatIsGone(t *testing.T) {
 	}
 }
 
-// TestOrphans: rules that a card left which went while nobody ran. Those of cards that are claimed,
+// TestOrphans: rules that an interface left which went while nobody ran. Those of interfaces that are claimed,
 // or that have routes, stay, and so does what only looks like ours.
 func TestOrphans(t *testing.T) {
 	secondHost(t)
@@ -165,7 +165,7 @@ func TestOrphans(t *testing.T) {
 	reconcile(t, open(t, "eth2"), eth2("10.0.2.99"))
 	before := world(t)
 	if done, err := Orphans(nil); err != nil || len(done) != 0 {
-		t.Errorf("two cards that are there: %v\n%s", err, done)
+		t.Errorf("two interfaces that are there: %v\n%s", err, done)
 	}
 	same(t, "nothing was orphaned", before)
 	ip(t, "link del eth1")

@@ -10,22 +10,22 @@ import (
 	"ec2net/metadata"
 )
 
-// Link is a network card of this network namespace, by name or, once it was seen, by index.
+// Link is a network interface of this network namespace, by name or, once it was seen, by index.
 type Link struct {
 	Name  string
-	Index int // 0 until the card was seen
-	// Peers are the MACs of the host's other cloud cards; their interface group is kept too.
+	Index int // 0 until the interface was seen
+	// Peers are the MACs of the host's other cloud interfaces; their interface group is kept too.
 	Peers []metadata.MAC
-	// Numbers are card numbers whose rules belong to this card, besides those that its routes tell:
-	// rules outlive the card, routes do not.
+	// Numbers are interface numbers whose rules belong to this interface, besides those that its routes tell:
+	// rules outlive the interface, routes do not.
 	Numbers []int
-	// Packets says that the card may have an nftables table. Else Read does not look for one.
+	// Packets says that the interface may have an nftables table. Else Read does not look for one.
 	Packets bool
 	// Changing, unless it is nil, is told before each change that Reconcile makes.
 	Changing func(Snapshot, Plan)
-	// Forwards says that the card's setting of forwarding was changed. Read then looks what it would be else.
+	// Forwards says that the interface's setting of forwarding was changed. Read then looks what it would be else.
 	Forwards bool
-	// Beside has Watch report the rules of the host's other cards too.
+	// Beside has Watch report the rules of the host's other interfaces too.
 	Beside bool
 
 	written int
@@ -35,13 +35,13 @@ type Link struct {
 	// onlyMetric leaves IFA_PROTO out, as a kernel before 5.18 does.
 	onlyMetric bool
 	noAltNames bool // the kernel knows none (before 5.5)
-	spare      bool // the card goes by a number that needs no metadata
-	rivalry    bool // the card's default route is another program's, and there are other cloud cards
+	spare      bool // the interface goes by a number that needs no metadata
+	rivalry    bool // the interface's default route is another program's, and there are other cloud interfaces
 	identity   atomic.Pointer[identity]
 }
 
-// Open prepares to look at the card called name, in the network namespace of the calling thread.
-// The card need not exist yet. Close frees the socket.
+// Open prepares to look at the interface called name, in the network namespace of the calling thread.
+// The interface need not exist yet. Close frees the socket.
 func Open(name string) (*Link, error) {
 	rt, err := dial()
 	if err != nil {

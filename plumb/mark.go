@@ -7,8 +7,8 @@ import (
 	"github.com/vishvananda/netlink/nl"
 )
 
-// prefMark is where a mark leads to its card's table: behind all guards, and before all source rules,
-// because an answer may have an address of another card. The marks keep the cards' rules apart.
+// prefMark is where a mark leads to its interface's table: behind all guards, and before all source rules,
+// because an answer may have an address of another interface. The marks keep the interfaces' rules apart.
 const prefMark = baseTable + maxN
 
 // marked: the rule is for packets with a mark, from everywhere.
@@ -52,12 +52,12 @@ func (s *Snapshot) noteMark(mark uint32, n int) {
 	}
 }
 
-// markIDs is how many cards of a host can have marks of their own.
+// markIDs is how many interfaces of a host can have marks of their own.
 const markIDs = MarkMask >> markShift
 
 const markShift = 24
 
-// mark is the card's mark, by its number. Of two cards with the same one, that with the higher number
+// mark is the interface's mark, by its number. Of two interfaces with the same one, that with the higher number
 // takes the next that is free.
 func (w *want) mark() (uint32, bool) {
 	for i := range markIDs {
@@ -66,6 +66,6 @@ func (w *want) mark() (uint32, bool) {
 			return m, true
 		}
 	}
-	w.refuse("replies by card: all %d marks are other cards'", markIDs)
+	w.refuse("replies by interface: all %d marks are other interfaces'", markIDs)
 	return 0, false
 }

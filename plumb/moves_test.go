@@ -30,7 +30,7 @@ func moves() []move {
 
 func (v *venue) any(a int) *actor { return v.actors[a%len(v.actors)] }
 
-// second is any card but the primary, or nil.
+// second is any interface but the primary, or nil.
 func (v *venue) second(a int) *actor {
 	if len(v.actors) == 1 {
 		return nil
@@ -42,7 +42,7 @@ func (v *venue) attach(a, b int) error {
 	if len(v.actors) > 3 {
 		return nil
 	}
-	c := newCard(v.next, b)
+	c := newInterface(v.next, b)
 	v.next++
 	up := ""
 	if a%2 == 0 {
@@ -56,12 +56,12 @@ func (v *venue) attach(a, b int) error {
 	_, err = v.appoint(c)
 	v.blind &^= everything * (b % 2) // or it comes while the metadata is silent
 	if v.blind != everything {
-		v.blind = 0 // a card is published as a whole
+		v.blind = 0 // an interface is published as a whole
 	}
 	return err
 }
 
-// detach takes a card away from a process that lives on, that was killed, or of which nobody knows.
+// detach takes an interface away from a process that lives on, that was killed, or of which nobody knows.
 func (v *venue) detach(a, b int) error {
 	x := v.second(a)
 	if x == nil {
@@ -115,7 +115,7 @@ func (v *venue) assign(a, b int) error {
 }
 
 // change takes some addresses away and brings others. One of IPv4 always stays.
-func (c *cloudCard) change(b int) {
+func (c *cloudInterface) change(b int) {
 	for ; b > 0; b /= 16 {
 		f := b % 2
 		i := b / 2 % 8
@@ -172,7 +172,7 @@ func (v *venue) blindfold(a, b int) error {
 }
 
 // strange is what other programs do: with objects that look like ours, that stand in our way, or that
-// concern the same card.
+// concern the same interface.
 func (v *venue) strange(a, b int) error {
 	x := v.any(a)
 	c, t := x.granted, 10000+x.granted.n
@@ -240,7 +240,7 @@ func (v *venue) damage(a, b int) error {
 		{fmt.Sprintf("route add 10.78.0.0/16 dev %s table %d proto 236", dev, t)},
 	}
 	c := commands[b%len(commands)]
-	if x.granted.n == 0 || x.believed == nil { // of a card that was never read, nobody knows its number
+	if x.granted.n == 0 || x.believed == nil { // of an interface that was never read, nobody knows its number
 		c = commands[b%2]
 	}
 	v.story = append(v.story, fmt.Sprintf("  %q", c))

@@ -8,24 +8,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// For whom the host passes traffic on. What arrives from a range by one card leaves by another, under
-// that one's address. Each card's keeper does its own card's part: both cards forward; the card that
+// For whom the host passes traffic on. What arrives from a range by one interface leaves by another, under
+// that one's address. Each interface's keeper does its own interface's part: both interfaces forward; the interface that
 // traffic leaves by has two rules for each range and translates; the one that it arrives by has the
 // way back to a range that is not on its link.
 
-// NAT is a range whose packets leave by the card, under the card's address.
+// NAT is a range whose packets leave by the interface, under the interface's address.
 type NAT struct {
 	From netip.Prefix // IPv4
-	In   string       // the card that they arrive by
+	In   string       // the interface that they arrive by
 }
 
 const (
-	prefPass  = baseShared + 10 // from <range> iif <card> lookup main suppress_prefixlength 7
-	prefLeave = baseShared + 20 // from <range> iif <card> lookup <the card's table>
-	prefStop  = baseShared + 30 // from <range> iif <card> unreachable
+	prefPass  = baseShared + 10 // from <range> iif <interface> lookup main suppress_prefixlength 7
+	prefLeave = baseShared + 20 // from <range> iif <interface> lookup <the interface's table>
+	prefStop  = baseShared + 30 // from <range> iif <interface> unreachable
 )
 
-// nat has what comes from the ranges leave by the card. The rules ask for the card that it arrived by: so
+// nat has what comes from the ranges leave by the interface. The rules ask for the interface that it arrived by: so
 // they are for what is passed on, and not for what the host itself sends.
 func (w *want) nat() {
 	if len(w.in.NAT) == 0 || !hasDefault(w.out.Routes, Table(w.n()), false) {
@@ -43,12 +43,12 @@ func (w *want) nat() {
 	w.out.Link.Forwarding = true
 }
 
-// inside has the card take what comes from the ranges. Strict rp_filter wants the way back to lead by
-// the card, and so do the answers: main has it for the card's own subnet, and gets it for others.
+// inside has the interface take what comes from the ranges. Strict rp_filter wants the way back to lead by
+// the interface, and so do the answers: main has it for the interface's own subnet, and gets it for others.
 //
-// What the card that a range leaves by does not take, since its link is down or it is gone, would go by main,
-// under the address that it came with. The rule that stops it is this card's, which passes on: it comes before
-// the card's forwarding is switched on, and goes after that was given back, so that it holds whoever is killed.
+// What the interface that a range leaves by does not take, since its link is down or it is gone, would go by main,
+// under the address that it came with. The rule that stops it is this interface's, which passes on: it comes before
+// the interface's forwarding is switched on, and goes after that was given back, so that it holds whoever is killed.
 func (w *want) inside() {
 	for _, p := range w.in.Inside {
 		w.out.Rules = append(w.out.Rules, Rule{Pref: prefStop, From: p, Iif: w.in.Have.Name, Refuse: true, Owner: Table(w.n())})
@@ -59,9 +59,9 @@ func (w *want) inside() {
 			return
 		}
 		w.out.Link.Forwarding = w.out.Link.Forwarding || w.in.Have.takenOn(p)
-		r := Route{Table: tableMain, Dst: p, Metric: Table(w.n()), Src: w.in.Card.Addrs4.Value[0], Ours: true}
+		r := Route{Table: tableMain, Dst: p, Metric: Table(w.n()), Src: w.in.Interface.Addrs4.Value[0], Ours: true}
 		switch onLink := subnet.Bits() <= p.Bits() && subnet.Contains(p.Addr()); {
-		case onLink && (w.in.MainTable || w.in.Card.Primary):
+		case onLink && (w.in.MainTable || w.in.Interface.Primary):
 			continue
 		case onLink:
 			r.Scope = scopeLink
@@ -74,7 +74,7 @@ func (w *want) inside() {
 	}
 }
 
-// takenOn tells whether the card that a range leaves by is ready for what arrives here: its rules come after its
+// takenOn tells whether the interface that a range leaves by is ready for what arrives here: its rules come after its
 // table, and go before it. Before that, and after, nothing is passed on: a connection that was seen untranslated would stay so for as long as
 // it lasts, where another program has the kernel track connections.
 func (s Snapshot) takenOn(p netip.Prefix) bool {
@@ -94,22 +94,22 @@ func natLast(rules Plan) (others, nat Plan) {
 	return others, nat
 }
 
-// subnet4 is the subnet of the card's primary address.
+// subnet4 is the subnet of the interface's primary address.
 func (w *want) subnet4() (netip.Prefix, bool) {
-	if len(w.in.Card.Addrs4.Value) == 0 {
+	if len(w.in.Interface.Addrs4.Value) == 0 {
 		return netip.Prefix{}, false
 	}
-	return containing(w.in.Card.Subnets4.Value, w.in.Card.Addrs4.Value[0])
+	return containing(w.in.Interface.Subnets4.Value, w.in.Interface.Addrs4.Value[0])
 }
 
 func (w *want) routerFor(subnet netip.Prefix) netip.Addr {
-	if w.in.Card.Primary {
+	if w.in.Interface.Primary {
 		return w.router(false)
 	}
 	return w.gateway4(subnet)
 }
 
-// forwarding gives the card's setting back once it is not needed: before is what it was, and there is
+// forwarding gives the interface's setting back once it is not needed: before is what it was, and there is
 // none as long as ec2net has not touched it. A host that forwards anyway goes on to do so.
 func (b *Before) forwarding(have Snapshot) bool {
 	if b == nil || b.Forwarding == nil {
@@ -130,7 +130,7 @@ const (
 	netconfAll        = -1 // NETCONFA_IFINDEX_ALL
 )
 
-// readForwarding reads the setting for all cards (net.ipv4.ip_forward), which a new card gets too.
+// readForwarding reads the setting for all interfaces (net.ipv4.ip_forward), which a new interface gets too.
 func (l *Link) readForwarding(s *Snapshot) error {
 	if !l.Forwards {
 		return nil
@@ -148,7 +148,7 @@ func (l *Link) readForwarding(s *Snapshot) error {
 	return nil
 }
 
-// parseNetconf is the card that a message is about, and whether it forwards, if the message says so.
+// parseNetconf is the interface that a message is about, and whether it forwards, if the message says so.
 func parseNetconf(m []byte) (index int, on, ok bool) {
 	const header = 4 // struct netconfmsg, one byte, aligned
 	a, err := parseAttrs(m, header)

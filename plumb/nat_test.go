@@ -13,7 +13,7 @@ import (
 func TestWantNAT(t *testing.T) {
 	prefix := netip.MustParsePrefix
 	with := func(change func(*Input)) Input {
-		in := ours(card(func(*metadata.Interface) {}))
+		in := ours(iface(func(*metadata.Interface) {}))
 		in.NAT = []NAT{{prefix("10.0.3.0/24"), "eth3"}, {prefix("10.9.0.0/16"), "eth3"}}
 		change(&in)
 		return in
@@ -44,19 +44,19 @@ func TestWantNAT(t *testing.T) {
 + route 10.9.0.0/16 via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001
 + rule from 10.9.0.0/16 iif eth1 fwmark 10001/0 unreachable pref 30030
 ~ sysctl net/ipv4/conf/eth1/forwarding=1`},
-		{"inside, and the card that it leaves by is not ready", with(func(in *Input) { in.NAT, in.Inside = nil, []netip.Prefix{prefix("10.0.2.128/25")} }), parts, "+ rule from 10.0.2.128/25 iif eth1 fwmark 10001/0 unreachable pref 30030"},
-		{"inside, and the card that it leaves by was set down", with(func(in *Input) {
+		{"inside, and the interface that it leaves by is not ready", with(func(in *Input) { in.NAT, in.Inside = nil, []netip.Prefix{prefix("10.0.2.128/25")} }), parts, "+ rule from 10.0.2.128/25 iif eth1 fwmark 10001/0 unreachable pref 30030"},
+		{"inside, and the interface that it leaves by was set down", with(func(in *Input) {
 			in.NAT, in.Inside, in.Before, in.Have.Link.Forwarding = nil, []netip.Prefix{prefix("10.0.2.128/25")}, was(false), true
 		}), parts, "+ rule from 10.0.2.128/25 iif eth1 fwmark 10001/0 unreachable pref 30030\n~ sysctl net/ipv4/conf/eth1/forwarding=0"},
 		{"inside, and it was on before", with(func(in *Input) {
 			in.NAT, in.Inside, in.Before, in.Have.Link.Forwarding = nil, []netip.Prefix{prefix("10.0.2.128/25")}, was(true), true
 		}), parts, "+ rule from 10.0.2.128/25 iif eth1 fwmark 10001/0 unreachable pref 30030"},
 		{"inside, on the link", inside(func(in *Input) { in.Inside[0] = prefix("10.0.2.128/25") }), parts, "+ rule from 10.0.2.128/25 iif eth1 fwmark 10001/0 unreachable pref 30030\n~ sysctl net/ipv4/conf/eth1/forwarding=1"},
-		{"inside, on the link, and main has nothing of the card", inside(func(in *Input) { in.Inside[0], in.MainTable = prefix("10.0.2.128/25"), false }), only("forwarding", "10.0.2.128"), `
+		{"inside, on the link, and main has nothing of the interface", inside(func(in *Input) { in.Inside[0], in.MainTable = prefix("10.0.2.128/25"), false }), only("forwarding", "10.0.2.128"), `
 + route 10.0.2.128/25 dev eth1 scope link src 10.0.2.37 metric 10001
 + rule from 10.0.2.128/25 iif eth1 fwmark 10001/0 unreachable pref 30030
 ~ sysctl net/ipv4/conf/eth1/forwarding=1`},
-		{"inside of the primary card", first(func(in *Input) {
+		{"inside of the primary interface", first(func(in *Input) {
 			in.Inside = []netip.Prefix{prefix("10.9.0.0/16")}
 			in.Have.Leaving = takenOn(in)
 		}), parts, `
@@ -65,14 +65,14 @@ func TestWantNAT(t *testing.T) {
 ~ sysctl net/ipv4/conf/eth0/forwarding=1`},
 		{"switched off", with(func(in *Input) { in.NAT, in.Before, in.Have.Link.Forwarding = nil, was(false), true }), parts, "~ sysctl net/ipv4/conf/eth1/forwarding=0"},
 		{"switched off, and it was on", with(func(in *Input) { in.NAT, in.Before, in.Have.Link.Forwarding = nil, was(true), true }), parts, ""},
-		{"switched off, and all cards forward by now", with(func(in *Input) {
+		{"switched off, and all interfaces forward by now", with(func(in *Input) {
 			in.NAT, in.Before, in.Have.Link.Forwarding, in.Have.forwardsAll = nil, was(false), true, true
 		}), parts, ""},
 		{"somebody else has it on", with(func(in *Input) { in.NAT, in.Have.Link.Forwarding = nil, true }), parts, ""},
 	})
 }
 
-// takenOn are the rules by which another card takes on what arrives by this one.
+// takenOn are the rules by which another interface takes on what arrives by this one.
 func takenOn(in *Input) (out []Rule) {
 	for _, p := range in.Inside {
 		out = append(out, Rule{Pref: prefLeave, From: p, Iif: in.Have.Name, Table: Table(7)})
@@ -83,23 +83,23 @@ func takenOn(in *Input) (out []Rule) {
 // In the kernel: written, read back unchanged, put right again whatever is undone, and removed exactly.
 func TestNATInKernel(t *testing.T) {
 	for name, tt := range map[string]struct {
-		before string // forwarding of the card
+		before string // forwarding of the interface
 		all    string // ip_forward, set while it holds
 		after  string
 	}{
-		"off before": {"0", "", "0"}, "on before": {"1", "", "1"}, "all cards forward since": {"0", "1", "1"},
+		"off before": {"0", "", "0"}, "on before": {"1", "", "1"}, "all interfaces forward since": {"0", "1", "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			secondHost(t)
 			sysctl(t, "ipv4/conf/eth1/forwarding", tt.before)
-			sysctl(t, "ipv4/conf/eth2/forwarding", "1") // the other card's keeper does that
+			sysctl(t, "ipv4/conf/eth2/forwarding", "1") // the other interface's keeper does that
 			l := open(t, "eth1")
 			before := found(t, l)
 			on := tt.before == "1"
 			before.Forwarding, l.Forwards = &on, true
 			world1 := world(t)
 			wanting := func(s Snapshot) (State, error) {
-				return Want(Input{Card: eth1(), Have: s, OwnAddress: true, Before: before, NAT: []NAT{{netip.MustParsePrefix("10.0.3.0/24"), "eth2"}}})
+				return Want(Input{Interface: eth1(), Have: s, OwnAddress: true, Before: before, NAT: []NAT{{netip.MustParsePrefix("10.0.3.0/24"), "eth2"}}})
 			}
 			for _, damage := range []string{"", "nft flush ruleset", "sysctl -qw net.ipv4.conf.eth1.forwarding=0", "ip rule del pref 30020", "ip rule del pref 30010"} {
 				if damage != "" {
@@ -138,16 +138,16 @@ func TestNATInKernel(t *testing.T) {
 	}
 }
 
-func forwards(t *testing.T, card string) string {
+func forwards(t *testing.T, iface string) string {
 	t.Helper()
-	b, err := os.ReadFile("/proc/sys/net/ipv4/conf/" + card + "/forwarding")
+	b, err := os.ReadFile("/proc/sys/net/ipv4/conf/" + iface + "/forwarding")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(string(b))
 }
 
-// A stranger's change of forwarding is seen, when it concerns the card.
+// A stranger's change of forwarding is seen, when it concerns the interface.
 func TestWatchForwarding(t *testing.T) {
 	secondHost(t)
 	l := open(t, "eth1")

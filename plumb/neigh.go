@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Neighbour is what the kernel knows of a host on the card's link.
+// Neighbour is what the kernel knows of a host on the interface's link.
 type Neighbour uint8
 
 // What it may know.
@@ -19,7 +19,7 @@ const (
 	Silent                   // it was asked three times, a second apart (neigh/*/ucast_solicit), in vain
 )
 
-// Ask has the kernel ask a host on the card's link whether it is there (ARP, or neighbour discovery).
+// Ask has the kernel ask a host on the interface's link whether it is there (ARP, or neighbour discovery).
 // Traffic to a host that is known goes on meanwhile. See is the answer, a moment later, or after three
 // seconds when there is none.
 func (l *Link) Ask(host netip.Addr) error {
@@ -41,7 +41,7 @@ func (l *Link) Ask(host netip.Addr) error {
 	return nil
 }
 
-// See is what the kernel knows of a host on the card's link now.
+// See is what the kernel knows of a host on the interface's link now.
 func (l *Link) See(host netip.Addr) (Neighbour, error) {
 	state, err := l.neighbour(host)
 	switch {

@@ -15,7 +15,7 @@ func TestNumber(t *testing.T) {
 	route := []Route{{Table: 10001, Dst: netip.MustParsePrefix("10.0.2.0/24"), Ours: true}}
 	for _, tt := range []struct {
 		name   string
-		card   metadata.Interface
+		iface  metadata.Interface
 		index  int
 		routes []Route
 		held   map[int]int
@@ -35,7 +35,7 @@ func TestNumber(t *testing.T) {
 		{"the primary waits", metadata.Interface{MAC: second.MAC, Primary: true}, 2, nil, map[int]int{0: 4}, 0},
 	} {
 		s := Snapshot{State: State{Index: tt.index, Routes: tt.routes}, held: tt.held}
-		if got := s.Number(tt.card); got != tt.want {
+		if got := s.Number(tt.iface); got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 		}
 	}
@@ -45,7 +45,7 @@ func TestNumber(t *testing.T) {
 // own, and says who holds the table. A primary one writes no rule meanwhile.
 func TestWantContested(t *testing.T) {
 	in := ours(dual())
-	in.Have.held, in.Have.names = map[int]int{in.Card.N(): 4}, map[int]string{4: "eth9"}
+	in.Have.held, in.Have.names = map[int]int{in.Interface.N(): 4}, map[int]string{4: "eth9"}
 	state, err := Want(in)
 	if err == nil || !strings.Contains(err.Error(), "eth9 holds table 10001, which the metadata's numbers make this interface's too: set up in table 19003") {
 		t.Errorf("it says %v", err)
@@ -61,7 +61,7 @@ func TestWantContested(t *testing.T) {
 			t.Errorf("%q is in\n%s", without, text)
 		}
 	}
-	in.Card = metadata.Interface{MAC: in.Card.MAC, Primary: true, Addrs4: addrs("10.0.2.37"), Subnets4: prefixes("10.0.2.0/24")}
+	in.Interface = metadata.Interface{MAC: in.Interface.MAC, Primary: true, Addrs4: addrs("10.0.2.37"), Subnets4: prefixes("10.0.2.0/24")}
 	in.Have.OthersManaged, in.Have.held = true, map[int]int{0: 4}
 	if state, err := Want(in); len(state.Rules) > 0 || err == nil || !strings.Contains(err.Error(), "eth9 holds table 10000") {
 		t.Errorf("the primary: %v %v", state.Rules, err)

@@ -13,8 +13,8 @@ import (
 // This is the table "What is ours" of the README once more, written without Want and Diff, and the
 // kernel as another netlink library sees it. What both say is text, an object a line.
 
-// cloudCard is what the cloud grants a card.
-type cloudCard struct {
+// cloudInterface is what the cloud grants an interface.
+type cloudInterface struct {
 	name       string
 	n          int
 	addrs      [2][]netip.Addr // IPv4 and IPv6; the first of each is the primary
@@ -29,7 +29,7 @@ type cloudCard struct {
 // sight is what another program sees: what has our mark, and the rest.
 type sight struct {
 	ours, others []string
-	routes       []seenRoute // of others, in main and in the cards' tables
+	routes       []seenRoute // of others, in main and in the interfaces' tables
 	addrs        map[string][]netip.Addr
 	groups       map[string]uint32
 	mtus         map[string]int
@@ -128,10 +128,10 @@ func ruleLine(pref int, from string, table, prefixlen, group int) string {
 	return fmt.Sprintf("rule %d from %s lookup %d suppress_prefixlength %d suppress_ifgroup %d", pref, from, table, prefixlen, group)
 }
 
-// expected is what the README says of the cards, given what others have.
-func expected(cards []*cloudCard, s sight) (out []string) {
-	for _, c := range cards {
-		e := expectation{cloudCard: c, s: s, t: 10000 + c.n, beside: len(cards) > 1}
+// expected is what the README says of the interfaces, given what others have.
+func expected(ifaces []*cloudInterface, s sight) (out []string) {
+	for _, c := range ifaces {
+		e := expectation{cloudInterface: c, s: s, t: 10000 + c.n, beside: len(ifaces) > 1}
 		e.addresses()
 		for f := range 2 {
 			if (c.n > 0 || e.beside) && (len(c.addrs[f]) > 0 || len(c.blocks[f]) > 0 && c.delegation != DelegateOff) {
@@ -151,16 +151,16 @@ func expected(cards []*cloudCard, s sight) (out []string) {
 }
 
 type expectation struct {
-	*cloudCard
+	*cloudInterface
 	s      sight
 	t      int
-	beside bool // other cards of the cloud are set up
+	beside bool // other interfaces of the cloud are set up
 	lines  []string
 }
 
 func (e *expectation) add(line string) { e.lines = append(e.lines, line) }
 
-// addresses: the primary card's first IPv4 address is not ours, and what another holds is his.
+// addresses: the primary interface's first IPv4 address is not ours, and what another holds is his.
 func (e *expectation) addresses() {
 	for f, list := range e.addrs {
 		for i, a := range list {
@@ -231,7 +231,7 @@ func orNil(a netip.Addr) string {
 	return "<nil>"
 }
 
-// copies are main's routes of others through the card.
+// copies are main's routes of others through the interface.
 func (e *expectation) copies(f int) {
 	for _, r := range e.s.routes {
 		dst := netip.MustParsePrefix(r.Dst.String())

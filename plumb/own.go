@@ -8,9 +8,9 @@ import (
 	"ec2net/metadata"
 )
 
-// own learns which numbers are the card's and which are other cards': those whose table leads by a card. Of the card are
-// those that its routes tell, and of those that it was known by before, or that a card of its name was, the ones that
-// no other card has come to hold. A card that is set up has routes as long as it has rules. Where two lead by
+// own learns which numbers are the interface's and which are other interfaces': those whose table leads by an interface. Of the interface are
+// those that its routes tell, and of those that it was known by before, or that an interface of its name was, the ones that
+// no other interface has come to hold. An interface that is set up has routes as long as it has rules. Where two lead by
 // one table, as after two processes that began at the same moment, it is the lower index's.
 func (l *Link) own(s *Snapshot) error {
 	routed := s.routed()
@@ -32,7 +32,7 @@ func (l *Link) own(s *Snapshot) error {
 	})
 }
 
-// twin: the device has the card's MAC, and what it holds is for the card to take over.
+// twin: the device has the interface's MAC, and what it holds is for the interface to take over.
 func (s Snapshot) twin(index int) bool {
 	return slices.ContainsFunc(s.Twins, func(t Twin) bool { return t.Index == index })
 }
@@ -42,12 +42,12 @@ func (s Snapshot) twin(index int) bool {
 // holds that one's table, as where network-card is not published yet and device-number alone is not unique (EC2: instances
 // with several network cards), or where two MACs hash alike. Then it is a free one of the numbers that need no
 // metadata.
-func (s Snapshot) Number(card metadata.Interface) int {
-	n := card.N()
-	if card.MAC == (metadata.MAC{}) {
+func (s Snapshot) Number(iface metadata.Interface) int {
+	n := iface.N()
+	if iface.MAC == (metadata.MAC{}) {
 		n = DegradedN(s.Index)
 	}
-	if card.Primary || !s.taken(n) {
+	if iface.Primary || !s.taken(n) {
 		return n
 	}
 	for i := range spareNumbers {
@@ -69,12 +69,12 @@ func (s Snapshot) taken(n int) bool {
 
 // contested says who holds the number that the metadata gives the interface.
 func (w *want) contested() {
-	card, have := w.in.Card, w.in.Have
-	if card.MAC == (metadata.MAC{}) || !have.taken(card.N()) {
+	iface, have := w.in.Interface, w.in.Have
+	if iface.MAC == (metadata.MAC{}) || !have.taken(iface.N()) {
 		return
 	}
-	holder, t := have.names[have.held[card.N()]], Table(card.N())
-	if card.Primary {
+	holder, t := have.names[have.held[iface.N()]], Table(iface.N())
+	if iface.Primary {
 		w.refuse("%s holds table %d, which is this interface's: it waits until the table is free", holder, t)
 		return
 	}

@@ -2,14 +2,14 @@ package plumb
 
 import "testing"
 
-// A number that the card was known by once, and that another card has now, is the other one's.
+// A number that the interface was known by once, and that another interface has now, is the other one's.
 func TestNumberOfAnother(t *testing.T) {
 	host(t)
 	batch(t, "link set eth1 up\naddr add 10.0.2.37/24 dev eth1\nroute add 10.0.2.0/24 dev eth1 table 10001 proto 236\nrule add from 10.0.2.37 lookup 10001 pref 20001 protocol 236\n")
 	for _, tt := range []struct {
-		name, card, do string
-		numbers        []int
-		rules          int
+		name, iface, do string
+		numbers         []int
+		rules           int
 	}{
 		{"its holder", "eth1", "", nil, 1},
 		{"another that had it", "eth0", "", []int{1}, 0},
@@ -20,7 +20,7 @@ func TestNumberOfAnother(t *testing.T) {
 		if tt.do != "" {
 			ip(t, tt.do)
 		}
-		l := open(t, tt.card)
+		l := open(t, tt.iface)
 		l.Numbers = tt.numbers
 		if s, err := l.Read(); err != nil || len(s.Rules) != tt.rules {
 			t.Errorf("%s: %d rules (%v), want %d", tt.name, len(s.Rules), err, tt.rules)
@@ -30,7 +30,7 @@ func TestNumberOfAnother(t *testing.T) {
 	gone := open(t, "eth9")
 	gone.Numbers = []int{1}
 	if done, err := gone.Leave(t.Context(), nil); err != nil || len(done) != 0 {
-		t.Errorf("clearing up after a card that is gone took from the one that has its number:\n%s%v", done, err)
+		t.Errorf("clearing up after an interface that is gone took from the one that has its number:\n%s%v", done, err)
 	}
 }
 

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// PacketRule is one thing that a card's own nftables table does. Each card has a table of its own,
+// PacketRule is one thing that an interface's own nftables table does. Each interface has a table of its own,
 // "inet ec2net-T", where T is its routing table: so no two processes share one, and removal is exact.
 type PacketRule struct {
-	Table uint32 // the card's routing table, which names the nftables table
+	Table uint32 // the interface's routing table, which names the nftables table
 	Kind  PacketKind
-	Dev   int          // ifindex of the card
+	Dev   int          // ifindex of the interface
 	From  netip.Prefix // Masquerade: whose packets
-	Mark  uint32       // ReplyByCard: what the card's connections carry, within MarkMask
-	Was   bool         // ReplyByCard: src_valid_mark was on before, for who has lost the record of it
+	Mark  uint32       // ReplyByInterface: what the interface's connections carry, within MarkMask
+	Was   bool         // ReplyByInterface: src_valid_mark was on before, for who has lost the record of it
 }
 
 // PacketKind says what a PacketRule does. Each needs Linux 5.2: before that, tables of the family inet
@@ -25,20 +25,20 @@ type PacketKind uint8
 
 // The kinds.
 const (
-	// ReplyByCard remembers by which card a connection came in that the host passes on to another
-	// address (DNAT), and marks all its packets, so that rules can lead the answers back to the card.
-	ReplyByCard PacketKind = iota + 1
-	// ClampMSS lowers the segment size that TCP connections through the card agree on to what the
+	// ReplyByInterface remembers by which interface a connection came in that the host passes on to another
+	// address (DNAT), and marks all its packets, so that rules can lead the answers back to the interface.
+	ReplyByInterface PacketKind = iota + 1
+	// ClampMSS lowers the segment size that TCP connections through the interface agree on to what the
 	// routes of both directions can carry.
 	ClampMSS
-	// Masquerade gives packets from a prefix that leave by the card the card's primary address.
+	// Masquerade gives packets from a prefix that leave by the interface the interface's primary address.
 	Masquerade
 	// altered is what another program changed in a table of ours: never wanted, so that the table is
 	// written anew.
 	altered
 )
 
-// MarkMask are the bits of the packet's and the connection's mark that ReplyByCard uses. The others are
+// MarkMask are the bits of the packet's and the connection's mark that ReplyByInterface uses. The others are
 // left as they are. Bits 24 to 30 are the ones that the usual neighbours leave free: the VPC CNI has
 // 0x80, Istio the lowest 12, CNI port mappings and Podman 0x2000, Kubernetes 0xc000, Tailscale
 // 0xff0000, Calico 0xffff0000 counted from the lowest bit, Antrea the highest.
@@ -46,7 +46,7 @@ const MarkMask = 0x7f000000
 
 const packetTablePrefix = "ec2net-"
 
-// packetTable is all of a card's nftables table.
+// packetTable is all of an interface's nftables table.
 type packetTable struct {
 	table uint32
 	rules []PacketRule // in order; none: there is no table
@@ -80,7 +80,7 @@ const packetMark = "protocol-236"
 
 // How a rule's comment is written and read, by kind. nft keeps 127 bytes of it.
 const (
-	replyComment = packetMark + " reply-by-card dev %d mark 0x%x/0x7f000000"
+	replyComment = packetMark + " reply-by-interface dev %d mark 0x%x/0x7f000000"
 	clampComment = packetMark + " clamp-mss dev %d"
 	masqComment  = packetMark + " masquerade dev %d from %s"
 	wasComment   = " src_valid_mark was 1" // at the end of a replyComment
@@ -90,8 +90,8 @@ const (
 func (r PacketRule) String() string {
 	s := "inet " + packetTable{table: r.Table}.name() + ": "
 	switch r.Kind {
-	case ReplyByCard:
-		return s + fmt.Sprintf("replies by card, mark %#x/%#x", r.Mark, uint32(MarkMask))
+	case ReplyByInterface:
+		return s + fmt.Sprintf("replies by interface, mark %#x/%#x", r.Mark, uint32(MarkMask))
 	case ClampMSS:
 		return s + "segment size of TCP as the routes allow"
 	case Masquerade:
@@ -105,7 +105,7 @@ func (r PacketRule) isAltered() bool { return r.Kind == altered }
 // comment says in the kernel, and to whoever lists the table, which element a rule belongs to.
 func (r PacketRule) comment() string {
 	switch r.Kind {
-	case ReplyByCard:
+	case ReplyByInterface:
 		s := fmt.Sprintf(replyComment, r.Dev, r.Mark)
 		if r.Was {
 			s += wasComment
@@ -130,7 +130,7 @@ func parsePacketComment(table uint32, s string) PacketRule {
 	r, from := PacketRule{Table: table, Was: was}, ""
 	switch {
 	case scan(replyComment, &r.Dev, &r.Mark):
-		r.Kind = ReplyByCard
+		r.Kind = ReplyByInterface
 	case scan(clampComment, &r.Dev):
 		r.Kind = ClampMSS
 	case scan(masqComment, &r.Dev, &from):

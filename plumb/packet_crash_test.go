@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// withMarks is the world with what it takes to answer by card.
+// withMarks is the world with what it takes to answer by interface.
 func withMarks(t testing.TB) []string {
 	t.Helper()
 	b, err := os.ReadFile("/proc/sys/net/ipv4/conf/eth1/src_valid_mark")
@@ -18,9 +18,9 @@ func withMarks(t testing.TB) []string {
 	return append(world(t), "src_valid_mark "+string(b), nft(t, "list ruleset\n"))
 }
 
-// TestCrashByCard kills a process before each operation that has to do with replies by card, on the way there,
+// TestCrashByInterface kills a process before each operation that has to do with replies by interface, on the way there,
 // away from it, and to another number: the next one gets there, and a leave gives back what was found.
-func TestCrashByCard(t *testing.T) {
+func TestCrashByInterface(t *testing.T) {
 	moved := dual()
 	moved.DeviceNumber = 2
 	on := func(b *Before) func(Snapshot) (State, error) { return answering(dual(), b) }
@@ -98,11 +98,11 @@ func concernsMarks(o Op) bool {
 
 func bySource(b *Before) func(Snapshot) (State, error) {
 	return func(s Snapshot) (State, error) {
-		return Want(Input{Card: dual(), Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), Before: b})
+		return Want(Input{Interface: dual(), Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), Before: b})
 	}
 }
 
-// marking is a process that knows from its record that the card may have a table.
+// marking is a process that knows from its record that the interface may have a table.
 func marking(t testing.TB) *Link {
 	t.Helper()
 	l := open(t, "eth1")

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readPackets reads the card's nftables tables, and which of the names belong to somebody else. Where
+// readPackets reads the interface's nftables tables, and which of the names belong to somebody else. Where
 // nothing says that there may be one, nftables is not even asked. The rules are read before.
 func (l *Link) readPackets(s *Snapshot) error {
 	s.unable = l.unable
@@ -47,7 +47,7 @@ func (l *Link) readPackets(s *Snapshot) error {
 	return err
 }
 
-// packetNumbers are the card numbers for which there is a table with a name of ours.
+// packetNumbers are the interface numbers for which there is a table with a name of ours.
 func (s *socket) packetNumbers() (out []int, err error) {
 	msgs, err := s.dump(nftType(unix.NFT_MSG_GETTABLE), uint16(nftType(unix.NFT_MSG_NEWTABLE)), &nl.Nfgenmsg{NfgenFamily: unix.NFPROTO_INET})
 	if withoutPackets(err) {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// packetChain is a base chain of a card's table, as nft writes it and as the kernel has it.
+// packetChain is a base chain of an interface's table, as nft writes it and as the kernel has it.
 type packetChain struct {
 	name     string
 	kind     string // filter, nat or route
@@ -37,7 +37,7 @@ func (t packetTable) chains(dev string) (out []packetChain) {
 	postrouting := packetChain{name: "postrouting", kind: "nat", hook: unix.NF_INET_POST_ROUTING, priority: prioritySNAT}
 	for _, r := range t.rules {
 		switch r.Kind {
-		case ReplyByCard:
+		case ReplyByInterface:
 			prerouting.add(r, remember(r, dev), marked(r))
 			output.add(r, marked(r))
 		case ClampMSS:
@@ -83,7 +83,7 @@ func (t packetTable) text(dev string) string {
 // register is the one that all rules work in: register 1, of 16 bytes.
 const register = unix.NFT_REG_1
 
-// remember gives a connection that came in by the card, and is passed on to another address, the card's
+// remember gives a connection that came in by the interface, and is passed on to another address, the interface's
 // mark. Each packet of the first direction does it again: so a connection is right however it began,
 // and also while one table takes another's place.
 func remember(r PacketRule, dev string) packetLine {
@@ -115,7 +115,7 @@ func marked(r PacketRule) packetLine {
 	}
 }
 
-// marking is a mark with the card's in the place of whatever was in our bits.
+// marking is a mark with the interface's in the place of whatever was in our bits.
 func (r PacketRule) marking(of string) string {
 	return fmt.Sprintf("%s & %#x | %#x", of, ^uint32(MarkMask), r.Mark)
 }
@@ -171,7 +171,7 @@ func join(lists ...[]expr.Any) (out []expr.Any) {
 	return out
 }
 
-// link matches the card by its index, which a rename does not change.
+// link matches the interface by its index, which a rename does not change.
 func link(key expr.MetaKey, index int) []expr.Any {
 	return []expr.Any{&expr.Meta{Key: key, Register: register}, equal(native32(uint32(index))...)}
 }

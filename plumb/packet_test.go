@@ -33,12 +33,12 @@ func everyKind(dev int) []PacketRule {
 		{Table: 10001, Kind: Masquerade, Dev: dev, From: netip.MustParsePrefix("172.22.5.128/26")},
 		{Table: 10001, Kind: Masquerade, Dev: dev, From: netip.MustParsePrefix("2001:db8:5::/64")},
 		{Table: 10001, Kind: Masquerade, Dev: dev, From: netip.MustParsePrefix("10.9.9.9/32")},
-		{Table: 10001, Kind: ReplyByCard, Dev: dev, Mark: 0x2000000},
+		{Table: 10001, Kind: ReplyByInterface, Dev: dev, Mark: 0x2000000},
 		{Table: 10001, Kind: ClampMSS, Dev: dev},
 	}
 }
 
-// packing has the card do rules, and everything else stay.
+// packing has the interface do rules, and everything else stay.
 func packing(rules ...PacketRule) func(Snapshot) (State, error) {
 	return func(s Snapshot) (State, error) {
 		s.Packets = rules
@@ -46,7 +46,7 @@ func packing(rules ...PacketRule) func(Snapshot) (State, error) {
 	}
 }
 
-// packed is a card whose table the kernel has.
+// packed is an interface whose table the kernel has.
 func packed(t testing.TB) (*Link, []PacketRule) {
 	t.Helper()
 	host(t)
@@ -80,7 +80,7 @@ var comments = regexp.MustCompile(` comment "protocol-236 [^"]*"`)
 // TestPacketComment: an element comes back from its comment, and nothing else does.
 func TestPacketComment(t *testing.T) {
 	longest := PacketRule{Table: 10001, Kind: Masquerade, Dev: 1<<31 - 1, From: netip.MustParsePrefix("2001:db8:1111:2222:3333:4444:5555:6666/127")}
-	was := PacketRule{Table: 10001, Kind: ReplyByCard, Dev: 1<<31 - 1, Mark: MarkMask, Was: true}
+	was := PacketRule{Table: 10001, Kind: ReplyByInterface, Dev: 1<<31 - 1, Mark: MarkMask, Was: true}
 	for _, r := range append(everyKind(7), longest, was) {
 		if got := parsePacketComment(10001, r.comment()); got != r {
 			t.Errorf("%q is read as %+v", r.comment(), got)
@@ -90,8 +90,8 @@ func TestPacketComment(t *testing.T) {
 		}
 	}
 	for _, s := range []string{"", "protocol-236", "protocol-236 clamp-mss dev", "protocol-236 clamp-mss dev 7 and more", "protocol-236 clamp-mss dev +7",
-		"protocol-236 clamp-mss dev 7 src_valid_mark was 1", "protocol-236 reply-by-card dev 7 mark 0x2000000/0x7f000000 src_valid_mark was 0",
-		"protocol-236 clamp-mss dev 99999999999999999999", "protocol-236 reply-by-card dev 7 mark 0x2000000/0xff000000",
+		"protocol-236 clamp-mss dev 7 src_valid_mark was 1", "protocol-236 reply-by-interface dev 7 mark 0x2000000/0x7f000000 src_valid_mark was 0",
+		"protocol-236 clamp-mss dev 99999999999999999999", "protocol-236 reply-by-interface dev 7 mark 0x2000000/0xff000000",
 		"protocol-236 masquerade dev 7 from nowhere", "protocol-236 masquerade dev 7 from 10.0.0.0/99", "protocol-236 dance dev 7", "clamp-mss dev 7"} {
 		if got := parsePacketComment(10001, s); got != (PacketRule{Table: 10001, Kind: altered}) {
 			t.Errorf("%q is read as %+v", s, got)
@@ -206,7 +206,7 @@ func TestPacketsOfAnother(t *testing.T) {
 	if !slices.Equal(have.TakenTables, []uint32{10001}) || len(have.Packets) != 0 {
 		t.Errorf("read as %v, taken %v", have.Packets, have.TakenTables)
 	}
-	w := want{number: eth1().N(), in: Input{Card: eth1(), Have: have}}
+	w := want{number: eth1().N(), in: Input{Interface: eth1(), Have: have}}
 	if w.packet(rules[0]) || !errors.Is(errors.Join(w.errs...), ErrTaken) {
 		t.Errorf("wanted all the same: %v", w.errs)
 	}
@@ -221,20 +221,20 @@ func TestPacketsOfAnother(t *testing.T) {
 	}
 }
 
-// TestPacketsLeave: the table goes with the card, however the card went.
+// TestPacketsLeave: the table goes with the interface, however the interface went.
 func TestPacketsLeave(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		leave func(*Link) error
 	}{
 		{"leave", func(*Link) error { return nil }},
-		{"the card is gone", func(*Link) error { _, err := run("ip", "link del eth1"); return err }},
-		{"the card is gone, and the record", func(*Link) error {
+		{"the interface is gone", func(*Link) error { _, err := run("ip", "link del eth1"); return err }},
+		{"the interface is gone, and the record", func(*Link) error {
 			if _, err := run("ip", "link del eth1"); err != nil {
 				return err
 			}
 			if done, err := Orphans([]int{1}); err != nil || len(done) != 0 {
-				return errors.New("took the table of a card that has a record: " + done.String())
+				return errors.New("took the table of an interface that has a record: " + done.String())
 			}
 			_, err := Orphans(nil)
 			return err
@@ -258,8 +258,8 @@ func TestPacketsLeave(t *testing.T) {
 	}
 }
 
-// TestPacketsOfOtherCards: a card's table is its own; and a card that needs none does not ask nftables.
-func TestPacketsOfOtherCards(t *testing.T) {
+// TestPacketsOfOtherInterfaces: an interface's table is its own; and an interface that needs none does not ask nftables.
+func TestPacketsOfOtherInterfaces(t *testing.T) {
 	_, _ = packed(t)
 	before := nft(t, "list ruleset\n")
 	other := open(t, "eth0")
@@ -276,6 +276,6 @@ func TestPacketsOfOtherCards(t *testing.T) {
 	plain := open(t, "eth0")
 	reconcile(t, plain, eth1())
 	if plain.packets != nil {
-		t.Error("a card without a table asked nftables")
+		t.Error("an interface without a table asked nftables")
 	}
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // router makes the test's namespace a router between an inner and an outer host, each in a namespace of its
-// own. Its card eth1, with an MTU of 1400, leads to the outer one, which knows no way to the inner.
+// own. Its interface eth1, with an MTU of 1400, leads to the outer one, which knows no way to the inner.
 func router(t *testing.T) (inner, outer netns.NsHandle) {
 	t.Helper()
 	inNamespace(t)
@@ -86,8 +86,8 @@ func in(ns netns.NsHandle, fn func() error) error {
 	return <-done
 }
 
-// TestMasqueradeAndClamp: a connection from the prefix leaves with the card's address, and its segments are as
-// small in both directions as the card's MTU wants them. It lives on while the table is replaced.
+// TestMasqueradeAndClamp: a connection from the prefix leaves with the interface's address, and its segments are as
+// small in both directions as the interface's MTU wants them. It lives on while the table is replaced.
 func TestMasqueradeAndClamp(t *testing.T) {
 	inner, outer := router(t)
 	l := open(t, "eth1")
@@ -98,8 +98,8 @@ func TestMasqueradeAndClamp(t *testing.T) {
 	}
 	clamped := append([]PacketRule{{Table: 10001, Kind: ClampMSS, Dev: dev}}, masquerade...)
 	for _, family := range []struct {
-		server, card string
-		header       int // of IP and TCP, with the timestamp option
+		server, iface string
+		header        int // of IP and TCP, with the timestamp option
 	}{{"198.51.100.2", "198.51.100.1", 20 + 20 + 12}, {"2001:db8:9::2", "2001:db8:9::1", 40 + 20 + 12}} {
 		if err := l.Reconcile(t.Context(), packing()).Err(); err != nil {
 			t.Fatal(err)
@@ -114,7 +114,7 @@ func TestMasqueradeAndClamp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.seen.String() != family.card || c.there != 1500-family.header || c.back != 1500-family.header {
+		if c.seen.String() != family.iface || c.there != 1500-family.header || c.back != 1500-family.header {
 			t.Errorf("%s sees %s, segments of %d and %d bytes", family.server, c.seen, c.there, c.back)
 		}
 		if err := l.Reconcile(t.Context(), packing(clamped...)).Err(); err != nil {
@@ -127,7 +127,7 @@ func TestMasqueradeAndClamp(t *testing.T) {
 		if c, err = through(inner, outer, family.server, patience); err != nil {
 			t.Fatal(err)
 		}
-		if c.seen.String() != family.card || c.there != 1400-family.header || c.back != 1400-family.header {
+		if c.seen.String() != family.iface || c.there != 1400-family.header || c.back != 1400-family.header {
 			t.Errorf("%s sees %s, segments of %d and %d bytes", family.server, c.seen, c.there, c.back)
 		}
 		c.close()

@@ -12,7 +12,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 )
 
-// WatchPackets is what Watch is, for the card's nftables tables. It is for a card that has one
+// WatchPackets is what Watch is, for the interface's nftables tables. It is for an interface that has one
 // (l.Packets): a host's other tables may change all the time.
 func (l *Link) WatchPackets(ctx context.Context) (<-chan Change, error) {
 	s, err := l.nft()

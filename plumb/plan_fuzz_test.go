@@ -32,7 +32,7 @@ func planOfBytes(name string, b []byte) Plan {
 	return append(Diff(have, want), Diff(want, have)...)
 }
 
-// FuzzPlan: each operation is a line for a terminal, whatever the card is called, and JSON.
+// FuzzPlan: each operation is a line for a terminal, whatever the interface is called, and JSON.
 func FuzzPlan(f *testing.F) {
 	f.Add("eth1", []byte("\x00\x0a\x00\x02\x25"))
 	f.Add("\x1b[2J\nfake line", []byte("\x01 \x01\r\xb8"))
@@ -64,7 +64,7 @@ func TestPlanIsForIP(t *testing.T) {
 			args = append([]string{args[0], verb}, args[1:]...)
 			switch {
 			case args[0] == "altname":
-				args = append([]string{"link", "property", verb}, args[3], args[4], args[0], args[2]) // ip(8) has the card first
+				args = append([]string{"link", "property", verb}, args[3], args[4], args[0], args[2]) // ip(8) has the interface first
 			case args[0] == "link":
 				args[1] = "set"
 			}

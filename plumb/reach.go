@@ -100,25 +100,25 @@ type Loss struct {
 	Holders []int // the devices that have the flow's local address
 }
 
-// Lost compares r with a look after a change of one card. What counts as lost, if it was right before:
-// a connection that leaves by another card or next hop, or whose packets are dropped on their way in;
-// the way to a server; main's best default route, when the card has taken its place and is not the
+// Lost compares r with a look after a change of one interface. What counts as lost, if it was right before:
+// a connection that leaves by another interface or next hop, or whose packets are dropped on their way in;
+// the way to a server; main's best default route, when the interface has taken its place and is not the
 // primary.
 //
-// Nothing is lost where a connection comes to leave by the card that has its address, where its
-// address has gone, and, on a card that is not the primary, of the card's own connections.
-func (r Reach) Lost(now Reach, card int, primary bool) (out []Loss) {
+// Nothing is lost where a connection comes to leave by the interface that has its address, where its
+// address has gone, and, on an interface that is not the primary, of the interface's own connections.
+func (r Reach) Lost(now Reach, iface int, primary bool) (out []Loss) {
 	for f, was := range r.ways {
 		l := Loss{Flow: f, Was: was, Is: now.ways[f], Holders: now.holders[f.Local.Addr()]}
-		own := slices.Contains(r.holders[f.Local.Addr()], card) && !primary
+		own := slices.Contains(r.holders[f.Local.Addr()], iface) && !primary
 		if !own && l.cut() {
 			out = append(out, l)
 		}
 	}
 	for i, was := range r.defaults {
 		is := now.defaults[i]
-		taken := is.Index == 0 || is.Index == card && !primary // the primary's place is there
-		if was != is && was.Index != 0 && was.Index != card && taken {
+		taken := is.Index == 0 || is.Index == iface && !primary // the primary's place is there
+		if was != is && was.Index != 0 && was.Index != iface && taken {
 			out = append(out, Loss{Was: was, Is: is})
 		}
 	}
@@ -148,7 +148,7 @@ func compareFlows(a, b Flow) int {
 	return a.Remote.Compare(b.Remote)
 }
 
-// Restored is the state in which everything of ours is as it was before. What others gave the card
+// Restored is the state in which everything of ours is as it was before. What others gave the interface
 // since stays.
 func Restored(have Snapshot, before State) State {
 	out := before
@@ -169,7 +169,7 @@ func Restored(have Snapshot, before State) State {
 	return out
 }
 
-// groupBefore is a card's group; 0 for one that was not known for the cloud's then.
+// groupBefore is an interface's group; 0 for one that was not known for the cloud's then.
 func groupBefore(before State, index int) uint32 {
 	for _, g := range before.Groups {
 		if g.Index == index {

@@ -22,7 +22,7 @@ func flow(local, remote string) Flow {
 	return f
 }
 
-// What counts as lost when card 3 was changed, beside the primary card 2.
+// What counts as lost when interface 3 was changed, beside the primary interface 2.
 func TestLost(t *testing.T) {
 	const eth0, eth1, eth2 = 2, 3, 4
 	gw := netip.MustParseAddr("10.0.0.1")
@@ -34,22 +34,22 @@ func TestLost(t *testing.T) {
 		name    string
 		flow    Flow
 		was, is Way
-		primary bool // card 3 is the primary
+		primary bool // interface 3 is the primary
 		lost    bool
 	}{
 		{"nothing changes", ssh, by(eth0), by(eth0), false, false},
-		{"by the changed card", ssh, by(eth0), by(eth1), false, true},
-		{"by a third card", ssh, by(eth0), by(eth2), false, true},
+		{"by the changed interface", ssh, by(eth0), by(eth1), false, true},
+		{"by a third interface", ssh, by(eth0), by(eth2), false, true},
 		{"another next hop", ssh, by(eth0), Way{Index: eth0}, false, true},
 		{"nowhere", ssh, by(eth0), Way{}, false, true},
 		{"to this host", ssh, by(eth0), Way{Index: 1, Local: true}, false, true},
 		{"dropped on the way in", ssh, by(eth0), Way{Index: eth0, Via: gw, Dropped: true}, false, true},
 		{"it was nowhere before", ssh, Way{}, by(eth1), false, false},
 		{"it was dropped before", ssh, Way{Index: eth0, Dropped: true}, by(eth1), false, false},
-		{"to the card that has the address", ssh, by(eth1), by(eth0), false, false},
+		{"to the interface that has the address", ssh, by(eth1), by(eth0), false, false},
 		{"there, but dropped", ssh, by(eth1), Way{Index: eth0, Dropped: true}, false, true},
-		{"the changed card's own", second, by(eth0), by(eth1), false, false},
-		{"the changed card's own, another next hop", second, by(eth1), Way{Index: eth1}, false, false},
+		{"the changed interface's own", second, by(eth0), by(eth1), false, false},
+		{"the changed interface's own, another next hop", second, by(eth1), Way{Index: eth1}, false, false},
 		{"the primary's own, another next hop", second, by(eth1), Way{Index: eth1}, true, true},
 		{"its address has gone", moved, by(eth0), by(eth1), false, false},
 		{"a server by another way", server, by(eth0), by(eth1), false, true},
@@ -67,10 +67,10 @@ func TestLost(t *testing.T) {
 		lost    bool
 	}{
 		{"as it was", by(eth0), by(eth0), false},
-		{"the changed card took it", by(eth0), by(eth1), true},
+		{"the changed interface took it", by(eth0), by(eth1), true},
 		{"it is gone", by(eth0), Way{}, true},
-		{"somebody gave it to another card", by(eth0), by(eth2), false},
-		{"it was the changed card's", by(eth1), Way{}, false},
+		{"somebody gave it to another interface", by(eth0), by(eth2), false},
+		{"it was the changed interface's", by(eth1), Way{}, false},
 		{"there was none", Way{}, by(eth1), false},
 	} {
 		before, now := Reach{defaults: [2]Way{{}, tt.was}}, Reach{defaults: [2]Way{{}, tt.is}}
@@ -78,7 +78,7 @@ func TestLost(t *testing.T) {
 			t.Errorf("default route, %s: %+v", tt.name, lost)
 		}
 		if lost := before.Lost(now, eth1, true); (len(lost) == 1) != (tt.lost && tt.is.Index != eth1) {
-			t.Errorf("default route, %s, and it is the primary card: %+v", tt.name, lost)
+			t.Errorf("default route, %s, and it is the primary interface: %+v", tt.name, lost)
 		}
 	}
 }
@@ -149,7 +149,7 @@ func FuzzParseFlow(f *testing.F) {
 	})
 }
 
-// Restored takes back what is ours, and nothing that somebody else gave the card meanwhile.
+// Restored takes back what is ours, and nothing that somebody else gave the interface meanwhile.
 func TestRestored(t *testing.T) {
 	host(t)
 	l := open(t, "eth1")

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrGone says that there is no such card in this network namespace (any more).
-var ErrGone = errors.New("no such network card")
+// ErrGone says that there is no such interface in this network namespace (any more).
+var ErrGone = errors.New("no such network interface")
 
-// Read takes a snapshot of what the kernel holds for the card. It asks for all of it: nothing is
+// Read takes a snapshot of what the kernel holds for the interface. It asks for all of it: nothing is
 // remembered from the last time.
 func (l *Link) Read() (Snapshot, error) {
 	s, err := l.Look()
@@ -30,7 +30,7 @@ func (l *Link) Read() (Snapshot, error) {
 	return s, nil
 }
 
-// failed is the error of a question about the card, which may have been unplugged since the last one.
+// failed is the error of a question about the interface, which may have been unplugged since the last one.
 func (l *Link) failed(err error) error {
 	if errors.Is(err, unix.ENODEV) {
 		if _, gone := l.Look(); gone != nil {
@@ -45,7 +45,7 @@ func (l *Link) readAddrs(s *Snapshot) (err error) {
 	return err
 }
 
-// readPeers learns the addresses of the host's other cloud cards that have no rules which tell them.
+// readPeers learns the addresses of the host's other cloud interfaces that have no rules which tell them.
 func (l *Link) readPeers(s *Snapshot) error {
 	for _, g := range s.Groups {
 		list, err := l.addrs(g.Index)
@@ -80,7 +80,7 @@ func (l *Link) addrs(index int) (out []Addr, err error) {
 	return out, nil
 }
 
-// parseAddr takes the addresses of the card index, for kernels that do not filter.
+// parseAddr takes the addresses of the interface index, for kernels that do not filter.
 func parseAddr(m []byte, index int) (addr Addr, ok bool, err error) {
 	a, err := parseAttrs(m, unix.SizeofIfAddrmsg)
 	if err != nil {
@@ -128,7 +128,7 @@ func (l *Link) readRoutes(s *Snapshot) error {
 	return nil
 }
 
-// parseOwn takes the kernel's local route to an IPv6 address of the card.
+// parseOwn takes the kernel's local route to an IPv6 address of the interface.
 func parseOwn(m []byte, index int) (own netip.Addr, ok bool) {
 	h := nl.DeserializeRtMsg(m)
 	if h.Family != unix.AF_INET6 || h.Type != unix.RTN_LOCAL || h.Dst_len != 128 || h.Protocol != unix.RTPROT_KERNEL {
@@ -179,7 +179,7 @@ func (s *socket) mainRoutes(family int, each func(h *nl.RtMsg, a attrs)) error {
 }
 
 // parseRoute takes what Want and Diff can use: unicast routes with a single next hop through the
-// card, in any table but local, and of the table local what is ours.
+// interface, in any table but local, and of the table local what is ours.
 func parseRoute(m []byte, index int) (r Route, ok bool, err error) {
 	a, err := parseAttrs(m, unix.SizeofRtMsg)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"ec2net/metadata"
 )
 
-// Look is the part of Read that tells which card it is and what its link says: one question to the kernel. An
+// Look is the part of Read that tells which interface it is and what its link says: one question to the kernel. An
 // error is ErrGone, or of netlink.
 func (l *Link) Look() (Snapshot, error) {
 	var s Snapshot
@@ -32,7 +32,7 @@ func (l *Link) Look() (Snapshot, error) {
 	if !found {
 		return s, fmt.Errorf("%s: %w", l.Name, ErrGone)
 	}
-	l.Name, l.Index = s.Name, s.Index // from here on it is this card, whatever it is called
+	l.Name, l.Index = s.Name, s.Index // from here on it is this interface, whatever it is called
 	return s, nil
 }
 
@@ -41,7 +41,7 @@ func (s *socket) links(each func(Snapshot)) error {
 	// RTEXT_FILTER_SKIP_STATS: counters are half of an answer, and not asked for.
 	msgs, err := s.dump(unix.RTM_GETLINK, unix.RTM_NEWLINK, nl.NewIfInfomsg(unix.AF_UNSPEC), attr32(unix.IFLA_EXT_MASK, 1<<3))
 	if err != nil {
-		return fmt.Errorf("list the network cards: %w", err)
+		return fmt.Errorf("list the network interfaces: %w", err)
 	}
 	for _, m := range msgs {
 		a, err := parseAttrs(m, unix.SizeofIfInfomsg)
@@ -53,7 +53,7 @@ func (s *socket) links(each func(Snapshot)) error {
 	return nil
 }
 
-// among learns what the host's other devices are to the card.
+// among learns what the host's other devices are to the interface.
 func (l *Link) among(s *Snapshot, others []Snapshot) {
 	peers := map[metadata.MAC][]Snapshot{}
 	s.names = map[int]string{}
@@ -80,29 +80,29 @@ func (l *Link) among(s *Snapshot, others []Snapshot) {
 	}
 }
 
-// peer is the card among devices with one MAC. A bridge may be in the place of a card. A virtual function
-// has its card's MAC, and is free until that enslaves it: of two, only the one that is in our group
+// peer is the interface among devices with one MAC. A bridge may be in the place of an interface. A virtual function
+// has its interface's MAC, and is free until that enslaves it: of two, only the one that is in our group
 // already is known not to be it.
 func peer(list []Snapshot) (Snapshot, bool) {
-	cards := slices.DeleteFunc(slices.Clone(list), func(s Snapshot) bool { return !s.isHardware() })
-	i := slices.IndexFunc(cards, func(s Snapshot) bool { return s.Link.Group == Group })
+	ifaces := slices.DeleteFunc(slices.Clone(list), func(s Snapshot) bool { return !s.isHardware() })
+	i := slices.IndexFunc(ifaces, func(s Snapshot) bool { return s.Link.Group == Group })
 	switch {
 	case len(list) == 0:
 		return Snapshot{}, false
-	case len(cards) == 0:
+	case len(ifaces) == 0:
 		return list[0], true
-	case len(cards) == 1:
-		return cards[0], true
+	case len(ifaces) == 1:
+		return ifaces[0], true
 	case i < 0:
 		return Snapshot{}, false
 	}
-	return cards[i], true
+	return ifaces[i], true
 }
 
-// isHardware: a card; the kernel says so of a veth too, which is the card of a container.
+// isHardware: an interface; the kernel says so of a veth too, which is the interface of a container.
 func (s Snapshot) isHardware() bool { return (s.Kind == "" || s.Kind == "veth") && !s.Loopback }
 
-// is tells the card from the others: by index once it is known, so that a rename does not confuse.
+// is tells the interface from the others: by index once it is known, so that a rename does not confuse.
 func (l *Link) is(s Snapshot) bool {
 	if l.Index != 0 {
 		return s.Index == l.Index
@@ -136,12 +136,12 @@ func linkSnapshot(info *nl.IfInfomsg, a attrs) Snapshot {
 	s.promote = devconf(conf4, devconfPromote-1) != 0
 	s.Link.SrcValidMark = devconf(conf4, devconfSrcValidMark-1) != 0
 	s.Link.Forwarding = devconf(conf4, devconfForwarding-1) != 0
-	conf6 := family.nested(unix.AF_INET6)[inet6Conf] // missing where the card can do no IPv6
+	conf6 := family.nested(unix.AF_INET6)[inet6Conf] // missing where the interface can do no IPv6
 	s.NoIPv6 = len(conf6) == 0 || devconf(conf6, devconfNoIPv6) != 0
 	return s
 }
 
-// A card's own sysctls come with the card (IFLA_AF_SPEC), so that they need no file, whose name a
+// An interface's own sysctls come with the interface (IFLA_AF_SPEC), so that they need no file, whose name a
 // rename could change under us.
 const (
 	inetConf, inet6Conf = 1, 2 // IFLA_INET_CONF, IFLA_INET6_CONF

@@ -26,7 +26,7 @@ func (l *Link) readRules(s *Snapshot) (err error) {
 		case ok && r.marked():
 			s.noteMark(r.Mark, n)
 		case ok && r.Guard:
-			s.OthersManaged = s.OthersManaged || n != 0 // another card's guard asks for the group; the primary's is there because of others
+			s.OthersManaged = s.OthersManaged || n != 0 // another interface's guard asks for the group; the primary's is there because of others
 		case ok:
 			s.Taken = append(s.Taken, r.From)
 		}
@@ -34,7 +34,7 @@ func (l *Link) readRules(s *Snapshot) (err error) {
 	return nil
 }
 
-// rules lists the rules of both families that carry our mark, and those that others may claim cards by.
+// rules lists the rules of both families that carry our mark, and those that others may claim interfaces by.
 func (s *socket) rules() (out []Rule, others []foreignRule, err error) {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		ours, foreign, err := s.inParts(family)
@@ -88,7 +88,7 @@ func (s *socket) inParts(family int) (ours []Rule, others []foreignRule, err err
 }
 
 // ruleList grows by what is new. A message that was there before is not taken apart again: of a host with
-// many cards that would be most of the cost of a look.
+// many interfaces that would be most of the cost of a look.
 type ruleList struct {
 	ours     []Rule
 	others   []foreignRule

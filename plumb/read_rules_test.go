@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A host of 15 cards with 50 addresses has 1500 rules, which are listed three times at each look.
+// A host of 15 interfaces with 50 addresses has 1500 rules, which are listed three times at each look.
 func TestKnownRulesCostNothing(t *testing.T) {
 	message := func(pref uint32, last byte) []byte {
 		h := &nl.RtMsg{}

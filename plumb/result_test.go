@@ -22,7 +22,7 @@ func TestResultTellsThemApart(t *testing.T) {
 	cancel()
 	for _, tt := range []struct {
 		name            string
-		card            string
+		iface           string
 		ctx             context.Context
 		want            func(Snapshot) (State, error)
 		refused, failed error
@@ -35,7 +35,7 @@ func TestResultTellsThemApart(t *testing.T) {
 		{"all is well", "eth1", t.Context(), wanting(eth1()), nil, nil, false},
 		{"gone", "eth7", t.Context(), refusing(), nil, ErrGone, false},
 	} {
-		r := open(t, tt.card).Reconcile(tt.ctx, tt.want)
+		r := open(t, tt.iface).Reconcile(tt.ctx, tt.want)
 		if !errors.Is(r.Refused, tt.refused) || !errors.Is(r.Failed, tt.failed) || len(r.Done) > 0 != tt.done {
 			t.Errorf("%s: refused %v, failed %v, done %v", tt.name, r.Refused, r.Failed, r.Done)
 		}

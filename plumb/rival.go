@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Rival is a default route in main that does not lead through the card.
+// Rival is a default route in main that does not lead through the interface.
 type Rival struct {
-	Metric uint32
-	Card   bool // another program's, through another of the host's cloud cards
-	Six    bool // IPv6
-	Ours   bool // through another of the host's cloud cards
+	Metric    uint32
+	Interface bool // another program's, through another of the host's cloud interfaces
+	Six       bool // IPv6
+	Ours      bool // through another of the host's cloud interfaces
 }
 
-// readRivals learns what the card's default routes are beside, or would be. It costs two dumps of main, which
-// the only cloud card of a host, whose default route is another program's, is spared.
+// readRivals learns what the interface's default routes are beside, or would be. It costs two dumps of main, which
+// the only cloud interface of a host, whose default route is another program's, is spared.
 func (l *Link) readRivals(s *Snapshot) error {
 	own := slices.ContainsFunc(s.Routes, func(r Route) bool { return !r.Ours && r.Table == tableMain && r.isDefault() })
 	if l.rivalry = len(s.siblings)+len(l.Peers) > 0 || !own; !l.rivalry {
@@ -56,26 +56,26 @@ func (s *Snapshot) addRival(h *nl.RtMsg, a attrs) {
 		return
 	}
 	sibling, ours := len(by) == 1 && slices.Contains(s.siblings, by[0]), h.Protocol == Protocol
-	s.Rivals = append(s.Rivals, Rival{Metric: a.u32(unix.RTA_PRIORITY), Card: sibling && !ours, Six: h.Family == unix.AF_INET6, Ours: ours})
+	s.Rivals = append(s.Rivals, Rival{Metric: a.u32(unix.RTA_PRIORITY), Interface: sibling && !ours, Six: h.Family == unix.AF_INET6, Ours: ours})
 }
 
-// leads: of other programs' default routes the card's, of this metric, is the one that the host's own traffic
-// takes, or one of equals through cloud cards. What stands before them all, or beside them through no cloud
-// card, as a VPN's, was chosen so.
+// leads: of other programs' default routes the interface's, of this metric, is the one that the host's own traffic
+// takes, or one of equals through cloud interfaces. What stands before them all, or beside them through no cloud
+// interface, as a VPN's, was chosen so.
 func (s Snapshot) leads(six bool, metric uint32) bool {
 	return !slices.ContainsFunc(s.Rivals, func(o Rival) bool {
-		before := o.Metric < metric || o.Metric == metric && !o.Card
+		before := o.Metric < metric || o.Metric == metric && !o.Interface
 		return o.Six == six && !o.Ours && before
 	})
 }
 
-// tied: which of the host's cards its own traffic leaves by hangs on whose default route, of this metric,
+// tied: which of the host's interfaces its own traffic leaves by hangs on whose default route, of this metric,
 // came last.
 func (s Snapshot) tied(six bool, metric uint32) bool {
-	return slices.Contains(s.Rivals, Rival{Metric: metric, Card: true, Six: six})
+	return slices.Contains(s.Rivals, Rival{Metric: metric, Interface: true, Six: six})
 }
 
-// overtakes: a default route of metric t through the card would come before the host's own one, which another
+// overtakes: a default route of metric t through the interface would come before the host's own one, which another
 // program gave that metric or a higher one, as NetworkManager adds 20000 to those whose connectivity it
 // doubts. Where the primary's stands in main once more (see ahead), it does not.
 func (s Snapshot) overtakes(six bool, t uint32) bool {
@@ -90,12 +90,12 @@ func (s Snapshot) overtakes(six bool, t uint32) bool {
 			mine.take(r.Metric)
 		}
 	}
-	leads := mine.known && mine.metric <= host.metric // another program has chosen this card
+	leads := mine.known && mine.metric <= host.metric // another program has chosen this interface
 	return host.known && host.metric >= t && !leads
 }
 
 // rivals: a notification is about a default route in main, of another program's or one that stands before the
-// cards'.
+// interfaces'.
 func rivals(m []byte) bool {
 	h := nl.DeserializeRtMsg(m)
 	if h.Dst_len != 0 || h.Table != tableMain {

@@ -12,7 +12,7 @@ import (
 	"ec2net/metadata"
 )
 
-// crowd puts other people's rules and routes beside the card: a node of a large cluster.
+// crowd puts other people's rules and routes beside the interface: a node of a large cluster.
 func crowd(t testing.TB, rules, routes int) {
 	t.Helper()
 	var b strings.Builder
@@ -25,14 +25,14 @@ func crowd(t testing.TB, rules, routes int) {
 	batch(t, b.String())
 }
 
-// many is a card with n addresses, none of which lies where another card's do.
+// many is an interface with n addresses, none of which lies where another interface's do.
 func many(n int) metadata.Interface {
 	a := make([]netip.Addr, n)
 	a[0] = netip.MustParseAddr("10.0.2.37")
 	for i := 1; i < n; i++ {
 		a[i] = netip.AddrFrom4([4]byte{10, 0, 2, byte(100 + i)})
 	}
-	return card(func(c *metadata.Interface) { c.Addrs4 = metadata.Is(a) })
+	return iface(func(c *metadata.Interface) { c.Addrs4 = metadata.Is(a) })
 }
 
 // TestReadInACrowd: 2000 foreign rules and 5000 foreign routes are more than one answer of the
@@ -83,7 +83,7 @@ func decided(t testing.TB, s Snapshot) time.Duration {
 	return least
 }
 
-// TestThousandsOfRoutes: to copy ten times as many of the operator's own routes through the card takes some ten times as
+// TestThousandsOfRoutes: to copy ten times as many of the operator's own routes through the interface takes some ten times as
 // long, and they stay when the
 // addresses go that keep them, although they are more than one message to the kernel holds.
 func TestThousandsOfRoutes(t *testing.T) {
@@ -117,7 +117,7 @@ func TestThousandsOfRoutes(t *testing.T) {
 	count(n-n/3, "after leave")
 }
 
-// TestReadPeculiarRoutes: what is no unicast route of one hop through the card is not ours to see,
+// TestReadPeculiarRoutes: what is no unicast route of one hop through the interface is not ours to see,
 // and does no harm.
 func TestReadPeculiarRoutes(t *testing.T) {
 	host(t)
@@ -150,7 +150,7 @@ route add local 10.55.0.0/16 dev eth1
 	same(t, "after leave", before)
 }
 
-// TestReadLink: the facts of the card, as other programs have set them.
+// TestReadLink: the facts of the interface, as other programs have set them.
 func TestReadLink(t *testing.T) {
 	host(t)
 	batch(t, `
@@ -168,11 +168,11 @@ link property add dev eth1 altname enp0s6 altname eni-0a1
 	sysctl(t, "ipv6/conf/eth1/disable_ipv6", "0")
 	ip(t, "link set eth1 mtu 1200") // less than IPv6 can do with
 	if s := read(t, open(t, "eth1")); !s.NoIPv6 {
-		t.Error("a card without IPv6 counts as one with it")
+		t.Error("an interface without IPv6 counts as one with it")
 	}
 	ip(t, "link set eth1 mtu 1500")
 	if s := read(t, open(t, "eth1")); s.NoIPv6 {
-		t.Error("a card with IPv6 counts as one without")
+		t.Error("an interface with IPv6 counts as one without")
 	}
 	if s := read(t, open(t, "lo")); !s.Loopback || !s.Link.Up {
 		t.Errorf("lo: %+v", s)
@@ -186,7 +186,7 @@ func TestLeaseMTU(t *testing.T) {
 	l := open(t, "eth1")
 	was := found(t, l)
 	want := func(s Snapshot) (State, error) {
-		return Want(Input{Card: eth1(), Have: s, OwnAddress: true, MainTable: true, Lease: lease("10.0.2.37/24", "10.0.2.1", 9001)})
+		return Want(Input{Interface: eth1(), Have: s, OwnAddress: true, MainTable: true, Lease: lease("10.0.2.37/24", "10.0.2.1", 9001)})
 	}
 	if done, err := l.Reconcile(t.Context(), want).both(); err != nil {
 		t.Fatalf("%v\n%s", err, done)

@@ -48,7 +48,7 @@ func TestSeeds(t *testing.T) {
 				ip(t, "route add "+r)
 			}
 			before := linesOf(t, "eth0")
-			reconcile(t, open(t, "eth1"), card(func(c *metadata.Interface) { c.Addrs4, c.Subnets4 = addrs(tt.addr), prefixes(tt.subnet) }))
+			reconcile(t, open(t, "eth1"), iface(func(c *metadata.Interface) { c.Addrs4, c.Subnets4 = addrs(tt.addr), prefixes(tt.subnet) }))
 
 			subnet := tt.subnet + " dev eth1 scope link src " + tt.addr
 			for cmd, want := range map[string][]string{
@@ -71,7 +71,7 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-// linesOf are the addresses and routes of one card.
+// linesOf are the addresses and routes of one interface.
 func linesOf(t testing.TB, dev string) []string {
 	t.Helper()
 	return slices.DeleteFunc(world(t), func(l string) bool {
@@ -94,7 +94,7 @@ func TestPrimaryIsThePreferredSource(t *testing.T) {
 			host(t)
 			sysctl(t, "ipv4/conf/eth1/promote_secondaries", strconv.Itoa(promote))
 			l := open(t, "eth1")
-			c := card(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4", "10.0.2.5", "10.0.2.6") })
+			c := iface(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4", "10.0.2.5", "10.0.2.6") })
 			six := dual()
 			c.Addrs6, c.Subnets6 = six.Addrs6, six.Subnets6
 			verdict := func(when string) {
@@ -143,7 +143,7 @@ func TestStrictReversePath(t *testing.T) {
 		t.Fatal("a host without ec2net takes the packet under the strict filter too: the test proves nothing")
 	}
 	batch(t, "addr del 10.0.2.37/24 dev eth1\nlink set eth1 down\n")
-	reconcile(t, open(t, "eth1"), card(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4") }))
+	reconcile(t, open(t, "eth1"), iface(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4") }))
 	for filter := range 3 {
 		sysctl(t, "ipv4/conf/all/rp_filter", strconv.Itoa(filter))
 		sysctl(t, "ipv4/conf/eth1/rp_filter", strconv.Itoa(filter))

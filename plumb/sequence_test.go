@@ -32,7 +32,7 @@ func number(t *testing.T, key string, otherwise uint64) uint64 {
 	return n
 }
 
-// TestSequences: whatever happens to a host and its cards, one thing after another, the kernel then
+// TestSequences: whatever happens to a host and its interfaces, one thing after another, the kernel then
 // holds what the oracle says, and everything of others is as they left it. EC2NET_SEED starts elsewhere,
 // EC2NET_SEQUENCES makes it longer: `make soak` does both, so that `make test` is the same for everybody.
 func TestSequences(t *testing.T) {
@@ -124,12 +124,12 @@ func again(t *testing.T, list []stroke) (failing bool, story string) {
 	return failing, story
 }
 
-// venue is a host, its cards and the processes that keep them.
+// venue is a host, its interfaces and the processes that keep them.
 type venue struct {
 	h               *netlink.Handle
-	actors          []*actor // the primary card's first
+	actors          []*actor // the primary interface's first
 	blind           int      // keys that cannot be asked now; everything: the metadata is silent
-	next            int      // the number that the next card gets
+	next            int      // the number that the next interface gets
 	undo            []string
 	story           []string
 	killed, refused int
@@ -137,7 +137,7 @@ type venue struct {
 
 const everything = 1<<4 - 1 // addresses and blocks of both families
 
-// bed is a new host with one card.
+// bed is a new host with one interface.
 func bed(t *testing.T) *venue {
 	t.Helper()
 	host(t)
@@ -149,7 +149,7 @@ func bed(t *testing.T) *venue {
 	return &venue{h: h}
 }
 
-// play does the strokes one by one and looks at the world after each. In the end all cards are left.
+// play does the strokes one by one and looks at the world after each. In the end all interfaces are left.
 func (v *venue) play(list []stroke) error {
 	v.actors, v.blind, v.next, v.undo, v.story = nil, 0, 1, nil, nil
 	if err := ipBatch("link del eth1"); err != nil && len(v.story) > 0 {
@@ -159,7 +159,7 @@ func (v *venue) play(list []stroke) error {
 	if err != nil {
 		return err
 	}
-	first, err := v.appoint(primaryCard())
+	first, err := v.appoint(primaryInterface())
 	if err != nil {
 		return err
 	}
@@ -219,7 +219,7 @@ func (v *venue) reconcile() error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the cards never come to rest:\n%s", strings.Join(did, "\n"))
+	return fmt.Errorf("the interfaces never come to rest:\n%s", strings.Join(did, "\n"))
 }
 
 // judge compares what is there with the oracle, and what is of others with what was there before.
@@ -228,30 +228,30 @@ func (v *venue) judge(before sight) error {
 	if err != nil {
 		return err
 	}
-	var cards []*cloudCard
+	var ifaces []*cloudInterface
 	for _, a := range v.actors {
 		if a.believed != nil {
-			cards = append(cards, a.due())
+			ifaces = append(ifaces, a.due())
 		}
 	}
-	if d := cmp.Diff(expected(cards, now), now.ours); d != "" {
+	if d := cmp.Diff(expected(ifaces, now), now.ours); d != "" {
 		return fmt.Errorf("the kernel (-oracle +kernel):\n%s", d)
 	}
 	if d := cmp.Diff(before.others, now.others); d != "" {
 		return fmt.Errorf("what is of others (-before +after):\n%s", d)
 	}
-	for _, c := range cards {
+	for _, c := range ifaces {
 		if c.mtu != 0 && now.mtus[c.name] != c.mtu {
 			return fmt.Errorf("%s has MTU %d, its lease says %d", c.name, now.mtus[c.name], c.mtu)
 		}
-		if g := now.groups[c.name]; len(cards) > 1 && g != 236 && g != usersGroup || len(cards) == 1 && c.n == 0 && g == 236 && len(v.actors) == 1 {
+		if g := now.groups[c.name]; len(ifaces) > 1 && g != 236 && g != usersGroup || len(ifaces) == 1 && c.n == 0 && g == 236 && len(v.actors) == 1 {
 			return fmt.Errorf("%s is in group %d", c.name, g)
 		}
 	}
 	return nil
 }
 
-// finish leaves all cards. Nothing of ours may be left, and nothing of others be missing.
+// finish leaves all interfaces. Nothing of ours may be left, and nothing of others be missing.
 func (v *venue) finish(origin sight) error {
 	before, err := look(v.h)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"ec2net/metadata"
 )
 
-// Snapshot is what the kernel holds for one card: our objects and, in the same lists but without
+// Snapshot is what the kernel holds for one interface: our objects and, in the same lists but without
 // Ours, everybody else's that Want and Diff have to know of.
 type Snapshot struct {
 	State
@@ -15,43 +15,43 @@ type Snapshot struct {
 	Carrier       bool   // the link has a signal
 	MaxMTU        int    // bytes; 0: the driver names none
 	Kind          string // rtnetlink kind ("bridge", "vlan", …); empty for hardware
-	Master        int    // ifindex of the card that this one is enslaved to; 0: none
+	Master        int    // ifindex of the interface that this one is enslaved to; 0: none
 	Loopback      bool
-	NoIPv6        bool           // IPv6 is switched off on the card (disable_ipv6)
-	OthersManaged bool           // another card of this host needs our interface group: it is in it, or has a guard rule
-	Twins         []Twin         // other devices with the card's MAC
-	Taken         []netip.Prefix // what other cards of this host answer for: sources of their rules, addresses of Peers
-	Claimed       string         // the container network plugin that has taken the host's cards, and how it shows; empty: none
+	NoIPv6        bool           // IPv6 is switched off on the interface (disable_ipv6)
+	OthersManaged bool           // another interface of this host needs our interface group: it is in it, or has a guard rule
+	Twins         []Twin         // other devices with the interface's MAC
+	Taken         []netip.Prefix // what other interfaces of this host answer for: sources of their rules, addresses of Peers
+	Claimed       string         // the container network plugin that has taken the host's interfaces, and how it shows; empty: none
 	TakenTables   []uint32       // routing tables for which another program has the nftables table of our name
 
-	// Leaving are the rules of other cards of this host by which traffic leaves that no source rule
+	// Leaving are the rules of other interfaces of this host by which traffic leaves that no source rule
 	// caught.
 	Leaving []Rule
 
-	// Answered are the IPv6 addresses that the kernel answers for on the card. It lists an address before that.
+	// Answered are the IPv6 addresses that the kernel answers for on the interface. It lists an address before that.
 	Answered []netip.Addr
 
-	Rivals []Rival // default routes beside the card's own; empty for the only cloud card that has one
+	Rivals []Rival // default routes beside the interface's own; empty for the only cloud interface that has one
 
-	held  map[int]int    // the numbers whose tables lead by other cards, each with the lowest index of those
+	held  map[int]int    // the numbers whose tables lead by other interfaces, each with the lowest index of those
 	names map[int]string // of the host's other devices, by index
 
-	mine map[int]bool // the numbers whose rules and nftables tables belong to the card
+	mine map[int]bool // the numbers whose rules and nftables tables belong to the interface
 
 	siblings []int // ifindexes of the other devices in our interface group
 
 	unable bool // the kernel can not do what nftables tables of ours need
 
-	Marks map[uint32]int // of other cards of this host, each with the lowest number of a card that has it
+	Marks map[uint32]int // of other interfaces of this host, each with the lowest number of an interface that has it
 
 	forwardsAll bool // ip_forward, read when l.Forwards
 
-	promote    bool // the card's promote_secondaries
+	promote    bool // the interface's promote_secondaries
 	noAltNames bool // the kernel has turned out to know none
 }
 
-// Twin is a device that has the MAC of a card: its virtual function, or what it is the function of. What
-// is made of software, as a bridge or a VLAN on the card, is none.
+// Twin is a device that has the MAC of an interface: its virtual function, or what it is the function of. What
+// is made of software, as a bridge or a VLAN on the interface, is none.
 type Twin struct {
 	Name   string
 	Index  int
@@ -78,10 +78,10 @@ func (s Snapshot) Unanswered() (out []netip.Addr) {
 	return out
 }
 
-// Beside: the device is another of the host's cards that ec2net has set up, by its interface group.
+// Beside: the device is another of the host's interfaces that ec2net has set up, by its interface group.
 func (s Snapshot) Beside(index int) bool { return slices.Contains(s.siblings, index) }
 
-// ours is the address as ec2net put it on the card.
+// ours is the address as ec2net put it on the interface.
 func (s Snapshot) ours(a netip.Addr) (Addr, bool) {
 	i := slices.IndexFunc(s.Addrs, func(h Addr) bool { return h.Ours && h.Prefix.Addr() == a })
 	if i < 0 {
@@ -90,7 +90,7 @@ func (s Snapshot) ours(a netip.Addr) (Addr, bool) {
 	return s.Addrs[i], true
 }
 
-// routed are the card numbers (see metadata.Interface.N) that our routes through the card belong
+// routed are the interface numbers (see metadata.Interface.N) that our routes through the interface belong
 // to: where a process that starts finds what an earlier one left.
 func (s Snapshot) routed() []int {
 	var out []int
@@ -108,8 +108,8 @@ func (s Snapshot) routed() []int {
 	return out
 }
 
-// Held are the addresses that ec2net put on the card, the primary one first: an address stands there until ec2net
-// takes it off, whatever becomes of the rules. They say nothing of the card's number, so it is good for
+// Held are the addresses that ec2net put on the interface, the primary one first: an address stands there until ec2net
+// takes it off, whatever becomes of the rules. They say nothing of the interface's number, so it is good for
 // metadata.Settle and not for Want.
 func (s Snapshot) Held() metadata.Interface {
 	g := metadata.Interface{MAC: s.MAC}
@@ -128,10 +128,10 @@ func (s Snapshot) Held() metadata.Interface {
 }
 
 // Granted is what the kernel still holds of an earlier reading of the metadata: the last known good after a
-// restart, where no record tells it. It is meant as the first argument of metadata.Settle. Of where the card is
+// restart, where no record tells it. It is meant as the first argument of metadata.Settle. Of where the interface is
 // plugged in it tells no more than the number. What a lease alone set up was no reading.
 //
-// The number is one that a route of ours through the card tells, not a rule alone: rules outlive their card, and
+// The number is one that a route of ours through the interface tells, not a rule alone: rules outlive their interface, and
 // may be those of another one that had this one's name. A rule that is missing takes no address away.
 func (s Snapshot) Granted() metadata.Interface {
 	var g metadata.Interface
@@ -161,7 +161,7 @@ func (s Snapshot) Granted() metadata.Interface {
 	return g
 }
 
-// isSource: the rule sends what comes from an address or a block of the card with number n to its table.
+// isSource: the rule sends what comes from an address or a block of the interface with number n to its table.
 func (s Snapshot) isSource(r Rule, n int) bool {
 	return !r.Guard && !r.shared() && !r.marked() && r.Table == Table(n) && (r.early() || r.Pref == uint32(baseSource+n))
 }
@@ -195,7 +195,7 @@ func grantMore(a *metadata.Answer[[]netip.Addr], held []netip.Addr) {
 }
 
 // grantRoute learns from the table which address is the primary, because a rule that was put back
-// stands behind the others, and which subnet is the card's. A default route of ours has no other source, whether
+// stands behind the others, and which subnet is the interface's. A default route of ours has no other source, whether
 // or not a rule tells of it; another route may be a copy of the operator's.
 func grantRoute(r Route, g *metadata.Interface) {
 	addrs, subnets := &g.Addrs4, &g.Subnets4

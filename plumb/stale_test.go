@@ -134,12 +134,12 @@ func index(t testing.TB, name string) int {
 }
 
 // TestStaleList is seed 002's rewrite_rules and rewrite_aliases: three secondaries, one released, one
-// assigned, one moved to another card. Nothing else may move.
+// assigned, one moved to another interface. Nothing else may move.
 func TestStaleList(t *testing.T) {
 	secondHost(t)
 	l1, l2 := open(t, "eth1"), open(t, "eth2")
 	one := func(a ...string) metadata.Interface {
-		return card(func(c *metadata.Interface) { c.Addrs4 = addrs(a...) })
+		return iface(func(c *metadata.Interface) { c.Addrs4 = addrs(a...) })
 	}
 	reconcile(t, l1, one("10.0.2.37", "10.0.2.4", "10.0.2.5", "10.0.2.6"))
 	reconcile(t, l2, eth2("10.0.2.99"))
@@ -160,7 +160,7 @@ func TestStaleList(t *testing.T) {
 	step("one assigned", fmt.Sprintf("+ addr 10.0.2.3/32 dev %d", i1), "+ rule from 10.0.2.3/32 lookup 10001 pref 20001")
 
 	reconcile(t, l2, eth2("10.0.2.99", "10.0.2.6"))
-	step("one arrives at the other card", fmt.Sprintf("+ addr 10.0.2.6/32 dev %d", i2), "+ rule from 10.0.2.6/32 lookup 10002 pref 20002")
+	step("one arrives at the other interface", fmt.Sprintf("+ addr 10.0.2.6/32 dev %d", i2), "+ rule from 10.0.2.6/32 lookup 10002 pref 20002")
 	reconcile(t, l1, one("10.0.2.37", "10.0.2.4", "10.0.2.3"))
 	step("and leaves the first", fmt.Sprintf("- addr 10.0.2.6/32 dev %d", i1), "- rule from 10.0.2.6/32 lookup 10001 pref 20001")
 

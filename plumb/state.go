@@ -1,4 +1,4 @@
-// Package plumb turns what the metadata and the lease say of a card into kernel objects, and keeps
+// Package plumb turns what the metadata and the lease say of an interface into kernel objects, and keeps
 // the kernel equal to them.
 //
 // Want and Diff are pure. Link reads the kernel and applies a Plan. Everything that is written
@@ -19,7 +19,7 @@ const (
 	// Protocol marks every rule, route and address of ours (rtm_protocol, FRA_PROTOCOL, IFA_PROTO).
 	// 236 is free in iproute2's rt_protos.
 	Protocol = 236
-	// Group is the interface group of the cloud's cards: the guard rules do not take main's answer
+	// Group is the interface group of the cloud's interfaces: the guard rules do not take main's answer
 	// when it leads through one of them.
 	Group = 236
 
@@ -35,62 +35,62 @@ const (
 	addrMetric = 23600000
 )
 
-// Table is the routing table of the card with number n (see metadata.Interface.N).
+// Table is the routing table of the interface with number n (see metadata.Interface.N).
 func Table(n int) uint32 { return uint32(baseTable + n) }
 
-// DegradedN is the number of a card that runs on its lease alone, because the metadata never said
+// DegradedN is the number of an interface that runs on its lease alone, because the metadata never said
 // its device number: 9000 + ifindex modulo 1000, out of the way of real ones.
 func DegradedN(ifindex int) int { return degradedN + ifindex%1000 }
 
 const degradedN = 9000
 
-// State is what ec2net has, or wants, in the kernel for one card.
+// State is what ec2net has, or wants, in the kernel for one interface.
 type State struct {
-	Name     string // of the card
+	Name     string // of the interface
 	Index    int
 	Link     LinkState
 	AltNames []string
-	Groups   []IfGroup // of the host's other cloud cards
+	Groups   []IfGroup // of the host's other cloud interfaces
 	Addrs    []Addr
 	Routes   []Route
 	Rules    []Rule
 	Packets  []PacketRule
 }
 
-// LinkState is the part of a card's own attributes that ec2net sets.
+// LinkState is the part of an interface's own attributes that ec2net sets.
 type LinkState struct {
 	Up    bool   `json:"up"`
 	MTU   int    `json:"mtu"` // bytes
 	Group uint32 `json:"group"`
 	// SrcValidMark: rp_filter looks the way back up with the packet's mark (net.ipv4.conf.IF.src_valid_mark).
 	SrcValidMark bool `json:"src_valid_mark"`
-	// Forwarding: IPv4 packets that come in by the card are passed on (net.ipv4.conf.IF.forwarding).
+	// Forwarding: IPv4 packets that come in by the interface are passed on (net.ipv4.conf.IF.forwarding).
 	Forwarding bool `json:"forwarding"`
 }
 
-// IfGroup is the interface group of another card.
+// IfGroup is the interface group of another interface.
 type IfGroup struct {
 	Name  string
 	Index int
 	Group uint32
 }
 
-// Addr is an address on the card.
+// Addr is an address on the interface.
 type Addr struct {
 	Prefix        netip.Prefix // address and length, not masked
 	NoPrefixRoute bool         // the kernel makes no route for the subnet (IFA_F_NOPREFIXROUTE)
 	Ours          bool         // carries our mark
 }
 
-// Route is a unicast route through the card, or one that makes a block of addresses the host's own.
+// Route is a unicast route through the interface, or one that makes a block of addresses the host's own.
 type Route struct {
 	Table  uint32
 	Dst    netip.Prefix
 	Via    netip.Addr // invalid: on the link
 	Src    netip.Addr // preferred source; invalid: the kernel's choice
 	Metric uint32     // IPv6 never reads back 0: the kernel makes it 1024
-	MTU    uint32     // bytes; 0: the card's
-	OnLink bool       // Via need not lie in a subnet of the card
+	MTU    uint32     // bytes; 0: the interface's
+	OnLink bool       // Via need not lie in a subnet of the interface
 	Scope  uint8      // RT_SCOPE_*; always 0 in IPv6
 	Ours   bool
 	Local  bool // the host answers for all of Dst (type local, which ip-route(8) calls AnyIP)
@@ -99,7 +99,7 @@ type Route struct {
 }
 
 // Rule is a policy rule of ours: a guard (lookup main without its default route, whole or in parts, and
-// without the cloud's cards) or a source rule (lookup the card's table).
+// without the cloud's interfaces) or a source rule (lookup the interface's table).
 type Rule struct {
 	Pref  uint32
 	From  netip.Prefix
@@ -109,17 +109,17 @@ type Rule struct {
 	// MinBits-1); 0: any does.
 	MinBits uint32
 
-	// For what came in by a card and was passed on, see mark.go.
+	// For what came in by an interface and was passed on, see mark.go.
 
 	Mark, Mask uint32 // Mask 0: the rule asks for no mark
-	Iif        string // the card that the packet came in by; empty: whichever
+	Iif        string // the interface that the packet came in by; empty: whichever
 
-	// The rest is for the rules that several cards may have beside each other, see egress.go.
+	// The rest is for the rules that several interfaces may have beside each other, see egress.go.
 
 	To       netip.Prefix // invalid: to everywhere
 	Specific bool         // MinBits: main's answer counts unless it is a default route, whole or in parts
 	Refuse   bool         // what the rule is for is answered as unreachable: no table is asked
-	Owner    uint32       // table of the card that a Specific or Refuse rule belongs to, or an early guard, see early.go
+	Owner    uint32       // table of the interface that a Specific or Refuse rule belongs to, or an early guard, see early.go
 }
 
 // key is what the kernel tells two routes apart by.
@@ -133,7 +133,7 @@ type routeKey struct {
 
 func (r Route) isDefault() bool { return r.Dst.Bits() == 0 }
 
-// n is the number of the card that the rule belongs to by its preference, if it is one of ours. What
+// n is the number of the interface that the rule belongs to by its preference, if it is one of ours. What
 // another version wrote there has our mark too, whatever its form.
 func (r Rule) n() (int, bool) {
 	if r.shared() || r.early() {
@@ -150,7 +150,7 @@ func (r Rule) n() (int, bool) {
 	return n, n >= 0 && n <= maxN
 }
 
-// Numbers are the card numbers that the state's rules and nftables tables belong to.
+// Numbers are the interface numbers that the state's rules and nftables tables belong to.
 func (s State) Numbers() []int {
 	var out []int
 	for _, r := range s.Rules {

@@ -35,7 +35,7 @@ func tunnel(t *testing.T, verb string, routes []string) {
 	batch(t, strings.Join(lines, "\n")+"\n")
 }
 
-// cloudside is the cloud's end of both cards' wires, with a host on the internet, one in another subnet of the
+// cloudside is the cloud's end of both interfaces' wires, with a host on the internet, one in another subnet of the
 // VPC whose IPv6 is private (as in Azure), and one far away in 10.0.0.0/8.
 func cloudside(t *testing.T) neighbour {
 	t.Helper()
@@ -75,26 +75,26 @@ func local(t *testing.T, run func(string) (string, error), list ...string) {
 
 const farAway = "1.2.3.4 100.100.1.1 172.64.0.9 198.51.100.9 203.0.113.9 223.255.0.9 2001:db8:ffff::9 2a00::9 3fff::9 fd99::9"
 
-func firstCard() metadata.Interface {
+func firstInterface() metadata.Interface {
 	return metadata.Interface{
 		MAC: mac("02:00:00:00:00:10"), Primary: true, Addrs4: addrs("10.0.0.29", "10.0.0.40"), Subnets4: prefixes("10.0.0.0/24"),
 		Addrs6: addrs("2001:db8::29"), Subnets6: prefixes("2001:db8::/64"),
 	}
 }
 
-func secondCard() metadata.Interface {
+func secondInterface() metadata.Interface {
 	c := eth1()
 	c.Addrs4 = addrs("10.0.2.37", "10.0.2.101")
 	c.Addrs6, c.Subnets6 = addrs("2001:db8:0:2::37"), prefixes("2001:db8:0:2::/64")
 	return c
 }
 
-// bothCards sets up both: the second first, since the primary's rules are there because of it.
-func bothCards(t *testing.T) {
+// bothInterfaces sets up both: the second first, since the primary's rules are there because of it.
+func bothInterfaces(t *testing.T) {
 	t.Helper()
-	reconcile(t, open(t, "eth1"), secondCard())
-	reconcile(t, open(t, "eth0"), firstCard())
-	reconcile(t, open(t, "eth1"), secondCard())
+	reconcile(t, open(t, "eth1"), secondInterface())
+	reconcile(t, open(t, "eth0"), firstInterface())
+	reconcile(t, open(t, "eth1"), secondInterface())
 	local(t, func(c string) (string, error) { return run("ip", strings.TrimPrefix(c, "ip ")) }, "2001:db8::29", "2001:db8:0:2::37")
 }
 
@@ -103,7 +103,7 @@ func answers(t *testing.T, cloud neighbour, when string) {
 	t.Helper()
 	for _, from := range strings.Fields(farAway) {
 		six := strings.Contains(from, ":")
-		for _, c := range []metadata.Interface{firstCard(), secondCard()} {
+		for _, c := range []metadata.Interface{firstInterface(), secondInterface()} {
 			list := c.Addrs4.Value
 			if six {
 				list = c.Addrs6.Value
@@ -130,12 +130,12 @@ func TestAnswersBesideATunnel(t *testing.T) {
 				}
 				cloud := cloudside(t)
 				tunnel(t, "add", routes)
-				bothCards(t)
+				bothInterfaces(t)
 				answers(t, cloud, "the tunnel came first")
 				tunnel(t, "del", nil)
 				tunnel(t, "add", routes)
 				answers(t, cloud, "the tunnel came second")
-				bothCards(t)
+				bothInterfaces(t)
 				if got := route(t, "100.100.1.1"); !strings.Contains(got, "dev tun0") {
 					t.Errorf("what the host sends of itself does not go through its tunnel: %s", got)
 				}
@@ -173,11 +173,11 @@ route add fd00::/8 via fd17::9 dev docker0
 			}
 		}
 	}
-	bothCards(t)
+	bothInterfaces(t)
 	check("no tunnel")
 	for name, routes := range vpns() {
 		tunnel(t, "add", routes)
-		bothCards(t)
+		bothInterfaces(t)
 		check(name)
 		tunnel(t, "del", nil)
 	}
@@ -190,7 +190,7 @@ func TestGuardsOfAnEarlierVersion(t *testing.T) {
 	batch(t, "addr add 2001:db8::29/64 dev eth0 nodad\nroute add ::/0 via fe80:ec2::1 dev eth0 metric 1024\n")
 	l := open(t, "eth1")
 	want := func(s Snapshot) (State, error) {
-		in := Input{Card: secondCard(), Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), ByCard: true,
+		in := Input{Interface: secondInterface(), Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), ByInterface: true,
 			Egress: Egress{IPv4: true, IPv6: true}, NAT: []NAT{{prefixes("10.9.0.0/16").Value[0], "eth2"}}}
 		return Want(in)
 	}
@@ -238,7 +238,7 @@ func TestNothingMatchesWgQuick(t *testing.T) {
 	secondHost(t)
 	l := open(t, "eth1")
 	want := func(s Snapshot) (State, error) {
-		in := Input{Card: secondCard(), Have: s, OwnAddress: true, MainTable: true, ByCard: true, Egress: Egress{IPv4: true, IPv6: true},
+		in := Input{Interface: secondInterface(), Have: s, OwnAddress: true, MainTable: true, ByInterface: true, Egress: Egress{IPv4: true, IPv6: true},
 			Gateway6: netip.MustParseAddr("fe80:ec2::1"), NAT: []NAT{{prefixes("10.9.0.0/16").Value[0], "eth2"}}}
 		return Want(in)
 	}

@@ -8,7 +8,7 @@ import (
 	"ec2net/metadata"
 )
 
-// TestTwins: devices with a card's MAC, and which of those with a peer's MAC is the peer.
+// TestTwins: devices with an interface's MAC, and which of those with a peer's MAC is the peer.
 func TestTwins(t *testing.T) {
 	for _, tt := range []struct {
 		name, commands string
@@ -16,9 +16,9 @@ func TestTwins(t *testing.T) {
 		peers          []string // of eth1, whose only peer is eth0
 	}{
 		{"alone", "", nil, []string{"eth0"}},
-		{"a function of the card", "link add vf0 address 02:00:00:00:00:11 type veth peer name pf0\n", []string{"vf0"}, []string{"eth0"}},
+		{"a function of the interface", "link add vf0 address 02:00:00:00:00:11 type veth peer name pf0\n", []string{"vf0"}, []string{"eth0"}},
 		{"enslaved", "link add vf0 address 02:00:00:00:00:11 type veth peer name pf0\nlink add br0 type bridge\nlink set vf0 master br0\n", []string{"vf0 enslaved"}, []string{"eth0"}},
-		{"a macvlan on the card", "link set eth1 up\nlink add link eth1 name mv0 address 02:00:00:00:00:11 type macvlan mode passthru\n", nil, []string{"eth0"}},
+		{"a macvlan on the interface", "link set eth1 up\nlink add link eth1 name mv0 address 02:00:00:00:00:11 type macvlan mode passthru\n", nil, []string{"eth0"}},
 		{"a function of the peer", "link add vf0 address 02:00:00:00:00:10 type veth peer name pf0\n", nil, nil},
 		{"of a peer that we know", "link add vf0 address 02:00:00:00:00:10 type veth peer name pf0\nlink set eth0 group 236\n", nil, []string{"eth0"}},
 		{"enslaved, of the peer", "link add vf0 address 02:00:00:00:00:10 type veth peer name pf0\nlink add br0 type bridge\nlink set vf0 master br0\n", nil, []string{"eth0"}},

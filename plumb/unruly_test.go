@@ -72,7 +72,7 @@ func TestRulesInAChurn(t *testing.T) {
 	t.Logf("%d of 150 readings have other rules", wrong)
 }
 
-// TestUnpluggedWhileRead: whichever question the card does not live to hear, it is gone.
+// TestUnpluggedWhileRead: whichever question the interface does not live to hear, it is gone.
 func TestUnpluggedWhileRead(t *testing.T) {
 	secondHost(t)
 	for at := 2; ; at++ {
@@ -100,7 +100,7 @@ func TestUnpluggedWhileRead(t *testing.T) {
 	}
 }
 
-// TestNoAltNames: a kernel before 5.5 knows the request not at all, and the card is set up without.
+// TestNoAltNames: a kernel before 5.5 knows the request not at all, and the interface is set up without.
 func TestNoAltNames(t *testing.T) {
 	host(t)
 	l := open(t, "eth1")

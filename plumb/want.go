@@ -13,63 +13,63 @@ import (
 
 // Input is all that Want decides from.
 type Input struct {
-	Card  metadata.Interface // settled; the zero value when the metadata never answered
-	Lease *dhcp.Lease        // nil while there is none
-	Have  Snapshot           // the kernel's side
+	Interface metadata.Interface // settled; the zero value when the metadata never answered
+	Lease     *dhcp.Lease        // nil while there is none
+	Have      Snapshot           // the kernel's side
 	// OwnAddress: the primary address is ec2net's to add. False while another program does DHCP on
-	// the card: then routes and rules wait until it has put the address there.
+	// the interface: then routes and rules wait until it has put the address there.
 	OwnAddress bool
-	// Host: nobody else configures the card, and the host itself is to leave by it: it is the primary, or may be, as
+	// Host: nobody else configures the interface, and the host itself is to leave by it: it is the primary, or may be, as
 	// long as the metadata has not said which is.
 	Host bool
 	// NoDHCP: there is to be no lease, so that the MTU of an earlier one is given back.
 	NoDHCP bool
-	// MainTable: write the card's subnet and default route to main too, with metric T.
+	// MainTable: write the interface's subnet and default route to main too, with metric T.
 	MainTable bool
 	// Gateway6 is where IPv6 leaves when no router advertisement named a router (EC2: fe80:ec2::1).
 	Gateway6 netip.Addr
-	// ByCard: a card also answers the connections that came in by it and were passed on to another
+	// ByInterface: an interface also answers the connections that came in by it and were passed on to another
 	// address of the host's, such as a container's.
-	ByCard bool
+	ByInterface bool
 	// Priority is the preference at which the rules for the host's interfaces begin; 0: each has preferences of its own.
 	Priority uint32
-	// Before is how the card was found, for what is given back while the card stays; or nil.
+	// Before is how the interface was found, for what is given back while the interface stays; or nil.
 	Before *Before
-	// Prefixes says what becomes of the blocks that are delegated to the card.
+	// Prefixes says what becomes of the blocks that are delegated to the interface.
 	Prefixes Delegation
-	// Egress: what no source rule caught leaves by this card.
+	// Egress: what no source rule caught leaves by this interface.
 	Egress Egress
-	// NAT are ranges of other hosts that leave by this card, and Inside those that arrive by it.
+	// NAT are ranges of other hosts that leave by this interface, and Inside those that arrive by it.
 	NAT    []NAT
 	Inside []netip.Prefix
-	// Services are the cloud's own servers, which stay reachable by the primary card when traffic leaves
-	// by another one. Any at all give the primary card its table and its rules even where it is alone.
+	// Services are the cloud's own servers, which stay reachable by the primary interface when traffic leaves
+	// by another one. Any at all give the primary interface its table and its rules even where it is alone.
 	Services []netip.Addr
 }
 
 // ErrNoAddress says that nothing can be set up yet: neither the metadata nor a lease has named an
-// address, or the program that owns the card has not added it.
+// address, or the program that owns the interface has not added it.
 var ErrNoAddress = errors.New("no address yet")
 
-// Want is the state that the card should be in. The error names everything that had to be left out
+// Want is the state that the interface should be in. The error names everything that had to be left out
 // (errors.Join); the state holds all the same.
 //
 // Addresses: the metadata is the authority. An address that only the lease knows is used only while
 // the metadata has never answered. What could not be asked stays as the kernel has it.
 func Want(in Input) (State, error) {
 	w := want{in: in, out: State{Name: in.Have.Name, Index: in.Have.Index, AltNames: in.Have.AltNames}}
-	w.number = in.Have.Number(in.Card)
+	w.number = in.Have.Number(in.Interface)
 	w.link()
 	w.contested()
-	if in.Card.Primary || in.Host && in.Card.MAC == (metadata.MAC{}) {
+	if in.Interface.Primary || in.Host && in.Interface.MAC == (metadata.MAC{}) {
 		w.primary()
 		w.inside()
 		w.replies()
 		w.arrange()
 		return w.out, errors.Join(w.errs...)
 	}
-	w.family(false, w.addrs4(), w.subnets4(), w.delegated(false, in.Card.Prefixes4), w.gateway4)
-	w.family(true, in.Card.Addrs6, in.Card.Subnets6, w.delegated(true, in.Card.Prefixes6), w.gateway6)
+	w.family(false, w.addrs4(), w.subnets4(), w.delegated(false, in.Interface.Prefixes4), w.gateway4)
+	w.family(true, in.Interface.Addrs6, in.Interface.Subnets6, w.delegated(true, in.Interface.Prefixes6), w.gateway6)
 	w.egress()
 	w.nat()
 	w.inside()
@@ -103,7 +103,7 @@ func (w *want) link() {
 	have := w.in.Have
 	w.out.Link, w.out.Groups = have.Link, have.Groups
 	w.out.Link.Forwarding = w.in.Before.forwarding(have)
-	if w.in.Card.Primary || w.in.Host && w.in.Card.MAC == (metadata.MAC{}) {
+	if w.in.Interface.Primary || w.in.Host && w.in.Interface.MAC == (metadata.MAC{}) {
 		if have.Link.Group == Group && !have.OthersManaged {
 			w.out.Link.Group = 0 // whoever asked for it is gone, and was killed before it could say so
 		}
@@ -124,19 +124,19 @@ func (w *want) link() {
 
 // addrs4 is the lease's address while the metadata has never answered.
 func (w *want) addrs4() metadata.Answer[[]netip.Addr] {
-	if w.in.Card.MAC == (metadata.MAC{}) && w.in.Lease != nil {
+	if w.in.Interface.MAC == (metadata.MAC{}) && w.in.Lease != nil {
 		if a := w.in.Lease.Addr.Addr(); !a.IsLinkLocalUnicast() { // that is all that an IPv6-only subnet leases
 			return metadata.Is([]netip.Addr{a})
 		}
 	}
-	return w.in.Card.Addrs4
+	return w.in.Interface.Addrs4
 }
 
 func (w *want) subnets4() metadata.Answer[[]netip.Prefix] {
-	if w.in.Card.Subnets4.Status != metadata.Present && w.in.Lease != nil {
+	if w.in.Interface.Subnets4.Status != metadata.Present && w.in.Lease != nil {
 		return metadata.Is([]netip.Prefix{w.in.Lease.Addr.Masked()})
 	}
-	return w.in.Card.Subnets4
+	return w.in.Interface.Subnets4
 }
 
 // family writes everything of one address family. The first of addrs is the primary address.
@@ -159,7 +159,7 @@ func (w *want) family(six bool, addrs metadata.Answer[[]netip.Addr], subnets met
 		w.keep(six)
 		w.refuse("the subnet of %s could not be asked, its set-up stays as it is", anchor)
 	case !ok:
-		w.refuse("%s lies in no subnet of the card, left out", anchor)
+		w.refuse("%s lies in no subnet of the interface, left out", anchor)
 	case !w.in.OwnAddress && !six && len(addrs.Value) > 0 && !w.in.Have.hasAddr(anchor):
 		w.keep(six)
 		w.refuse("%w: waiting for %s", ErrNoAddress, anchor)
@@ -168,8 +168,8 @@ func (w *want) family(six bool, addrs metadata.Answer[[]netip.Addr], subnets met
 	}
 }
 
-// anchor is the address that tells the subnet: the primary, or one of a block where a card has only
-// blocks, as a card for containers may.
+// anchor is the address that tells the subnet: the primary, or one of a block where an interface has only
+// blocks, as an interface for containers may.
 func anchor(addrs []netip.Addr, delegated []netip.Prefix) (netip.Addr, bool) {
 	switch {
 	case len(addrs) > 0:
@@ -180,7 +180,7 @@ func anchor(addrs []netip.Addr, delegated []netip.Prefix) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// unknown is a family whose addresses could not be asked. A card without any IPv4 that is known has
+// unknown is a family whose addresses could not be asked. An interface without any IPv4 that is known has
 // to wait; IPv6 need not be there.
 func (w *want) unknown(six bool) {
 	w.keep(six)
@@ -243,12 +243,12 @@ func (w *want) addr(p netip.Prefix) {
 	w.out.Addrs = append(w.out.Addrs, Addr{Prefix: p, NoPrefixRoute: true, Ours: true})
 }
 
-// altNames are names by what the metadata says: which card it is, and where it is plugged in.
+// altNames are names by what the metadata says: which interface it is, and where it is plugged in.
 func (w *want) altNames() {
 	if w.in.Have.noAltNames {
 		return
 	}
-	c := w.in.Card
+	c := w.in.Interface
 	names := []string{}
 	if c.ID != "" {
 		names = append(names, c.ID)
@@ -263,10 +263,10 @@ func (w *want) altNames() {
 	}
 }
 
-// place is the name by where the card is plugged in, none while its number is another card's. One by another place is an
-// earlier number's, and may be another card's by now: it goes.
+// place is the name by where the interface is plugged in, none while its number is another interface's. One by another place is an
+// earlier number's, and may be another interface's by now: it goes.
 func (w *want) place() (names []string) {
-	if c := w.in.Card; w.n() == c.N() {
+	if c := w.in.Interface; w.n() == c.N() {
 		names = []string{altDevice(c)}
 	}
 	before := w.in.Before
@@ -279,7 +279,7 @@ func (w *want) place() (names []string) {
 
 const altDevicePrefix = "device-number-"
 
-// altDevice is the alternative name that says where the card is plugged in; the network card is
+// altDevice is the alternative name that says where the interface is plugged in; the network interface is
 // named only when it is not the first.
 func altDevice(c metadata.Interface) string {
 	if c.NetworkCard == 0 {

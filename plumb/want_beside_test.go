@@ -7,9 +7,9 @@ import (
 	"ec2net/metadata"
 )
 
-// first is a primary card with a secondary address, and what a host has of it.
+// first is a primary interface with a secondary address, and what a host has of it.
 func first(change func(*Input)) Input {
-	in := Input{MainTable: true, OwnAddress: true, Card: metadata.Interface{
+	in := Input{MainTable: true, OwnAddress: true, Interface: metadata.Interface{
 		MAC: mac("02:00:00:00:00:10"), Primary: true,
 		Addrs4: addrs("10.0.0.29", "10.0.0.5"), Subnets4: prefixes("10.0.0.0/24"),
 		Addrs6: addrs("2001:db8::29"), Subnets6: prefixes("2001:db8::/64"),
@@ -30,7 +30,7 @@ func first(change func(*Input)) Input {
 func without(change func(*Input)) Input {
 	return first(func(in *Input) {
 		in.Have.Routes = nil
-		in.Card.Addrs6, in.Card.Addrs4 = metadata.None[[]netip.Addr](), addrs("10.0.0.29")
+		in.Interface.Addrs6, in.Interface.Addrs4 = metadata.None[[]netip.Addr](), addrs("10.0.0.29")
 		change(in)
 	})
 }
@@ -44,7 +44,7 @@ func ruled() []Rule {
 	}
 }
 
-// The primary card has rules and a table of its own beside other cards, and without them nothing.
+// The primary interface has rules and a table of its own beside other interfaces, and without them nothing.
 func TestWantPrimaryBesideOthers(t *testing.T) {
 	nothing := func(*Input) {}
 	check(t, []golden{
@@ -69,15 +69,15 @@ func TestWantPrimaryBesideOthers(t *testing.T) {
 + rule from 10.0.0.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10000
 + rule from 10.0.0.29 lookup 10000 pref 20000`},
 		{"main has lost the route: the last router", without(func(in *Input) {
-			in.Have.Routes = []Route{{Table: 10000, Dst: everywhere(false), Via: netip.MustParseAddr("10.0.0.9"), Src: in.Card.Addrs4.Value[0], Ours: true}}
+			in.Have.Routes = []Route{{Table: 10000, Dst: everywhere(false), Via: netip.MustParseAddr("10.0.0.9"), Src: in.Interface.Addrs4.Value[0], Ours: true}}
 		}), only("default"), ""},
 		{"the last router is of another subnet", without(func(in *Input) {
-			in.Have.Routes = []Route{{Table: 10000, Dst: everywhere(false), Via: netip.MustParseAddr("10.9.0.9"), Src: in.Card.Addrs4.Value[0], Ours: true}}
+			in.Have.Routes = []Route{{Table: 10000, Dst: everywhere(false), Via: netip.MustParseAddr("10.9.0.9"), Src: in.Interface.Addrs4.Value[0], Ours: true}}
 		}), only("default"), "~ route default via 10.0.0.1 dev eth0 table 10000 src 10.0.0.29"},
-		{"its address is not there", first(func(in *Input) { in.Have.Addrs = nil; in.Card.Addrs6 = metadata.None[[]netip.Addr]() }), all,
+		{"its address is not there", first(func(in *Input) { in.Have.Addrs = nil; in.Interface.Addrs6 = metadata.None[[]netip.Addr]() }), all,
 			"! eth0 has not got its primary address 10.0.0.29, which its network manager adds: 10.0.0.5 waits for it"},
 		{"another program has given it another one", first(func(in *Input) {
-			in.Have.Addrs, in.Card.Addrs6 = []Addr{{Prefix: netip.MustParsePrefix("10.0.0.77/24")}}, metadata.None[[]netip.Addr]()
+			in.Have.Addrs, in.Interface.Addrs6 = []Addr{{Prefix: netip.MustParsePrefix("10.0.0.77/24")}}, metadata.None[[]netip.Addr]()
 		}), only("addr"), "+ addr 10.0.0.5/32 dev eth0 noprefixroute"},
 		{"its IPv4 address is gone, and a router advertisement is there", first(func(in *Input) {
 			in.Have.Addrs = []Addr{{Prefix: netip.MustParsePrefix("10.0.0.5/32"), Ours: true, NoPrefixRoute: true}}
@@ -92,13 +92,13 @@ func TestWantPrimaryBesideOthers(t *testing.T) {
 - addr 2001:db8::29/128 dev eth0 noprefixroute
 ! eth0 has not got its primary address 10.0.0.29, which its network manager adds: 10.0.0.5 waits for it
 ! eth0 has not got its primary address 10.0.0.29, which its network manager adds: 2001:db8::29 waits for it`},
-		{"addresses without a subnet", first(func(in *Input) { in.Card.Subnets6 = metadata.None[[]netip.Prefix]() }), only("! "),
-			"! 2001:db8::29 lies in no subnet of the card, left out"},
+		{"addresses without a subnet", first(func(in *Input) { in.Interface.Subnets6 = metadata.None[[]netip.Prefix]() }), only("! "),
+			"! 2001:db8::29 lies in no subnet of the interface, left out"},
 		{"a delegated prefix without a subnet", without(func(in *Input) {
-			in.Card.Prefixes6, in.Card.Subnets6 = prefixes("2001:db8:0:1::/80"), metadata.None[[]netip.Prefix]()
-		}), only("! "), "! 2001:db8:0:1:: lies in no subnet of the card, left out"},
+			in.Interface.Prefixes6, in.Interface.Subnets6 = prefixes("2001:db8:0:1::/80"), metadata.None[[]netip.Prefix]()
+		}), only("! "), "! 2001:db8:0:1:: lies in no subnet of the interface, left out"},
 		{"a delegated prefix alone", without(func(in *Input) {
-			in.Card.Prefixes6, in.Card.Subnets6 = prefixes("2001:db8:0:0:1::/80"), prefixes("2001:db8::/64")
+			in.Interface.Prefixes6, in.Interface.Subnets6 = prefixes("2001:db8:0:0:1::/80"), prefixes("2001:db8::/64")
 			in.Gateway6 = netip.MustParseAddr("fe80:ec2::1")
 		}), only("2001:", "fe80"), `
 + route 2001:db8::/64 dev eth0 table 10000 metric 1024
@@ -119,20 +119,20 @@ func TestWantPrimaryBesideOthers(t *testing.T) {
 	held.Have.State = state
 	held.Have.Routes = append(held.Have.Routes, first(nothing).Have.Routes...)
 	held.Have.Addrs = append(held.Have.Addrs, first(nothing).Have.Addrs...)
-	held.Card.Addrs4, held.Card.Subnets6 = metadata.Answer[[]netip.Addr]{}, metadata.Answer[[]netip.Prefix]{}
+	held.Interface.Addrs4, held.Interface.Subnets6 = metadata.Answer[[]netip.Addr]{}, metadata.Answer[[]netip.Prefix]{}
 	if plan := planOf(held, all); plan != "" {
 		t.Errorf("keys that could not be asked changed something:\n%s", plan)
 	}
 	held.Have.OthersManaged = false
 	if g := held.Have.Granted(); !g.Primary || g.N() != 0 {
-		t.Errorf("after a restart the card counts as %+v", g)
+		t.Errorf("after a restart the interface counts as %+v", g)
 	}
 }
 
-// Blocks: the three settings, a card that has only blocks, and those that are another card's.
+// Blocks: the three settings, an interface that has only blocks, and those that are another interface's.
 func TestWantPrefixes(t *testing.T) {
 	with := func(d Delegation, change func(*Input)) Input {
-		in := ours(card(func(c *metadata.Interface) { c.Prefixes4 = prefixes("10.0.2.64/28") }))
+		in := ours(iface(func(c *metadata.Interface) { c.Prefixes4 = prefixes("10.0.2.64/28") }))
 		in.Prefixes = d
 		change(&in)
 		return in
@@ -146,13 +146,13 @@ func TestWantPrefixes(t *testing.T) {
 + rule from 10.0.2.64/28 lookup 10001 pref 20001`},
 		{"off", with(DelegateOff, nothing), block, ""},
 		{"unknown: what is there stays", with(DelegateLocal, func(in *Input) {
-			in.Card.Prefixes4 = metadata.Answer[[]netip.Prefix]{}
+			in.Interface.Prefixes4 = metadata.Answer[[]netip.Prefix]{}
 			in.Have.Routes = []Route{{Table: tableLocal, Dst: netip.MustParsePrefix("10.0.2.64/28"), Metric: 10001, Ours: true, Local: true, Scope: 254}}
 		}), block, "+ rule from 10.0.2.64/28 lookup 10001 pref 20001"},
-		{"another card's", with(DelegateLocal, func(in *Input) {
+		{"another interface's", with(DelegateLocal, func(in *Input) {
 			in.Have.Taken = []netip.Prefix{netip.MustParsePrefix("10.0.2.70/32")}
-		}), only("64/28"), "! the delegated prefix 10.0.2.64/28 overlaps 10.0.2.70 of another card, left out"},
-		{"nothing but a block", with(DelegateRules, func(in *Input) { in.Card.Addrs4 = metadata.None[[]netip.Addr]() }), noLink, `
+		}), only("64/28"), "! the delegated prefix 10.0.2.64/28 overlaps 10.0.2.70 of another interface, left out"},
+		{"nothing but a block", with(DelegateRules, func(in *Input) { in.Interface.Addrs4 = metadata.None[[]netip.Addr]() }), noLink, `
 + route 10.0.2.0/24 dev eth1 table 10001 scope link
 + route default via 10.0.2.1 dev eth1 table 10001
 + rule from 10.0.2.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
@@ -173,5 +173,5 @@ func TestWantAdvertised(t *testing.T) {
 	check(t, []golden{{"", in, only("default via fe80", "0:7", "ffff"), `
 + route 2001:db8:ffff::/48 via fe80::1 dev eth1 table 10001 metric 1024
 + route default via fe80::2 dev eth1 src 2001:db8:0:2::37 metric 10001
-! a router advertisement on eth1 says that 2001:db8:0:7::/64 is on its link, which is no subnet of the card: not followed`}})
+! a router advertisement on eth1 says that 2001:db8:0:7::/64 is on its link, which is no subnet of the interface: not followed`}})
 }

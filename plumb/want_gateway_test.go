@@ -8,9 +8,9 @@ import (
 	"ec2net/metadata"
 )
 
-// in4 is a card with one address and one subnet.
+// in4 is an interface with one address and one subnet.
 func in4(addr, subnet string, l *dhcp.Lease, gateway string) Input {
-	in := ours(card(func(c *metadata.Interface) {
+	in := ours(iface(func(c *metadata.Interface) {
 		c.Addrs4, c.Subnets4 = addrs(addr), prefixes(subnet)
 		if gateway != "" {
 			c.Gateway4 = netip.MustParseAddr(gateway)
@@ -20,7 +20,7 @@ func in4(addr, subnet string, l *dhcp.Lease, gateway string) Input {
 	return in
 }
 
-// alone is a card of which the metadata says nothing.
+// alone is an interface of which the metadata says nothing.
 func alone(l *dhcp.Lease) Input {
 	in := ours(metadata.Interface{})
 	in.Lease, in.MainTable = l, false
@@ -58,14 +58,14 @@ func TestWantGateway4(t *testing.T) {
 			"+ route default via 10.0.2.5 dev eth1 table 10001 src 10.0.2.6"},
 		{"a subnet of one address has none", in4("10.0.2.6", "10.0.2.6/32", nil, ""), gw,
 			"! no gateway is known for 10.0.2.6/32, so there is no default route"},
-		{"the card itself is no gateway", in4("10.0.2.1", "10.0.2.0/24", nil, ""), gw,
+		{"the interface itself is no gateway", in4("10.0.2.1", "10.0.2.0/24", nil, ""), gw,
 			"! no gateway is known for 10.0.2.0/24, so there is no default route"},
 	})
 }
 
 // dual is eth1 of seed 002 with IPv6.
 func dual() metadata.Interface {
-	return card(func(c *metadata.Interface) {
+	return iface(func(c *metadata.Interface) {
 		c.Addrs6, c.Subnets6 = addrs("2001:db8:0:2::37", "2001:db8:0:2::4"), prefixes("2001:db8:0:2::/64")
 		c.Prefixes6 = prefixes("2001:db8:0:2:1::/80")
 	})
@@ -107,7 +107,7 @@ func TestWantIPv6(t *testing.T) {
 	})
 }
 
-// TestWantCopiesStaticRoutes: what the operator routes through the card holds for the card's own
+// TestWantCopiesStaticRoutes: what the operator routes through the interface holds for the interface's own
 // addresses too (cloud-init #5249).
 func TestWantCopiesStaticRoutes(t *testing.T) {
 	in := ours(eth1())
@@ -121,9 +121,9 @@ func TestWantCopiesStaticRoutes(t *testing.T) {
 		foreign("192.0.2.0/24", "10.0.2.9", func(r *Route) { r.Table = 100 }),
 		foreign("fe80::/64", "", func(r *Route) { r.Metric = 256 }),
 		foreign("10.77.0.0/16", "10.0.2.9", func(r *Route) { r.Ours = true }),
-		foreign("172.17.0.0/16", "10.0.2.37"), // an address that the card did not have yet
+		foreign("172.17.0.0/16", "10.0.2.37"), // an address that the interface did not have yet
 	}
-	check(t, []golden{{"through the card, in main", in, onlyRoutes, `
+	check(t, []golden{{"through the interface, in main", in, onlyRoutes, `
 + route 198.18.0.0/15 dev eth1 table 10001 scope link
 + route 192.168.5.0/24 dev eth1 table 10001 scope link src 192.168.5.1
 + route 10.0.2.0/24 dev eth1 table 10001 scope link src 10.0.2.37

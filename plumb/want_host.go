@@ -81,7 +81,7 @@ func (w *want) give() bool {
 }
 
 func (w *want) hostRouter(subnet netip.Prefix) netip.Addr {
-	if !w.in.Card.Primary {
+	if !w.in.Interface.Primary {
 		return w.in.Lease.Router
 	}
 	return w.gateway4(subnet)
@@ -115,7 +115,7 @@ func (w *want) leasedMTU() {
 
 func (w *want) mtu(leased int) int {
 	if most := w.in.Have.MaxMTU; most != 0 && leased > most {
-		w.refuse("the lease's MTU of %d is more than the card's driver can do (%d)", leased, most)
+		w.refuse("the lease's MTU of %d is more than the interface's driver can do (%d)", leased, most)
 		return most
 	}
 	return leased

@@ -31,7 +31,7 @@ func hostOf(given bool, change func(*Input)) Input {
 // What the host itself lives by where nobody else configures it, and what becomes of that.
 func TestWantHost(t *testing.T) {
 	nothing := func(*Input) {}
-	unread := func(in *Input) { in.Card = metadata.Interface{} }
+	unread := func(in *Input) { in.Interface = metadata.Interface{} }
 	check(t, []golden{
 		{"found", hostOf(false, nothing), all, `
 ~ link eth0 mtu 9001
@@ -65,7 +65,7 @@ func TestWantHost(t *testing.T) {
 			in.Host = false
 			in.Have.Routes = append(in.Have.Routes, foreign("0.0.0.0/0", "10.0.0.1", func(r *Route) { r.Metric = 1024 }))
 		}), all, "- route default via 10.0.0.1 dev eth0 src 10.0.0.29 metric 512"},
-		{"it is not the primary", hostOf(true, func(in *Input) { in.Card.Primary, in.Card.Number = false, 3 }), only("addr", "metric"), `
+		{"it is not the primary", hostOf(true, func(in *Input) { in.Interface.Primary, in.Interface.Number = false, 3 }), only("addr", "metric"), `
 + route 10.0.0.0/24 dev eth0 scope link src 10.0.0.29 metric 10003
 + route default via 10.0.0.1 dev eth0 src 10.0.0.29 metric 10003
 - route default via 10.0.0.1 dev eth0 src 10.0.0.29 metric 512

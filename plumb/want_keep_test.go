@@ -32,14 +32,14 @@ func TestWantDegraded(t *testing.T) {
 	})
 }
 
-// TestWantDegradedMoves: when the metadata speaks, the card gets its own table before the old goes.
+// TestWantDegradedMoves: when the metadata speaks, the interface gets its own table before the old goes.
 func TestWantDegradedMoves(t *testing.T) {
 	in := Input{Have: bare(), OwnAddress: true, Lease: lease("10.0.2.37/24", "10.0.2.1", 0)}
 	have, err := Want(in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.Have.State, in.Card = have, eth1()
+	in.Have.State, in.Interface = have, eth1()
 	check(t, []golden{{"new before old", in, noLink, `
 + route 10.0.2.0/24 dev eth1 table 10001 scope link src 10.0.2.37
 + route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37
@@ -71,7 +71,7 @@ func TestWantLink(t *testing.T) {
 		{"somebody else has the lease", leased(9001, 9001, false), links, "~ link eth1 up\n~ link eth1 group 236"},
 		{"the driver names no limit", leased(9001, 0, true), links, "~ link eth1 mtu 9001\n~ link eth1 up\n~ link eth1 group 236"},
 		{"more than the driver can do", leased(9001, 3498, true), links,
-			"~ link eth1 mtu 3498\n~ link eth1 up\n~ link eth1 group 236\n! the lease's MTU of 9001 is more than the card's driver can do (3498)"},
+			"~ link eth1 mtu 3498\n~ link eth1 up\n~ link eth1 group 236\n! the lease's MTU of 9001 is more than the interface's driver can do (3498)"},
 		{"a user's group is kept", grouped, link, "~ link eth0 group 236\n+ altname eni-0a1 dev eth1\n+ altname device-number-1 dev eth1"},
 		{"a name that is there is not given again", named, link, "~ link eth1 up\n~ link eth1 group 236\n+ altname device-number-1 dev eth1"},
 	})
@@ -103,7 +103,7 @@ func TestWantUnavailable(t *testing.T) {
 		},
 	} {
 		lost := in
-		lose(&lost.Card)
+		lose(&lost.Interface)
 		state, _ := Want(lost)
 		if p := Diff(held, state); len(p) != 0 {
 			t.Errorf("%s could not be asked, and the plan is\n%s", name, p)
@@ -111,7 +111,7 @@ func TestWantUnavailable(t *testing.T) {
 	}
 }
 
-func TestWantUnavailableOnThePrimaryCard(t *testing.T) {
+func TestWantUnavailableOnThePrimaryInterface(t *testing.T) {
 	in := ours(metadata.Interface{MAC: mac("02:00:00:00:00:10"), Primary: true})
 	in.Have.Addrs = []Addr{
 		{Prefix: netip.MustParsePrefix("10.0.0.29/24")},
@@ -119,14 +119,14 @@ func TestWantUnavailableOnThePrimaryCard(t *testing.T) {
 		{Prefix: netip.MustParsePrefix("2001:db8::a/128"), NoPrefixRoute: true, Ours: true},
 	}
 	check(t, []golden{{"nothing goes", in, all, ""}})
-	in.Card.Addrs4, in.Card.Addrs6 = addrs("10.0.0.29"), metadata.None[[]netip.Addr]()
+	in.Interface.Addrs4, in.Interface.Addrs6 = addrs("10.0.0.29"), metadata.None[[]netip.Addr]()
 	check(t, []golden{{"absent goes", in, all, "- addr 2001:db8::a/128 dev eth1 noprefixroute\n- addr 10.0.0.30/32 dev eth1 noprefixroute"}})
 }
 
 // TestWantOwnerLosesTheAddress: another program's DHCP has a moment without an address; the
 // connections on the secondaries live on.
 func TestWantOwnerLosesTheAddress(t *testing.T) {
-	in := ours(card(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4") }))
+	in := ours(iface(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4") }))
 	in.OwnAddress = false
 	in.Have.Addrs = []Addr{{Prefix: netip.MustParsePrefix("10.0.2.37/24")}}
 	held, err := Want(in)
@@ -161,7 +161,7 @@ func TestGranted(t *testing.T) {
 		t.Errorf("the kernel's last known good (-want +got):\n%s", d)
 	}
 	if g := bare().Granted(); g.MAC != (metadata.MAC{}) {
-		t.Errorf("a bare card grants %+v", g)
+		t.Errorf("a bare interface grants %+v", g)
 	}
 }
 
@@ -204,7 +204,7 @@ func TestWithout(t *testing.T) {
 			"~ link eth1 mtu 1500\n" + common + "~ link eth1 group 0\n~ link eth0 group 0\n" + names},
 		{"somebody gave it a group since", regrouped, bareBefore,
 			"~ link eth1 mtu 1500\n" + common + "~ link eth0 group 0\n" + names + "\n~ link eth1 down"},
-		{"another card is managed", shared, bareBefore,
+		{"another interface is managed", shared, bareBefore,
 			"~ link eth1 mtu 1500\n" + common + "~ link eth1 group 0\n" + names + "\n~ link eth1 down"},
 		{"nobody wrote down how it was", held, nil, common + "~ link eth1 group 0\n~ link eth0 group 0"},
 	} {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// packet has the card's nftables table do r, unless the name is another program's, or the kernel
+// packet has the interface's nftables table do r, unless the name is another program's, or the kernel
 // can not: then it says so, and returns false.
 func (w *want) packet(r PacketRule) bool {
 	r.Table, r.Dev = Table(w.n()), w.in.Have.Index
@@ -22,22 +22,22 @@ func (w *want) packet(r PacketRule) bool {
 	return true
 }
 
-// replies has the card answer what came in by it and was passed on to a container (DNAT). The answer has
+// replies has the interface answer what came in by it and was passed on to a container (DNAT). The answer has
 // the container's address when the kernel looks for its way, so that no source rule knows it: the
 // connection's mark does. With the mark, too, strict rp_filter looks for the way back of the question,
 // whose destination is the container's by then.
 //
-// Three rules in each family that the card has. What came in by the card goes where main says, to a bridge or
-// to another card; what else has the mark stays with the host's bridges and tunnels; the rest, which are
-// the answers, leaves by the card.
+// Three rules in each family that the interface has. What came in by the interface goes where main says, to a bridge or
+// to another interface; what else has the mark stays with the host's bridges and tunnels; the rest, which are
+// the answers, leaves by the interface.
 func (w *want) replies() {
 	families := w.answering()
-	if !w.in.ByCard || len(families) == 0 {
+	if !w.in.ByInterface || len(families) == 0 {
 		w.unmarked()
 		return
 	}
 	mark, ok := w.mark()
-	if !ok || !w.packet(PacketRule{Kind: ReplyByCard, Mark: mark, Was: w.in.Before.validMark(w.in.Have.State)}) {
+	if !ok || !w.packet(PacketRule{Kind: ReplyByInterface, Mark: mark, Was: w.in.Before.validMark(w.in.Have.State)}) {
 		w.unmarked()
 		return
 	}
@@ -54,7 +54,7 @@ func (w *want) replies() {
 	w.out.Link.SrcValidMark = true
 }
 
-// answering are the families in which the card has a table of its own to answer by.
+// answering are the families in which the interface has a table of its own to answer by.
 func (w *want) answering() (out []netip.Prefix) {
 	for _, r := range w.out.Rules {
 		all := everywhere(r.From.Addr().Is6())
@@ -65,15 +65,15 @@ func (w *want) answering() (out []netip.Prefix) {
 	return out
 }
 
-// unmarked gives the card's src_valid_mark back, if it was set for marks.
+// unmarked gives the interface's src_valid_mark back, if it was set for marks.
 func (w *want) unmarked() {
 	if marks(w.in.Have.State) {
 		w.out.Link.SrcValidMark = w.in.Before.validMark(w.in.Have.State)
 	}
 }
 
-// marks: the kernel holds what is only there for a card's marks.
+// marks: the kernel holds what is only there for an interface's marks.
 func marks(s State) bool {
 	return slices.ContainsFunc(s.Rules, Rule.marked) ||
-		slices.ContainsFunc(s.Packets, func(r PacketRule) bool { return r.Kind == ReplyByCard })
+		slices.ContainsFunc(s.Packets, func(r PacketRule) bool { return r.Kind == ReplyByInterface })
 }

@@ -12,10 +12,10 @@ import (
 	"ec2net/metadata"
 )
 
-// answering has a card answer by card, and remembers how it was found.
+// answering has an interface answer by interface, and remembers how it was found.
 func answering(c metadata.Interface, before *Before) func(Snapshot) (State, error) {
 	return func(s Snapshot) (State, error) {
-		return Want(Input{Card: c, Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), ByCard: true, Before: before})
+		return Want(Input{Interface: c, Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), ByInterface: true, Before: before})
 	}
 }
 
@@ -30,29 +30,29 @@ func TestWantReplies(t *testing.T) {
 	}{
 		{"both families", both, false, func(*Input) {}},
 		{"IPv4", one, false, func(in *Input) {
-			in.Card.Addrs6, in.Card.Prefixes6 = metadata.None[[]netip.Addr](), metadata.None[[]netip.Prefix]()
+			in.Interface.Addrs6, in.Interface.Prefixes6 = metadata.None[[]netip.Addr](), metadata.None[[]netip.Prefix]()
 		}},
-		{"IPv6", one, false, func(in *Input) { in.Card.Addrs4 = metadata.None[[]netip.Addr]() }},
-		{"by source", "", false, func(in *Input) { in.ByCard = false }},
-		{"by source, and the setting is somebody's", "src_valid_mark", false, func(in *Input) { in.ByCard, in.Have.Link.SrcValidMark = false, true }},
+		{"IPv6", one, false, func(in *Input) { in.Interface.Addrs4 = metadata.None[[]netip.Addr]() }},
+		{"by source", "", false, func(in *Input) { in.ByInterface = false }},
+		{"by source, and the setting is somebody's", "src_valid_mark", false, func(in *Input) { in.ByInterface, in.Have.Link.SrcValidMark = false, true }},
 		{"by source again", "", false, func(in *Input) {
-			in.ByCard, in.Have.Link.SrcValidMark, in.Have.Rules, in.Before = false, true, marked, &Before{}
+			in.ByInterface, in.Have.Link.SrcValidMark, in.Have.Rules, in.Before = false, true, marked, &Before{}
 		}},
 		{"by source again, and nobody knows how it was", "", false, func(in *Input) {
-			in.ByCard, in.Have.Link.SrcValidMark, in.Have.Packets = false, true, []PacketRule{{Table: 10001, Kind: ReplyByCard}}
+			in.ByInterface, in.Have.Link.SrcValidMark, in.Have.Packets = false, true, []PacketRule{{Table: 10001, Kind: ReplyByInterface}}
 		}},
 		{"by source again, and the setting was somebody's", "src_valid_mark", false, func(in *Input) {
-			in.ByCard, in.Have.Link.SrcValidMark, in.Have.Rules = false, true, marked
+			in.ByInterface, in.Have.Link.SrcValidMark, in.Have.Rules = false, true, marked
 			in.Before = &Before{Link: LinkState{SrcValidMark: true}}
 		}},
 		{"nothing is known of the addresses", "", true, func(in *Input) {
-			in.Card.Addrs4, in.Card.Addrs6 = metadata.Answer[[]netip.Addr]{}, metadata.Answer[[]netip.Addr]{}
+			in.Interface.Addrs4, in.Interface.Addrs6 = metadata.Answer[[]netip.Addr]{}, metadata.Answer[[]netip.Addr]{}
 		}},
 		{"the table is another's", "", true, func(in *Input) { in.Have.TakenTables = []uint32{10001} }},
-		{"the next card's table is another's", both, false, func(in *Input) { in.Have.TakenTables = []uint32{10002} }},
-		{"the mark is a card's with a lower number", "6 rules, 0x4000000, table, src_valid_mark", false,
+		{"the next interface's table is another's", both, false, func(in *Input) { in.Have.TakenTables = []uint32{10002} }},
+		{"the mark is an interface's with a lower number", "6 rules, 0x4000000, table, src_valid_mark", false,
 			func(in *Input) { in.Have.Marks = map[uint32]int{0x2000000: 0, 0x3000000: 0} }},
-		{"the mark is a card's with a higher number", both, false, func(in *Input) { in.Have.Marks = map[uint32]int{0x2000000: 128} }},
+		{"the mark is an interface's with a higher number", both, false, func(in *Input) { in.Have.Marks = map[uint32]int{0x2000000: 128} }},
 		{"all marks are taken", "", true, func(in *Input) {
 			in.Have.Marks = map[uint32]int{}
 			for m := range uint32(256) {
@@ -60,7 +60,7 @@ func TestWantReplies(t *testing.T) {
 			}
 		}},
 	} {
-		in := Input{Card: dual(), OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), ByCard: true,
+		in := Input{Interface: dual(), OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), ByInterface: true,
 			Have: Snapshot{State: State{Name: "eth1", Index: 3, Link: LinkState{MTU: 1500}}}}
 		tt.change(&in)
 		got, err := Want(in)
@@ -70,7 +70,7 @@ func TestWantReplies(t *testing.T) {
 	}
 }
 
-// repliesOf is what of a state is there for replies by card, in short.
+// repliesOf is what of a state is there for replies by interface, in short.
 func repliesOf(s State) string {
 	var out []string
 	rules := slices.DeleteFunc(slices.Clone(s.Rules), func(r Rule) bool { return r.Mask == 0 })
@@ -78,7 +78,7 @@ func repliesOf(s State) string {
 		out = append(out, fmt.Sprintf("%d rules, %#x", len(rules), rules[0].Mark))
 	}
 	for _, r := range s.Packets {
-		if r == (PacketRule{Table: rules[len(rules)-1].Table, Kind: ReplyByCard, Dev: s.Index, Mark: rules[0].Mark}) {
+		if r == (PacketRule{Table: rules[len(rules)-1].Table, Kind: ReplyByInterface, Dev: s.Index, Mark: rules[0].Mark}) {
 			out = append(out, "table")
 		}
 	}
@@ -117,10 +117,10 @@ func TestReplyRules(t *testing.T) {
 	}
 }
 
-// The primary card alone has no table, and so nothing to answer by.
+// The primary interface alone has no table, and so nothing to answer by.
 func TestWantRepliesOfThePrimary(t *testing.T) {
 	for others, want := range map[bool]int{false: 0, true: 6} {
-		got, _ := Want(first(func(in *Input) { in.ByCard, in.Have.OthersManaged = true, others }))
+		got, _ := Want(first(func(in *Input) { in.ByInterface, in.Have.OthersManaged = true, others }))
 		n := 0
 		for _, r := range got.Rules {
 			if r.Mask != 0 {
@@ -133,20 +133,20 @@ func TestWantRepliesOfThePrimary(t *testing.T) {
 	}
 }
 
-// Cards with many device numbers and network cards have marks of their own, and none outside of the mask.
+// Interfaces with many device numbers and network cards have marks of their own, and none outside of the mask.
 func TestMarksAreApart(t *testing.T) {
 	seen := map[uint32]int{}
 	for _, n := range []int{0, 1, 2, 14, 31, 101, 102, 131, 201, 1501, 3101, 3131, 8999, 9007, 9999} {
-		w := want{number: n, in: Input{Card: metadata.Interface{MAC: mac("02:00:00:00:00:11"), Number: n}, Have: Snapshot{Marks: seen}}}
+		w := want{number: n, in: Input{Interface: metadata.Interface{MAC: mac("02:00:00:00:00:11"), Number: n}, Have: Snapshot{Marks: seen}}}
 		m, ok := w.mark()
 		if was, twice := seen[m]; !ok || m == 0 || m&^MarkMask != 0 || twice && was != w.n() {
-			t.Errorf("card %d has the mark %#x, as %d", n, m, was)
+			t.Errorf("interface %d has the mark %#x, as %d", n, m, was)
 		}
 		seen[m] = w.n()
 	}
 }
 
-// Two cards whose numbers ask for the same mark, the higher one set up first: each comes to have its own.
+// Two interfaces whose numbers ask for the same mark, the higher one set up first: each comes to have its own.
 func TestMarksMeet(t *testing.T) {
 	secondHost(t)
 	low, high := eth1(), eth2("10.0.2.60")
@@ -156,11 +156,11 @@ func TestMarksMeet(t *testing.T) {
 	first := markOf(t, l2)
 	settleTo(t, l1, answering(low, nil))
 	if got := markOf(t, l1); got != first || got != 5<<markShift {
-		t.Errorf("the lower card has the mark %#x, the higher %#x", got, first)
+		t.Errorf("the lower interface has the mark %#x, the higher %#x", got, first)
 	}
 	settleTo(t, l2, answering(high, nil)) // at its next look
 	if got := markOf(t, l2); got != 6<<markShift {
-		t.Errorf("the higher card has the mark %#x", got)
+		t.Errorf("the higher interface has the mark %#x", got)
 	}
 	settleTo(t, l1, answering(low, nil))
 	if out := nft(t, "list ruleset\n"); strings.Count(out, "table inet ec2net-") != 2 {
@@ -181,7 +181,7 @@ func markOf(t *testing.T, l *Link) uint32 {
 }
 
 // What others have that looks like ours stays: a rule with a mark but another protocol, and a mark's rule
-// of another card.
+// of another interface.
 func TestMarksOfOthers(t *testing.T) {
 	host(t)
 	batch(t, `rule add fwmark 0x2000000/0x7f000000 lookup 10001 pref 19999 protocol 99

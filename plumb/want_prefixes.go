@@ -9,12 +9,12 @@ import (
 	"ec2net/metadata"
 )
 
-// Delegation says what becomes of the blocks of addresses that are delegated to a card.
+// Delegation says what becomes of the blocks of addresses that are delegated to an interface.
 type Delegation uint8
 
 // The choices.
 const (
-	DelegateRules Delegation = iota // what has its source in the block leaves by the card
+	DelegateRules Delegation = iota // what has its source in the block leaves by the interface
 	DelegateLocal                   // and the host itself answers for every address of the block
 	DelegateOff                     // nothing: somebody else takes care of them
 )
@@ -30,7 +30,7 @@ func (w *want) delegated(six bool, p metadata.Answer[[]netip.Prefix]) []netip.Pr
 	return w.stillDelegated(six)
 }
 
-// stillDelegated are the blocks that the card's rules and local routes are for.
+// stillDelegated are the blocks that the interface's rules and local routes are for.
 func (w *want) stillDelegated(six bool) (out []netip.Prefix) {
 	for _, r := range w.in.Have.Rules {
 		if !r.Guard && !r.shared() && !r.marked() && !r.From.IsSingleIP() && r.From.Addr().Is6() == six && r.Table == Table(w.n()) {
@@ -45,12 +45,12 @@ func (w *want) stillDelegated(six bool) (out []netip.Prefix) {
 	return out
 }
 
-// free leaves out blocks in which another card has its addresses: a rule for the block would send
-// that card's answers out of this one.
+// free leaves out blocks in which another interface has its addresses: a rule for the block would send
+// that interface's answers out of this one.
 func (w *want) free(list []netip.Prefix) (out []netip.Prefix) {
 	for _, p := range list {
 		if i := slices.IndexFunc(w.in.Have.Taken, p.Overlaps); i >= 0 {
-			w.refuse("the delegated prefix %s overlaps %s of another card, left out", p, fromText(w.in.Have.Taken[i]))
+			w.refuse("the delegated prefix %s overlaps %s of another interface, left out", p, fromText(w.in.Have.Taken[i]))
 			continue
 		}
 		out = append(out, p)
@@ -58,7 +58,7 @@ func (w *want) free(list []netip.Prefix) (out []netip.Prefix) {
 	return out
 }
 
-// local has the host answer for whole blocks. The routes lead through the card, not lo: so they go
+// local has the host answer for whole blocks. The routes lead through the interface, not lo: so they go
 // with it, and are found by it. The metric keeps them apart from a route that somebody else has for
 // the same block.
 func (w *want) local(delegated []netip.Prefix) {

@@ -7,33 +7,33 @@ import (
 	"ec2net/metadata"
 )
 
-// primary is the state of the card that the host was started with. Whoever set up its first address
+// primary is the state of the interface that the host was started with. Whoever set up its first address
 // keeps it, and main's routes, and where nobody does, ec2net gives it both: see host. It adds the secondary
-// addresses, and, only beside other cloud cards, what keeps its answers on it.
+// addresses, and, only beside other cloud interfaces, what keeps its answers on it.
 func (w *want) primary() {
 	w.host()
-	if !w.in.Card.Primary {
+	if !w.in.Interface.Primary {
 		return
 	}
-	four, six := w.delegated(false, w.in.Card.Prefixes4), w.delegated(true, w.in.Card.Prefixes6)
+	four, six := w.delegated(false, w.in.Interface.Prefixes4), w.delegated(true, w.in.Interface.Prefixes6)
 	w.secondaries()
 	w.local(four)
 	w.local(six)
 	if (w.in.Have.OthersManaged || len(w.in.Services) > 0) && !w.in.Have.taken(w.n()) {
-		w.beside(false, w.in.Card.Addrs4, w.in.Card.Subnets4, four)
-		w.beside(true, w.in.Card.Addrs6, w.in.Card.Subnets6, six)
+		w.beside(false, w.in.Interface.Addrs4, w.in.Interface.Subnets4, four)
+		w.beside(true, w.in.Interface.Addrs6, w.in.Interface.Subnets6, six)
 		w.services()
 	}
 }
 
-// secondaries are the addresses that ec2net adds to the primary card. Without the primary address they can not
+// secondaries are the addresses that ec2net adds to the primary interface. Without the primary address they can not
 // answer, since the kernel takes the routes away that prefer it, and a network manager that starts and finds
 // them takes the interface for one that somebody else has configured: NetworkManager shows it as "connected
 // (externally)" and does not activate its own profile. So they come and go with it. What another program gave
 // the interface of IPv6 keeps the addresses of that family.
 func (w *want) secondaries() {
-	for six, list := range []metadata.Answer[[]netip.Addr]{w.in.Card.Addrs4, w.in.Card.Addrs6} {
-		if Unconfigured(w.in.Have, w.in.Card) && !w.gives(w.in.Card.Addrs4.Value[0]) && (six == 0 || !w.router(true).IsValid()) {
+	for six, list := range []metadata.Answer[[]netip.Addr]{w.in.Interface.Addrs4, w.in.Interface.Addrs6} {
+		if Unconfigured(w.in.Have, w.in.Interface) && !w.gives(w.in.Interface.Addrs4.Value[0]) && (six == 0 || !w.router(true).IsValid()) {
 			w.waiting(six == 1, list.Value)
 			continue
 		}
@@ -56,21 +56,21 @@ func (w *want) waiting(six bool, list []netip.Addr) {
 		list = list[1:]
 	}
 	if len(list) > 0 {
-		w.refuse("%s has not got its primary address %s, which its network manager adds: %s waits for it", w.out.Name, w.in.Card.Addrs4.Value[0], list[0])
+		w.refuse("%s has not got its primary address %s, which its network manager adds: %s waits for it", w.out.Name, w.in.Interface.Addrs4.Value[0], list[0])
 	}
 }
 
-// Unconfigured: a primary card has neither its primary IPv4 address nor one that another program gave it, so
+// Unconfigured: a primary interface has neither its primary IPv4 address nor one that another program gave it, so
 // that its network manager has let it go, or has not begun.
-func Unconfigured(have Snapshot, card metadata.Interface) bool {
-	return card.Primary && len(card.Addrs4.Value) > 0 && !have.hasAddr(card.Addrs4.Value[0]) &&
+func Unconfigured(have Snapshot, iface metadata.Interface) bool {
+	return iface.Primary && len(iface.Addrs4.Value) > 0 && !have.hasAddr(iface.Addrs4.Value[0]) &&
 		!slices.ContainsFunc(have.Addrs, func(a Addr) bool {
 			return !a.Ours && a.Prefix.Addr().Is4() && !a.Prefix.Addr().IsLinkLocalUnicast()
 		})
 }
 
-// beside gives the primary card a table and rules of its own, as the others have. Main leads to the
-// subnet of another card by that card, which is right for its own address and wrong for the primary's:
+// beside gives the primary interface a table and rules of its own, as the others have. Main leads to the
+// subnet of another interface by that interface, which is right for its own address and wrong for the primary's:
 // the cloud drops such an answer (source check), and strict rp_filter the question before it.
 func (w *want) beside(six bool, addrs metadata.Answer[[]netip.Addr], subnets metadata.Answer[[]netip.Prefix], delegated []netip.Prefix) {
 	first, known := anchor(addrs.Value, delegated)
@@ -83,7 +83,7 @@ func (w *want) beside(six bool, addrs metadata.Answer[[]netip.Addr], subnets met
 	}
 	subnet, ok := containing(subnets.Value, first)
 	if !ok {
-		w.refuse("%s lies in no subnet of the card, left out", first)
+		w.refuse("%s lies in no subnet of the interface, left out", first)
 		return
 	}
 	var primary netip.Addr // none where there is a delegated prefix alone
@@ -139,22 +139,22 @@ func (w *want) leaveMain(six bool) {
 	})
 }
 
-// ahead puts the primary's default route into main once more, one step before the others. Of every card's
+// ahead puts the primary's default route into main once more, one step before the others. Of every interface's
 // router advertisements the kernel, and networkd, make a default route of the same metric, and so networkd
-// does of every card's lease; which of them the host's own traffic takes then hangs on who came last. The
+// does of every interface's lease; which of them the host's own traffic takes then hangs on who came last. The
 // metric of the kernel's is set by a sysctl alone (ra_defrtr_metric), and ec2net changes none.
-// One whose metric is above those of the cards' own comes before them all: NetworkManager adds 20000 where its
+// One whose metric is above those of the interfaces' own comes before them all: NetworkManager adds 20000 where its
 // connectivity check fails, and where the address is a link-local one.
 func (w *want) ahead(six bool) {
 	r := w.mainDefault(six)
 	if !r.Via.IsValid() || r.Metric == 0 || !w.threatened(six, r.Metric) {
 		return // no metric is below 0
 	}
-	before := min(r.Metric, baseTable) - 1 // by those from baseTable a card's number is told
+	before := min(r.Metric, baseTable) - 1 // by those from baseTable an interface's number is told
 	w.route(Route{Table: tableMain, Dst: r.Dst, Via: r.Via, Src: r.Src, Metric: before, MTU: r.MTU, OnLink: r.OnLink && !six, Ours: true})
 }
 
-// threatened: another card's default route comes, or may come, before the primary's of this metric, and nobody
+// threatened: another interface's default route comes, or may come, before the primary's of this metric, and nobody
 // has chosen that.
 func (w *want) threatened(six bool, metric uint32) bool {
 	if six && metric == metric6 {

@@ -7,8 +7,8 @@ import (
 	"ec2net/metadata"
 )
 
-// routes writes the card's subnet and default route. Without a primary address they are in the
-// card's own table only: main is for what the host itself sends.
+// routes writes the interface's subnet and default route. Without a primary address they are in the
+// interface's own table only: main is for what the host itself sends.
 func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
 	t, six := Table(w.n()), subnet.Addr().Is6()
 	link := Route{Table: t, Dst: subnet, Src: primary, Scope: scopeLink, Ours: true}
@@ -21,7 +21,7 @@ func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
 		c, ok := copied(r, t, subnet, six)
 		switch {
 		case ok && w.astray(r):
-			w.refuse("a router advertisement on %s says that %s is on its link, which is no subnet of the card: not followed", w.out.Name, r.Dst)
+			w.refuse("a router advertisement on %s says that %s is on its link, which is no subnet of the interface: not followed", w.out.Name, r.Dst)
 		case ok && w.ownAddr(c.Via):
 			w.refuse("%s: the gateway is the host itself by now, not copied to table %d", r.text(w.out.Name), t)
 		case ok:
@@ -36,7 +36,7 @@ func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
 	defer w.leased(t, subnet)
 	for _, r := range ours {
 		w.route(r)
-		if w.in.MainTable && primary.IsValid() && !w.in.Card.Primary {
+		if w.in.MainTable && primary.IsValid() && !w.in.Interface.Primary {
 			w.main(r, t)
 		}
 	}
@@ -63,7 +63,7 @@ func (w *want) leased(t uint32, subnet netip.Prefix) {
 	}
 }
 
-// main writes a route to main too, unless the host's own traffic would then leave by this card and does not yet.
+// main writes a route to main too, unless the host's own traffic would then leave by this interface and does not yet.
 func (w *want) main(r Route, metric uint32) {
 	r.Table, r.Metric = tableMain, metric
 	if six := r.Dst.Addr().Is6(); r.isDefault() && w.in.Have.overtakes(six, metric) {
@@ -111,8 +111,8 @@ func (w *want) foreign(k routeKey) []Route {
 	return w.others[k]
 }
 
-// copied is main's route r for table t: the operator's static routes through the card hold for the
-// card's own addresses too (cloud-init #5249). The subnet itself and default routes are ours to
+// copied is main's route r for table t: the operator's static routes through the interface hold for the
+// interface's own addresses too (cloud-init #5249). The subnet itself and default routes are ours to
 // write.
 func copied(r Route, t uint32, subnet netip.Prefix, six bool) (Route, bool) {
 	if r.Ours || r.Table != tableMain || r.isDefault() || r.Dst.Addr().Is6() != six {
@@ -125,18 +125,18 @@ func copied(r Route, t uint32, subnet netip.Prefix, six bool) (Route, bool) {
 	return r, true
 }
 
-// astray: a router advertisement put a block on the card's link that the cloud does not have there,
-// as one does that belongs on another card's link. The card's own table does without it.
+// astray: a router advertisement put a block on the interface's link that the cloud does not have there,
+// as one does that belongs on another interface's link. The interface's own table does without it.
 func (w *want) astray(r Route) bool {
-	if !r.Advertised || r.Via.IsValid() || w.in.Card.Subnets6.Status != metadata.Present {
+	if !r.Advertised || r.Via.IsValid() || w.in.Interface.Subnets6.Status != metadata.Present {
 		return false
 	}
-	return !slices.ContainsFunc(w.in.Card.Subnets6.Value, func(p netip.Prefix) bool {
+	return !slices.ContainsFunc(w.in.Interface.Subnets6.Value, func(p netip.Prefix) bool {
 		return p.Bits() <= r.Dst.Bits() && p.Contains(r.Dst.Addr())
 	})
 }
 
-// ownAddr: the host has the address on one of its cloud cards, so the kernel takes it for no gateway.
+// ownAddr: the host has the address on one of its cloud interfaces, so the kernel takes it for no gateway.
 func (w *want) ownAddr(a netip.Addr) bool {
 	return a.IsValid() && (w.in.Have.hasAddr(a) || slices.Contains(w.in.Have.Taken, netip.PrefixFrom(a, a.BitLen())) ||
 		slices.ContainsFunc(w.out.Addrs, func(o Addr) bool { return o.Prefix.Addr() == a }))
@@ -165,7 +165,7 @@ func (w *want) rules(addrs []netip.Addr, subnets, delegated []netip.Prefix) {
 	w.out.Rules = append(w.out.Rules, sources...)
 }
 
-// sourceRule sends what comes from an address or a block of the card with number n to its table.
+// sourceRule sends what comes from an address or a block of the interface with number n to its table.
 func sourceRule(n int, from netip.Prefix) Rule {
 	return Rule{Pref: uint32(baseSource + n), From: from, Table: Table(n)}
 }
@@ -180,10 +180,10 @@ func (w *want) gateway4(subnet netip.Prefix) netip.Addr {
 		leased = w.in.Lease.Router
 	}
 	best := leased
-	if first := subnet.Masked().Addr().Next(); subnet.Contains(first) && (!leased.IsValid() || w.in.Card.Subnets4.Status == metadata.Present) {
+	if first := subnet.Masked().Addr().Next(); subnet.Contains(first) && (!leased.IsValid() || w.in.Interface.Subnets4.Status == metadata.Present) {
 		best = first
 	}
-	switch g := w.in.Card.Gateway4; {
+	switch g := w.in.Interface.Gateway4; {
 	case leased.IsValid() && subnet.Contains(leased):
 		return leased
 	case g.IsValid():
@@ -203,7 +203,7 @@ func (w *want) gateway6(netip.Prefix) netip.Addr {
 	return w.in.Gateway6
 }
 
-// router is where main leaves through the card by somebody else's default route. Of several, the one
+// router is where main leaves through the interface by somebody else's default route. Of several, the one
 // that main prefers; of equals, the one that is in use, so that two routers which advertise in turn
 // change nothing.
 func (w *want) router(six bool) netip.Addr { return w.mainDefault(six).Via }
@@ -221,7 +221,7 @@ func (w *want) mainDefault(six bool) (best Route) {
 	return best
 }
 
-// uses: the card's table leaves by this router now.
+// uses: the interface's table leaves by this router now.
 func (w *want) uses(via netip.Addr) bool {
 	return slices.ContainsFunc(w.in.Have.Routes, func(r Route) bool {
 		return r.Ours && r.Table == Table(w.n()) && r.isDefault() && r.Via == via

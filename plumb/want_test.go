@@ -12,7 +12,7 @@ import (
 	"ec2net/metadata"
 )
 
-// bare is a card as the kernel makes it: down, without anything.
+// bare is an interface as the kernel makes it: down, without anything.
 func bare() Snapshot {
 	return Snapshot{
 		State: State{Name: "eth1", Index: 3, Link: LinkState{MTU: 1500}},
@@ -20,15 +20,15 @@ func bare() Snapshot {
 	}
 }
 
-// with is a bare card that holds some more.
+// with is a bare interface that holds some more.
 func with(change func(*Snapshot)) Snapshot {
 	s := bare()
 	change(&s)
 	return s
 }
 
-// card is eth1 of seed 002 with some difference.
-func card(change func(*metadata.Interface)) metadata.Interface {
+// interface is eth1 of seed 002 with some difference.
+func iface(change func(*metadata.Interface)) metadata.Interface {
 	c := eth1()
 	change(&c)
 	return c
@@ -42,7 +42,7 @@ func lease(addr, router string, mtu int) *dhcp.Lease {
 	return l
 }
 
-// foreign is somebody else's route through the card.
+// foreign is somebody else's route through the interface.
 func foreign(dst, via string, change ...func(*Route)) Route {
 	r := Route{Table: tableMain, Dst: netip.MustParsePrefix(dst)}
 	if via != "" {
@@ -56,7 +56,7 @@ func foreign(dst, via string, change ...func(*Route)) Route {
 	return r
 }
 
-// planOf is the golden text: what Want makes of the input, as the plan of a card that has nothing of
+// planOf is the golden text: what Want makes of the input, as the plan of an interface that has nothing of
 // it, without the lines of the link itself and with every problem behind an exclamation mark.
 func planOf(in Input, keep func(line string) bool) string {
 	state, err := Want(in)
@@ -76,7 +76,7 @@ func planOf(in Input, keep func(line string) bool) string {
 
 func all(string) bool { return true }
 
-// noLink leaves out what every plan of a bare card begins and ends with.
+// noLink leaves out what every plan of a bare interface begins and ends with.
 func noLink(line string) bool {
 	return !strings.HasPrefix(line, "~ link") && !strings.Contains(line, " altname ")
 }
@@ -116,7 +116,7 @@ func check(t *testing.T, tests []golden) {
 }
 
 func ours(c metadata.Interface) Input {
-	return Input{Card: c, Have: bare(), OwnAddress: true, MainTable: true}
+	return Input{Interface: c, Have: bare(), OwnAddress: true, MainTable: true}
 }
 
 func TestWantSeeds(t *testing.T) {
@@ -137,7 +137,7 @@ func TestWantSeeds(t *testing.T) {
 + rule from 100.64.0.130 lookup 10001 pref 20001
 + altname device-number-1 dev eth1`},
 		{"seed 002 with three secondaries, all below the primary",
-			ours(card(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4", "10.0.2.5", "10.0.2.6") })), noLink, `
+			ours(iface(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4", "10.0.2.5", "10.0.2.6") })), noLink, `
 + addr 10.0.2.37/24 dev eth1 noprefixroute
 + addr 10.0.2.4/32 dev eth1 noprefixroute
 + addr 10.0.2.5/32 dev eth1 noprefixroute
@@ -151,17 +151,17 @@ func TestWantSeeds(t *testing.T) {
 + rule from 10.0.2.4 lookup 10001 pref 20001
 + rule from 10.0.2.5 lookup 10001 pref 20001
 + rule from 10.0.2.6 lookup 10001 pref 20001`},
-		{"MainTable=false", Input{Card: eth1(), Have: bare(), OwnAddress: true}, onlyRoutes, `
+		{"MainTable=false", Input{Interface: eth1(), Have: bare(), OwnAddress: true}, onlyRoutes, `
 + route 10.0.2.0/24 dev eth1 table 10001 scope link src 10.0.2.37
 + route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37`},
 	})
 }
 
-func TestWantCards(t *testing.T) {
-	secondNetworkCard := card(func(c *metadata.Interface) { c.NetworkCard, c.DeviceNumber, c.ID = 1, 2, "eni-0b2" })
-	delegated := card(func(c *metadata.Interface) { c.Prefixes4 = prefixes("10.0.2.64/28", "172.31.9.0/28") })
-	outside := card(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "192.0.2.9", "192.0.2.10") })
-	two := card(func(c *metadata.Interface) {
+func TestWantInterfaces(t *testing.T) {
+	secondNetworkCard := iface(func(c *metadata.Interface) { c.NetworkCard, c.DeviceNumber, c.ID = 1, 2, "eni-0b2" })
+	delegated := iface(func(c *metadata.Interface) { c.Prefixes4 = prefixes("10.0.2.64/28", "172.31.9.0/28") })
+	outside := iface(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "192.0.2.9", "192.0.2.10") })
+	two := iface(func(c *metadata.Interface) {
 		c.Addrs4, c.Subnets4 = addrs("10.0.2.37", "10.0.3.5", "10.0.3.6"), prefixes("10.0.3.0/24", "10.0.2.0/24")
 	})
 	primary := metadata.Interface{
@@ -207,12 +207,12 @@ func TestWantCards(t *testing.T) {
 + rule from 10.0.2.37 lookup 10001 pref 20001
 + rule from 10.0.3.5 lookup 10001 pref 20001
 + rule from 10.0.3.6 lookup 10001 pref 20001`},
-		{"the primary card gets its secondaries", Input{Card: primary, Have: leased, OwnAddress: true, MainTable: true}, all, `
+		{"the primary interface gets its secondaries", Input{Interface: primary, Have: leased, OwnAddress: true, MainTable: true}, all, `
 + addr 10.0.0.30/32 dev eth1 noprefixroute
 + addr 2001:db8::a/128 dev eth1 noprefixroute`},
-		{"one card, one address: nothing", Input{Card: lone, Have: bare(), OwnAddress: true, MainTable: true}, all, ""},
-		{"an address in no subnet is an error", ours(card(func(c *metadata.Interface) { c.Subnets4 = prefixes("10.9.0.0/24") })), noLink,
-			"! 10.0.2.37 lies in no subnet of the card, left out"},
+		{"one interface, one address: nothing", Input{Interface: lone, Have: bare(), OwnAddress: true, MainTable: true}, all, ""},
+		{"an address in no subnet is an error", ours(iface(func(c *metadata.Interface) { c.Subnets4 = prefixes("10.9.0.0/24") })), noLink,
+			"! 10.0.2.37 lies in no subnet of the interface, left out"},
 	})
 }
 
@@ -221,17 +221,17 @@ func TestWantForeignOwner(t *testing.T) {
 		return with(func(s *Snapshot) { s.Addrs = []Addr{{Prefix: netip.MustParsePrefix(addr)}} })
 	}
 	check(t, []golden{
-		{"the owner's address is there", Input{Card: eth1(), Have: owner("10.0.2.37/24"), MainTable: true}, only("addr", "default", "rule"), `
+		{"the owner's address is there", Input{Interface: eth1(), Have: owner("10.0.2.37/24"), MainTable: true}, only("addr", "default", "rule"), `
 + route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37
 + route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001
 + rule from 10.0.2.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
 + rule from 10.0.2.37 lookup 10001 pref 20001`},
-		{"not there yet", Input{Card: eth1(), Have: owner("169.254.7.7/16"), MainTable: true}, noLink,
+		{"not there yet", Input{Interface: eth1(), Have: owner("169.254.7.7/16"), MainTable: true}, noLink,
 			"! no address yet: waiting for 10.0.2.37"},
 		{"nothing is known", Input{Have: bare(), OwnAddress: true, MainTable: true}, noLink,
 			"! no address yet: neither the metadata nor a lease has named one"},
 	})
-	for _, in := range []Input{{Card: eth1(), Have: bare()}, {Have: bare(), OwnAddress: true}} {
+	for _, in := range []Input{{Interface: eth1(), Have: bare()}, {Have: bare(), OwnAddress: true}} {
 		if _, err := Want(in); !errors.Is(err, ErrNoAddress) {
 			t.Errorf("%v is not ErrNoAddress", err)
 		}
@@ -242,7 +242,7 @@ func TestWantForeignSecondary(t *testing.T) {
 	have := with(func(s *Snapshot) {
 		s.Addrs = []Addr{{Prefix: netip.MustParsePrefix("10.0.2.4/24")}, {Prefix: netip.MustParsePrefix("10.0.2.4/32"), NoPrefixRoute: true, Ours: true}}
 	})
-	in := ours(card(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4") }))
+	in := ours(iface(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4") }))
 	in.Have = have
 	check(t, []golden{{"somebody's own /24 does the job", in, only("addr", "from 10.0.2.4 "), `
 + addr 10.0.2.37/24 dev eth1 noprefixroute

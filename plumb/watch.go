@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Change is a hint that the kernel's state of a card may have changed: read it again. What it says
+// Change is a hint that the kernel's state of an interface may have changed: read it again. What it says
 // is for the log only.
 type Change struct {
 	Removed string // the object of ours that somebody removed, in ip(8) syntax; or empty
@@ -21,7 +21,7 @@ type Change struct {
 	By uint32
 }
 
-// Watch reports every change of the card's addresses and routes, of our rules and of any link that
+// Watch reports every change of the interface's addresses and routes, of our rules and of any link that
 // did not come from l itself, until ctx ends; then the channel is closed. For a change of a link the
 // kernel names nobody, so that l's own are reported too. Changes that come faster than they are
 // taken are dropped: one that is waiting says already that there is something to read.
@@ -84,15 +84,15 @@ func receive(ctx context.Context, s *nl.NetlinkSocket, own uint32, concerns func
 	return true
 }
 
-// identity is what Watch, in a goroutine of its own, has to know of the card.
+// identity is what Watch, in a goroutine of its own, has to know of the interface.
 type identity struct {
 	name    string
 	index   int
 	numbers []int
 	beside  bool
 	forward bool
-	spare   bool // the card has a spare number, and may be waiting for a table
-	marks   bool // the card may have a mark, which another card's may be the same as
+	spare   bool // the interface has a spare number, and may be waiting for a table
+	marks   bool // the interface may have a mark, which another interface's may be the same as
 	rivalry bool
 }
 
@@ -101,12 +101,12 @@ func (l *Link) publish() {
 	l.identity.Store(&identity{l.Name, l.Index, slices.Clone(l.Numbers), l.Beside, l.Forwards, l.spare, l.Packets, l.rivalry})
 }
 
-// concerns tells whether a notification is about the card, and what of ours it removed.
+// concerns tells whether a notification is about the interface, and what of ours it removed.
 func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 	c := Change{By: m.Header.Pid}
 	switch m.Header.Type {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
-		// Any card: the primary's interface group is ours to keep too, and links change seldom.
+		// Any interface: the primary's interface group is ours to keep too, and links change seldom.
 		return c, true
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 		a, ok, err := parseAddr(m.Data, l.index)
@@ -128,7 +128,7 @@ func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 		if mine {
 			c.Removed = r.text()
 		}
-		// Of another card's block this one may be waiting to take it over.
+		// Of another interface's block this one may be waiting to take it over.
 		block := !r.Guard && !r.From.IsSingleIP()
 		return c, ok && err == nil && shaped && (mine || l.beside || block)
 	case unix.RTM_NEWNETCONF:

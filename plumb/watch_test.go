@@ -77,12 +77,12 @@ func up1(t testing.TB) (*Link, metadata.Interface) {
 			r.await("+ link " + name)
 		}
 	}
-	c := card(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4", "10.0.2.5") })
+	c := iface(func(c *metadata.Interface) { c.Addrs4 = addrs("10.0.2.37", "10.0.2.4", "10.0.2.5") })
 	l := open(t, "eth1")
 	return l, c
 }
 
-// damages are what other programs do to a card. removed is what Watch says of it, when the kernel
+// damages are what other programs do to an interface. removed is what Watch says of it, when the kernel
 // does say what was removed.
 var damages = []struct{ name, ip, removed string }{
 	{"ip rule flush", "rule flush\nrule add from all lookup main pref 32766 proto kernel\nrule add from all lookup default pref 32767 proto kernel", "rule from 10.0.2.37 lookup 10001 pref 20001"},
@@ -134,7 +134,7 @@ func TestWatchIsSilent(t *testing.T) {
 	if got := w.drain(); len(got) != 0 {
 		t.Errorf("own writes are told: %+v", got)
 	}
-	// What concerns others only: another card, a stranger's rule, a rule of ours of another card.
+	// What concerns others only: another interface, a stranger's rule, a rule of ours of another interface.
 	batch(t, `
 addr add 10.0.0.30/32 dev eth0
 route add 192.0.2.0/24 via 10.0.0.9 dev eth0
@@ -144,18 +144,18 @@ rule add from 10.0.9.9 lookup 10007 pref 20007 protocol 236
 rule del from 10.0.9.9 lookup 10007 pref 20007 protocol 236
 `)
 	if got := w.drain(); len(got) != 0 {
-		t.Errorf("what is no concern of the card is told: %+v", got)
+		t.Errorf("what is no concern of the interface is told: %+v", got)
 	}
 	const marked = "rule add fwmark 0x2000000/0x7f000000 lookup 10128 pref 19999 protocol 236\n"
 	l.Packets = true
 	batch(t, marked)
 	if got := w.drain(); len(got) != 0 {
-		t.Errorf("a mark is told to a card that has none: %+v", got)
+		t.Errorf("a mark is told to an interface that has none: %+v", got)
 	}
 	l.publish()
 	batch(t, "rule del pref 19999\n"+marked)
 	if got := w.drain(); len(got) == 0 {
-		t.Error("another card's mark, which may be this one's too, is not told")
+		t.Error("another interface's mark, which may be this one's too, is not told")
 	}
 	w.drain()
 	batch(t, "route add 172.16.0.0/12 via 10.0.2.9 dev eth1\n")
@@ -228,7 +228,7 @@ func TestWatchOverrun(t *testing.T) {
 	}
 }
 
-// TestRename: a card that is renamed while it is held is the same card.
+// TestRename: an interface that is renamed while it is held is the same interface.
 func TestRename(t *testing.T) {
 	l, c := up1(t)
 	reconcile(t, l, c)
@@ -250,7 +250,7 @@ func TestRename(t *testing.T) {
 	}
 }
 
-// TestRenameBeforeReconcile: the card was looked up, and has another name before anything was done.
+// TestRenameBeforeReconcile: the interface was looked up, and has another name before anything was done.
 func TestRenameBeforeReconcile(t *testing.T) {
 	l, c := up1(t)
 	reconcile(t, l, c)

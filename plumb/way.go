@@ -34,8 +34,8 @@ func (l *Link) way(f Flow) (Way, error) {
 	return w, err
 }
 
-// Plain is the way of a flow that has chosen this card and no address: no source rule of ours has a say in it, nor
-// has a table of another card. So main tells.
+// Plain is the way of a flow that has chosen this interface and no address: no source rule of ours has a say in it, nor
+// has a table of another interface. So main tells.
 func (l *Link) Plain(f Flow) (Way, error) {
 	return l.way(Flow{Remote: f.Remote, Device: l.Index, Mark: f.Mark, UID: f.UID})
 }

@@ -5,24 +5,24 @@ import (
 	"strings"
 )
 
-// Keep is the state of a card of which nothing is known yet: what is there stays, and the link is up.
+// Keep is the state of an interface of which nothing is known yet: what is there stays, and the link is up.
 func Keep(have Snapshot) State {
 	out := have.State
 	out.Link.Up = true
 	return out
 }
 
-// Before is how a card was before ec2net.
+// Before is how an interface was before ec2net.
 type Before struct {
 	Link     LinkState `json:"link"`
 	AltNames []string  `json:"altnames"`
 	// Leased is the MTU that a lease of ours set last; 0: none did.
 	Leased int `json:"leased_mtu,omitempty"`
-	// Forwarding is what the card's setting was before ec2net first changed it; nil: it has not.
+	// Forwarding is what the interface's setting was before ec2net first changed it; nil: it has not.
 	Forwarding *bool `json:"forwarding,omitempty"`
 }
 
-// Found is how a card was before ec2net, as far as the card itself still tells, where nobody wrote it down:
+// Found is how an interface was before ec2net, as far as the interface itself still tells, where nobody wrote it down:
 // what is ours by its mark was not there.
 func Found(have Snapshot) *Before {
 	b := &Before{Link: have.Link, AltNames: have.AltNames}
@@ -45,15 +45,15 @@ func (b *Before) Note(have Snapshot) {
 	}
 }
 
-// validMark is how src_valid_mark was before marks needed it; the card's table says so too.
+// validMark is how src_valid_mark was before marks needed it; the interface's table says so too.
 func (b *Before) validMark(have State) bool {
 	if b != nil {
 		return b.Link.SrcValidMark
 	}
-	return slices.ContainsFunc(have.Packets, func(r PacketRule) bool { return r.Kind == ReplyByCard && r.Was })
+	return slices.ContainsFunc(have.Packets, func(r PacketRule) bool { return r.Kind == ReplyByInterface && r.Was })
 }
 
-// Without is the state of a card that ec2net has left. before is how the card was when ec2net first
+// Without is the state of an interface that ec2net has left. before is how the interface was when ec2net first
 // touched it; nil when nobody wrote that down: then the link's attributes stay, but for the group. The address
 // that the host itself lives by stays, with its routes: the operator's own connection may hang on it.
 func Without(have Snapshot, before *Before) State {
@@ -86,7 +86,7 @@ func Bare(have Snapshot, before *Before) State {
 	return out
 }
 
-// Yielded is Without, but for the link, which stays as whoever has the card now needs it.
+// Yielded is Without, but for the link, which stays as whoever has the interface now needs it.
 func Yielded(have Snapshot, before *Before) State {
 	kept := Before{Link: Found(have).Link}
 	kept.Link.SrcValidMark = before.validMark(have.State)
@@ -113,7 +113,7 @@ func (b *Before) mtu(have Snapshot) int {
 	return b.Link.MTU
 }
 
-// link takes back what we set, and nothing that others set since: a card that somebody's address or
+// link takes back what we set, and nothing that others set since: an interface that somebody's address or
 // route needs stays up, and a group that is no longer ours stays as it is.
 func (b Before) link(have Snapshot) LinkState {
 	l := b.Link
@@ -131,7 +131,7 @@ func (b Before) link(have Snapshot) LinkState {
 	return l
 }
 
-// altNames are the card's names without those that we gave it; udev gives some too.
+// altNames are the interface's names without those that we gave it; udev gives some too.
 func (b Before) altNames(have []string) (out []string) {
 	for _, n := range have {
 		if !ourAltName(n) || slices.Contains(b.AltNames, n) {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The record of how the card was found is lost, while it answers by card: the card's own table says how
-// src_valid_mark was, also to a process that begins anew and takes the card for as it is; and when the card
+// The record of how the interface was found is lost, while it answers by interface: the interface's own table says how
+// src_valid_mark was, also to a process that begins anew and takes the interface for as it is; and when the interface
 // goes, nothing is left of it to be set.
 func TestLeaveWithoutRecord(t *testing.T) {
 	for _, was := range []string{"0", "1"} {
@@ -34,19 +34,19 @@ func TestLeaveWithoutRecord(t *testing.T) {
 			settleTo(t, l, answering(dual(), Found(read(t, l))))
 			ip(t, "link del eth1")
 			if done, err := l.Leave(t.Context(), nil); err != nil || strings.Contains(done.String(), "sysctl") {
-				t.Errorf("it was %s, and the card went: %v\n%s", was, err, done)
+				t.Errorf("it was %s, and the interface went: %v\n%s", was, err, done)
 			}
 		}
 	}
 }
 
-// The same of forwarding, by the rules of what is passed on: it goes on where all cards forward.
+// The same of forwarding, by the rules of what is passed on: it goes on where all interfaces forward.
 func TestLeaveForwardingWithoutRecord(t *testing.T) {
 	for _, all := range []string{"0", "1"} {
 		secondHost(t)
 		l := open(t, "eth1")
 		settleTo(t, l, func(s Snapshot) (State, error) {
-			return Want(Input{Card: eth1(), Have: s, OwnAddress: true, NAT: []NAT{{netip.MustParsePrefix("10.0.3.0/24"), "eth2"}}})
+			return Want(Input{Interface: eth1(), Have: s, OwnAddress: true, NAT: []NAT{{netip.MustParsePrefix("10.0.3.0/24"), "eth2"}}})
 		})
 		sysctl(t, "ipv4/ip_forward", all)
 		sysctl(t, "ipv4/conf/eth1/forwarding", "1")
@@ -62,10 +62,10 @@ func TestLeaveForwardingWithoutRecord(t *testing.T) {
 	}
 }
 
-// TestYieldedMarks: whoever takes the card over gets src_valid_mark as it was before marks needed it.
+// TestYieldedMarks: whoever takes the interface over gets src_valid_mark as it was before marks needed it.
 func TestYieldedMarks(t *testing.T) {
-	ours := []PacketRule{{Table: 10001, Kind: ReplyByCard, Mark: 2 << 24}}
-	kept := []PacketRule{{Table: 10001, Kind: ReplyByCard, Mark: 2 << 24, Was: true}}
+	ours := []PacketRule{{Table: 10001, Kind: ReplyByInterface, Mark: 2 << 24}}
+	kept := []PacketRule{{Table: 10001, Kind: ReplyByInterface, Mark: 2 << 24, Was: true}}
 	on := &Before{Link: LinkState{SrcValidMark: true}}
 	for _, tt := range []struct {
 		name   string
@@ -92,7 +92,7 @@ func TestNote(t *testing.T) {
 	if b.Note(s); !b.Link.SrcValidMark {
 		t.Error("the operator's setting is not noted")
 	}
-	s.Packets, b = []PacketRule{{Table: 10001, Kind: ReplyByCard}}, &Before{}
+	s.Packets, b = []PacketRule{{Table: 10001, Kind: ReplyByInterface}}, &Before{}
 	if b.Note(s); b.Link.SrcValidMark {
 		t.Error("our own setting is noted as the operator's")
 	}

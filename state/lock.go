@@ -105,7 +105,7 @@ func (l *Lock) Sign(unsaved string) error {
 		err = os.Chtimes(l.f.Name(), time.Time{}, began.ModTime())
 	}
 	if err != nil {
-		return fmt.Errorf("lock of the card: %w", withoutPath(err))
+		return fmt.Errorf("lock of the interface: %w", withoutPath(err))
 	}
 	l.signed, l.text = true, text
 	return nil

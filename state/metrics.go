@@ -17,7 +17,7 @@ type metric struct {
 	value            func(Record) (float64, bool)
 }
 
-// metrics are those of each interface, by the label card. "card_info" carries what a person looks for.
+// metrics are those of each interface, by the label interface. "interface_info" carries what a person looks for.
 func metrics() []metric {
 	yes := func(ask func(Record) bool) func(Record) (float64, bool) {
 		return func(r Record) (float64, bool) { return map[bool]float64{true: 1}[ask(r)], true }
@@ -26,15 +26,15 @@ func metrics() []metric {
 		return func(r Record) (float64, bool) { t := ask(r); return float64(t.Unix()), !t.IsZero() }
 	}
 	return []metric{
-		{"ec2net_card_info", "gauge", "A card that ec2net knows; always 1.", yes(func(Record) bool { return true })},
-		{"ec2net_card_ready", "gauge", "Whether the card is set up.", yes(func(r Record) bool { return r.Ready })},
-		{"ec2net_card_degraded", "gauge", "Whether the card runs on its lease alone.", yes(Record.Degraded)},
-		{"ec2net_card_undone", "gauge", "Whether a change was undone because it cut something off.", yes(func(r Record) bool { return r.Undone != nil })},
-		{"ec2net_card_yielded", "gauge", "Whether the card is left to another program.", yes(func(r Record) bool { return r.Yielded != "" })},
-		{"ec2net_card_addresses", "gauge", "Addresses that the metadata grants.", func(r Record) (float64, bool) {
-			return float64(len(r.Card.Addrs4.Value) + len(r.Card.Addrs6.Value)), true
+		{"ec2net_interface_info", "gauge", "An interface that ec2net knows; always 1.", yes(func(Record) bool { return true })},
+		{"ec2net_interface_ready", "gauge", "Whether the interface is set up.", yes(func(r Record) bool { return r.Ready })},
+		{"ec2net_interface_degraded", "gauge", "Whether the interface runs on its lease alone.", yes(Record.Degraded)},
+		{"ec2net_interface_undone", "gauge", "Whether a change was undone because it cut something off.", yes(func(r Record) bool { return r.Undone != nil })},
+		{"ec2net_interface_yielded", "gauge", "Whether the interface is left to another program.", yes(func(r Record) bool { return r.Yielded != "" })},
+		{"ec2net_interface_addresses", "gauge", "Addresses that the metadata grants.", func(r Record) (float64, bool) {
+			return float64(len(r.Interface.Addrs4.Value) + len(r.Interface.Addrs6.Value)), true
 		}},
-		{"ec2net_card_repairs_total", "counter", "Times that something was put back, since the process began.", func(r Record) (float64, bool) {
+		{"ec2net_interface_repairs_total", "counter", "Times that something was put back, since the process began.", func(r Record) (float64, bool) {
 			return float64(r.Repairs), true
 		}},
 		{"ec2net_metadata_last_read_timestamp_seconds", "gauge", "When the metadata last answered.", since(func(r Record) time.Time { return r.ReadAt })},
@@ -55,9 +55,9 @@ func metricsText(list []Record) string {
 	for _, m := range metrics() {
 		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", m.name, m.help, m.name, m.kind)
 		for _, r := range list {
-			labels := label("card", r.Name)
+			labels := label("interface", r.Name)
 			if strings.HasSuffix(m.name, "_info") {
-				labels += "," + strings.Join([]string{label("eni", r.Card.ID), label("mac", r.MAC.String()), label("table", fmt.Sprint(r.Table())), label("dhcp", r.DHCP)}, ",")
+				labels += "," + strings.Join([]string{label("eni", r.Interface.ID), label("mac", r.MAC.String()), label("table", fmt.Sprint(r.Table())), label("dhcp", r.DHCP)}, ",")
 			}
 			if v, ok := m.value(r); ok {
 				fmt.Fprintf(&b, "%s{%s} %.0f\n", m.name, labels, v)

@@ -20,7 +20,7 @@ func recorded(now time.Time) Records {
 	is := func(name string, change func(*Record)) Record {
 		r := Record{
 			Name: name, MAC: mac(1), Ready: true, ReadAt: now.Add(-12 * time.Second), DHCP: "native",
-			Card: metadata.Interface{
+			Interface: metadata.Interface{
 				MAC: mac(1), ID: "eni-0123456789abcdef0", DeviceNumber: 1,
 				Addrs4: metadata.Is([]netip.Addr{addr("10.0.2.37"), addr("10.0.2.40")}),
 			},
@@ -30,14 +30,14 @@ func recorded(now time.Time) Records {
 		return r
 	}
 	return Records{
-		is("eth0", func(r *Record) { r.Lease, r.Card.Primary = nil, true }),
+		is("eth0", func(r *Record) { r.Lease, r.Interface.Primary = nil, true }),
 		is("eth1", func(r *Record) {
 			for i := range 30 {
-				r.Card.Addrs6.Value = append(r.Card.Addrs6.Value, addr(fmt.Sprintf("2001:db8:ec2:2::%x", 1000+i)))
+				r.Interface.Addrs6.Value = append(r.Interface.Addrs6.Value, addr(fmt.Sprintf("2001:db8:ec2:2::%x", 1000+i)))
 			}
 		}),
 		is("eth2", func(r *Record) { r.Ready, r.ReadAt = false, time.Time{} }),
-		is("eth3", func(r *Record) { r.Index, r.Card = 4, metadata.Interface{} }),
+		is("eth3", func(r *Record) { r.Index, r.Interface = 4, metadata.Interface{} }),
 		is("eth4", func(r *Record) { r.Repairs, r.Lease.Expires = 7, dhcp.Infinite }),
 		is("eth5", func(r *Record) { r.Undone = &Rollback{} }),
 		is("eth6", func(r *Record) { r.Yielded = "Cilium" }),
@@ -57,24 +57,24 @@ func series(t *testing.T, text string) map[string]float64 {
 func TestMetricsText(t *testing.T) {
 	got := series(t, metricsText(recorded(time.Unix(1795000000, 0))))
 	for key, want := range map[string]float64{
-		`ec2net_card_info{card="eth1",eni="eni-0123456789abcdef0",mac="02:00:00:00:00:01",table="10001",dhcp="native"}`:       1,
-		`ec2net_card_info{card="a\"b\\c\n?",eni="eni-0123456789abcdef0",mac="02:00:00:00:00:01",table="10001",dhcp="native"}`: 1,
-		`ec2net_card_info{card="eth0",eni="eni-0123456789abcdef0",mac="02:00:00:00:00:01",table="0",dhcp="native"}`:           1,
-		`ec2net_card_ready{card="eth1"}`: 1, `ec2net_card_ready{card="eth2"}`: 0,
-		`ec2net_card_degraded{card="eth3"}`: 1, `ec2net_card_degraded{card="eth1"}`: 0,
-		`ec2net_card_undone{card="eth5"}`: 1, `ec2net_card_undone{card="eth1"}`: 0,
-		`ec2net_card_yielded{card="eth6"}`: 1, `ec2net_card_yielded{card="eth1"}`: 0,
-		`ec2net_card_addresses{card="eth1"}`: 32, `ec2net_card_repairs_total{card="eth1"}`: 0, `ec2net_card_repairs_total{card="eth4"}`: 7,
-		`ec2net_metadata_last_read_timestamp_seconds{card="eth1"}`: 1794999988,
-		`ec2net_lease_expiry_timestamp_seconds{card="eth1"}`:       1795003600,
+		`ec2net_interface_info{interface="eth1",eni="eni-0123456789abcdef0",mac="02:00:00:00:00:01",table="10001",dhcp="native"}`:       1,
+		`ec2net_interface_info{interface="a\"b\\c\n?",eni="eni-0123456789abcdef0",mac="02:00:00:00:00:01",table="10001",dhcp="native"}`: 1,
+		`ec2net_interface_info{interface="eth0",eni="eni-0123456789abcdef0",mac="02:00:00:00:00:01",table="0",dhcp="native"}`:           1,
+		`ec2net_interface_ready{interface="eth1"}`: 1, `ec2net_interface_ready{interface="eth2"}`: 0,
+		`ec2net_interface_degraded{interface="eth3"}`: 1, `ec2net_interface_degraded{interface="eth1"}`: 0,
+		`ec2net_interface_undone{interface="eth5"}`: 1, `ec2net_interface_undone{interface="eth1"}`: 0,
+		`ec2net_interface_yielded{interface="eth6"}`: 1, `ec2net_interface_yielded{interface="eth1"}`: 0,
+		`ec2net_interface_addresses{interface="eth1"}`: 32, `ec2net_interface_repairs_total{interface="eth1"}`: 0, `ec2net_interface_repairs_total{interface="eth4"}`: 7,
+		`ec2net_metadata_last_read_timestamp_seconds{interface="eth1"}`: 1794999988,
+		`ec2net_lease_expiry_timestamp_seconds{interface="eth1"}`:       1795003600,
 	} {
 		if v, ok := got[key]; !ok || v != want {
 			t.Errorf("%s is %v, want %v", key, v, want)
 		}
 	}
 	for _, key := range []string{
-		`ec2net_lease_expiry_timestamp_seconds{card="eth0"}`, `ec2net_lease_expiry_timestamp_seconds{card="eth4"}`,
-		`ec2net_metadata_last_read_timestamp_seconds{card="eth2"}`,
+		`ec2net_lease_expiry_timestamp_seconds{interface="eth0"}`, `ec2net_lease_expiry_timestamp_seconds{interface="eth4"}`,
+		`ec2net_metadata_last_read_timestamp_seconds{interface="eth2"}`,
 	} {
 		if v, ok := got[key]; ok {
 			t.Errorf("%s is %v, and should not be there", key, v)
@@ -107,7 +107,7 @@ func TestPublisher(t *testing.T) {
 	must(t, p.Finish())
 	b, err := os.ReadFile(file)
 	must(t, err)
-	if got := series(t, string(b)); got[`ec2net_card_ready{card="eth1"}`] != 1 || len(got) == 0 {
+	if got := series(t, string(b)); got[`ec2net_interface_ready{interface="eth1"}`] != 1 || len(got) == 0 {
 		t.Errorf("written: %s", b)
 	}
 	if info, err := os.Lstat(file); err != nil || info.Mode() != 0o644 {

@@ -14,30 +14,30 @@ import (
 // Record is what is remembered of an interface. The kernel is the truth; this is what it cannot say. Its JSON is
 // that of the files and of `ec2net status --json`.
 type Record struct {
-	Name    string             `json:"name"`
-	Index   int                `json:"index"`
-	MAC     metadata.MAC       `json:"mac"`
-	Cloud   metadata.Cloud     `json:"cloud"`             // that the interface is of
-	Numbers []int              `json:"numbers"`           // of the tables and rules that are this interface's
-	Packets bool               `json:"packets,omitempty"` // there is, or is about to be, an nftables table of the interface's
-	Peers   []metadata.MAC     `json:"peers"`             // the host's other cloud interfaces
-	Before  *plumb.Before      `json:"before,omitempty"`  // how the interface was found
-	Card    metadata.Interface `json:"metadata"`          // what it grants
-	ReadAt  time.Time          `json:"read_at"`           // last answer of the metadata
-	AskedAt time.Time          `json:"asked_at"`          // last reading of the metadata, whatever came of it
-	Lease   *dhcp.Lease        `json:"lease,omitempty"`
-	DHCP    string             `json:"dhcp"`              // who has the lease
-	Hosts   bool               `json:"hosts"`             // nobody else configures the interface: the host itself lives by this lease
-	Foreign bool               `json:"foreign,omitempty"` // another program has given it an IPv4 address, now or once
-	State   string             `json:"state"`             // one line for a person
-	Ready   bool               `json:"ready"`
-	Set     bool               `json:"set"`     // and nothing more is expected soon
-	InPart  bool               `json:"in_part"` // set, but for something that the log names, or without the metadata
-	Repairs int                `json:"repairs"` // since the process began
-	Undone  *Rollback          `json:"undone,omitempty"`
-	Egress  *Egress            `json:"egress,omitempty"`
-	Taken   string             `json:"taken,omitempty"`   // the container network that has taken the interface, now or once
-	Yielded string             `json:"yielded,omitempty"` // whom the interface is left to
+	Name      string             `json:"name"`
+	Index     int                `json:"index"`
+	MAC       metadata.MAC       `json:"mac"`
+	Cloud     metadata.Cloud     `json:"cloud"`             // that the interface is of
+	Numbers   []int              `json:"numbers"`           // of the tables and rules that are this interface's
+	Packets   bool               `json:"packets,omitempty"` // there is, or is about to be, an nftables table of the interface's
+	Peers     []metadata.MAC     `json:"peers"`             // the host's other cloud interfaces
+	Before    *plumb.Before      `json:"before,omitempty"`  // how the interface was found
+	Interface metadata.Interface `json:"metadata"`          // what it grants
+	ReadAt    time.Time          `json:"read_at"`           // last answer of the metadata
+	AskedAt   time.Time          `json:"asked_at"`          // last reading of the metadata, whatever came of it
+	Lease     *dhcp.Lease        `json:"lease,omitempty"`
+	DHCP      string             `json:"dhcp"`              // who has the lease
+	Hosts     bool               `json:"hosts"`             // nobody else configures the interface: the host itself lives by this lease
+	Foreign   bool               `json:"foreign,omitempty"` // another program has given it an IPv4 address, now or once
+	State     string             `json:"state"`             // one line for a person
+	Ready     bool               `json:"ready"`
+	Set       bool               `json:"set"`     // and nothing more is expected soon
+	InPart    bool               `json:"in_part"` // set, but for something that the log names, or without the metadata
+	Repairs   int                `json:"repairs"` // since the process began
+	Undone    *Rollback          `json:"undone,omitempty"`
+	Egress    *Egress            `json:"egress,omitempty"`
+	Taken     string             `json:"taken,omitempty"`   // the container network that has taken the interface, now or once
+	Yielded   string             `json:"yielded,omitempty"` // whom the interface is left to
 }
 
 // Rollback is a change that was rolled back because it cut something off.
@@ -84,13 +84,13 @@ const maxNumber = 9999 // of an interface, in preferences and tables
 
 // Canonical reports whether every value is one that ec2net writes.
 func (r Record) Canonical() bool {
-	return r.Card.Canonical() && (r.Lease == nil || r.Lease.Canonical()) &&
+	return r.Interface.Canonical() && (r.Lease == nil || r.Lease.Canonical()) &&
 		!slices.ContainsFunc(r.Numbers, func(n int) bool { return n < 0 || n > maxNumber })
 }
 
 // Degraded reports whether the interface is set up without the metadata.
 func (r Record) Degraded() bool {
-	return r.Ready && r.Yielded == "" && r.Card.MAC == (metadata.MAC{})
+	return r.Ready && r.Yielded == "" && r.Interface.MAC == (metadata.MAC{})
 }
 
 // Table is the routing table that the interface's own traffic is looked up in; 0: there is none.
@@ -102,10 +102,10 @@ func (r Record) Table() uint32 {
 		return 0
 	case r.Degraded():
 		return plumb.Table(plumb.DegradedN(r.Index))
-	case r.Card.Primary && !slices.Contains(r.Numbers, 0):
+	case r.Interface.Primary && !slices.Contains(r.Numbers, 0):
 		return 0
 	}
-	return plumb.Table(r.Card.N())
+	return plumb.Table(r.Interface.N())
 }
 
 // Present reports whether the interface is there, under whatever name.
@@ -120,7 +120,7 @@ type Records []Record
 // Primary is the record of the interface that the host was started with, when it was set up.
 func (list Records) Primary() (Record, bool) {
 	for _, r := range list {
-		if r.Card.Primary {
+		if r.Interface.Primary {
 			return r, true
 		}
 	}

@@ -22,7 +22,7 @@ func TestRecords(t *testing.T) {
 		t.Error("no interface is the primary one")
 	}
 	for name, n := range map[string]byte{"eth1": 1, "eth0": 2} {
-		must(t, s.Save(Record{Name: name, MAC: mac(n), Card: metadata.Interface{Primary: name == "eth0"}, Peers: []metadata.MAC{mac(1), mac(3)}}))
+		must(t, s.Save(Record{Name: name, MAC: mac(n), Interface: metadata.Interface{Primary: name == "eth0"}, Peers: []metadata.MAC{mac(1), mac(3)}}))
 	}
 	must(t, os.WriteFile(s.path("eth2", ".json"), []byte(`{"name":"eth3"}`), 0o600))
 	list := s.All()

@@ -16,12 +16,12 @@ import (
 // vfCommand and those that follow are for what Azure has; forward and udr are for EC2 too.
 func vfCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "vf CARD attach|enslave|free|detach",
-		Short: "Give a card a VF with its MAC, as on Azure, or take it away",
-		Long: `Give a card a second device with the same MAC, as accelerated networking on
+		Use:   "vf INTERFACE attach|enslave|free|detach",
+		Short: "Give an interface a VF with its MAC, as on Azure, or take it away",
+		Long: `Give an interface a second device with the same MAC, as accelerated networking on
 Azure does: attach makes it, enslave puts it under a master, free takes it out
 again, detach removes it whatever its state. Nothing may be configured on it,
-and the card's own traffic does not notice.`,
+and the interface's own traffic does not notice.`,
 		Example:   "  ec2net-lab vf eth2 attach\n  ec2net-lab vf eth2 enslave\n  ec2net-lab vf eth2 detach",
 		Args:      cobra.MatchAll(cobra.ExactArgs(2), lastOf(vfVerbs())),
 		ValidArgs: vfVerbs(),
@@ -45,44 +45,44 @@ func lastOf(allowed []string) cobra.PositionalArgs {
 
 func vfVerbs() []string { return []string{"attach", "enslave", "free", "detach"} }
 
-func describeVF(card string, v lab.VF) string {
+func describeVF(iface string, v lab.VF) string {
 	switch {
 	case !v.Attached:
-		return card + " has no VF"
+		return iface + " has no VF"
 	case v.Master == "":
-		return fmt.Sprintf("%s has the VF %s", card, v.Name)
+		return fmt.Sprintf("%s has the VF %s", iface, v.Name)
 	}
-	return fmt.Sprintf("%s has the VF %s, under %s", card, v.Name, v.Master)
+	return fmt.Sprintf("%s has the VF %s, under %s", iface, v.Name, v.Master)
 }
 
-type vfArgs struct{ Card, What string }
+type vfArgs struct{ Interface, What string }
 
 func vf(_ context.Context, s *server, a vfArgs) (any, error) {
 	var err error
 	switch a.What {
 	case "attach":
-		_, err = s.cloud.AttachVF(a.Card)
+		_, err = s.cloud.AttachVF(a.Interface)
 	case "enslave":
-		err = s.cloud.EnslaveVF(a.Card)
+		err = s.cloud.EnslaveVF(a.Interface)
 	case "free":
-		err = s.cloud.FreeVF(a.Card)
+		err = s.cloud.FreeVF(a.Interface)
 	case "detach":
-		err = s.cloud.DetachVF(a.Card)
+		err = s.cloud.DetachVF(a.Interface)
 	default:
 		err = fmt.Errorf("a VF can be told to %v, not to %q", vfVerbs(), a.What)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return s.cloud.VFOf(a.Card)
+	return s.cloud.VFOf(a.Interface)
 }
 
 func udrCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "udr",
-		Short: "Send a subnet's traffic through a card (user-defined routes)",
+		Short: "Send a subnet's traffic through an interface (user-defined routes)",
 		Long: `Give a subnet a route of its own: what its hosts send to the prefix goes to the
-card that has the next hop's address, if that card may forward ("ec2net-lab
+interface that has the next hop's address, if that interface may forward ("ec2net-lab
 forward"). The longest prefix counts, the network's own included. The metadata
 and 168.63.129.16 are not subject to it.`,
 		Example: "  ec2net-lab udr add subnet3 0.0.0.0/0 172.22.5.132\n  ec2net-lab udr list\n  ec2net-lab udr delete subnet3 0.0.0.0/0",
@@ -133,8 +133,8 @@ func udrOf(args []string) (r lab.Route, err error) {
 
 func forwardCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "forward CARD on|off",
-		Short: "Let a card forward, or not (EC2: the source/destination check)",
+		Use:   "forward INTERFACE on|off",
+		Short: "Let an interface forward, or not (EC2: the source/destination check)",
 		Args:  cobra.MatchAll(cobra.ExactArgs(2), lastOf([]string{"on", "off"})),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := askLab(cmd, "forward", forwardArgs{args[0], args[1] == "on"}, nil)
@@ -144,16 +144,16 @@ func forwardCommand() *cobra.Command {
 }
 
 type forwardArgs struct {
-	Card string
-	On   bool
+	Interface string
+	On        bool
 }
 
 func probeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "probe ADDRESS:PORT",
 		Short: "Probe a TCP port as an Azure load balancer does",
-		Long: `Connect to a TCP port of a card's address from 168.63.129.16 (IPv6: from the
-router), as an Azure load balancer does, and say by which card the answer left.
+		Long: `Connect to a TCP port of an interface's address from 168.63.129.16 (IPv6: from the
+router), as an Azure load balancer does, and say by which interface the answer left.
 Exit status 0 when the connection came about.`,
 		Example: "  ec2net-lab probe 172.22.5.4:22",
 		Args:    cobra.ExactArgs(1),
@@ -172,14 +172,14 @@ Exit status 0 when the connection came about.`,
 }
 
 // probed is what came of a probe.
-type probed struct{ Card, Problem string }
+type probed struct{ Interface, Problem string }
 
 func (p probed) tell(cmd *cobra.Command, to netip.AddrPort) error {
 	w := cmd.OutOrStdout()
-	if p.Card == "" {
+	if p.Interface == "" {
 		fmt.Fprintf(w, "%s: no answer\n", to)
 	} else {
-		fmt.Fprintf(w, "%s: answered by %s\n", to, p.Card)
+		fmt.Fprintf(w, "%s: answered by %s\n", to, p.Interface)
 	}
 	if p.Problem == "" {
 		return nil
@@ -189,11 +189,11 @@ func (p probed) tell(cmd *cobra.Command, to netip.AddrPort) error {
 }
 
 func probe(ctx context.Context, s *server, to netip.AddrPort) (any, error) {
-	card, err := s.cloud.Probe(ctx, to)
-	if err != nil && card == "" && !errors.Is(err, lab.ErrNoReply) {
+	iface, err := s.cloud.Probe(ctx, to)
+	if err != nil && iface == "" && !errors.Is(err, lab.ErrNoReply) {
 		return nil, err
 	}
-	p := probed{Card: card}
+	p := probed{Interface: iface}
 	if err != nil {
 		p.Problem = err.Error()
 	}
@@ -203,7 +203,7 @@ func probe(ctx context.Context, s *server, to netip.AddrPort) (any, error) {
 func rebootCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "reboot",
-		Short: "Start the instance again: bare cards but the first, an empty /run",
+		Short: "Start the instance again: bare interfaces but the first, an empty /run",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return report(cmd, "the instance is up again", askLab(cmd, "reboot", struct{}{}, nil))

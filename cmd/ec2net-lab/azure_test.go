@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A lab of Azure by command: its metadata, leases and cards, and what only it has.
+// A lab of Azure by command: its metadata, leases and interfaces, and what only it has.
 func TestAzure(t *testing.T) {
 	u := asMe(t)
 	u.contains("is up", "up", "--cloud", "azure")
@@ -19,9 +19,9 @@ func TestAzure(t *testing.T) {
 	}
 	u.contains("0 requests a second", "fault", "limit", "0")
 	document(`"privateIpAddress":"172.22.5.4","publicIpAddress":"203.0.113.166"`)
-	u.lab("fault", "imds", "--card", "eth2", "--json", "null")
+	u.lab("fault", "imds", "--interface", "eth2", "--json", "null")
 	document(`},null,{`)
-	u.contains(`imds:1  {"path":"**","card":"000D3A000101","json":"null"}`, "fault", "list")
+	u.contains(`imds:1  {"path":"**","interface":"000D3A000101","json":"null"}`, "fault", "list")
 	u.lab("fault", "clear")
 	u.lab("fault", "imds", "--path", "instance/network/interface", "--reverse", "--times", "1")
 	document(`{"interface":[{"ipv4":{"ipAddress":[{"privateIpAddress":"172.22.5.132"`)
@@ -54,13 +54,13 @@ func TestAzure(t *testing.T) {
 	u.lab("down")
 }
 
-// A probe says who answered, and what came of it; a restart leaves the host's files and the cloud's cards.
+// A probe says who answered, and what came of it; a restart leaves the host's files and the cloud's interfaces.
 func TestProbeAndReboot(t *testing.T) {
 	u := asMe(t)
 	u.lab("up", "--cloud", "azure", "--rp-filter", "0")
 	u.fails(1, "172.22.5.68:9: answered by eth1\n", "probe", "172.22.5.68:9") // nobody listens: a refusal
 	u.fails(1, "172.22.5.4:9: no answer", "probe", "172.22.5.4:9")
-	u.fails(1, "no card has the address", "probe", "172.22.5.99:9")
+	u.fails(1, "no interface has the address", "probe", "172.22.5.99:9")
 	u.lab("exec", "instance", "--", "sh", "-c", "ip addr add 172.22.5.4/26 dev eth2; ip link set eth2 up; echo kept >/etc/kept")
 	u.fails(1, "172.22.5.4:9: answered by eth1", "probe", "172.22.5.4:9")
 	u.contains("the instance is up again", "reboot")
@@ -70,7 +70,7 @@ func TestProbeAndReboot(t *testing.T) {
 	}
 	u.contains("1 of 1 answered", "ping", "client", "203.0.113.70", "-c", "1")
 	var r labReport
-	if err := json.Unmarshal([]byte(u.lab("status", "--json")), &r); err != nil || r.Cloud != "azure" || len(r.Hosts[0].Cards) != 3 {
+	if err := json.Unmarshal([]byte(u.lab("status", "--json")), &r); err != nil || r.Cloud != "azure" || len(r.Hosts[0].Interfaces) != 3 {
 		t.Errorf("status: %+v %v", r, err)
 	}
 	u.lab("down")

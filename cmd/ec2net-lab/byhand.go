@@ -13,7 +13,7 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// moveDefault does on the machine what seed 001's author types: cards 2 and 3 up, the default route by eth2, address
+// moveDefault does on the machine what seed 001's author types: interfaces 2 and 3 up, the default route by eth2, address
 // translation for the third subnet there, and forwarding.
 func (d *egressStory) moveDefault() error {
 	l, _, err := d.bringUp("eth2", netip.PrefixFrom(vmOutside, 26))
@@ -34,10 +34,10 @@ func (d *egressStory) moveDefault() error {
 	)
 }
 
-// bringUp sets a card up with an address, by hand.
-func (d *demo) bringUp(card string, p netip.Prefix) (netlink.Link, *netlink.Addr, error) {
+// bringUp sets an interface up with an address, by hand.
+func (d *demo) bringUp(iface string, p netip.Prefix) (netlink.Link, *netlink.Addr, error) {
 	h := d.cloud.Instance().Netlink()
-	l, err := h.LinkByName(card)
+	l, err := h.LinkByName(iface)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -45,7 +45,7 @@ func (d *demo) bringUp(card string, p netip.Prefix) (netlink.Link, *netlink.Addr
 	if err != nil {
 		return nil, nil, err
 	}
-	return l, addr, errors.Join(h.LinkSetUp(l), d.cloud.Settle(card), h.AddrAdd(l, addr))
+	return l, addr, errors.Join(h.LinkSetUp(l), d.cloud.Settle(iface), h.AddrAdd(l, addr))
 }
 
 // masquerade is: nft add rule ip seed postrouting oif eth2 ip saddr 172.22.5.128/26 masquerade.

@@ -21,14 +21,14 @@ func demoCommand() *cobra.Command {
 	var like string
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show what goes wrong with several cards, and ec2net mending it",
+		Short: "Show what goes wrong with several interfaces, and ec2net mending it",
 		Long: `Build a lab and show, with real packets on this machine's kernel: an instance
-with two cards and two elastic IPs, of which the second never answers; "ec2net
-up eth1"; both answering; a secondary address that comes and goes; the card
+with two interfaces and two elastic IPs, of which the second never answers; "ec2net
+up eth1"; both answering; a secondary address that comes and goes; the interface
 unplugged, and nothing left. Exit status 1 when something is not as it should
 be.
 
-With --cloud azure: traffic shall leave by the second card, a neighbour's too,
+With --cloud azure: traffic shall leave by the second interface, a neighbour's too,
 and SSH to the first one's public address shall stay. By hand it is lost, and
 everything at the next restart; by ec2net's configuration file it stays.
 
@@ -105,7 +105,7 @@ func runDemo(ctx context.Context, out io.Writer, like lab.Provider) (err error) 
 	if err != nil {
 		return err
 	}
-	cfg := lab.Config{Cloud: like, Cards: []lab.Card{lab.Eth0()}}
+	cfg := lab.Config{Cloud: like, Interfaces: []lab.Interface{lab.Eth0()}}
 	if like == lab.Azure {
 		cfg = lab.Seed001()
 	}

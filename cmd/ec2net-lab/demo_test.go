@@ -106,7 +106,7 @@ func TestDemoFails(t *testing.T) {
 	}
 }
 
-// A stand-in that takes nothing away when the card goes is found out at the last step.
+// A stand-in that takes nothing away when the interface goes is found out at the last step.
 func TestDemoFindsLeftovers(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "ec2net")
 	text := `#!/bin/sh -e

@@ -22,17 +22,17 @@ func faultCommand() *cobra.Command {
 until it is cleared, unless --times or --for bounds it; --skip lets some
 requests pass first.`,
 		Example: `  ec2net-lab fault imds --status 503 --retry-after 2 --times 3
-  ec2net-lab fault imds --card eth1 --absent --for 20s    not published yet
-  ec2net-lab fault imds --card eth1 --path device-number --value 0 --times 5
+  ec2net-lab fault imds --interface eth1 --absent --for 20s    not published yet
+  ec2net-lab fault imds --interface eth1 --path device-number --value 0 --times 5
   ec2net-lab fault imds --path api/token --body html
-  ec2net-lab fault dhcp --card eth1 --silent
+  ec2net-lab fault dhcp --interface eth1 --silent
   ec2net-lab fault dhcp --on renewing --nak
   ec2net-lab fault squat eth1 10.0.2.37
   ec2net-lab fault metadata silent
 
 On Azure:
   ec2net-lab fault imds --path 'instance/network/interface/*/ipv6' --absent
-  ec2net-lab fault imds --card eth2 --json null
+  ec2net-lab fault imds --interface eth2 --json null
   ec2net-lab fault imds --path instance/network/interface --reverse
   ec2net-lab fault limit 0
   ec2net-lab fault list
@@ -51,7 +51,7 @@ func imdsFaultCommand() *cobra.Command {
 		Use:   "imds",
 		Short: "Make the metadata server answer wrongly",
 		Long: `Make the metadata server answer wrongly. Paths are below /latest/, on Azure
-below /metadata/, and below the card's own with --card: * stands for any text
+below /metadata/, and below the interface's own with --interface: * stands for any text
 within a segment, ** across segments. A body is html, binary, empty, huge,
 endless, short, or any text.`,
 		Args: cobra.NoArgs,
@@ -70,8 +70,8 @@ endless, short, or any text.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.Path, "path", "", "`pattern` of the paths to spoil (default all)")
-	fl.StringVar(&f.Card, "card", "", "only keys of this card")
-	fl.StringVar(&f.Via, "via", "", "only requests that came by this card")
+	fl.StringVar(&f.Interface, "interface", "", "only keys of this interface")
+	fl.StringVar(&f.Via, "via", "", "only requests that came by this interface")
 	fl.StringVar(&f.Method, "method", "", "only requests of this method; PUT is the token's")
 	fl.IntVar(&f.Skip, "skip", 0, "let so many requests pass first")
 	fl.IntVar(&f.Times, "times", 0, "spoil so many (default all)")
@@ -127,7 +127,7 @@ is; CODE= leaves it out.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.Card, "card", "", "only this card's client")
+	fl.StringVar(&f.Interface, "interface", "", "only this interface's client")
 	fl.StringSliceVar(&f.On, "on", nil, "only these messages, see above")
 	fl.IntVar(&f.Skip, "skip", 0, "let so many messages pass first")
 	fl.IntVar(&f.Times, "times", 0, "spoil so many (default all)")
@@ -169,8 +169,8 @@ func dhcpOptions(texts []string) (map[uint8][]byte, error) {
 
 func squatCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "squat CARD ADDRESS",
-		Short: "Let a stranger on the card's link answer ARP for an address",
+		Use:   "squat INTERFACE ADDRESS",
+		Short: "Let a stranger on the interface's link answer ARP for an address",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, err := addrs(args[1:])

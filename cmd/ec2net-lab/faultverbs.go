@@ -12,19 +12,19 @@ import (
 )
 
 type squatArgs struct {
-	Card string
-	Addr netip.Addr
+	Interface string
+	Addr      netip.Addr
 }
 
 func squat(_ context.Context, s *server, a squatArgs) (any, error) {
-	q, err := s.cloud.Squat(a.Card, a.Addr)
+	q, err := s.cloud.Squat(a.Interface, a.Addr)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last++
-	s.squatters[s.last] = &squatter{q, a.Card, a.Addr.String()}
+	s.squatters[s.last] = &squatter{q, a.Interface, a.Addr.String()}
 	return s.last, nil
 }
 
@@ -53,7 +53,7 @@ func (s *server) faults() faultList {
 	defer s.mu.Unlock()
 	squatters := map[int]*squatter{}
 	for id, q := range s.squatters {
-		squatters[id] = &squatter{Card: q.Card, Addr: q.Addr}
+		squatters[id] = &squatter{Interface: q.Interface, Addr: q.Addr}
 	}
 	return faultList{s.cloud.IMDS().Faults(), s.cloud.DHCP().Faults(), squatters}
 }

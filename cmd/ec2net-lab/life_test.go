@@ -55,8 +55,8 @@ func life(t *testing.T, u *user) {
 	}
 }
 
-// What is done to cards, by command.
-func TestCards(t *testing.T) {
+// What is done to interfaces, by command.
+func TestInterfaces(t *testing.T) {
 	u := asMe(t)
 	u.lab("up", "--no-eth1", "--rp-filter", "2")
 	u.contains("2", "exec", "instance", "--", "cat", "/proc/sys/net/ipv4/conf/all/rp_filter")
@@ -72,18 +72,18 @@ func TestCards(t *testing.T) {
 	u.fails(1, "10.0.2.40 is eth1's", "assign", "eth2", "10.0.2.40")
 	u.contains("10.0.2.41 is eth2's", "move", "10.0.2.41", "eth1", "eth2")
 	u.contains("eth1 no longer has 10.0.2.40 10.0.2.128/28", "release", "eth1", "10.0.2.40", "--prefix", "10.0.2.128/28")
-	u.fails(1, "is not an address of the card", "release", "eth1", "10.0.2.40")
+	u.fails(1, "is not an address of the interface", "release", "eth1", "10.0.2.40")
 	u.contains("db is there", "peer", "db", "10.0.2.80")
 	u.contains("1 of 1 answered", "ping", "db", "10.0.0.29", "-c", "1")
 	u.contains("10.0.2.80", "exec", "db", "--", "ip", "-br", "addr")
 	u.contains("eni-0123 is detached", "detach", "eni-0123")
-	u.fails(1, `no card "eth3"`, "detach", "eth3")
+	u.fails(1, `no interface "eth3"`, "detach", "eth3")
 
 	var r labReport
 	if err := json.Unmarshal([]byte(u.lab("status", "--json")), &r); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Hosts) != 4 || len(r.Hosts[0].Cards) != 3 || r.Hosts[0].Cards[1].Name != "eth1" || r.PID == 0 || r.Hosts[0].Cards[0].Traffic.FromCard == 0 {
+	if len(r.Hosts) != 4 || len(r.Hosts[0].Interfaces) != 3 || r.Hosts[0].Interfaces[1].Name != "eth1" || r.PID == 0 || r.Hosts[0].Interfaces[0].Traffic.FromInterface == 0 {
 		t.Errorf("status: %+v", r)
 	}
 	u.lab("down")
@@ -133,11 +133,11 @@ func TestFaults(t *testing.T) {
 	token("000")
 	u.lab("fault", "metadata", "on")
 	token("200")
-	u.lab("fault", "imds", "--card", "eth1", "--path", "device-number", "--value", "", "--times", "1")
+	u.lab("fault", "imds", "--interface", "eth1", "--path", "device-number", "--value", "", "--times", "1")
 	u.lab("fault", "imds", "--via", "eth0", "--delay", "1ms", "--for", "1h", "--skip", "1")
 
 	lease(true)
-	u.contains("dhcp:1", "fault", "dhcp", "--card", "eth1", "--silent", "--on", "discover,request")
+	u.contains("dhcp:1", "fault", "dhcp", "--interface", "eth1", "--silent", "--on", "discover,request")
 	lease(false)
 	u.lab("fault", "clear")
 	if got := u.lab("fault", "list"); got != "" {
@@ -152,8 +152,8 @@ func TestFaults(t *testing.T) {
 	u.lab("fault", "clear", "squat:1")
 
 	u.fails(1, "it says nothing of what goes wrong", "fault", "imds")
-	u.fails(1, "it says nothing of what goes wrong", "fault", "dhcp", "--card", "eth1")
-	u.fails(1, `no card "eth9"`, "fault", "imds", "--card", "eth9", "--reset")
+	u.fails(1, "it says nothing of what goes wrong", "fault", "dhcp", "--interface", "eth1")
+	u.fails(1, `no interface "eth9"`, "fault", "imds", "--interface", "eth9", "--reset")
 	u.fails(1, "name it as", "fault", "clear", "imds")
 	u.fails(1, "there are imds, dhcp and squat", "fault", "clear", "http:1")
 	u.lab("down")

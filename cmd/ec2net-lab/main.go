@@ -1,4 +1,4 @@
-// Command ec2net-lab is a VPC on this machine's kernel: an instance with network cards, elastic IPs, a
+// Command ec2net-lab is a VPC on this machine's kernel: an instance with network interfaces, elastic IPs, a
 // metadata server and DHCP, in network namespaces; or Azure's virtual network. It needs root or unprivileged user namespaces.
 package main
 
@@ -56,15 +56,15 @@ func newRoot() *cobra.Command {
 		Use:   "ec2net-lab",
 		Short: "A cloud on this machine, to see ec2net work without an account",
 		Long: `ec2net-lab builds a VPC out of network namespaces: an instance with network
-cards in two subnets, elastic IPs, a client on the internet, the VPC's router
+interfaces in two subnets, elastic IPs, a client on the internet, the VPC's router
 with its source/destination check, an IMDSv2 server on 169.254.169.254 and
 DHCP. With --cloud azure it is Azure's virtual network in the same way: Azure's
 metadata and leases, IP forwarding, user-defined routes, load balancer probes,
 VFs. It needs root or unprivileged user namespaces, and touches nothing of the
 machine's own network.
 
-    ec2net-lab demo                        a second card with and without ec2net
-    ec2net-lab demo --cloud azure          egress by another card, and SSH stays
+    ec2net-lab demo                        a second interface with and without ec2net
+    ec2net-lab demo --cloud azure          egress by another interface, and SSH stays
 
     ec2net-lab up                          build one and keep it
     ec2net-lab exec instance -- ip addr    be on the instance, client or fabric

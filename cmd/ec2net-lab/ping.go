@@ -64,5 +64,5 @@ func tellPong(cmd *cobra.Command, a pingArgs, out pong) error {
 }
 
 func tellDrop(d lab.Drop) string {
-	return fmt.Sprintf("the source check dropped %d packets that left by %s with the source %s, which is not %s's", d.Packets, d.Card, d.Source, d.Card)
+	return fmt.Sprintf("the source check dropped %d packets that left by %s with the source %s, which is not %s's", d.Packets, d.Interface, d.Source, d.Interface)
 }

@@ -46,7 +46,7 @@ type server struct {
 
 type squatter struct {
 	*lab.Squatter
-	Card, Addr string
+	Interface, Addr string
 }
 
 // serveCommand is what "up" starts in the background.
@@ -90,11 +90,11 @@ func (o order) config() (lab.Config, error) {
 	cfg := lab.Config{Cloud: lab.Provider(o.Cloud)}
 	switch {
 	case cfg.Cloud == lab.Azure && o.NoEth1:
-		return cfg, errors.New("--no-eth1 is for EC2: on Azure eth1 is the card that the machine was made with")
+		return cfg, errors.New("--no-eth1 is for EC2: on Azure eth1 is the interface that the machine was made with")
 	case cfg.Cloud == lab.Azure:
 		cfg = lab.Seed001()
 	case o.NoEth1:
-		cfg.Cards = []lab.Card{lab.Eth0()}
+		cfg.Interfaces = []lab.Interface{lab.Eth0()}
 	}
 	cfg.RPFilter, cfg.DAD = o.RPFilter, o.DAD
 	return cfg, nil

@@ -30,12 +30,12 @@ type labReport struct {
 }
 
 type hostInfo struct {
-	Name  string     `json:"name"`
-	Cards []cardInfo `json:"cards"`
+	Name       string          `json:"name"`
+	Interfaces []interfaceInfo `json:"interfaces"`
 }
 
-type cardInfo struct {
-	lab.Card
+type interfaceInfo struct {
+	lab.Interface
 	Traffic lab.Traffic
 	VF      lab.VF
 }
@@ -44,7 +44,7 @@ func (s *server) report() (r labReport, err error) {
 	r = labReport{Cloud: string(s.cloud.Provider()), PID: os.Getpid(), Since: s.started, Metadata: s.cloud.IMDS().Stats(), Faults: s.faults()}
 	for _, n := range s.cloud.Nodes() {
 		h := hostInfo{Name: n.Name}
-		for _, k := range s.cloud.CardsOf(n) {
+		for _, k := range s.cloud.InterfacesOf(n) {
 			t, err := s.cloud.Traffic(k.ID)
 			if err != nil {
 				return r, err
@@ -53,7 +53,7 @@ func (s *server) report() (r labReport, err error) {
 			if err != nil {
 				return r, err
 			}
-			h.Cards = append(h.Cards, cardInfo{k, t, v})
+			h.Interfaces = append(h.Interfaces, interfaceInfo{k, t, v})
 		}
 		r.Hosts = append(r.Hosts, h)
 	}
@@ -74,7 +74,7 @@ func statusCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show the lab: hosts, cards, what was dropped, faults at work",
+		Short: "Show the lab: hosts, interfaces, what was dropped, faults at work",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var r labReport
@@ -103,14 +103,14 @@ func writeJSON(w io.Writer, v any) error {
 func (r labReport) write(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "%s, up since %s, process %d\n\n", r.Cloud, r.Since.Format(time.DateTime), r.PID)
-	fmt.Fprintln(w, "HOST\tCARD\tMAC\tENI\tDEVICE\tSUBNET\tADDRESSES\tOUT\tIN")
+	fmt.Fprintln(w, "HOST\tINTERFACE\tMAC\tENI\tDEVICE\tSUBNET\tADDRESSES\tOUT\tIN")
 	for _, h := range r.Hosts {
-		if len(h.Cards) == 0 {
+		if len(h.Interfaces) == 0 {
 			fmt.Fprintf(w, "%s\n", h.Name)
 		}
-		for _, k := range h.Cards {
+		for _, k := range h.Interfaces {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%d\t%d\n", h.Name, k.Name, k.MAC, k.ID, k.DeviceNumber, k.Subnet,
-				strings.Join(addressesOf(k.Card), " "), k.Traffic.FromCard, k.Traffic.ToCard)
+				strings.Join(addressesOf(k.Interface), " "), k.Traffic.FromInterface, k.Traffic.ToInterface)
 		}
 	}
 	r.writeAround(w)
@@ -120,19 +120,19 @@ func (r labReport) write(out io.Writer) error {
 		fmt.Fprintln(w, tellDrop(d))
 	}
 	for _, d := range r.NoPublic {
-		fmt.Fprintf(w, "%d packets from %s by %s did not reach the internet: the card has no public address for it\n", d.Packets, d.Source, d.Card)
+		fmt.Fprintf(w, "%d packets from %s by %s did not reach the internet: the interface has no public address for it\n", d.Packets, d.Source, d.Interface)
 	}
 	for _, d := range r.Astray {
-		fmt.Fprintf(w, "%d packets from %s by %s did not reach the host's servers: they answer the primary card's primary address\n", d.Packets, d.Source, d.Card)
+		fmt.Fprintf(w, "%d packets from %s by %s did not reach the host's servers: they answer the primary interface's primary address\n", d.Packets, d.Source, d.Interface)
 	}
 	r.Faults.write(w)
 	return w.Flush()
 }
 
-// writeAround writes what lies beside the cards: VFs and the subnets' own routes.
+// writeAround writes what lies beside the interfaces: VFs and the subnets' own routes.
 func (r labReport) writeAround(w io.Writer) {
 	for _, h := range r.Hosts {
-		for _, k := range h.Cards {
+		for _, k := range h.Interfaces {
 			if k.VF.Attached {
 				fmt.Fprintln(w, describeVF(k.Name, k.VF))
 			}
@@ -143,8 +143,8 @@ func (r labReport) writeAround(w io.Writer) {
 	}
 }
 
-// addressesOf lists a card's addresses and prefixes, with the elastic IPs.
-func addressesOf(k lab.Card) (out []string) {
+// addressesOf lists an interface's addresses and prefixes, with the elastic IPs.
+func addressesOf(k lab.Interface) (out []string) {
 	for _, a := range slices.Concat(k.Addrs4, k.Addrs6) {
 		text := a.String()
 		if public, ok := k.EIPs[a]; ok {
@@ -170,7 +170,7 @@ func (s *server) log(since time.Time) (out []logLine) {
 		if r.Status == 0 {
 			code = "cut off"
 		}
-		out = append(out, logLine{r.Time, fmt.Sprintf("metadata  %-8s %s %s: %s", by(r.Card), r.Method, r.Path, code)})
+		out = append(out, logLine{r.Time, fmt.Sprintf("metadata  %-8s %s %s: %s", by(r.Interface), r.Method, r.Path, code)})
 	}
 	for _, m := range s.cloud.DHCP().Messages(since) {
 		reply := m.Reply
@@ -178,17 +178,17 @@ func (s *server) log(since time.Time) (out []logLine) {
 			reply = "nothing"
 		}
 		kind := strings.TrimSpace(m.Type + " " + strings.ToLower(m.State))
-		out = append(out, logLine{m.Time, fmt.Sprintf("dhcp      %-8s %s: %s", by(m.Card), kind, reply)})
+		out = append(out, logLine{m.Time, fmt.Sprintf("dhcp      %-8s %s: %s", by(m.Interface), kind, reply)})
 	}
 	slices.SortStableFunc(out, func(a, b logLine) int { return a.Time.Compare(b.Time) })
 	return out
 }
 
-func by(card string) string {
-	if card == "" {
+func by(iface string) string {
+	if iface == "" {
 		return "?"
 	}
-	return card
+	return iface
 }
 
 func logCommand() *cobra.Command {

@@ -26,8 +26,8 @@ var (
 
 func (d *demo) story() []step {
 	return []step{
-		{"An instance with one card, and a client on the internet", d.oneCard},
-		{"A second card, set up as distributions do: an address and a second default route", d.naive},
+		{"An instance with one interface, and a client on the internet", d.oneInterface},
+		{"A second interface, set up as distributions do: an address and a second default route", d.naive},
 		{"ec2net up eth1", d.ec2netUp},
 		{"A secondary address is assigned to eth1", d.assign},
 		{"It is released", d.release},
@@ -35,7 +35,7 @@ func (d *demo) story() []step {
 	}
 }
 
-func (d *demo) oneCard() (err error) {
+func (d *demo) oneInterface() (err error) {
 	d.say("   eth0  10.0.0.29 in 10.0.0.0/24, elastic IP %s\n", lab.EIP1)
 	if err := d.alive(lab.EIP1); err != nil {
 		return err
@@ -119,7 +119,7 @@ func (d *demo) droppedByVPC() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	i := slices.IndexFunc(drops, func(o lab.Drop) bool { return o.Card == "eth0" && o.Source == eth1Addr })
+	i := slices.IndexFunc(drops, func(o lab.Drop) bool { return o.Interface == "eth0" && o.Source == eth1Addr })
 	if i < 0 {
 		return "", errors.New("the source check dropped nothing")
 	}
@@ -264,7 +264,7 @@ func (d *demo) hasDefault(table int) error {
 	return fmt.Errorf("table %d has no default route by %s", table, gateway)
 }
 
-// state is everything on the instance that a card's set-up can change: links with their groups and names,
+// state is everything on the instance that an interface's set-up can change: links with their groups and names,
 // addresses, rules and the routes of all tables but the kernel's own.
 func (d *demo) state() (string, error) {
 	h := d.cloud.Instance().Netlink()

@@ -25,14 +25,14 @@ var (
 
 // egressConfig is what makes it permanent.
 const egressConfig = `[egress]
-card = "eth2"
+interface = "eth2"
 
 [nat]
 from = ["172.22.5.128/26"]
 out = "eth2"
 `
 
-// egressStory is seed 001's: traffic leaves by the second card, for a neighbour too, and SSH stays.
+// egressStory is seed 001's: traffic leaves by the second interface, for a neighbour too, and SSH stays.
 type egressStory struct {
 	*demo
 	vm      *lab.Node
@@ -46,16 +46,16 @@ type egressStory struct {
 // patience is how long the story waits for what has to come: it only ends a hang.
 const patience = time.Minute
 
-// keeper is "ec2net run" of one card, as its systemd unit would run it.
+// keeper is "ec2net run" of one interface, as its systemd unit would run it.
 type keeper struct {
 	*lab.Cmd
-	card string
-	log  lab.Log
+	iface string
+	log   lab.Log
 }
 
 func (d *egressStory) story() []step {
 	return []step{
-		{"A machine with three cards, SSH from the internet, a neighbour behind the third card", d.threeCards},
+		{"A machine with three interfaces, SSH from the internet, a neighbour behind the third interface", d.threeInterfaces},
 		{"By hand: the default route moved to eth2, address translation there", d.byHand},
 		{"The machine is restarted", d.lost},
 		{"The same by ec2net's configuration file", d.configured},
@@ -64,7 +64,7 @@ func (d *egressStory) story() []step {
 	}
 }
 
-func (d *egressStory) threeCards() (err error) {
+func (d *egressStory) threeInterfaces() (err error) {
 	d.say("   eth1  %s, public address %s\n   eth2  %s, public address %s\n   eth3  %s, where the traffic of the neighbour (%s) is sent\n",
 		vmPrimary, lab.EIP1, vmOutside, lab.EIP2, vmInside, neighbour)
 	if d.vm, err = d.cloud.AddPeer("neighbour", neighbour); err != nil {
@@ -125,10 +125,10 @@ func (d *egressStory) connected() error {
 	return conn.Close()
 }
 
-// through wants packets from a host to the internet to be answered, and to be seen on a card's cable from an
+// through wants packets from a host to the internet to be answered, and to be seen on an interface's cable from an
 // address. It tries until then: what makes it work may be on its way.
-func (d *egressStory) through(from *lab.Node, card string, as netip.Addr) error {
-	wire, err := d.cloud.Capture(card)
+func (d *egressStory) through(from *lab.Node, iface string, as netip.Addr) error {
+	wire, err := d.cloud.Capture(iface)
 	if err != nil {
 		return err
 	}
@@ -137,14 +137,14 @@ func (d *egressStory) through(from *lab.Node, card string, as netip.Addr) error 
 	defer cancel()
 	for {
 		_, err := from.Ping(ctx, lab.ClientIP, lab.Ping{Timeout: quiet})
-		if err == nil && len(wire.Packets(lab.FromCard, lab.From(as), lab.To(lab.ClientIP), lab.Proto(unix.IPPROTO_ICMP))) > 0 {
+		if err == nil && len(wire.Packets(lab.FromInterface, lab.From(as), lab.To(lab.ClientIP), lab.Proto(unix.IPPROTO_ICMP))) > 0 {
 			break
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("%s -> internet by %s as %s: %w", from.Name, card, as, context.Cause(ctx))
+			return fmt.Errorf("%s -> internet by %s as %s: %w", from.Name, iface, as, context.Cause(ctx))
 		}
 	}
-	d.say("   %s -> internet: answers; seen on %s's wire, from %s\n", from.Name, card, as)
+	d.say("   %s -> internet: answers; seen on %s's wire, from %s\n", from.Name, iface, as)
 	return nil
 }
 
@@ -202,10 +202,10 @@ func (d *egressStory) configured() error {
 	return d.showIP("rule")
 }
 
-// works runs ec2net on all cards, as the units do, and wants everything at once.
+// works runs ec2net on all interfaces, as the units do, and wants everything at once.
 func (d *egressStory) works() error {
-	for _, card := range []string{"eth1", "eth2", "eth3"} {
-		if err := d.keep(card); err != nil {
+	for _, iface := range []string{"eth1", "eth2", "eth3"} {
+		if err := d.keep(iface); err != nil {
 			return err
 		}
 	}
@@ -217,17 +217,17 @@ func (d *egressStory) works() error {
 	return errors.Join(d.connected(), d.probed())
 }
 
-func (d *egressStory) keep(card string) error {
-	k := &keeper{Cmd: d.cloud.Instance().Command(d.ctx, d.ec2net, "run", card, "--cloud", "azure", "--config", d.conf), card: card}
+func (d *egressStory) keep(iface string) error {
+	k := &keeper{Cmd: d.cloud.Instance().Command(d.ctx, d.ec2net, "run", iface, "--cloud", "azure", "--config", d.conf), iface: iface}
 	k.Stdout, k.Stderr = &k.log, &k.log
-	d.say("   $ ec2net run %s --cloud azure --config %s &\n", card, d.conf)
+	d.say("   $ ec2net run %s --cloud azure --config %s &\n", iface, d.conf)
 	if err := k.Start(); err != nil {
 		return err
 	}
 	d.keepers = append(d.keepers, k)
 	go func(ended context.CancelCauseFunc) {
 		_ = k.Wait() // how it ended is its exit status
-		ended(fmt.Errorf("ec2net run %s has ended: %s", card, k.ProcessState))
+		ended(fmt.Errorf("ec2net run %s has ended: %s", iface, k.ProcessState))
 	}(d.ended)
 	return nil
 }
@@ -235,16 +235,16 @@ func (d *egressStory) keep(card string) error {
 // withLogs shows what the keepers said before an error ends the story.
 func (d *egressStory) withLogs(err error) error {
 	for _, k := range d.keepers {
-		d.say("\n   %s run %s:\n%s", filepath.Base(d.ec2net), k.card, k.log.String())
+		d.say("\n   %s run %s:\n%s", filepath.Base(d.ec2net), k.iface, k.log.String())
 	}
 	return err
 }
 
 // probed wants the load balancer's probe of eth2 to be answered by eth2: a refusal will do.
 func (d *egressStory) probed() error {
-	card, err := d.cloud.Probe(d.ctx, netip.AddrPortFrom(vmOutside, 80))
-	if card != "eth2" {
-		return fmt.Errorf("the probe of %s was answered by %q: %w", vmOutside, card, cmpError(err))
+	iface, err := d.cloud.Probe(d.ctx, netip.AddrPortFrom(vmOutside, 80))
+	if iface != "eth2" {
+		return fmt.Errorf("the probe of %s was answered by %q: %w", vmOutside, iface, cmpError(err))
 	}
 	d.say("   %s -> %s: answered by eth2\n", lab.WireServer, vmOutside)
 	return nil
@@ -257,9 +257,9 @@ func (d *egressStory) restarted() error {
 	return errors.Join(d.login(), d.works())
 }
 
-// unplugged is what happens when the card goes that all traffic leaves by.
+// unplugged is what happens when the interface goes that all traffic leaves by.
 func (d *egressStory) unplugged() error {
-	d.running, d.ended = context.WithCancelCause(d.ctx) // the card's keeper has nothing left to do, and ends
+	d.running, d.ended = context.WithCancelCause(d.ctx) // the interface's keeper has nothing left to do, and ends
 	if err := d.cloud.Detach("eth2"); err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func verbs() map[string]verb {
 		"reach":   with(reach),
 		"vf":      with(vf),
 		"forward": with(func(_ context.Context, s *server, a forwardArgs) (any, error) {
-			return nil, s.cloud.Forward(a.Card, a.On)
+			return nil, s.cloud.Forward(a.Interface, a.On)
 		}),
 		"probe":  with(probe),
 		"reboot": with(func(_ context.Context, s *server, _ struct{}) (any, error) { return nil, s.cloud.Reboot() }),
@@ -65,30 +65,30 @@ func verbs() map[string]verb {
 	}
 }
 
-// attachArgs are a card, which may lack everything.
-type attachArgs struct{ Card lab.Card }
+// attachArgs are an interface, which may lack everything.
+type attachArgs struct{ Interface lab.Interface }
 
 func attach(_ context.Context, s *server, a attachArgs) (any, error) {
-	k := a.Card
+	k := a.Interface
 	if len(k.Addrs4) == 0 && len(k.Addrs6) == 0 {
 		if err := s.choose(&k); err != nil {
 			return nil, err
 		}
 	}
-	before := s.cloud.Cards()
+	before := s.cloud.Interfaces()
 	if err := s.cloud.Attach(k); err != nil {
 		return nil, err
 	}
-	for _, now := range s.cloud.Cards() {
-		if !slices.ContainsFunc(before, func(o lab.Card) bool { return o.ID == now.ID }) {
+	for _, now := range s.cloud.Interfaces() {
+		if !slices.ContainsFunc(before, func(o lab.Interface) bool { return o.ID == now.ID }) {
 			return now, nil
 		}
 	}
-	return nil, errors.New("the card was detached again at once")
+	return nil, errors.New("the interface was detached again at once")
 }
 
-// choose gives a card an address: on EC2 seed 002's to the first eth1, else a free one.
-func (s *server) choose(k *lab.Card) error {
+// choose gives an interface an address: on EC2 seed 002's to the first eth1, else a free one.
+func (s *server) choose(k *lab.Interface) error {
 	subnet := "subnet-c"
 	if s.cloud.Provider() == lab.Azure {
 		subnet = "subnet2"
@@ -103,9 +103,9 @@ func (s *server) choose(k *lab.Card) error {
 	return err
 }
 
-func (s *server) chooseEth1(k *lab.Card) bool {
+func (s *server) chooseEth1(k *lab.Interface) bool {
 	eth1 := lab.Eth1()
-	taken := slices.ContainsFunc(s.cloud.Cards(), func(o lab.Card) bool { return slices.Contains(o.Addrs4, eth1.Addrs4[0]) })
+	taken := slices.ContainsFunc(s.cloud.Interfaces(), func(o lab.Interface) bool { return slices.Contains(o.Addrs4, eth1.Addrs4[0]) })
 	if (k.Name == "" || k.Name == eth1.Name) && k.Subnet == "" && !taken {
 		k.Name, k.Addrs4 = eth1.Name, eth1.Addrs4
 		if len(k.EIPs) == 0 {
@@ -116,17 +116,17 @@ func (s *server) chooseEth1(k *lab.Card) bool {
 	return false
 }
 
-// grantArgs name what is assigned to a card or released from it.
+// grantArgs name what is assigned to an interface or released from it.
 type grantArgs struct {
-	Card     string
-	Addrs    []netip.Addr
-	Prefixes []netip.Prefix
-	EIP      netip.Addr // for the first address
+	Interface string
+	Addrs     []netip.Addr
+	Prefixes  []netip.Prefix
+	EIP       netip.Addr // for the first address
 }
 
 func assign(_ context.Context, s *server, a grantArgs) (any, error) {
 	if len(a.Addrs) == 0 && len(a.Prefixes) == 0 {
-		k, err := s.cloud.Card(a.Card)
+		k, err := s.cloud.Interface(a.Interface)
 		if err != nil {
 			return nil, err
 		}
@@ -136,11 +136,11 @@ func assign(_ context.Context, s *server, a grantArgs) (any, error) {
 		}
 		a.Addrs = []netip.Addr{free}
 	}
-	if err := s.cloud.Assign(a.Card, a.Addrs...); err != nil {
+	if err := s.cloud.Assign(a.Interface, a.Addrs...); err != nil {
 		return nil, err
 	}
 	for _, p := range a.Prefixes {
-		if err := s.cloud.AssignPrefix(a.Card, p); err != nil {
+		if err := s.cloud.AssignPrefix(a.Interface, p); err != nil {
 			return nil, err
 		}
 	}
@@ -157,11 +157,11 @@ func assign(_ context.Context, s *server, a grantArgs) (any, error) {
 
 func release(_ context.Context, s *server, a grantArgs) (any, error) {
 	for _, p := range a.Prefixes {
-		if err := s.cloud.ReleasePrefix(a.Card, p); err != nil {
+		if err := s.cloud.ReleasePrefix(a.Interface, p); err != nil {
 			return nil, err
 		}
 	}
-	return a, s.cloud.Release(a.Card, a.Addrs...)
+	return a, s.cloud.Release(a.Interface, a.Addrs...)
 }
 
 type moveArgs struct {
@@ -244,7 +244,7 @@ func ping(ctx context.Context, s *server, a pingArgs) (any, error) {
 func newDrops(before, after []lab.Drop) (out []lab.Drop) {
 	for _, d := range after {
 		for _, o := range before {
-			if o.Card == d.Card && o.Source == d.Source {
+			if o.Interface == d.Interface && o.Source == d.Source {
 				d.Packets -= o.Packets
 			}
 		}

@@ -15,35 +15,35 @@ import (
 )
 
 const (
-	// silence is how long the metadata may say nothing of the card before a lease alone has to do.
+	// silence is how long the metadata may say nothing of the interface before a lease alone has to do.
 	silence = 10 * time.Second
-	// leasePatience is how long a card that the metadata knows waits for its lease before it counts
+	// leasePatience is how long an interface that the metadata knows waits for its lease before it counts
 	// as set up without one: address and gateway are known, only the MTU may not be.
 	leasePatience = 10 * time.Second
 	// confirmAfter is when the metadata is first asked again about an address that it no longer lists.
 	confirmAfter = time.Second
-	// youthful cards are asked about every few seconds: that is when addresses are still arriving.
+	// youthful interfaces are asked about every few seconds: that is when addresses are still arriving.
 	youth, youthRefresh = time.Minute, 5 * time.Second
 )
 
-// agent keeps one card right: what the metadata, the lease and the kernel say comes in as events,
+// agent keeps one interface right: what the metadata, the lease and the kernel say comes in as events,
 // and after each the kernel is reconciled. `up` and `run` are the same agent with another end.
 type agent struct {
 	link   *plumb.Link
 	where  metadata.Cloud
 	cloud  metadata.Source
 	config config.Config
-	card   config.Card
+	iface  config.Interface
 	facts  config.Facts
 	store  state.Store
 	lock   *state.Lock // run's
 	log    logrus.FieldLogger
-	stays  bool // run: keep the card until it is gone
+	stays  bool // run: keep the interface until it is gone
 	// progress is told the state, for systemd or a terminal.
 	progress func(string)
 
 	begun time.Time // since when anybody is asked: the metadata, the lease
-	waits time.Time // since when the card is not converged
+	waits time.Time // since when the interface is not converged
 	snap  plumb.Snapshot
 	role  role // by the last snapshot
 
@@ -51,8 +51,8 @@ type agent struct {
 	unsaved    bool     // there is news for it
 	unsavedWhy error    // why it could not be written
 	ahead      bool     // it is written before a change
-	unwritten  bool     // none on disk says how the card was found, since it was plugged in
-	formerly   []string // names that the card is recorded under and has no more
+	unwritten  bool     // none on disk says how the interface was found, since it was plugged in
+	formerly   []string // names that the interface is recorded under and has no more
 
 	readings
 	tenancy
@@ -62,12 +62,12 @@ type agent struct {
 	astray    bool // the kernel could not be asked, or did not do it all
 	degraded  bool
 	egress    egress
-	cards     state.Records // of the host's cards, as they were last on disk
+	ifaces    state.Records // of the host's interfaces, as they were last on disk
 	nat       natPart
 	metrics   state.Publisher
 
 	trial    trial
-	origin   plumb.State // of the card when this process began
+	origin   plumb.State // of the interface when this process began
 	undone   *undone     // the change that is not made now, because it cut something off
 	setbacks int         // changes in a row that did not stand the trial
 	repairs  repairs
@@ -75,8 +75,8 @@ type agent struct {
 	said     said
 }
 
-// errGone ends the agent of a card that was taken away.
-var errGone = errors.New("the card is gone")
+// errGone ends the agent of an interface that was taken away.
+var errGone = errors.New("the interface is gone")
 
 func (p *program) newAgent(name string) (*agent, error) {
 	conf, err := p.config()
@@ -93,12 +93,12 @@ func (p *program) agentWith(conf config.Config, known state.Records, name string
 	}
 	a := &agent{
 		link: link, snap: snap, where: p.detected(), config: conf, facts: facts(snap), store: p.store,
-		log:   p.log.WithField("card", snap.Name),
+		log:   p.log.WithField("interface", snap.Name),
 		begun: time.Now(), waits: time.Now(),
 		tenancy:  tenancy{leases: newLeases()},
 		progress: func(string) {}, said: newSaid(),
 	}
-	a.card = conf.For(a.facts)
+	a.iface = conf.For(a.facts)
 	a.egress.rank = -1
 	if err := a.remember(known); err != nil {
 		link.Close()
@@ -132,7 +132,7 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 	if a.undecided() {
 		return s.State, nil
 	}
-	if a.card.Manage != config.Full {
+	if a.iface.Manage != config.Full {
 		w := a.released(s)
 		a.foundAhead(w)
 		return w, nil
@@ -145,22 +145,22 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 		a.foundAhead(w)
 		return w, nil
 	}
-	card, lease := a.settled, a.trusted()
+	iface, lease := a.settled, a.trusted()
 	if a.degraded || a.settled.MAC == (metadata.MAC{}) {
-		card, lease = metadata.Interface{}, a.basis()
+		iface, lease = metadata.Interface{}, a.basis()
 	}
 	if !a.record.Packets {
 		a.record.Before.Note(s)
 	}
-	w, err := a.wanted(card, lease, a.ownsAddress(), a.leaving(s))
+	w, err := a.wanted(iface, lease, a.ownsAddress(), a.leaving(s))
 	a.writeAhead(w)
 	return w, err
 }
 
-// wanted is plumb.Want for the card as it was read last.
-func (a *agent) wanted(card metadata.Interface, lease *dhcp.Lease, ownAddress bool, leaving plumb.Egress) (plumb.State, error) {
-	return wanted(a.where, a.card, plumb.Input{
-		Card: card, Lease: lease, Have: a.snap, OwnAddress: ownAddress, Egress: leaving, Services: services(a.where, a.config),
+// wanted is plumb.Want for the interface as it was read last.
+func (a *agent) wanted(iface metadata.Interface, lease *dhcp.Lease, ownAddress bool, leaving plumb.Egress) (plumb.State, error) {
+	return wanted(a.where, a.iface, plumb.Input{
+		Interface: iface, Lease: lease, Have: a.snap, OwnAddress: ownAddress, Egress: leaving, Services: services(a.where, a.config),
 		Before: a.record.Before, NAT: a.nat.out, Inside: a.nat.in, Host: a.hosting(),
 	})
 }
@@ -192,7 +192,7 @@ func (a *agent) known() bool {
 	return a.degraded || a.settled.MAC != (metadata.MAC{}) || a.hosting()
 }
 
-// converge reconciles the kernel and says what changed. Only a card that is gone, or the end of
+// converge reconciles the kernel and says what changed. Only an interface that is gone, or the end of
 // ctx, is an error.
 func (a *agent) converge(ctx context.Context) error {
 	a.bow()
@@ -237,7 +237,7 @@ func (a *agent) converge(ctx context.Context) error {
 	return nil
 }
 
-// outcome says whether the card is converged after a reconciliation. What Want refused is no
+// outcome says whether the interface is converged after a reconciliation. What Want refused is no
 // hindrance: the rest holds. When the kernel could not be asked, nothing new is known.
 func (a *agent) outcome(r plumb.Result) bool {
 	switch {

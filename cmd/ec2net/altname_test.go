@@ -7,23 +7,23 @@ import (
 	"ec2net/test/lab"
 )
 
-// Every command takes a card by its alternative names, of which the cloud's console shows the one, and acts on
-// that card: a second keeper is refused, and down leaves neither a keeper nor a record.
+// Every command takes an interface by its alternative names, of which the cloud's console shows the one, and acts on
+// that interface: a second keeper is refused, and down leaves neither a keeper nor a record.
 func TestByAltName(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
 	ec2net(t, c, exitOK, "up", "eth0")
 	k := start(t, c, "eth1")
 	k.notify.await(t, "READY=1")
-	card, err := c.Card("eth1")
+	iface, err := c.Interface("eth1")
 	must(t, err)
-	for _, name := range []string{card.ID, "device-number-1"} {
+	for _, name := range []string{iface.ID, "device-number-1"} {
 		if out := ec2net(t, c, exitOK, "status", name); !strings.Contains(out, "eth1") || !strings.Contains(out, "10.0.2.37") {
 			t.Errorf("status %s:\n%s", name, out)
 		}
 		ec2net(t, c, exitOK, "plan", name)
 		ec2net(t, c, exitOK, "doctor", name)
-		if out := ec2net(t, c, exitOK, "up", name); !strings.Contains(out, "keeps this card: asked it") {
+		if out := ec2net(t, c, exitOK, "up", name); !strings.Contains(out, "keeps this interface: asked it") {
 			t.Errorf("up %s:\n%s", name, out)
 		}
 		if out := ec2net(t, c, exitFailed, "run", name); !strings.Contains(out, "keeps eth1 already") {
@@ -33,12 +33,12 @@ func TestByAltName(t *testing.T) {
 			t.Errorf("explain --in %s:\n%s", name, out)
 		}
 	}
-	ec2net(t, c, exitOK, "down", card.ID)
+	ec2net(t, c, exitOK, "down", iface.ID)
 	k.end(t)
 	if out := ec2net(t, c, exitOK, "status"); strings.Contains(out, "eth1") {
 		t.Errorf("after down:\n%s", out)
 	}
-	if out := ec2net(t, c, exitUsage, "up", card.ID); !strings.Contains(out, "nor is it an alternative name of a card here; this host has eth0, eth1") { // down took the name away
+	if out := ec2net(t, c, exitUsage, "up", iface.ID); !strings.Contains(out, "nor is it an alternative name of an interface here; this host has eth0, eth1") { // down took the name away
 		t.Error(out)
 	}
 }

@@ -12,7 +12,7 @@ import (
 func TestAzureBlocks(t *testing.T) {
 	t.Parallel()
 	four, six := netip.MustParsePrefix("172.22.5.32/28"), netip.MustParsePrefix("2001:db8:a2e:2:1::/80")
-	c := azureCloud(t, lab.Config{RPFilter: 1, Cards: []lab.Card{
+	c := azureCloud(t, lab.Config{RPFilter: 1, Interfaces: []lab.Interface{
 		{Name: "eth1", Addrs4: []netip.Addr{addr("172.22.5.68")}, EIPs: map[netip.Addr]netip.Addr{addr("172.22.5.68"): lab.EIP1}},
 		{
 			Name: "eth2", Addrs4: []netip.Addr{addr("172.22.5.4")}, Prefixes4: []netip.Prefix{four}, Prefixes6: []netip.Prefix{six},

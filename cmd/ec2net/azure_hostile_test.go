@@ -16,14 +16,14 @@ var azureFaults = []struct {
 	status int    // of an `up` that gives up under it
 	says   string // by that `up`
 }{
-	{"the MAC is not there yet", lab.Fault{Card: "eth2", Absent: true}, exitUnavailable, "MAC unknown to the cloud"},
-	{"a hole in its place", lab.Fault{Card: "eth2", JSON: value("null")}, exitUnavailable, "MAC unknown to the cloud"},
-	{"no cards", lab.Fault{Path: "instance/network/interface", JSON: value("[]")}, exitUnavailable, "no card is listed yet"},
-	{"no primary card", lab.Fault{Card: "eth1", Absent: true}, exitUnavailable, "168.63.129.16"},
+	{"the MAC is not there yet", lab.Fault{Interface: "eth2", Absent: true}, exitUnavailable, "MAC unknown to the cloud"},
+	{"a hole in its place", lab.Fault{Interface: "eth2", JSON: value("null")}, exitUnavailable, "MAC unknown to the cloud"},
+	{"no interfaces", lab.Fault{Path: "instance/network/interface", JSON: value("[]")}, exitUnavailable, "no interface is listed yet"},
+	{"no primary interface", lab.Fault{Interface: "eth1", Absent: true}, exitUnavailable, "168.63.129.16"},
 	{"no network", lab.Fault{Path: "instance/network", Absent: true}, exitUnavailable, "status 404"},
-	{"a card that is a text", lab.Fault{Card: "eth2", Value: value("eth2")}, exitUnavailable, "is not what such a list has"},
+	{"an interface that is a text", lab.Fault{Interface: "eth2", Value: value("eth2")}, exitUnavailable, "is not what such a list has"},
 	{"the list is a text", lab.Fault{Path: "instance/network/interface", Value: value("none")}, exitUnavailable, "interface is not a list"},
-	{"a MAC that is none", lab.Fault{Card: "eth2", Path: "macAddress", Value: value("000D3A0001ZZ")}, exitUnavailable, "is not a MAC address"},
+	{"a MAC that is none", lab.Fault{Interface: "eth2", Path: "macAddress", Value: value("000D3A0001ZZ")}, exitUnavailable, "is not a MAC address"},
 	{"Too many requests", lab.Fault{Status: 429}, exitUnavailable, "status 429"},
 	{"429 with Retry-After", lab.Fault{Status: 429, RetryAfter: "1"}, exitUnavailable, "status 429"},
 	{"400 without end", lab.Fault{Status: 400}, exitUnavailable, "no version of the document is accepted"},
@@ -42,13 +42,13 @@ var azureFaults = []struct {
 	{"reset", lab.Fault{Reset: true}, exitUnavailable, "metadata unavailable"},
 	{"closed", lab.Fault{Close: true}, exitUnavailable, "metadata unavailable"},
 	{"redirect", lab.Fault{Redirect: "http://172.22.5.4/"}, exitUnavailable, "status 302"},
-	{"no ipv4", lab.Fault{Card: "eth2", Path: "ipv4", Absent: true}, exitPartial, "an answer of the metadata that can be believed ("},
-	{"no addresses", lab.Fault{Card: "eth2", Path: "ipv4/ipAddress", JSON: value("[]")}, exitPartial, "an answer of the metadata that can be believed ("},
-	{"addresses of a wrong type", lab.Fault{Card: "eth2", Path: "ipv4/ipAddress", JSON: value(`[1,"2",{"privateIpAddress":3}]`)}, exitPartial, "an answer of the metadata that can be believed ("},
-	{"an address outside of the subnet", lab.Fault{Card: "eth2", Path: "ipv4/ipAddress/*/privateIpAddress", Value: value("192.0.2.9")}, exitPartial, "an answer of the metadata that can be believed ("},
+	{"no ipv4", lab.Fault{Interface: "eth2", Path: "ipv4", Absent: true}, exitPartial, "an answer of the metadata that can be believed ("},
+	{"no addresses", lab.Fault{Interface: "eth2", Path: "ipv4/ipAddress", JSON: value("[]")}, exitPartial, "an answer of the metadata that can be believed ("},
+	{"addresses of a wrong type", lab.Fault{Interface: "eth2", Path: "ipv4/ipAddress", JSON: value(`[1,"2",{"privateIpAddress":3}]`)}, exitPartial, "an answer of the metadata that can be believed ("},
+	{"an address outside of the subnet", lab.Fault{Interface: "eth2", Path: "ipv4/ipAddress/*/privateIpAddress", Value: value("192.0.2.9")}, exitPartial, "an answer of the metadata that can be believed ("},
 }
 
-// hostileAzure is seed 001's machine with the operator's session over its primary card.
+// hostileAzure is seed 001's machine with the operator's session over its primary interface.
 func hostileAzure(t *testing.T) *lab.Cloud {
 	t.Helper()
 	c := azureCloud(t, lab.Config{})
@@ -58,7 +58,7 @@ func hostileAzure(t *testing.T) *lab.Cloud {
 }
 
 // Each fault from the start: `up` gives up with the documented status and the kernel as it was, `run`
-// waits and says for what, and when the fault is over the card is set up by itself.
+// waits and says for what, and when the fault is over the interface is set up by itself.
 func TestAzureFaults(t *testing.T) {
 	t.Parallel()
 	for _, tt := range azureFaults {
@@ -81,15 +81,15 @@ func TestAzureFaults(t *testing.T) {
 	}
 }
 
-// Each fault on a card that is kept, through two readings and more: nothing is taken away, nobody's
+// Each fault on an interface that is kept, through two readings and more: nothing is taken away, nobody's
 // session is lost, and the plan is empty when it is over.
 func TestAzureFaultsWhileKept(t *testing.T) {
 	t.Parallel()
 	c := hostileAzure(t)
 	must(t, c.Assign("eth2", addr("172.22.5.9"), addr("2001:db8:a2e:2::9")))
 	var keepers []*kept
-	for _, card := range []string{"eth1", "eth2"} {
-		keepers = append(keepers, keep(t, c, card))
+	for _, iface := range []string{"eth1", "eth2"} {
+		keepers = append(keepers, keep(t, c, iface))
 	}
 	session(t, c, "172.22.5.4", lab.EIP2)
 	settled(t, c, []string{"eth1", "eth2"}) // the primary's own rules come after those of eth2
@@ -113,27 +113,27 @@ func TestAzureFaultsWhileKept(t *testing.T) {
 	for _, k := range keepers {
 		k.reload(t, c)
 	}
-	for _, card := range []string{"eth1", "eth2"} {
-		if plan := ec2net(t, c, exitOK, "plan", card); plan != "" {
-			t.Errorf("%s: the plan after all of it:\n%s", card, plan)
+	for _, iface := range []string{"eth1", "eth2"} {
+		if plan := ec2net(t, c, exitOK, "plan", iface); plan != "" {
+			t.Errorf("%s: the plan after all of it:\n%s", iface, plan)
 		}
 	}
 }
 
-// What is odd in the document and not wrong: the card is set up as ever.
+// What is odd in the document and not wrong: the interface is set up as ever.
 func TestAzureOddDocuments(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]lab.Fault{
-		"the other order":         {Path: "instance/network/interface", Reverse: true},
-		"a hole":                  {Card: "eth3", JSON: value("null")},
-		"another card's nonsense": {Card: "eth3", Value: value("?")},
-		"no ipv6":                 {Path: "**/ipv6", Absent: true},
-		"null ipv6":               {Path: "**/ipv6", JSON: value("null")},
-		"a MAC with colons":       {Card: "eth2", Path: "macAddress", Value: value("00:0d:3A:00:01:01")},
-		"a MAC with dashes":       {Card: "eth2", Path: "macAddress", Value: value("00-0d-3a-00-01-01")},
-		"the MAC twice":           {Card: "eth3", Path: "macAddress", Value: value("000D3A000101")},
-		"lengths as numbers":      {Path: "**/prefix", JSON: value("26")},
-		"fields of tomorrow":      {Card: "eth2", Path: "ipv4/ipAddress/0/publicIpAddress", JSON: value(`{"a":[{"b":null}]}`)},
+		"the other order":              {Path: "instance/network/interface", Reverse: true},
+		"a hole":                       {Interface: "eth3", JSON: value("null")},
+		"another interface's nonsense": {Interface: "eth3", Value: value("?")},
+		"no ipv6":                      {Path: "**/ipv6", Absent: true},
+		"null ipv6":                    {Path: "**/ipv6", JSON: value("null")},
+		"a MAC with colons":            {Interface: "eth2", Path: "macAddress", Value: value("00:0d:3A:00:01:01")},
+		"a MAC with dashes":            {Interface: "eth2", Path: "macAddress", Value: value("00-0d-3a-00-01-01")},
+		"the MAC twice":                {Interface: "eth3", Path: "macAddress", Value: value("000D3A000101")},
+		"lengths as numbers":           {Path: "**/prefix", JSON: value("26")},
+		"fields of tomorrow":           {Interface: "eth2", Path: "ipv4/ipAddress/0/publicIpAddress", JSON: value(`{"a":[{"b":null}]}`)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -146,7 +146,7 @@ func TestAzureOddDocuments(t *testing.T) {
 	}
 }
 
-// A card's number outlives everything but the card: another one's removal, a restart, and a new process
+// An interface's number outlives everything but the interface: another one's removal, a restart, and a new process
 // that finds the default route elsewhere.
 func TestAzureNumberStays(t *testing.T) {
 	t.Parallel()
@@ -166,17 +166,17 @@ func TestAzureNumberStays(t *testing.T) {
 		}
 	}
 	says(t, ip(t, c, "rule"), "from 172.22.5.4 lookup 14202")
-	says(t, ec2net(t, c, exitOK, "up", "eth1"), "primary card")
+	says(t, ec2net(t, c, exitOK, "up", "eth1"), "primary interface")
 	end()
 }
 
-// Two cards of one hash: each has a table of its own, and the one that was first keeps its.
+// Two interfaces of one hash: each has a table of its own, and the one that was first keeps its.
 func TestAzureNumbersCollide(t *testing.T) {
 	t.Parallel()
 	one, two := metadata.MAC{0, 0x0d, 0x3a, 7, 7, 0x39}, metadata.MAC{0, 0x0d, 0x3a, 7, 8, 0} // both hash to 4993
-	cards := lab.Seed001().Cards
-	cards[1].MAC, cards[2].MAC = two, one
-	c := azureCloud(t, lab.Config{Cards: cards})
+	ifaces := lab.Seed001().Interfaces
+	ifaces[1].MAC, ifaces[2].MAC = two, one
+	c := azureCloud(t, lab.Config{Interfaces: ifaces})
 	ec2net(t, c, exitOK, "up", "eth2")
 	first := numberOf(t, c, "172.22.5.4")
 	ec2net(t, c, exitOK, "up", "eth3")
@@ -185,9 +185,9 @@ func TestAzureNumbersCollide(t *testing.T) {
 		t.Errorf("both have table %s", first)
 	}
 	for range 2 {
-		for _, card := range []string{"eth3", "eth2"} {
-			if plan := ec2net(t, c, exitOK, "plan", card); plan != "" {
-				t.Errorf("%s: plan:\n%s", card, plan)
+		for _, iface := range []string{"eth3", "eth2"} {
+			if plan := ec2net(t, c, exitOK, "plan", iface); plan != "" {
+				t.Errorf("%s: plan:\n%s", iface, plan)
 			}
 		}
 		must(t, c.Detach("eth3"))
@@ -195,7 +195,7 @@ func TestAzureNumbersCollide(t *testing.T) {
 		if now := numberOf(t, c, "172.22.5.4"); now != first {
 			t.Errorf("table %s, before %s", now, first)
 		}
-		must(t, c.Attach(cards[2]))
+		must(t, c.Attach(ifaces[2]))
 		ec2net(t, c, exitOK, "up", "eth3")
 	}
 }

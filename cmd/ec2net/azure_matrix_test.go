@@ -13,9 +13,9 @@ import (
 	"ec2net/test/lab"
 )
 
-// azureMachine has cards in three of four subnets, with three IPv4 and two IPv6 addresses each, of which
+// azureMachine has interfaces in three of four subnets, with three IPv4 and two IPv6 addresses each, of which
 // the primary one is numerically the last, and a public address.
-func azureMachine(cards int) lab.Config {
+func azureMachine(ifaces int) lab.Config {
 	cfg := lab.Config{Cloud: lab.Azure, RPFilter: 1, VPC: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("2001:db8:a:100::/56")}}
 	for i := range 4 {
 		cfg.Subnets = append(cfg.Subnets, lab.Subnet{
@@ -23,22 +23,22 @@ func azureMachine(cards int) lab.Config {
 			CIDR: netip.MustParsePrefix(fmt.Sprintf("10.1.%d.0/24", i)), IPv6: netip.MustParsePrefix(fmt.Sprintf("2001:db8:a:10%d::/64", i)),
 		})
 	}
-	for i := range cards {
-		card := lab.Card{Name: fmt.Sprintf("eth%d", i)}
+	for i := range ifaces {
+		iface := lab.Interface{Name: fmt.Sprintf("eth%d", i)}
 		for _, n := range []int{30 + i, 20 + i, 10 + i} {
-			card.Addrs4 = append(card.Addrs4, addr(fmt.Sprintf("10.1.%d.%d", i%3, n)))
+			iface.Addrs4 = append(iface.Addrs4, addr(fmt.Sprintf("10.1.%d.%d", i%3, n)))
 		}
 		for _, n := range []int{30 + i, 20 + i} {
-			card.Addrs6 = append(card.Addrs6, addr(fmt.Sprintf("2001:db8:a:10%d::%d", i%3, n)))
+			iface.Addrs6 = append(iface.Addrs6, addr(fmt.Sprintf("2001:db8:a:10%d::%d", i%3, n)))
 		}
-		card.EIPs = map[netip.Addr]netip.Addr{card.Addrs4[0]: addr(fmt.Sprintf("203.0.113.%d", 100+i)), card.Addrs4[2]: addr(fmt.Sprintf("203.0.113.%d", 110+i))}
-		cfg.Cards = append(cfg.Cards, card)
+		iface.EIPs = map[netip.Addr]netip.Addr{iface.Addrs4[0]: addr(fmt.Sprintf("203.0.113.%d", 100+i)), iface.Addrs4[2]: addr(fmt.Sprintf("203.0.113.%d", 110+i))}
+		cfg.Interfaces = append(cfg.Interfaces, iface)
 	}
 	return cfg
 }
 
 // azureKinds are the places that packets go to: neighbours, the internet, the host's own devices, and
-// the platform, which main reaches by the primary card.
+// the platform, which main reaches by the primary interface.
 var azureKinds = map[string][2]string{
 	"subnet a":       {"10.1.0.200", "2001:db8:a:100::200"},
 	"subnet b":       {"10.1.1.200", "2001:db8:a:101::200"},
@@ -49,16 +49,16 @@ var azureKinds = map[string][2]string{
 	"vpn0":           kinds["vpn0"],
 }
 
-// Machines of two to eight cards, kept by a process each: what comes from an address of a card leaves by
-// that card wherever it goes, the internet and a load balancer's probe are answered, and what has no
+// Machines of two to eight interfaces, kept by a process each: what comes from an address of an interface leaves by
+// that interface wherever it goes, the internet and a load balancer's probe are answered, and what has no
 // address yet reaches the platform by the primary. Eight keepers begin at one moment, in spite of a
 // service that answers five requests a second.
 func TestAzureMatrix(t *testing.T) {
 	t.Parallel()
-	for _, cards := range []int{2, 3, 8} {
-		t.Run(fmt.Sprint(cards), func(t *testing.T) {
+	for _, ifaces := range []int{2, 3, 8} {
+		t.Run(fmt.Sprint(ifaces), func(t *testing.T) {
 			t.Parallel()
-			c := cloud(t, azureMachine(cards))
+			c := cloud(t, azureMachine(ifaces))
 			for i, kind := range []string{"subnet a", "subnet b", "another subnet"} {
 				_, err := c.AddPeer(fmt.Sprintf("peer%d", i), addr(azureKinds[kind][0]), addr(azureKinds[kind][1]))
 				must(t, err)
@@ -67,32 +67,32 @@ func TestAzureMatrix(t *testing.T) {
 			captures := azureKeepers(t, c)
 			leave(t, c, shots(c, azureKinds), captures, listenLocal(t, c, "docker0", "vpn0"))
 			explained(t, c, shots(c, azureKinds))
-			for _, card := range c.Cards() {
-				for _, public := range card.EIPs {
+			for _, iface := range c.Interfaces() {
+				for _, public := range iface.EIPs {
 					answers(t, c, public)
 				}
-				probed(t, c, card)
+				probed(t, c, iface)
 			}
 			platformByPrimary(t, c, captures)
-			t.Logf("%d cards: requests by status %v", cards, c.IMDS().Stats().ByStatus)
+			t.Logf("%d interfaces: requests by status %v", ifaces, c.IMDS().Stats().ByStatus)
 		})
 	}
 }
 
-// azureKeepers keeps every card. To every other one a router advertises itself; the rest know the gateway all
+// azureKeepers keeps every interface. To every other one a router advertises itself; the rest know the gateway all
 // the same.
 func azureKeepers(t *testing.T, c *lab.Cloud) map[string]*lab.Capture {
 	t.Helper()
 	captures := map[string]*lab.Capture{}
 	var keepers []*kept
-	for i, card := range c.Cards() {
+	for i, iface := range c.Interfaces() {
 		if i%2 == 0 {
-			advertise(t, c, card.Name, lab.Advert{})
+			advertise(t, c, iface.Name, lab.Advert{})
 		}
-		keepers = append(keepers, start(t, c, card.Name))
-		capture, err := c.Capture(card.Name)
+		keepers = append(keepers, start(t, c, iface.Name))
+		capture, err := c.Capture(iface.Name)
 		must(t, err)
-		captures[card.Name] = capture
+		captures[iface.Name] = capture
 	}
 	for _, k := range keepers {
 		k.notify.await(t, "READY=1")
@@ -103,16 +103,16 @@ func azureKeepers(t *testing.T, c *lab.Cloud) map[string]*lab.Capture {
 	return captures
 }
 
-// probed: a load balancer's probe of each address is answered by the address's card.
-func probed(t *testing.T, c *lab.Cloud, card lab.Card) {
+// probed: a load balancer's probe of each address is answered by the address's interface.
+func probed(t *testing.T, c *lab.Cloud, iface lab.Interface) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), hang)
 	defer cancel()
-	for _, a := range slices.Concat(card.Addrs4, card.Addrs6) {
+	for _, a := range slices.Concat(iface.Addrs4, iface.Addrs6) {
 		service, err := c.Instance().Echo(netip.AddrPortFrom(a, 0))
 		must(t, err)
-		if by, err := c.Probe(ctx, service.Addr); err != nil || by != card.Name {
-			t.Errorf("a probe of %s was answered by %q, want %s: %v", a, by, card.Name, err)
+		if by, err := c.Probe(ctx, service.Addr); err != nil || by != iface.Name {
+			t.Errorf("a probe of %s was answered by %q, want %s: %v", a, by, iface.Name, err)
 		}
 		must(t, service.Close())
 	}
@@ -121,14 +121,14 @@ func probed(t *testing.T, c *lab.Cloud, card lab.Card) {
 // platformByPrimary: the platform's addresses are reached by the primary.
 func platformByPrimary(t *testing.T, c *lab.Cloud, captures map[string]*lab.Capture) {
 	t.Helper()
-	primary := c.Cards()[0].Name
+	primary := c.Interfaces()[0].Name
 	ctx, cancel := context.WithTimeout(t.Context(), hang)
 	defer cancel()
 	for i, a := range platform() {
 		to := netip.AddrPortFrom(a, uint16(40000+i))
 		must(t, c.Instance().Do(func() error { return shoot(netip.IPv4Unspecified(), to) }))
 		seen := func(p lab.Packet) bool { return p.Proto == unix.IPPROTO_UDP && p.DstPort == to.Port() && p.Dst == a }
-		if _, err := captures[primary].Wait(ctx, lab.FromCard, seen); err != nil {
+		if _, err := captures[primary].Wait(ctx, lab.FromInterface, seen); err != nil {
 			t.Errorf("%s is not reached by %s", a, primary)
 		}
 		if out := ip(t, c, "route get "+a.String()); !strings.Contains(out, "dev "+primary+" ") {

@@ -15,7 +15,7 @@ import (
 	"ec2net/test/lab"
 )
 
-// The addresses of seed 001: SSH comes in by the primary, traffic shall leave by the second card, that of the machine
+// The addresses of seed 001: SSH comes in by the primary, traffic shall leave by the second interface, that of the machine
 // behind the third too.
 var (
 	seedPrimary = addr("172.22.5.68")
@@ -26,7 +26,7 @@ var (
 
 // seed001Config is what makes it permanent.
 const seed001Config = `[egress]
-card = "eth2"
+interface = "eth2"
 
 [nat]
 from = ["172.22.5.128/26"]
@@ -65,26 +65,26 @@ func (s *seed001) login(t *testing.T) {
 	must(t, s.session.Alive(t.Context()))
 }
 
-// boot starts the keepers of all cards at the same time, as systemd does.
+// boot starts the keepers of all interfaces at the same time, as systemd does.
 func (s *seed001) boot(t *testing.T) {
 	t.Helper()
-	for _, card := range []string{"eth1", "eth2", "eth3"} {
-		s.keepers[card] = startWith(t, s.Cloud, card, []string{"--config", s.conf})
+	for _, iface := range []string{"eth1", "eth2", "eth3"} {
+		s.keepers[iface] = startWith(t, s.Cloud, iface, []string{"--config", s.conf})
 	}
 	for _, k := range s.keepers {
 		k.notify.await(t, "READY=1")
 	}
 }
 
-// leaves wants packets of a host to the internet to be answered, and to be seen on a card's wire from an address, as
+// leaves wants packets of a host to the internet to be answered, and to be seen on an interface's wire from an address, as
 // soon as the keepers have decided; and none from another address from then on.
-func (s *seed001) leaves(t *testing.T, from *lab.Node, card string, as netip.Addr) {
+func (s *seed001) leaves(t *testing.T, from *lab.Node, iface string, as netip.Addr) {
 	t.Helper()
-	wire, err := s.Capture(card)
+	wire, err := s.Capture(iface)
 	must(t, err)
 	defer wire.Close()
-	echo := []func(lab.Packet) bool{lab.FromCard, lab.To(lab.ClientIP), lab.Proto(unix.IPPROTO_ICMP)}
-	eventually(t, hang, fmt.Sprintf("%s reaches the internet by %s", from.Name, card), func() bool {
+	echo := []func(lab.Packet) bool{lab.FromInterface, lab.To(lab.ClientIP), lab.Proto(unix.IPPROTO_ICMP)}
+	eventually(t, hang, fmt.Sprintf("%s reaches the internet by %s", from.Name, iface), func() bool {
 		_, err := from.Ping(t.Context(), lab.ClientIP, lab.Ping{Timeout: 200 * time.Millisecond})
 		return err == nil && len(wire.Packets(append(echo, lab.From(as))...)) > 0
 	})
@@ -94,11 +94,11 @@ func (s *seed001) leaves(t *testing.T, from *lab.Node, card string, as netip.Add
 	}
 	others := func(p lab.Packet) bool { return p.Src != as && p.Time.After(settled) }
 	if got := wire.Packets(append(echo, others)...); len(got) > 0 {
-		t.Errorf("%s's wire: %d packets are not from %s: %+v", card, len(got), as, got[0])
+		t.Errorf("%s's wire: %d packets are not from %s: %+v", iface, len(got), as, got[0])
 	}
 }
 
-// works wants all of the seed at once: traffic by the second card, SSH by the first, and the host's servers by it too.
+// works wants all of the seed at once: traffic by the second interface, SSH by the first, and the host's servers by it too.
 func (s *seed001) works(t *testing.T) {
 	t.Helper()
 	s.leaves(t, s.Instance(), "eth2", seedOutside)
@@ -112,11 +112,11 @@ func (s *seed001) works(t *testing.T) {
 	for _, server := range []netip.Addr{addr("169.254.169.254"), lab.WireServer} {
 		reaches(t, s.Instance(), server, lab.Ping{})
 	}
-	for card, a := range map[string]netip.Addr{"eth1": seedPrimary, "eth2": seedOutside, "eth3": seedInside} {
+	for iface, a := range map[string]netip.Addr{"eth1": seedPrimary, "eth2": seedOutside, "eth3": seedInside} {
 		ctx, cancel := context.WithTimeout(t.Context(), hang)
-		got, err := s.Probe(ctx, netip.AddrPortFrom(a, 80)) // nobody listens: a refusal says by which card
+		got, err := s.Probe(ctx, netip.AddrPortFrom(a, 80)) // nobody listens: a refusal says by which interface
 		cancel()
-		if got != card {
+		if got != iface {
 			t.Errorf("the load balancer's probe of %s is answered by %q: %v", a, got, err)
 		}
 	}
@@ -142,7 +142,7 @@ func (s *seed001) killed(t *testing.T) {
 }
 
 // Seed 001: the author's machine, with strict, loose and no rp_filter. The open session lives through the change, the
-// restart of everything brings back the same, and when the outside card goes traffic takes the primary again.
+// restart of everything brings back the same, and when the outside interface goes traffic takes the primary again.
 func TestSeed001(t *testing.T) {
 	t.Parallel()
 	for rp := range 3 {
@@ -168,25 +168,25 @@ func TestSeed001(t *testing.T) {
 	}
 }
 
-// unplugged takes the outside card away and gives it back: traffic takes the primary meanwhile, and nothing is passed
+// unplugged takes the outside interface away and gives it back: traffic takes the primary meanwhile, and nothing is passed
 // on for others.
 func (s *seed001) unplugged(t *testing.T) {
 	t.Helper()
-	card, err := s.Card("eth2")
+	iface, err := s.Interface("eth2")
 	must(t, err)
 	must(t, s.Detach("eth2"))
 	s.keepers["eth2"].end(t)
 	s.leaves(t, s.Instance(), "eth1", seedPrimary)
-	eventually(t, hang, "the inside card passes nothing on", func() bool { return forwarding(t, s.Cloud, "eth1", "eth3") == "0 0" })
+	eventually(t, hang, "the inside interface passes nothing on", func() bool { return forwarding(t, s.Cloud, "eth1", "eth3") == "0 0" })
 	if rules := nftables(t, s.Cloud); rules != "" {
-		t.Errorf("without the outside card nftables has:\n%s", rules)
+		t.Errorf("without the outside interface nftables has:\n%s", rules)
 	}
-	must(t, s.Attach(card))
+	must(t, s.Attach(iface))
 	s.keepers["eth2"] = startWith(t, s.Cloud, "eth2", []string{"--config", s.conf})
 	s.works(t)
 }
 
-// What the sections ask for is taken away exactly, in whichever order the cards are taken down, and the session does not
+// What the sections ask for is taken away exactly, in whichever order the interfaces are taken down, and the session does not
 // notice: as long as traffic leaves by eth2, the primary's rules are not let go of.
 func TestSeed001Down(t *testing.T) {
 	t.Parallel()
@@ -197,13 +197,13 @@ func TestSeed001Down(t *testing.T) {
 			before, passed := world(t, s.Cloud), forwarding(t, s.Cloud, "eth1", "eth2", "eth3")
 			s.boot(t)
 			s.works(t)
-			for _, card := range order {
-				s.keepers[card].stop(t)
+			for _, iface := range order {
+				s.keepers[iface].stop(t)
 			}
 			says(t, ec2net(t, s.Cloud, exitFailed, "--config", s.conf, "down", "eth1"), "everything was put back", "would go by eth2")
 			s.works(t) // stopping leaves all as it is, and so does that
-			for _, card := range order {
-				ec2net(t, s.Cloud, exitOK, "--config", s.conf, "down", card)
+			for _, iface := range order {
+				ec2net(t, s.Cloud, exitOK, "--config", s.conf, "down", iface)
 			}
 			unchanged(t, s.Cloud, before, "down")
 			if now := forwarding(t, s.Cloud, "eth1", "eth2", "eth3"); now != passed || nftables(t, s.Cloud) != "" {
@@ -215,7 +215,7 @@ func TestSeed001Down(t *testing.T) {
 	}
 }
 
-// A connection of the neighbour's that begins while the cards are being set up, in whichever order, is never seen
+// A connection of the neighbour's that begins while the interfaces are being set up, in whichever order, is never seen
 // untranslated: where another program has the kernel track connections, it would stay so for as long as it lasts.
 func TestSeed001NothingUntranslated(t *testing.T) {
 	t.Parallel()
@@ -228,25 +228,25 @@ func TestSeed001NothingUntranslated(t *testing.T) {
 				t.Fatal(out)
 			}
 			wires := map[string]*lab.Capture{}
-			for _, card := range []string{"eth1", "eth2"} {
-				wire, err := s.Capture(card)
+			for _, iface := range []string{"eth1", "eth2"} {
+				wire, err := s.Capture(iface)
 				must(t, err)
-				wires[card] = wire
+				wires[iface] = wire
 			}
 			s.talks(t)
-			for _, card := range order {
-				s.keepers[card] = startWith(t, s.Cloud, card, []string{"--config", s.conf})
-				s.keepers[card].notify.await(t, "READY=1")
+			for _, iface := range order {
+				s.keepers[iface] = startWith(t, s.Cloud, iface, []string{"--config", s.conf})
+				s.keepers[iface].notify.await(t, "READY=1")
 			}
-			asked := []func(lab.Packet) bool{lab.FromCard, lab.To(lab.ClientIP), lab.Proto(unix.IPPROTO_UDP)}
+			asked := []func(lab.Packet) bool{lab.FromInterface, lab.To(lab.ClientIP), lab.Proto(unix.IPPROTO_UDP)}
 			ctx, cancel := context.WithTimeout(t.Context(), hang)
 			defer cancel()
 			if _, err := wires["eth2"].Wait(ctx, append(asked, lab.From(seedOutside))...); err != nil {
 				t.Errorf("the neighbour's connection does not leave by eth2, translated: %v", err)
 			}
-			for card, wire := range wires {
+			for iface, wire := range wires {
 				if got := wire.Packets(append(asked, lab.From(seedTestVM))...); len(got) > 0 {
-					t.Errorf("%d packets left by %s untranslated", len(got), card)
+					t.Errorf("%d packets left by %s untranslated", len(got), iface)
 				}
 			}
 			must(t, s.session.Close())

@@ -15,18 +15,18 @@ func azureCloud(t *testing.T, cfg lab.Config) *lab.Cloud {
 	return cloud(t, cfg)
 }
 
-// The three cards of seed 001, once: each answers, none has a name by a device number, the second plan
+// The three interfaces of seed 001, once: each answers, none has a name by a device number, the second plan
 // is empty although Azure answers only five requests a second, and `down` leaves nothing.
 func TestAzureUpPlanDown(t *testing.T) {
 	t.Parallel()
 	c := azureCloud(t, lab.Config{RPFilter: 1})
 	before := world(t, c)
-	for _, card := range []string{"eth2", "eth3", "eth1"} {
-		ec2net(t, c, exitOK, "up", card)
+	for _, iface := range []string{"eth2", "eth3", "eth1"} {
+		ec2net(t, c, exitOK, "up", iface)
 	}
-	for _, card := range []string{"eth1", "eth2", "eth3"} {
-		if plan := ec2net(t, c, exitOK, "plan", card); plan != "" {
-			t.Errorf("%s: plan after up:\n%s", card, plan)
+	for _, iface := range []string{"eth1", "eth2", "eth3"} {
+		if plan := ec2net(t, c, exitOK, "plan", iface); plan != "" {
+			t.Errorf("%s: plan after up:\n%s", iface, plan)
 		}
 	}
 	answers(t, c, lab.EIP1)
@@ -35,39 +35,39 @@ func TestAzureUpPlanDown(t *testing.T) {
 		t.Errorf("alternative names on Azure:\n%s", links)
 	}
 	says(t, ip(t, c, "rule"), "from 172.22.5.68 lookup 10000", "from 172.22.5.4 lookup 14202", "from 172.22.5.132 lookup 13904")
-	says(t, ec2net(t, c, exitOK, "status"), "eth1: primary card", "eth2: 172.22.5.4, table 14202, lease without end", "drift      none")
-	for _, card := range []string{"eth1", "eth2", "eth3"} {
-		ec2net(t, c, exitOK, "down", card)
+	says(t, ec2net(t, c, exitOK, "status"), "eth1: primary interface", "eth2: 172.22.5.4, table 14202, lease without end", "drift      none")
+	for _, iface := range []string{"eth1", "eth2", "eth3"} {
+		ec2net(t, c, exitOK, "down", iface)
 	}
 	unchanged(t, c, before, "up and down")
 }
 
-// Addresses of both families come, go and move between cards that are kept, and a session on one that
+// Addresses of both families come, go and move between interfaces that are kept, and a session on one that
 // stays does not notice.
 func TestAzureFollows(t *testing.T) {
 	t.Parallel()
-	c := azureCloud(t, lab.Config{Cards: []lab.Card{
+	c := azureCloud(t, lab.Config{Interfaces: []lab.Interface{
 		{Name: "eth1", Addrs4: []netip.Addr{addr("172.22.5.68")}, EIPs: map[netip.Addr]netip.Addr{addr("172.22.5.68"): lab.EIP1}},
 		{Name: "eth2", Addrs4: []netip.Addr{addr("172.22.5.4")}, Addrs6: []netip.Addr{addr("2001:db8:a2e:2::4")}, EIPs: map[netip.Addr]netip.Addr{addr("172.22.5.4"): lab.EIP2}},
 		{Name: "eth3", Addrs4: []netip.Addr{addr("172.22.5.5")}},
 	}})
 	c.IMDS().Limit(0)
 	configure(t, c, soon)
-	for _, card := range []string{"eth1", "eth2", "eth3"} {
-		keep(t, c, card)
+	for _, iface := range []string{"eth1", "eth2", "eth3"} {
+		keep(t, c, iface)
 	}
 	end := session(t, c, "172.22.5.4", lab.EIP2)
-	has := func(card string, want ...string) {
+	has := func(iface string, want ...string) {
 		t.Helper()
-		eventually(t, hang, card+" has "+strings.Join(want, " "), func() bool {
-			table := map[string]string{"eth2": "14202", "eth3": "13904"}[card]
+		eventually(t, hang, iface+" has "+strings.Join(want, " "), func() bool {
+			table := map[string]string{"eth2": "14202", "eth3": "13904"}[iface]
 			rules := ip(t, c, "rule")
 			for _, a := range want {
 				if !strings.Contains(rules, "from "+a+" lookup "+table) {
 					return false
 				}
 			}
-			return addresses(t, c, card) == strings.Join(want, " ") && strings.Count(rules, "lookup "+table) == len(want)
+			return addresses(t, c, iface) == strings.Join(want, " ") && strings.Count(rules, "lookup "+table) == len(want)
 		})
 	}
 	has("eth2", "172.22.5.4")
@@ -86,13 +86,13 @@ func TestAzureFollows(t *testing.T) {
 	end()
 }
 
-// A card of which the metadata says nothing runs on its lease alone, whose subnet tells the gateway that
+// An interface of which the metadata says nothing runs on its lease alone, whose subnet tells the gateway that
 // Azure's leases do not; then it moves to its own table, and a session does not notice.
 func TestAzureLate(t *testing.T) {
 	t.Parallel()
 	c := azureCloud(t, lab.Config{})
 	c.IMDS().Limit(0)
-	heal := spoil(t, c, lab.Fault{Card: "eth2", Absent: true})
+	heal := spoil(t, c, lab.Fault{Interface: "eth2", Absent: true})
 	k := keep(t, c, "eth2")
 	k.notify.await(t, "STATUS=degraded: 172.22.5.4/26 by its lease alone")
 	answers(t, c, lab.EIP2)
@@ -106,14 +106,14 @@ func TestAzureLate(t *testing.T) {
 	k.stop(t)
 }
 
-// One card with one address: nothing is written. Its other addresses are added, and nothing else.
+// One interface with one address: nothing is written. Its other addresses are added, and nothing else.
 func TestAzureAlone(t *testing.T) {
 	t.Parallel()
-	c := azureCloud(t, lab.Config{Cards: lab.Seed001().Cards[:1]})
+	c := azureCloud(t, lab.Config{Interfaces: lab.Seed001().Interfaces[:1]})
 	before := world(t, c)
 	quiet := silently(t, c)
-	says(t, ec2net(t, c, exitOK, "up", "eth1"), "primary card, 0 secondary addresses")
-	says(t, ec2net(t, c, exitOK, "scan"), "every card is set up")
+	says(t, ec2net(t, c, exitOK, "up", "eth1"), "primary interface, 0 secondary addresses")
+	says(t, ec2net(t, c, exitOK, "scan"), "every interface is set up")
 	quiet("up and scan")
 	must(t, c.Assign("eth1", addr("172.22.5.70"), addr("2001:db8:a2e:1::70")))
 	ec2net(t, c, exitOK, "up", "eth1")
@@ -122,7 +122,7 @@ func TestAzureAlone(t *testing.T) {
 	}
 	says(t, ip(t, c, "-6 addr show dev eth1"), "2001:db8:a2e:1::70/128")
 	if rules := ip(t, c, "rule"); strings.Contains(rules, "100") {
-		t.Errorf("rules for a card alone:\n%s", rules)
+		t.Errorf("rules for an interface alone:\n%s", rules)
 	}
 	ec2net(t, c, exitOK, "down", "eth1")
 	unchanged(t, c, before, "up and down")

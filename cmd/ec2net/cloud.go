@@ -60,13 +60,13 @@ func (p *program) towards(server netip.AddrPort) string {
 	return name
 }
 
-// platform are Azure's own addresses, both reached by the first card alone: the wire server, which also
+// platform are Azure's own addresses, both reached by the first interface alone: the wire server, which also
 // sends the probes of load balancers, and the metadata.
 func platform() []netip.Addr {
 	return []netip.Addr{netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("169.254.169.254")}
 }
 
-// host is what the kernel and the leases say of the cards, for a cloud whose metadata does not tell the
+// host is what the kernel and the leases say of the interfaces, for a cloud whose metadata does not tell the
 // first one.
 func (p *program) host() (metadata.Host, error) {
 	h, err := plumb.ReadHost(platform()...)
@@ -74,7 +74,7 @@ func (p *program) host() (metadata.Host, error) {
 	return h, err
 }
 
-// platformLease is of the one card whose lease names Azure's platform. Where several do, it tells nothing.
+// platformLease is of the one interface whose lease names Azure's platform. Where several do, it tells nothing.
 func platformLease(known state.Records) (one metadata.MAC) {
 	for _, r := range known {
 		switch {

@@ -9,7 +9,7 @@ import (
 	"ec2net/state"
 )
 
-// Azure's platform in a lease tells the first card only where one card alone has such a lease.
+// Azure's platform in a lease tells the first interface only where one interface alone has such a lease.
 func TestPlatformLease(t *testing.T) {
 	t.Parallel()
 	one, two := metadata.MAC{2, 1}, metadata.MAC{2, 2}
@@ -25,9 +25,9 @@ func TestPlatformLease(t *testing.T) {
 	}{
 		{"no record", nil, metadata.MAC{}},
 		{"no lease", []state.Record{{MAC: one}}, metadata.MAC{}},
-		{"one card", []state.Record{with(two, ""), with(one, "168.63.129.16"), {MAC: two}}, one},
-		{"one card under two names", []state.Record{with(one, "168.63.129.16"), with(one, "168.63.129.16")}, one},
-		{"every card", []state.Record{with(one, "168.63.129.16"), with(two, "168.63.129.16")}, metadata.MAC{}},
+		{"one interface", []state.Record{with(two, ""), with(one, "168.63.129.16"), {MAC: two}}, one},
+		{"one interface under two names", []state.Record{with(one, "168.63.129.16"), with(one, "168.63.129.16")}, one},
+		{"every interface", []state.Record{with(one, "168.63.129.16"), with(two, "168.63.129.16")}, metadata.MAC{}},
 	} {
 		if got := platformLease(tt.records); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)

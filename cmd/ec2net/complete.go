@@ -11,12 +11,12 @@ import (
 // completions says what the shell may offer for arguments and flags.
 func (p *program) completions(root *cobra.Command) {
 	for _, c := range root.Commands() {
-		c.ValidArgsFunction = cardArgs
+		c.ValidArgsFunction = interfaceArgs
 	}
 	if c, _, err := root.Find([]string{"explain"}); err == nil {
 		c.ValidArgsFunction = cobra.NoFileCompletions
 		_ = c.RegisterFlagCompletionFunc("in", func(c *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-			return cardArgs(c, nil, typed)
+			return interfaceArgs(c, nil, typed)
 		})
 	}
 	fixed := map[string][]string{
@@ -29,8 +29,8 @@ func (p *program) completions(root *cobra.Command) {
 	}
 }
 
-// cardArgs offers the host's network cards.
-func cardArgs(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+// interfaceArgs offers the host's network interfaces.
+func interfaceArgs(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 && c.Name() != "scan" {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

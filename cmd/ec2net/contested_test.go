@@ -13,17 +13,17 @@ func twoNetworkCards(t *testing.T) *lab.Cloud {
 	t.Helper()
 	eth1 := lab.Eth1()
 	eth1.DeviceNumber, eth1.Addrs6 = 1, []netip.Addr{addr("2001:db8:ec2:2::37")}
-	eth2 := lab.Card{
+	eth2 := lab.Interface{
 		Name: "eth2", NetworkCard: 1, DeviceNumber: 1, Addrs4: []netip.Addr{addr("10.0.2.60")}, Addrs6: []netip.Addr{addr("2001:db8:ec2:2::60")},
 		EIPs: map[netip.Addr]netip.Addr{addr("10.0.2.60"): addr("203.0.113.60")},
 	}
-	return hostile(t, lab.Config{Cards: []lab.Card{lab.Eth0(), eth1, eth2}})
+	return hostile(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0(), eth1, eth2}})
 }
 
 // late has the metadata not publish yet on which network card eth2 is.
 func late(t *testing.T, c *lab.Cloud) (heal func()) {
 	t.Helper()
-	return spoil(t, c, lab.Fault{Card: "eth2", Path: "network-card-index", Absent: true})
+	return spoil(t, c, lab.Fault{Interface: "eth2", Path: "network-card-index", Absent: true})
 }
 
 // both want an answer of each address of the two interfaces, in both families.
@@ -69,7 +69,7 @@ func TestNetworkCardIsLate(t *testing.T) {
 	}
 }
 
-// repairsIn counts what a process wrote after it had set its card up.
+// repairsIn counts what a process wrote after it had set its interface up.
 func repairsIn(k *kept) int {
 	_, after, _ := strings.Cut(k.log.String(), "lease of ")
 	return strings.Count(after, "+ rule")
@@ -83,7 +83,7 @@ func TestNetworkCardIsLateAndFirst(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			c := twoNetworkCards(t)
-			configure(t, c, "main_table = false\n") // main's default route of IPv6, which the lab's first card has none of, is not moved about here
+			configure(t, c, "main_table = false\n") // main's default route of IPv6, which the lab's first interface has none of, is not moved about here
 			heal := late(t, c)
 			switch how {
 			case "first":

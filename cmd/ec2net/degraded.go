@@ -11,7 +11,7 @@ import (
 	"ec2net/state"
 )
 
-// basis is what a card can run on while the metadata has never said anything of it: its lease, or
+// basis is what an interface can run on while the metadata has never said anything of it: its lease, or
 // what the program that has the lease made of it.
 func (t *tenancy) basis() *dhcp.Lease {
 	if t.lease != nil {
@@ -48,12 +48,12 @@ func (a *agent) borrow() {
 	}
 }
 
-// lone: there is an address, and the metadata has never said anything of the card. A lease that ends
-// meanwhile takes nothing away: the cloud leases a card its own address, and no other. Another
-// program's address on a card that the metadata says it does not know is none of the cloud's.
+// lone: there is an address, and the metadata has never said anything of the interface. A lease that ends
+// meanwhile takes nothing away: the cloud leases an interface its own address, and no other. Another
+// program's address on an interface that the metadata says it does not know is none of the cloud's.
 func (a *agent) lone() bool {
 	switch {
-	case a.settled.MAC != (metadata.MAC{}), a.card.Manage != config.Full:
+	case a.settled.MAC != (metadata.MAC{}), a.iface.Manage != config.Full:
 		return false
 	case a.lease != nil:
 		return !a.lease.Addr.Addr().IsLinkLocalUnicast() && (a.held || a.degraded)
@@ -62,7 +62,7 @@ func (a *agent) lone() bool {
 	return a.borrowed != nil && a.leasing != "" && (a.degraded || !strange)
 }
 
-// deserted: the card has to run without the metadata. The card that the host itself leaves by is not
+// deserted: the interface has to run without the metadata. The interface that the host itself leaves by is not
 // touched: it may be the primary, which has to stay as its owner made it, unless ec2net itself is that.
 func (a *agent) deserted() bool {
 	off := errors.Is(a.readErr, metadata.ErrDisabled)
@@ -70,14 +70,14 @@ func (a *agent) deserted() bool {
 	return a.lone() && (a.degraded || due && (a.hosting() || a.beside()))
 }
 
-// beside: the host itself leaves by another card. When the kernel does not tell, nothing is risked.
+// beside: the host itself leaves by another interface. When the kernel does not tell, nothing is risked.
 func (a *agent) beside() bool {
 	ok, err := a.link.Elsewhere(a.snap.Index)
 	return ok && err == nil
 }
 
 // client is who takes the lease where nobody else does: our own client, as soon as it is sure that
-// this is not the primary card, by the metadata or because the host leaves by another one, or that nobody
+// this is not the primary interface, by the metadata or because the host leaves by another one, or that nobody
 // configures the host at all. Until then nobody.
 func (a *agent) client() string {
 	switch {
@@ -89,16 +89,16 @@ func (a *agent) client() string {
 	return ""
 }
 
-// degrade says when the card begins or ends to run without the metadata.
+// degrade says when the interface begins or ends to run without the metadata.
 func (a *agent) degrade() {
 	degraded := a.deserted()
 	switch {
 	case degraded == a.degraded:
 		return
 	case degraded:
-		a.log.Warnf("degraded: running on %s, because the metadata says nothing of the card: %s", a.standsOn(), oneLine(a.lastErr()))
+		a.log.Warnf("degraded: running on %s, because the metadata says nothing of the interface: %s", a.standsOn(), oneLine(a.lastErr()))
 	case a.settled.MAC != (metadata.MAC{}):
-		a.log.Info("the metadata knows the card now: no longer degraded")
+		a.log.Info("the metadata knows the interface now: no longer degraded")
 	}
 	a.degraded, a.unsaved = degraded, true
 }

@@ -14,8 +14,8 @@ import (
 func (p *program) doctorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor [IF]",
-		Short: "find out what is wrong with the cards, and what to do about it",
-		Long: `Find out what is wrong with the cards, and what to do about it. The metadata,
+		Short: "find out what is wrong with the interfaces, and what to do about it",
+		Long: `Find out what is wrong with the interfaces, and what to do about it. The metadata,
 the kernel, the records and the files of other network managers are read; of
 each address the kernel is asked where its packets leave, and whether what
 comes in is let in. Nothing is changed. What follows from a cause is told below
@@ -24,7 +24,7 @@ it.
 It works without root; what only root may read is "unknown" then.
 Exit status 5 when something fails; warnings alone are 0. Status 3 where
 no cloud is recognised, so that nothing was checked.`,
-		Args: atMostOneCard,
+		Args: atMostOneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.doctor(c.Context(), append(args, "")[0])
 		},
@@ -33,9 +33,9 @@ no cloud is recognised, so that nothing was checked.`,
 	return c
 }
 
-func (p *program) doctor(ctx context.Context, card string) error {
+func (p *program) doctor(ctx context.Context, iface string) error {
 	p.log.SetOutput(io.Discard) // what the agent has to say is in the findings
-	facts, err := p.examined(ctx, card)
+	facts, err := p.examined(ctx, iface)
 	if err == nil && ctx.Err() != nil { // what was not waited for is no finding
 		err = fail(exitFailed, "doctor: interrupted")
 	}

@@ -50,12 +50,12 @@ func sickRules() []patient {
 		{name: "harmless route in the table", breaks: []string{"ip route add 192.0.2.128/25 dev eth1 table 10001"},
 			want: "warn table-collision eth1", cure: []string{"ip route del 192.0.2.128/25 dev eth1 table 10001"}},
 		{name: "main's default by the second", breaks: []string{"ip route add default via 10.0.2.1 dev eth1 metric 50"},
-			want: "fail main-default eth1", says: "not by the primary card eth0", cure: []string{"ip route del default via 10.0.2.1 dev eth1 metric 50"}},
-		{name: "rp_filter", cfg: strict, cards: "-", conf: "[[card]]\nname = \"eth1\"\nmanage = \"link-up\"\n",
+			want: "fail main-default eth1", says: "not by the primary interface eth0", cure: []string{"ip route del default via 10.0.2.1 dev eth1 metric 50"}},
+		{name: "rp_filter", cfg: strict, ifaces: "-", conf: "[[interface]]\nname = \"eth1\"\nmanage = \"link-up\"\n",
 			breaks: []string{"ip link set eth1 up", "ip addr add 10.0.2.37/32 dev eth1", "ip route add default via 10.0.2.1 dev eth1 onlink table 80",
 				"ip rule add pref 500 uidrange 1-65535 from 10.0.2.37 lookup 80"}, // the reverse look-up is user 0's
 			want: "fail rp_filter eth1", says: "sysctl -w net.ipv4.conf.eth1.rp_filter=2", cure: []string{"sysctl -qw net.ipv4.conf.eth1.rp_filter=2"}},
-		{name: "rp_filter and marks", cfg: strict, cards: "-", conf: "[[card]]\nname = \"eth1\"\nmanage = \"link-up\"\n",
+		{name: "rp_filter and marks", cfg: strict, ifaces: "-", conf: "[[interface]]\nname = \"eth1\"\nmanage = \"link-up\"\n",
 			breaks: []string{"ip link set eth1 up", "ip addr add 10.0.2.37/32 dev eth1", "ip route add default via 10.0.2.1 dev eth1 onlink table 80",
 				"ip rule add pref 500 fwmark 0x80/0x80 lookup 80"},
 			want: "fail rp_filter eth1", says: "sysctl -w net.ipv4.conf.eth1.src_valid_mark=1"},
@@ -100,15 +100,15 @@ func frontExplained(t *testing.T, c *lab.Cloud) {
 
 // dualSecond has both families on eth1.
 func dualSecond() lab.Config {
-	return lab.Config{Cards: []lab.Card{lab.Eth0(), {Name: "eth1", Subnet: "subnet-c", Addrs4: []netip.Addr{addr("10.0.2.37")},
+	return lab.Config{Interfaces: []lab.Interface{lab.Eth0(), {Name: "eth1", Subnet: "subnet-c", Addrs4: []netip.Addr{addr("10.0.2.37")},
 		Addrs6: []netip.Addr{addr("2001:db8:ec2:2::37")}}}}
 }
 
 func sickMarks() []patient {
 	broken := func(name, command, want string, because ...string) patient {
 		return patient{
-			name: name, cfg: lab.Config{RPFilter: 1}, cards: "-", want: want, because: because, cure: []string{upAgain},
-			harm: func(t *testing.T, c *lab.Cloud) { byCard(t, c); shell(t, c.Instance(), command) },
+			name: name, cfg: lab.Config{RPFilter: 1}, ifaces: "-", want: want, because: because, cure: []string{upAgain},
+			harm: func(t *testing.T, c *lab.Cloud) { byInterface(t, c); shell(t, c.Instance(), command) },
 		}
 	}
 	return []patient{
@@ -123,7 +123,7 @@ func sickMarks() []patient {
 func sickNAT() []patient {
 	broken := func(name, command, want, cure string, because ...string) patient {
 		return patient{
-			name: name, cfg: wide(), cards: "-", want: want, because: because, cure: []string{cure},
+			name: name, cfg: wide(), ifaces: "-", want: want, because: because, cure: []string{cure},
 			harm: func(t *testing.T, c *lab.Cloud) { natted(t, c); shell(t, c.Instance(), command) },
 		}
 	}
@@ -137,7 +137,7 @@ func sickNAT() []patient {
 			"nft insert rule ip filter FORWARD iifname eth0 oifname eth1 accept"),
 		broken("Docker's nftables backend", "nft add table ip docker-bridges; nft add chain ip docker-bridges filter-FORWARD "+
 			"'{ type filter hook forward priority 0; policy accept; }'; nft add rule ip docker-bridges filter-FORWARD oifname docker0 drop", "", "true"),
-		{name: "NAT of what cannot be", cards: "-", harm: byNobody, want: "warn nat", says: "there is no network card eth9 here"},
+		{name: "NAT of what cannot be", ifaces: "-", harm: byNobody, want: "warn nat", says: "there is no network interface eth9 here"},
 	}
 }
 
@@ -159,7 +159,7 @@ func byNobody(t *testing.T, c *lab.Cloud) {
 }
 
 func sickLinks() []patient {
-	six := lab.Config{Cards: []lab.Card{lab.Eth0(), {Name: "eth1", Subnet: "subnet-c", Addrs4: []netip.Addr{addr("10.0.2.37")},
+	six := lab.Config{Interfaces: []lab.Interface{lab.Eth0(), {Name: "eth1", Subnet: "subnet-c", Addrs4: []netip.Addr{addr("10.0.2.37")},
 		Addrs6: []netip.Addr{addr("2001:db8:ec2:2::37")}}}}
 	return []patient{
 		{name: "link down", breaks: []string{"ip link set eth1 down"}, want: "fail link eth1", because: []string{"table", "leave"}, cure: []string{upAgain}},
@@ -172,11 +172,11 @@ func sickLinks() []patient {
 			because: []string{"leave"}, says: "+ addr 10.0.2.41/32 dev eth1", cure: []string{upAgain}},
 		{name: "address that is not granted", breaks: []string{"ip addr add 10.0.2.99/32 dev eth1"}, want: "warn extra-address eth1", says: "10.0.2.99",
 			cure: []string{"ip addr del 10.0.2.99/32 dev eth1"}},
-		{name: "an address that moved to another interface", cards: "eth1 eth2 eth0", cfg: lab.Config{Cards: []lab.Card{lab.Eth0(), lab.Eth1(),
+		{name: "an address that moved to another interface", ifaces: "eth1 eth2 eth0", cfg: lab.Config{Interfaces: []lab.Interface{lab.Eth0(), lab.Eth1(),
 			{Name: "eth2", Subnet: "subnet-c", Addrs4: []netip.Addr{addr("10.0.2.38"), addr("10.0.2.101")}}}},
 			breaks: []string{"ip addr add 10.0.2.101/24 dev eth1", "ec2net explain 10.0.2.101 198.51.100.146"}, want: "warn moved-address eth1",
 			says: "it keeps 10.0.2.101, which the cloud has given to eth2", told: true},
-		{name: "the function behind the card", breaks: []string{"ip link add vf1 address $(cat /sys/class/net/eth1/address) type veth peer name vf2",
+		{name: "the function behind the interface", breaks: []string{"ip link add vf1 address $(cat /sys/class/net/eth1/address) type veth peer name vf2",
 			"ip link set vf1 up", "ip addr add 10.0.2.37/24 dev vf1 noprefixroute"}, want: "fail vf eth1", says: "ip addr flush dev vf1",
 			cure: []string{"ip addr flush dev vf1"}},
 		{name: "no ARP", breaks: []string{"sysctl -qw net.ipv4.conf.eth1.arp_ignore=8"}, want: "fail arp eth1", cure: []string{"sysctl -qw net.ipv4.conf.eth1.arp_ignore=0"}},
@@ -197,7 +197,7 @@ func sickOthers() []patient {
 		{name: "NetworkManager", breaks: []string{"bash -c 'exec -a /usr/sbin/NetworkManager sleep 600' >/dev/null 2>&1 &",
 			"mkdir -p /run/NetworkManager/devices; echo connection-uuid=7 > /run/NetworkManager/devices/$(cat /sys/class/net/eth1/ifindex)"},
 			want: "warn manager eth1", says: "NetworkManager configures it"},
-		{name: "cloud-init hotplug", breaks: []string{file("/etc/udev/rules.d/10-cloud-init-hook-hotplug.rules", "x")}, want: "warn program", says: "cloud-init configures cards"},
+		{name: "cloud-init hotplug", breaks: []string{file("/etc/udev/rules.d/10-cloud-init-hook-hotplug.rules", "x")}, want: "warn program", says: "cloud-init configures interfaces"},
 		{name: "amazon-ec2-net-utils", breaks: []string{file("/etc/sysconfig/network-scripts/ec2net-functions", "x")}, want: "warn program"},
 		{name: "a CNI", breaks: []string{file("/etc/cni/net.d/10-aws.conflist", `{"plugins":[{"type":"aws-cni"}]}`)}, want: "warn program", says: "manage = false"},
 		{name: "configuration", conf: "manage = maybe\n", want: "fail config", says: "ec2net.toml:1:"},
@@ -210,28 +210,28 @@ func sickCloud() []patient {
 		{name: "metadata silent", harm: func(_ *testing.T, c *lab.Cloud) { c.IMDS().Silence() }, want: "fail metadata"},
 		{name: "metadata refused", harm: func(_ *testing.T, c *lab.Cloud) { c.IMDS().Refuse() }, want: "fail metadata"},
 		{name: "metadata switched off", harm: func(t *testing.T, c *lab.Cloud) { spoil(t, c, lab.Fault{Status: 403}) }, want: "fail metadata", says: "switched off"},
-		{name: "metadata silent, and the way to it leads by a card that ec2net never saw", cards: "-", harm: func(_ *testing.T, c *lab.Cloud) { c.IMDS().Silence() }, want: "fail metadata"},
+		{name: "metadata silent, and the way to it leads by an interface that ec2net never saw", ifaces: "-", harm: func(_ *testing.T, c *lab.Cloud) { c.IMDS().Silence() }, want: "fail metadata"},
 		{name: "a key that cannot be asked for", harm: func(t *testing.T, c *lab.Cloud) {
-			spoil(t, c, lab.Fault{Card: "eth1", Path: "local-ipv4s", Status: 503})
+			spoil(t, c, lab.Fault{Interface: "eth1", Path: "local-ipv4s", Status: 503})
 		}, want: "warn values eth1"},
-		{name: "a card that is not published yet", cards: "eth0", harm: func(t *testing.T, c *lab.Cloud) {
-			spoil(t, c, lab.Fault{Card: "eth1", Path: "device-number", Absent: true})
+		{name: "an interface that is not published yet", ifaces: "eth0", harm: func(t *testing.T, c *lab.Cloud) {
+			spoil(t, c, lab.Fault{Interface: "eth1", Path: "device-number", Absent: true})
 		}, want: "fail set-up eth1", because: []string{"link"}, says: "do: once it is published: ec2net up eth1"},
-		{name: "metadata by the wrong card", breaks: []string{dead}, want: "warn metadata-route", says: "169.254.169.254 dev docker0",
+		{name: "metadata by the wrong interface", breaks: []string{dead}, want: "warn metadata-route", says: "169.254.169.254 dev docker0",
 			cure: []string{"ip route del 169.254.169.254/32"}},
 		{name: "metadata in a black hole", breaks: []string{"ip route add blackhole 169.254.169.254"}, want: "fail metadata-route", because: []string{"metadata"},
 			cure: []string{"ip route del blackhole 169.254.169.254"}},
-		{name: "Azure's metadata by a secondary card", cfg: azureMachine(2),
+		{name: "Azure's metadata by a secondary interface", cfg: azureMachine(2),
 			breaks: []string{"ip rule add pref 50 to 169.254.169.254 lookup $(ip rule | sed -n 's/.*from 10.1.1.31 lookup \\([0-9]*\\).*/\\1/p')"},
 			want:   "fail metadata-route", because: []string{"metadata"}, says: "50: from all to 169.254.169.254 lookup", cure: []string{"ip rule del pref 50"}},
-		{name: "not set up", cards: "-", want: "fail set-up eth1", because: []string{"link", "table", "leave"}, cure: []string{upAgain, "ec2net --cloud ec2 up eth0"}},
-		{name: "primary not set up", cards: "eth1", want: "fail set-up eth0", because: []string{"source-rule", "leave"}, says: "not set up beside the other cards: hosts in 10.0.2.0/24 get no answer from it, all others do",
+		{name: "not set up", ifaces: "-", want: "fail set-up eth1", because: []string{"link", "table", "leave"}, cure: []string{upAgain, "ec2net --cloud ec2 up eth0"}},
+		{name: "primary not set up", ifaces: "eth1", want: "fail set-up eth0", because: []string{"source-rule", "leave"}, says: "not set up beside the other interfaces: hosts in 10.0.2.0/24 get no answer from it, all others do",
 			cure: []string{"ec2net --cloud ec2 up eth0"}},
 		{name: "assigned, and nobody looks", harm: func(t *testing.T, c *lab.Cloud) { must(t, c.Assign("eth1", addr("10.0.2.50"))) },
 			want: "fail address eth1", because: []string{"source-rule", "leave"}, cure: []string{upAgain}},
 		{name: "released, and nobody looks", cfg: secondaries(), harm: func(t *testing.T, c *lab.Cloud) { configure(t, c, soon); must(t, c.Release("eth1", addr("10.0.2.42"))) },
 			want: "warn leftover eth1", cure: []string{upAgain}},
-		{name: "a card in another namespace", cfg: lab.Config{Cards: []lab.Card{lab.Eth0(), lab.Eth1()}}, cards: "-",
+		{name: "an interface in another namespace", cfg: lab.Config{Interfaces: []lab.Interface{lab.Eth0(), lab.Eth1()}}, ifaces: "-",
 			breaks: []string{"ip netns add box", "ip link set eth1 netns box"}, want: "warn absent"},
 		{name: "unplugged behind our back", harm: func(t *testing.T, c *lab.Cloud) { must(t, c.Detach("eth1")) }, want: "warn orphan eth1",
 			cure: []string{"ec2net --cloud ec2 down eth1", "ec2net --cloud ec2 up eth0"}},
@@ -248,14 +248,14 @@ func sickLife() []patient {
 		{name: "the keeper died", harm: killed, want: "fail keeper eth1"},
 		{name: "the keeper died, and the lease ended", harm: func(t *testing.T, c *lab.Cloud) { killed(t, c); shell(t, c.Instance(), started("2 hours ago")) },
 			want: "fail keeper eth1", because: []string{"lease"}},
-		{name: "the host's own way out is missing", cards: "-", harm: func(t *testing.T, c *lab.Cloud) { egressed(t, c); ip(t, c, "rule del pref 30200") },
+		{name: "the host's own way out is missing", ifaces: "-", harm: func(t *testing.T, c *lab.Cloud) { egressed(t, c); ip(t, c, "rule del pref 30200") },
 			want: "fail egress-rule eth1"},
-		{name: "a change that was undone", cfg: wide(), cards: "-", harm: cutOff, want: "fail undone eth1", because: []string{"set-up", "source-rule"},
+		{name: "a change that was undone", cfg: wide(), ifaces: "-", harm: cutOff, want: "fail undone eth1", because: []string{"set-up", "source-rule"},
 			says: "the connection of 10.0.0.29:2222"},
-		{name: "degraded", cards: "-", harm: degraded, want: "fail metadata", because: []string{"degraded"}},
-		{name: "degraded, on another program's address", cards: "-", breaks: []string{"ip link set eth1 up", "ip addr add 10.0.2.37/24 dev eth1"},
+		{name: "degraded", ifaces: "-", harm: degraded, want: "fail metadata", because: []string{"degraded"}},
+		{name: "degraded, on another program's address", ifaces: "-", breaks: []string{"ip link set eth1 up", "ip addr add 10.0.2.37/24 dev eth1"},
 			harm: degraded, want: "fail metadata", because: []string{"degraded"}},
-		{name: "degraded, and the metadata is back", cards: "-", harm: func(t *testing.T, c *lab.Cloud) { degraded(t, c); c.IMDS().Clear(); ec2net(t, c, exitOK, "up", "eth0") },
+		{name: "degraded, and the metadata is back", ifaces: "-", harm: func(t *testing.T, c *lab.Cloud) { degraded(t, c); c.IMDS().Clear(); ec2net(t, c, exitOK, "up", "eth0") },
 			want: "fail degraded eth1", because: []string{"table"}, says: "do: once the metadata answers: ec2net up eth1", cure: []string{upAgain, "ec2net --cloud ec2 up eth0"}},
 	}
 }

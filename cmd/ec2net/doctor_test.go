@@ -14,11 +14,11 @@ import (
 	"ec2net/test/lab"
 )
 
-// patient is a world for the doctor: a cloud, cards that are set up, and what was done to them.
+// patient is a world for the doctor: a cloud, interfaces that are set up, and what was done to them.
 type patient struct {
 	name    string
 	cfg     lab.Config
-	cards   string // to set up; empty: eth1 eth0
+	ifaces  string // to set up; empty: eth1 eth0
 	conf    string // the configuration file
 	breaks  []string
 	harm    func(t *testing.T, c *lab.Cloud)
@@ -33,10 +33,10 @@ type patient struct {
 func (p patient) run(t *testing.T) {
 	t.Helper()
 	c := cloud(t, p.cfg)
-	for _, card := range strings.Fields(strings.Replace(p.cards, "-", "", 1)) {
-		ec2net(t, c, exitOK, "up", card)
+	for _, iface := range strings.Fields(strings.Replace(p.ifaces, "-", "", 1)) {
+		ec2net(t, c, exitOK, "up", iface)
 	}
-	if p.cards == "" {
+	if p.ifaces == "" {
 		ec2net(t, c, exitOK, "up", "eth1")
 		ec2net(t, c, exitOK, "up", "eth0")
 	}
@@ -121,7 +121,7 @@ func roots(list []doctor.Finding) string {
 	var out []string
 	for _, f := range list {
 		if f.Verdict >= doctor.Warn {
-			out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s", f.Verdict, f.ID, f.Card)))
+			out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s", f.Verdict, f.ID, f.Interface)))
 		}
 	}
 	return strings.Join(out, ", ")
@@ -133,23 +133,23 @@ func explains(list []doctor.Finding, id string) bool {
 	})
 }
 
-// shared is two cards in one subnet.
+// shared is two interfaces in one subnet.
 func shared() lab.Config {
-	return lab.Config{Cards: []lab.Card{lab.Eth0(), {Name: "eth1", Addrs4: []netip.Addr{addr("10.0.0.77")}}}}
+	return lab.Config{Interfaces: []lab.Interface{lab.Eth0(), {Name: "eth1", Addrs4: []netip.Addr{addr("10.0.0.77")}}}}
 }
 
 // secondaries has three more addresses on eth1.
 func secondaries() lab.Config {
 	eth1 := lab.Eth1()
 	eth1.Addrs4 = append(slices.Clone(eth1.Addrs4), addr("10.0.2.40"), addr("10.0.2.41"), addr("10.0.2.42"))
-	return lab.Config{Cards: []lab.Card{lab.Eth0(), eth1}}
+	return lab.Config{Interfaces: []lab.Interface{lab.Eth0(), eth1}}
 }
 
 // What is well is found well.
 func TestDoctorHealthy(t *testing.T) {
 	t.Parallel()
 	for _, p := range []patient{
-		{name: "the primary alone", cfg: lab.Config{Cards: []lab.Card{lab.Eth0()}}, cards: "-"},
+		{name: "the primary alone", cfg: lab.Config{Interfaces: []lab.Interface{lab.Eth0()}}, ifaces: "-"},
 		{name: "primary and second"},
 		{name: "rp_filter strict", cfg: lab.Config{RPFilter: 1}},
 		{name: "rp_filter loose", cfg: lab.Config{RPFilter: 2}},
@@ -158,25 +158,25 @@ func TestDoctorHealthy(t *testing.T) {
 		{name: "secondary addresses", cfg: secondaries()},
 		{name: "IPv6 only", cfg: lab.Config{Subnets: []lab.Subnet{
 			{ID: "subnet-a", CIDR: netip.MustParsePrefix("10.0.0.0/24")}, {ID: "subnet-c", IPv6: netip.MustParsePrefix("2001:db8:ec2:2::/64")},
-		}, Cards: []lab.Card{lab.Eth0(), {Name: "eth1", Subnet: "subnet-c", Addrs6: []netip.Addr{addr("2001:db8:ec2:2::37")}}}}},
-		{name: "both families", cfg: matrixCloud(), cards: "eth1 eth2 eth3 eth0"},
+		}, Interfaces: []lab.Interface{lab.Eth0(), {Name: "eth1", Subnet: "subnet-c", Addrs6: []netip.Addr{addr("2001:db8:ec2:2::37")}}}}},
+		{name: "both families", cfg: matrixCloud(), ifaces: "eth1 eth2 eth3 eth0"},
 		{name: "docker and a tunnel", harm: neighbours},
 		{name: "an operator's static route", breaks: []string{"ip route add 192.0.2.0/24 via 10.0.2.254 dev eth1", "ec2net --cloud ec2 up eth1"}},
 		{name: "an operator who refuses bogons", cfg: lab.Config{RPFilter: 1}, breaks: []string{
 			"ip route add blackhole 192.0.2.0/24", "ip route add blackhole 203.0.113.0/24", "ip -6 route add unreachable 2001:db8:ffff::/48",
 		}},
-		{name: "not managed", cards: "eth0", conf: "[[card]]\nname = \"eth1\"\nmanage = false\n", breaks: []string{"ec2net --cloud ec2 down eth0"}},
-		{name: "owned by dhclient", cards: "-", harm: leased},
-		{name: "owned by networkd", cards: "-", breaks: []string{networkdRuns, "mkdir -p /run/systemd/netif/links",
+		{name: "not managed", ifaces: "eth0", conf: "[[interface]]\nname = \"eth1\"\nmanage = false\n", breaks: []string{"ec2net --cloud ec2 down eth0"}},
+		{name: "owned by dhclient", ifaces: "-", harm: leased},
+		{name: "owned by networkd", ifaces: "-", breaks: []string{networkdRuns, "mkdir -p /run/systemd/netif/links",
 			"printf 'ADMIN_STATE=configured\\nNETWORK_FILE=/run/systemd/network/80.network\\n' > /run/systemd/netif/links/$(cat /sys/class/net/eth1/ifindex)",
 			"ip link set eth1 up", "ip addr add 10.0.2.37/24 dev eth1", told, upAgain, "ec2net --cloud ec2 up eth0"}},
-		{name: "a rule without preference that came first", cards: "-", breaks: []string{bridged, blog, "ec2net --cloud ec2 up eth1", "ec2net --cloud ec2 up eth0"}},
+		{name: "a rule without preference that came first", ifaces: "-", breaks: []string{bridged, blog, "ec2net --cloud ec2 up eth1", "ec2net --cloud ec2 up eth0"}},
 		{name: "networkd that was told", breaks: []string{networkdRuns, told}},
-		{name: "Azure", cfg: azureMachine(3), cards: "eth1 eth2 eth0"},
-		{name: "egress", cards: "-", harm: egressed},
-		{name: "answers by card", cfg: lab.Config{RPFilter: 1}, cards: "-", harm: byCard},
-		{name: "a NAT gateway", cfg: wide(), cards: "-", harm: natted},
-		{name: "kept", cards: "-", harm: kept2},
+		{name: "Azure", cfg: azureMachine(3), ifaces: "eth1 eth2 eth0"},
+		{name: "egress", ifaces: "-", harm: egressed},
+		{name: "answers by interface", cfg: lab.Config{RPFilter: 1}, ifaces: "-", harm: byInterface},
+		{name: "a NAT gateway", cfg: wide(), ifaces: "-", harm: natted},
+		{name: "kept", ifaces: "-", harm: kept2},
 	} {
 		p.says = "all well: "
 		t.Run(p.name, func(t *testing.T) {
@@ -201,7 +201,7 @@ func leased(t *testing.T, c *lab.Cloud) {
 	ec2net(t, c, exitOK, "up", "eth0")
 }
 
-// kept2 has both cards kept by processes.
+// kept2 has both interfaces kept by processes.
 func kept2(t *testing.T, c *lab.Cloud) {
 	t.Helper()
 	keep(t, c, "eth0")
@@ -212,7 +212,7 @@ func kept2(t *testing.T, c *lab.Cloud) {
 // egressed has the host's own traffic leave by eth1, set up by processes that have ended since.
 func egressed(t *testing.T, c *lab.Cloud) {
 	t.Helper()
-	configure(t, c, "[egress]\ncard = \"eth1\"\n")
+	configure(t, c, "[egress]\ninterface = \"eth1\"\n")
 	first, second := keep(t, c, "eth0"), keep(t, c, "eth1")
 	second.notify.await(t, "lease until")
 	eventually(t, hang, "traffic leaves by eth1", func() bool { return strings.Contains(ip(t, c, "rule"), "30200:") })
@@ -221,10 +221,10 @@ func egressed(t *testing.T, c *lab.Cloud) {
 	first.stop(t)
 }
 
-// byCard has eth1 answer for containers, too.
-func byCard(t *testing.T, c *lab.Cloud) {
+// byInterface has eth1 answer for containers, too.
+func byInterface(t *testing.T, c *lab.Cloud) {
 	t.Helper()
-	configure(t, c, "replies = \"by-card\"\n")
+	configure(t, c, "replies = \"by-interface\"\n")
 	ec2net(t, c, exitOK, "up", "eth1")
 	ec2net(t, c, exitOK, "up", "eth0")
 }

@@ -62,10 +62,10 @@ func TestDoctorNotRoot(t *testing.T) {
 }
 
 // What only root may ask of nftables is unknown, too.
-func TestDoctorNotRootByCard(t *testing.T) {
+func TestDoctorNotRootByInterface(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
-	byCard(t, c)
+	byInterface(t, c)
 	out, status := on(t, c, "setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "ec2net", "--cloud", "ec2", "doctor")
 	if status != exitOK || !strings.Contains(out, "eth1: its state cannot be read") {
 		t.Errorf("exit status %d\n%s", status, out)
@@ -93,7 +93,7 @@ func TestDoctorChains(t *testing.T) {
 	}))
 }
 
-// One card alone, no cloud, and what can not be meant.
+// One interface alone, no cloud, and what can not be meant.
 func TestDoctorInput(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
@@ -108,9 +108,9 @@ func TestDoctorInput(t *testing.T) {
 		{"--cloud ec2 doctor stranger", exitDifferences, "stranger: it is not ready yet: the cloud does not know its MAC address"},
 		{"--cloud ec2 doctor eth0", exitOK, "all well: "},
 		{"doctor", exitUnavailable, "nothing was checked: "}, // on no cloud
-		{"--cloud ec2 doctor nosuch0", exitUsage, "no such network card nosuch0 here; this host has eth0, eth1"},
+		{"--cloud ec2 doctor nosuch0", exitUsage, "no such network interface nosuch0 here; this host has eth0, eth1"},
 		{"--cloud ec2 doctor a/b", exitUsage, "a/b"},
-		{"--cloud ec2 doctor eth0 eth1", exitUsage, "takes one card at most"},
+		{"--cloud ec2 doctor eth0 eth1", exitUsage, "takes one interface at most"},
 		{"--cloud ec2 --config /nowhere/ec2net.toml doctor", exitUsage, "/nowhere/ec2net.toml: there is no such file"},
 		{"--cloud ec2 --config " + filepath.Join(t.TempDir(), "") + " doctor eth0", exitDifferences, "the configuration file has an error"},
 	} {
@@ -125,7 +125,7 @@ func TestDoctorInput(t *testing.T) {
 }
 
 // Where the doctor blames rp_filter, packets are dropped on the wire, and the sysctl that it names is the one
-// that lets them in. The answers leave by the card all along.
+// that lets them in. The answers leave by the interface all along.
 func TestDoctorRPFilterOnTheWire(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{RPFilter: 1})
@@ -134,7 +134,7 @@ func TestDoctorRPFilterOnTheWire(t *testing.T) {
 		"ip rule add pref 500 fwmark 0x80/0x80 lookup 80",
 	)
 	must(t, c.Settle("eth1"))
-	flags := []string{"--config", write(t, "[[card]]\nname = \"eth1\"\nmanage = \"link-up\"\n")}
+	flags := []string{"--config", write(t, "[[interface]]\nname = \"eth1\"\nmanage = \"link-up\"\n")}
 	marked := lab.Ping{Source: addr("10.0.2.37"), Mark: 0x80, Tries: 2, Timeout: 300 * time.Millisecond}
 	before, _ := c.Instance().NetStat("TcpExt", "IPReversePathFilter")
 	if _, err := c.Instance().Ping(t.Context(), lab.ClientIP, marked); !errors.Is(err, lab.ErrNoReply) {
@@ -178,7 +178,7 @@ func TestDoctorEgressRemedy(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
 	ec2net(t, c, exitOK, "up", "eth0")
-	conf := write(t, "[egress]\ncard = \"eth1\"\n")
+	conf := write(t, "[egress]\ninterface = \"eth1\"\n")
 	ec2net(t, c, exitPartial, "up", "eth1", "--config", conf)
 	ask := func() string { return ec2net(t, c, exitOK, "doctor", "eth1", "--json", "--config", conf) }
 	says(t, ask(), `"remedy": "ec2net up eth0; then ec2net up eth1"`)
@@ -189,15 +189,15 @@ func TestDoctorEgressRemedy(t *testing.T) {
 	}
 }
 
-// While the file has an error, nobody knows what should be there: nothing is missed on a card that is well, and
+// While the file has an error, nobody knows what should be there: nothing is missed on an interface that is well, and
 // nothing of it called superfluous.
 func TestBrokenFile(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
-	conf := write(t, "replies = \"by-card\"\nmain_table = false\n")
+	conf := write(t, "replies = \"by-interface\"\nmain_table = false\n")
 	ec2net(t, c, exitOK, "up", "eth1", "--config", conf)
 	ec2net(t, c, exitOK, "up", "eth0", "--config", conf)
-	broken := write(t, "replies = \"by-card\"\nmain_table = flase\n")
+	broken := write(t, "replies = \"by-interface\"\nmain_table = flase\n")
 	findings, _ := diagnosis(t, c, "--config", broken)
 	if got := roots(findings); got != "fail config" {
 		t.Errorf("found %q\n%s", got, report(t, c, "--config", broken))

@@ -28,7 +28,7 @@ func TestGlitch(t *testing.T) {
 	for _, glitch := range []struct{ key, value, lost string }{
 		{"local-ipv4s", "10.0.2.40\n10.0.2.4", "10.0.2.37"}, {"local-ipv4s", "10.0.2.37", "10.0.2.4"}, {"ipv6s", "2001:db8:ec2:2::40", "2001:db8:ec2:2::37"},
 	} {
-		heal := spoil(t, c, lab.Fault{Card: "eth1", Path: glitch.key, Value: &glitch.value})
+		heal := spoil(t, c, lab.Fault{Interface: "eth1", Path: glitch.key, Value: &glitch.value})
 		begun := time.Now()
 		k.reload(t, c, glitch.key)
 		eventually(t, hang, "the doubt is told", func() bool {
@@ -51,11 +51,11 @@ func TestGlitch(t *testing.T) {
 	unchanged(t, c, held, "a glitch")
 }
 
-// What the metadata lists for another card of the host by now goes at once, and what it lists nowhere when the time is over.
+// What the metadata lists for another interface of the host by now goes at once, and what it lists nowhere when the time is over.
 func TestMovedAtOnce(t *testing.T) {
 	t.Parallel()
 	cfg := secondaries()
-	cfg.Cards = append(cfg.Cards, lab.Card{Name: "eth2", Subnet: cfg.Cards[1].Subnet, Addrs4: []netip.Addr{addr("10.0.2.60")}})
+	cfg.Interfaces = append(cfg.Interfaces, lab.Interface{Name: "eth2", Subnet: cfg.Interfaces[1].Subnet, Addrs4: []netip.Addr{addr("10.0.2.60")}})
 	c := cloud(t, cfg)
 	configure(t, c, "release = \"1h\"\n")
 	one, two := keep(t, c, "eth1"), keep(t, c, "eth2")

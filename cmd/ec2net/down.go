@@ -22,14 +22,14 @@ func (p *program) downCommand() *cobra.Command {
 	var ifGone, lease bool
 	c := &cobra.Command{
 		Use:   "down IF",
-		Short: "take everything of ours off a card, also when it is gone",
-		Long: `Take everything of ours off a card, and nothing else: rules, routes and
+		Short: "take everything of ours off an interface, also when it is gone",
+		Long: `Take everything of ours off an interface, and nothing else: rules, routes and
 addresses with our mark, the interface group, and the link as it was found. It
-works after the card is gone, too. A running "ec2net run" of the card is
+works after the interface is gone, too. A running "ec2net run" of the interface is
 stopped first. What the host itself lives by stays, where nobody else
-configures the card: the address that ec2net leased, and the default route;
+configures the interface: the address that ec2net leased, and the default route;
 --lease takes them, too.`,
-		Args: oneCard,
+		Args: oneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
 			if ifGone {
 				return p.downIfGone(c.Context(), args[0])
@@ -38,11 +38,11 @@ configures the card: the address that ec2net leased, and the default route;
 		},
 	}
 	c.Flags().BoolVar(&lease, "lease", false, "take away what the host itself lives by, too")
-	c.Flags().BoolVar(&ifGone, "if-gone", false, "do nothing while the card is there, under whatever name")
+	c.Flags().BoolVar(&ifGone, "if-gone", false, "do nothing while the interface is there, under whatever name")
 	return c
 }
 
-// downIfGone is what the unit does last. When another card has taken the name meanwhile, it starts the
+// downIfGone is what the unit does last. When another interface has taken the name meanwhile, it starts the
 // unit again: systemd drops the start that a device wants while its unit is still stopping.
 func (p *program) downIfGone(ctx context.Context, name string) error {
 	gone := os.Getenv("EXIT_STATUS") == strconv.Itoa(exitGone) // of run, see systemd.exec(5)
@@ -65,7 +65,7 @@ func (p *program) downIfGone(ctx context.Context, name string) error {
 	return p.start(ctx, name)
 }
 
-// present: the card that was recorded under this name is there, or nothing was recorded.
+// present: the interface that was recorded under this name is there, or nothing was recorded.
 func (p *program) present(name string) bool {
 	r, known := p.store.Load(name)
 	return !known || r.Present()
@@ -158,8 +158,8 @@ func (p *program) downTrial(l *plumb.Link, old state.Record) *trial {
 	}
 	t := &trial{
 		link: l, store: p.store, log: p.log,
-		primary: func() bool { return old.Card.Primary },
-		silent:  func(have plumb.Snapshot) bool { return plumb.Unconfigured(have, old.Card) },
+		primary: func() bool { return old.Interface.Primary },
+		silent:  func(have plumb.Snapshot) bool { return plumb.Unconfigured(have, old.Interface) },
 		server:  func() (netip.AddrPort, bool) { return at, known && time.Since(old.ReadAt) < lately },
 	}
 	t.watch()
@@ -177,10 +177,10 @@ func (p *program) stay(ctx context.Context, t *trial, why []string) error {
 		p.log.Info(o)
 	}
 	t.close()
-	return errors.Join(fail(exitFailed, "%s: everything was put back: without this card, %s", t.link.Name, strings.Join(why, "; ")), back.Failed)
+	return errors.Join(fail(exitFailed, "%s: everything was put back: without this interface, %s", t.link.Name, strings.Join(why, "; ")), back.Failed)
 }
 
-// keepAgain has a card that stays as it was kept as it was.
+// keepAgain has an interface that stays as it was kept as it was.
 func (p *program) keepAgain(ctx context.Context, name string, kept bool) error {
 	switch {
 	case !kept:
@@ -191,13 +191,13 @@ func (p *program) keepAgain(ctx context.Context, name string, kept bool) error {
 	return fmt.Errorf("%s: the process that kept it has ended: \"ec2net run %s\" keeps it again", name, name)
 }
 
-// before is how the card was found. Of another card, and of one that was plugged in again since, that is
-// what the card itself tells.
+// before is how the interface was found. Of another interface, and of one that was plugged in again since, that is
+// what the interface itself tells.
 func (p *program) before(l *plumb.Link, old state.Record) *plumb.Before {
 	s, err := l.Read()
 	same := s.MAC == old.MAC && s.Index == old.Index
 	switch {
-	case err == nil && same && (old.Card.Primary || old.Yielded != ""): // its link is its owner's
+	case err == nil && same && (old.Interface.Primary || old.Yielded != ""): // its link is its owner's
 		link := s.Link
 		link.SrcValidMark = old.Before != nil && old.Before.Link.SrcValidMark
 		before := &plumb.Before{Link: link, AltNames: s.AltNames}
@@ -219,16 +219,16 @@ func (p *program) before(l *plumb.Link, old state.Record) *plumb.Before {
 // errNothingLeft says that there is nothing to take away, of an interface that is not here either.
 var errNothingLeft = errors.New("nothing of one is left")
 
-// downUnknown is for a card that is not there and was never recorded under this name.
+// downUnknown is for an interface that is not there and was never recorded under this name.
 func (p *program) downUnknown(ctx context.Context, name string) error {
 	found, err := p.sweep(ctx)
 	if err == nil && !found {
-		return fail(exitUsage, "there is no network card %s here, and %w", name, errNothingLeft)
+		return fail(exitUsage, "there is no network interface %s here, and %w", name, errNothingLeft)
 	}
 	return err
 }
 
-// sweep takes away what is left of cards that are gone, and tells whether there was any: of one that
+// sweep takes away what is left of interfaces that are gone, and tells whether there was any: of one that
 // was renamed, and unplugged before a process had written down its new name; and rules without a table.
 func (p *program) sweep(ctx context.Context) (found bool, err error) {
 	found, failed := clearOrphans(ctx, p.store, p.log)

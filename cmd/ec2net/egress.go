@@ -14,7 +14,7 @@ import (
 	"ec2net/state"
 )
 
-// egress is the keeper's part in deciding by which card the host's own traffic leaves.
+// egress is the keeper's part in deciding by which interface the host's own traffic leaves.
 type egress struct {
 	rank    int       // place among those that traffic may leave by; -1: none
 	outlets [2]outlet // IPv4, IPv6
@@ -24,17 +24,17 @@ type egress struct {
 	moved   bool         // the last reconciliation switched one of them
 	prove   bool         // and the metadata has to answer now
 	primary *plumb.Link
-	last    state.Record // of the primary card, as it was last on disk
+	last    state.Record // of the primary interface, as it was last on disk
 }
 
 // families are what an outlet is for, in the order of egress.outlets.
 var families = [2]string{"IPv4", "IPv6"}
 
-// services are the cloud's own servers, to be kept on the primary card. Without [egress] there is
+// services are the cloud's own servers, to be kept on the primary interface. Without [egress] there is
 // nothing to keep them from.
 func services(c metadata.Cloud, conf config.Config) []netip.Addr {
 	switch {
-	case len(conf.Egress.Cards) == 0:
+	case len(conf.Egress.Interfaces) == 0:
 		return nil
 	case c == metadata.CloudAzure:
 		return platform()
@@ -42,41 +42,41 @@ func services(c metadata.Cloud, conf config.Config) []netip.Addr {
 	return []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd00:ec2::254")}
 }
 
-// rank is the card's place among those that traffic may leave by, or -1. What stands behind the primary
-// card in the list has no turn: there traffic leaves when all before it fail.
+// rank is the interface's place among those that traffic may leave by, or -1. What stands behind the primary
+// interface in the list has no turn: there traffic leaves when all before it fail.
 func (a *agent) rank(primary string) int {
 	rank, last := a.config.Egress.Rank(a.snap.Name), a.config.Egress.Rank(primary)
-	if a.settled.Primary || a.card.Manage != config.Full || last >= 0 && last < rank {
+	if a.settled.Primary || a.iface.Manage != config.Full || last >= 0 && last < rank {
 		return -1
 	}
 	return rank
 }
 
-// others are the records of the host's cards, for a card whose part in [egress] or [nat] hangs on them.
+// others are the records of the host's interfaces, for an interface whose part in [egress] or [nat] hangs on them.
 func (a *agent) others() state.Records {
 	if a.config.Egress.Rank(a.snap.Name) < 0 && len(a.config.NAT.From) == 0 {
 		return nil
 	}
 	list := a.store.All()
-	for _, r := range a.cards {
+	for _, r := range a.ifaces {
 		missing := !slices.ContainsFunc(list, func(o state.Record) bool { return o.MAC == r.MAC })
 		if missing && a.snap.Beside(r.Index) {
 			list = append(list, r)
 		}
 	}
-	a.cards = list
+	a.ifaces = list
 	return list
 }
 
-// lookAround asks the kernel for what the card's own state does not tell: what its gateways say, and
-// whether the primary card keeps its own traffic.
+// lookAround asks the kernel for what the interface's own state does not tell: what its gateways say, and
+// whether the primary interface keeps its own traffic.
 func (a *agent) lookAround(others state.Records) {
 	e := &a.egress
 	if e.rank = -1; a.config.Egress.Rank(a.snap.Name) < 0 {
 		return
 	}
 	primary, known := others.Primary()
-	if !known { // the record may be lost with its folder: whether the card keeps its traffic, the kernel tells
+	if !known { // the record may be lost with its folder: whether the interface keeps its traffic, the kernel tells
 		primary, known = e.last, e.last.Name != ""
 	}
 	e.last = primary
@@ -121,23 +121,23 @@ func (e *egress) inVain(family int, n plumb.Neighbour, now time.Time) plumb.Neig
 
 var errUnread = errors.New("the metadata was not asked yet")
 
-// primaryKept says for each family why the primary card's own traffic would leave by another card, were the
+// primaryKept says for each family why the primary interface's own traffic would leave by another interface, were the
 // host's to leave there; nil: it would not.
 func (e *egress) primaryKept(r state.Record, services []netip.Addr) (out [2]error) {
 	have, failed := e.readPrimary(r)
 	for i := range out {
 		err := failed
 		if err == nil {
-			err = plumb.Protected(have, r.Card, i == 1, services)
+			err = plumb.Protected(have, r.Interface, i == 1, services)
 		}
 		if err != nil {
-			out[i] = fmt.Errorf("the primary card %s: %w", r.Name, err)
+			out[i] = fmt.Errorf("the primary interface %s: %w", r.Name, err)
 		}
 	}
 	return out
 }
 
-var errNoPrimary = errors.New("nobody has set up the primary card, whose connections would end: start its unit, or run \"ec2net up\" for it")
+var errNoPrimary = errors.New("nobody has set up the primary interface, whose connections would end: start its unit, or run \"ec2net up\" for it")
 
 func (e *egress) readPrimary(r state.Record) (plumb.Snapshot, error) {
 	if e.primary == nil {
@@ -181,7 +181,7 @@ func (a *agent) leads() plumb.Egress {
 	return plumb.Egress{Rank: max(a.egress.rank, 0), IPv4: a.egress.outlets[0].on, IPv6: a.egress.outlets[1].on}
 }
 
-// unfit is why the card can take no traffic, whatever others do.
+// unfit is why the interface can take no traffic, whatever others do.
 func (a *agent) unfit(s plumb.Snapshot) error {
 	switch {
 	case a.degraded:
@@ -213,9 +213,9 @@ func (a *agent) decided(was [2]outlet) {
 		switch {
 		case o.on:
 			a.egress.prove = true
-			a.note(fmt.Sprintf("the host's own %s traffic leaves by this card now", families[i]))
+			a.note(fmt.Sprintf("the host's own %s traffic leaves by this interface now", families[i]))
 		case o.better:
-			a.note(fmt.Sprintf("the host's own %s traffic leaves by a card that is preferred", families[i]))
+			a.note(fmt.Sprintf("the host's own %s traffic leaves by an interface that is preferred", families[i]))
 		}
 	}
 	for i, family := range families {
@@ -223,7 +223,7 @@ func (a *agent) decided(was [2]outlet) {
 	}
 }
 
-// egressTrouble is what keeps traffic from leaving by the card. While cards and their keepers are
+// egressTrouble is what keeps traffic from leaving by the interface. While interfaces and their keepers are
 // starting that is no news.
 func (a *agent) egressTrouble(family int, now time.Time) error {
 	o := a.egress.outlets[family]
@@ -232,9 +232,9 @@ func (a *agent) egressTrouble(family int, now time.Time) error {
 	case o.on || o.better || o.why == "" || o.why == errNoGateway.Error() || o.why == errUnread.Error() || !fell && a.stays && now.Sub(a.begun) < silence:
 		return nil
 	case fell:
-		return fmt.Errorf("the host's own traffic was taken back from this card: %s", o.why)
+		return fmt.Errorf("the host's own traffic was taken back from this interface: %s", o.why)
 	}
-	return fmt.Errorf("the host's own traffic does not leave by this card: %s", o.why)
+	return fmt.Errorf("the host's own traffic does not leave by this interface: %s", o.why)
 }
 
 // watchWay asks the gateways again whose answer is old.
@@ -247,7 +247,7 @@ func (a *agent) watchWay(now time.Time) {
 	}
 }
 
-// settling: by which card traffic leaves is about to be decided.
+// settling: by which interface traffic leaves is about to be decided.
 func (a *agent) settling() bool {
 	if a.egress.rank < 0 {
 		return false
@@ -262,7 +262,7 @@ func (a *agent) wakeForEgress(ev *events, now time.Time) {
 	}
 	if a.egress.prove {
 		a.egress.prove = false
-		a.cloud.Close() // a connection that is open would go on by the card that it began with
+		a.cloud.Close() // a connection that is open would go on by the interface that it began with
 		ev.again = ev.reading
 		ev.reread.Reset(0)
 	}

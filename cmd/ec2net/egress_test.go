@@ -12,7 +12,7 @@ import (
 	"ec2net/test/lab"
 )
 
-// Two cards that traffic may leave by, each with elastic IPs, so that the client sees which one it was.
+// Two interfaces that traffic may leave by, each with elastic IPs, so that the client sees which one it was.
 var (
 	egressEIP2 = netip.MustParseAddr("203.0.113.2")
 	egressEIP3 = netip.MustParseAddr("203.0.113.3")
@@ -22,8 +22,8 @@ var (
 func egressCloud(t *testing.T) *lab.Cloud {
 	t.Helper()
 	prefix := netip.MustParsePrefix
-	card := func(name, four, six string, eip netip.Addr) lab.Card {
-		return lab.Card{Name: name, Addrs4: []netip.Addr{addr(four)}, Addrs6: []netip.Addr{addr(six)}, EIPs: map[netip.Addr]netip.Addr{addr(four): eip}}
+	iface := func(name, four, six string, eip netip.Addr) lab.Interface {
+		return lab.Interface{Name: name, Addrs4: []netip.Addr{addr(four)}, Addrs6: []netip.Addr{addr(six)}, EIPs: map[netip.Addr]netip.Addr{addr(four): eip}}
 	}
 	c := hostile(t, lab.Config{
 		RPFilter: 1,
@@ -32,19 +32,19 @@ func egressCloud(t *testing.T) *lab.Cloud {
 			{ID: "subnet-b", CIDR: prefix("10.0.2.0/24"), IPv6: prefix("2001:db8:ec2:2::/64")},
 			{ID: "subnet-c", CIDR: prefix("10.0.3.0/24"), IPv6: prefix("2001:db8:ec2:3::/64")},
 		},
-		Cards: []lab.Card{
-			card("eth0", "10.0.0.29", "2001:db8:ec2::29", lab.EIP1),
-			card("eth2", "10.0.2.37", "2001:db8:ec2:2::37", egressEIP2),
-			card("eth3", "10.0.3.37", "2001:db8:ec2:3::37", egressEIP3),
+		Interfaces: []lab.Interface{
+			iface("eth0", "10.0.0.29", "2001:db8:ec2::29", lab.EIP1),
+			iface("eth2", "10.0.2.37", "2001:db8:ec2:2::37", egressEIP2),
+			iface("eth3", "10.0.3.37", "2001:db8:ec2:3::37", egressEIP3),
 		},
 	})
-	eventually(t, hang, "the first card's addresses", func() bool { // in the kernel's own time
+	eventually(t, hang, "the first interface's addresses", func() bool { // in the kernel's own time
 		return strings.Contains(ip(t, c, "-6 route show table local"), "local 2001:db8:ec2::29 ")
 	})
 	return c
 }
 
-// leavesBy sends a datagram from an unbound socket to the client, and says by which card it left.
+// leavesBy sends a datagram from an unbound socket to the client, and says by which interface it left.
 func leavesBy(t *testing.T, c *lab.Cloud, dst netip.Addr) string {
 	t.Helper()
 	dev := wordAfter(ip(t, c, "route get "+dst.String()), " dev ")
@@ -56,7 +56,7 @@ func leavesBy(t *testing.T, c *lab.Cloud, dst netip.Addr) string {
 	defer conn.Close()
 	_, err = conn.Write([]byte("x"))
 	must(t, err)
-	_, err = capture.Wait(t.Context(), lab.FromCard, lab.Proto(unix.IPPROTO_UDP), lab.To(dst))
+	_, err = capture.Wait(t.Context(), lab.FromInterface, lab.Proto(unix.IPPROTO_UDP), lab.To(dst))
 	must(t, err)
 	return dev
 }
@@ -83,13 +83,13 @@ func leads(t *testing.T, c *lab.Cloud, limit time.Duration, table string) time.D
 
 func leadsNowhere(t *testing.T, c *lab.Cloud, limit time.Duration) time.Duration {
 	t.Helper()
-	return eventually(t, limit, "the host's own traffic by the primary card", func() bool { return ways(t, c) == "" })
+	return eventually(t, limit, "the host's own traffic by the primary interface", func() bool { return ways(t, c) == "" })
 }
 
-// kept starts the keepers of cards with a configuration.
-func (l egressLab) keep(t *testing.T, card string) *kept {
+// kept starts the keepers of interfaces with a configuration.
+func (l egressLab) keep(t *testing.T, iface string) *kept {
 	t.Helper()
-	k := startWith(t, l.Cloud, card, []string{"--config", l.conf})
+	k := startWith(t, l.Cloud, iface, []string{"--config", l.conf})
 	k.notify.await(t, "READY=1")
 	return k
 }
@@ -115,18 +115,18 @@ func (l egressLab) ec2net(t *testing.T, status int, args ...string) string {
 	return ec2net(t, l.Cloud, status, append([]string{"--config", l.conf}, args...)...)
 }
 
-// The host's own traffic leaves by the card, in both families, and everything else stays as it was: what
-// comes in by a card is answered by it, the primary's session goes on, the metadata is asked by the primary.
+// The host's own traffic leaves by the interface, in both families, and everything else stays as it was: what
+// comes in by an interface is answered by it, the primary's session goes on, the metadata is asked by the primary.
 // A restart, by a kill too, changes nothing; down leaves nothing.
 func TestEgress(t *testing.T) {
 	t.Parallel()
-	l := egressLab{egressCloud(t), write(t, "[egress]\ncard = \"eth2\"\n")}
+	l := egressLab{egressCloud(t), write(t, "[egress]\ninterface = \"eth2\"\n")}
 	before := world(t, l.Cloud)
 	k2 := l.keep(t, "eth2")
 	if got := leavesBy(t, l.Cloud, lab.ClientIP); got != "eth0" {
-		t.Errorf("before the primary card has rules, traffic leaves by %s", got)
+		t.Errorf("before the primary interface has rules, traffic leaves by %s", got)
 	}
-	l.tells(t, "eth2", "not by this card: nobody has set up the primary card")
+	l.tells(t, "eth2", "not by this interface: nobody has set up the primary interface")
 	k0 := l.keep(t, "eth0")
 	leads(t, l.Cloud, hang, "10001")
 	k2.notify.await(t, "lease until")
@@ -141,11 +141,11 @@ func TestEgress(t *testing.T) {
 		answers(t, l.Cloud, eip)
 	}
 	byPrimary(t, l.Cloud)
-	l.tells(t, "eth2", "egress     IPv4 and IPv6 by this card")
+	l.tells(t, "eth2", "egress     IPv4 and IPv6 by this interface")
 	if out := l.ec2net(t, exitOK, "plan", "eth2") + l.ec2net(t, exitOK, "plan", "eth0"); out != "" {
 		t.Errorf("plan:\n%s", out)
 	}
-	k2.logsTimes(t, "leaves by this card now", 2) // once for each family
+	k2.logsTimes(t, "leaves by this interface now", 2) // once for each family
 
 	held, quiet := world(t, l.Cloud), silently(t, l.Cloud)
 	for _, k := range []*kept{k2, k0} {
@@ -173,7 +173,7 @@ func TestEgress(t *testing.T) {
 	unchanged(t, l.Cloud, before, "down")
 }
 
-// byPrimary wants new connections to the metadata by the primary card, on the wire.
+// byPrimary wants new connections to the metadata by the primary interface, on the wire.
 func byPrimary(t *testing.T, c *lab.Cloud) {
 	t.Helper()
 	for _, server := range []string{"169.254.169.254", "fd00:ec2::254"} {
@@ -182,21 +182,21 @@ func byPrimary(t *testing.T, c *lab.Cloud) {
 		conn, err := c.Instance().Dial(t.Context(), "tcp", netip.AddrPortFrom(addr(server), 80).String())
 		must(t, err)
 		conn.Close()
-		_, err = capture.Wait(t.Context(), lab.FromCard, lab.Proto(unix.IPPROTO_TCP), lab.To(addr(server)))
+		_, err = capture.Wait(t.Context(), lab.FromInterface, lab.Proto(unix.IPPROTO_TCP), lab.To(addr(server)))
 		if err := errors.Join(err, capture.Close()); err != nil {
-			t.Errorf("the metadata on %s is not reached by the primary card: %v", server, err)
+			t.Errorf("the metadata on %s is not reached by the primary interface: %v", server, err)
 		}
 	}
 }
 
-// Names that can not be meant are refused with the place and the reason; the cards are set up all the same.
+// Names that can not be meant are refused with the place and the reason; the interfaces are set up all the same.
 func TestEgressMisnamed(t *testing.T) {
 	t.Parallel()
 	c := egressCloud(t)
 	for _, tt := range []struct{ toml, says string }{
-		{"[egress]\ncard = \"eth9\"\n", ":2:8: [egress] there is no network card eth9 here"},
-		{"[egress]\ncard = \"eth3\"\n[[card]]\nname = \"eth3\"\nmanage = false\n", ":2:8: [egress] eth3 is not managed, so that no traffic leaves by it"},
-		{"[egress]\ncard = [\"eth0\", \"eth2\"]\n", ":2:17: [egress] eth2 comes after eth0, the primary card"},
+		{"[egress]\ninterface = \"eth9\"\n", ":2:8: [egress] there is no network interface eth9 here"},
+		{"[egress]\ninterface = \"eth3\"\n[[interface]]\nname = \"eth3\"\nmanage = false\n", ":2:8: [egress] eth3 is not managed, so that no traffic leaves by it"},
+		{"[egress]\ninterface = [\"eth0\", \"eth2\"]\n", ":2:17: [egress] eth2 comes after eth0, the primary interface"},
 	} {
 		l := egressLab{c, write(t, tt.toml)}
 		l.ec2net(t, exitOK, "up", "eth0")
@@ -209,19 +209,19 @@ func TestEgressMisnamed(t *testing.T) {
 			t.Errorf("%s: traffic by table %s", tt.toml, got)
 		}
 	}
-	l := egressLab{c, write(t, "[egress]\ncard = [\"eth2\", \"eth0\"]\n")}
-	says(t, l.ec2net(t, exitOK, "up", "eth2"), "+ rule from all lookup 10001 pref 30200", "egress: IPv4 and IPv6 by this card")
+	l := egressLab{c, write(t, "[egress]\ninterface = [\"eth2\", \"eth0\"]\n")}
+	says(t, l.ec2net(t, exitOK, "up", "eth2"), "+ rule from all lookup 10001 pref 30200", "egress: IPv4 and IPv6 by this interface")
 	says(t, l.ec2net(t, exitOK, "status", "eth0"), "egress")
 	l = egressLab{c, write(t, "")}
 	says(t, l.ec2net(t, exitOK, "up", "eth2"), "- rule from all lookup 10001 pref 30200") // switched off again
 }
 
-// Without the primary card's rules `up` does the rest, and says so by its exit status.
+// Without the primary interface's rules `up` does the rest, and says so by its exit status.
 func TestEgressUpAlone(t *testing.T) {
 	t.Parallel()
-	l := egressLab{egressCloud(t), write(t, "[egress]\ncard = \"eth2\"\n")}
-	says(t, l.ec2net(t, exitDifferences, "plan", "eth2"), "nobody has set up the primary card", "+ rule from 10.0.2.37")
-	says(t, l.ec2net(t, exitPartial, "up", "eth2"), "egress IPv4: the host's own traffic does not leave by this card: nobody has set up the primary card",
+	l := egressLab{egressCloud(t), write(t, "[egress]\ninterface = \"eth2\"\n")}
+	says(t, l.ec2net(t, exitDifferences, "plan", "eth2"), "nobody has set up the primary interface", "+ rule from 10.0.2.37")
+	says(t, l.ec2net(t, exitPartial, "up", "eth2"), "egress IPv4: the host's own traffic does not leave by this interface: nobody has set up the primary interface",
 		"set up in part: 10.0.2.37 and 1 more, table 10001")
 	answers(t, l.Cloud, egressEIP2)
 	l.ec2net(t, exitOK, "up", "eth0")
@@ -234,12 +234,12 @@ func TestEgressUpAlone(t *testing.T) {
 }
 
 // Keepers that do not agree on the order, because the file was changed between their starts, agree all the same:
-// what the kernel holds decides, one card has it, and nothing goes to and fro.
+// what the kernel holds decides, one interface has it, and nothing goes to and fro.
 func TestEgressDisagreement(t *testing.T) {
 	t.Parallel()
 	c := egressCloud(t)
-	one := egressLab{c, write(t, "[egress]\ncard = [\"eth2\", \"eth3\"]\n")}
-	other := egressLab{c, write(t, "[egress]\ncard = [\"eth3\", \"eth2\"]\n")}
+	one := egressLab{c, write(t, "[egress]\ninterface = [\"eth2\", \"eth3\"]\n")}
+	other := egressLab{c, write(t, "[egress]\ninterface = [\"eth3\", \"eth2\"]\n")}
 	one.keep(t, "eth0")
 	k3 := other.keep(t, "eth3")
 	leads(t, c, hang, "10002")

@@ -18,29 +18,29 @@ import (
 	"ec2net/state"
 )
 
-// doctorTime bounds what the doctor waits for the metadata, over all cards.
+// doctorTime bounds what the doctor waits for the metadata, over all interfaces.
 const doctorTime = 8 * time.Second
 
 // examination is the collecting of facts.
 type examination struct {
 	*program
-	only    string // card; empty: all
+	only    string // interface; empty: all
 	facts   doctor.Facts
 	conf    config.Config
 	cloud   metadata.Source
 	primary metadata.MAC
-	known   []metadata.MAC // cards that the cloud lists
+	known   []metadata.MAC // interfaces that the cloud lists
 	records state.Records
 }
 
-// repairTime is how long a process that keeps its card may take to put something back.
+// repairTime is how long a process that keeps its interface may take to put something back.
 const repairTime = 1500 * time.Millisecond
 
-// examined collects the facts of all cards, or of one. What a process is just about to repair is not told.
+// examined collects the facts of all interfaces, or of one. What a process is just about to repair is not told.
 func (p *program) examined(ctx context.Context, only string) (doctor.Facts, error) {
 	f, err := p.examineOnce(ctx, only)
-	underWay := func(c doctor.Card) bool { return c.Keeper != 0 && len(c.Plan) > 0 }
-	if err != nil || !slices.ContainsFunc(f.Cards, underWay) {
+	underWay := func(c doctor.Interface) bool { return c.Keeper != 0 && len(c.Plan) > 0 }
+	if err != nil || !slices.ContainsFunc(f.Interfaces, underWay) {
 		return f, err
 	}
 	select {
@@ -63,7 +63,7 @@ func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, e
 		return x.facts, err
 	}
 	if only != "" { // of what can not be set up nothing would be found out, which is not to be taken for health
-		if _, _, err := p.asCard(only); err != nil {
+		if _, _, err := p.asInterface(only); err != nil {
 			return x.facts, err
 		}
 	}
@@ -86,7 +86,7 @@ func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, e
 		return x.facts, err
 	}
 	for _, l := range x.candidates() {
-		if err := x.card(ctx, l); err != nil {
+		if err := x.iface(ctx, l); err != nil {
 			return x.facts, err
 		}
 	}
@@ -141,7 +141,7 @@ func (x *examination) askCloud(ctx context.Context) (err error) {
 		return err
 	}
 	x.facts.Metadata.Err = patiently(ctx, func() (err error) {
-		x.primary, x.known, err = x.cloud.Cards(ctx)
+		x.primary, x.known, err = x.cloud.Interfaces(ctx)
 		return err
 	})
 	x.facts.Metadata.Server = x.cloud.Server().Addr()
@@ -179,7 +179,7 @@ func (x *examination) knows(l doctor.Link) bool {
 	return recorded || slices.Contains(x.known, l.MAC) || x.facts.Metadata.Err != nil && l.Group == plumb.Group
 }
 
-// isShadow: another device with the same MAC address is the card, by our record or by its group; failing
+// isShadow: another device with the same MAC address is the interface, by our record or by its group; failing
 // both, the one that was there first.
 func (x *examination) isShadow(l doctor.Link) bool {
 	rank := func(k doctor.Link) int {
@@ -206,7 +206,7 @@ func (x *examination) record(l doctor.Link) (state.Record, bool) {
 	return x.records[i], true
 }
 
-// leftBehind are records of cards that are gone, and cards of the cloud that never came.
+// leftBehind are records of interfaces that are gone, and interfaces of the cloud that never came.
 func (x *examination) leftBehind() {
 	has := func(mac metadata.MAC) bool {
 		return slices.ContainsFunc(x.facts.FIB.Links, func(l doctor.Link) bool { return l.MAC == mac })
@@ -223,11 +223,11 @@ func (x *examination) leftBehind() {
 	}
 }
 
-// probe has the kernel look up each address's ways, once all cards and their subnets are known.
+// probe has the kernel look up each address's ways, once all interfaces and their subnets are known.
 func (x *examination) probe() (err error) {
-	cards := x.facts.Cards
-	for i, c := range cards {
-		if cards[i].Probes, err = doctor.ProbeCard(c, cards, doctor.Ask); err != nil {
+	ifaces := x.facts.Interfaces
+	for i, c := range ifaces {
+		if ifaces[i].Probes, err = doctor.ProbeInterface(c, ifaces, doctor.Ask); err != nil {
 			return err
 		}
 	}

@@ -13,7 +13,7 @@ const (
 	exitUnavailable = 3 // metadata unavailable, nothing changed
 	exitPartial     = 4 // some is set up, the rest is not
 	exitDifferences = 5 // plan: there is something to do; explain, doctor: something is wrong
-	// exitGone is between run and its unit alone: the card was taken away.
+	// exitGone is between run and its unit alone: the interface was taken away.
 	exitGone = 10
 )
 

@@ -11,9 +11,9 @@ import (
 // An address that two interfaces have comes in by the one that the cloud grants it to, whatever the kernel's order is.
 func TestExplainSharedAddress(t *testing.T) {
 	t.Parallel()
-	c := cloud(t, lab.Config{Cards: []lab.Card{lab.Eth0(), lab.Eth1(), {Name: "eth2", Subnet: "subnet-c", Addrs4: []netip.Addr{addr("10.0.2.38"), addr("10.0.2.101")}}}})
-	for _, card := range []string{"eth1", "eth2", "eth0"} {
-		ec2net(t, c, exitOK, "up", card)
+	c := cloud(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0(), lab.Eth1(), {Name: "eth2", Subnet: "subnet-c", Addrs4: []netip.Addr{addr("10.0.2.38"), addr("10.0.2.101")}}}})
+	for _, iface := range []string{"eth1", "eth2", "eth0"} {
+		ec2net(t, c, exitOK, "up", iface)
 	}
 	shell(t, c.Instance(), "ip addr add 10.0.2.101/24 dev eth1", "ip addr add 192.0.2.9/32 dev eth0", "ip addr add 192.0.2.9/32 dev eth1",
 		"ip route del local 10.0.2.101 dev eth2 table local", "ip route append local 10.0.2.101 dev eth2 table local proto kernel scope host src 10.0.2.101")

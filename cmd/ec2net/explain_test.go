@@ -161,7 +161,7 @@ func TestExplainIncoming(t *testing.T) {
 	}
 	must(t, c.Instance().Sysctl("net/ipv4/conf/eth0/rp_filter", "1"))
 	if e := explain(t, c, exitDifferences, "198.51.100.146", "10.0.2.37", "--in", "eth0"); !e.Agrees || !e.There.Check.Drops {
-		t.Errorf("by the wrong card: %+v", e)
+		t.Errorf("by the wrong interface: %+v", e)
 	}
 	if e := explain(t, c, exitDifferences, "10.0.0.29", "10.0.2.37", "--in", "eth1"); !e.Agrees || !e.There.Check.Drops {
 		t.Errorf("a martian: %+v", e)
@@ -200,7 +200,7 @@ func TestExplainBadInput(t *testing.T) {
 		"10.0.0.29 224.0.0.251":                "224.0.0.251 is the address of many hosts, and no answer comes from it",
 		"10.0.0.29 255.255.255.255":            "255.255.255.255 is the address of many hosts",
 		"fe80::1 ff02::1 --in eth0":            "ff02::1 is the address of many hosts",
-		"192.0.2.1 192.0.2.2":                  "neither 192.0.2.1 nor 192.0.2.2 is an address of this host: say by which card it comes in (--in)",
+		"192.0.2.1 192.0.2.2":                  "neither 192.0.2.1 nor 192.0.2.2 is an address of this host: say by which interface it comes in (--in)",
 		"10.0.0.29 10.0.2.1 --mark x":          `--mark "x" is not a number`,
 		"10.0.0.29 10.0.2.1 --mark 4294967296": `--mark "4294967296" is not a number from 0 to 0xffffffff`,
 		"10.0.0.29 10.0.2.1 --mark -1":         `--mark "-1" is not a number`,

@@ -6,7 +6,7 @@ import (
 	"ec2net/plumb"
 )
 
-// noIPv4: the cloud says that the card has no IPv4 address: one of an IPv6-only subnet, or one for
+// noIPv4: the cloud says that the interface has no IPv4 address: one of an IPv6-only subnet, or one for
 // EFA alone. There is nothing to wait for from DHCP then. A lease that names a real address
 // contradicts that: the metadata is late.
 func (a *agent) noIPv4() bool {
@@ -22,16 +22,16 @@ func (l *leases) stop() {
 	}
 }
 
-// wanted is plumb.Want with a card's settings, for whoever sets up, plans or compares.
-func wanted(where metadata.Cloud, c config.Card, in plumb.Input) (plumb.State, error) {
+// wanted is plumb.Want with an interface's settings, for whoever sets up, plans or compares.
+func wanted(where metadata.Cloud, c config.Interface, in plumb.Input) (plumb.State, error) {
 	in.MainTable, in.Gateway6, in.Prefixes = c.MainTable, gateway6(where), delegation(c)
 	in.Priority = c.Priority
-	in.ByCard, in.NoDHCP = c.Replies == config.ByCard, c.DHCP == config.Off
+	in.ByInterface, in.NoDHCP = c.Replies == config.ByInterface, c.DHCP == config.Off
 	return plumb.Want(in)
 }
 
 // delegation is the setting in plumb's terms.
-func delegation(c config.Card) plumb.Delegation {
+func delegation(c config.Interface) plumb.Delegation {
 	return map[config.Prefixes]plumb.Delegation{
 		config.PrefixRules: plumb.DelegateRules,
 		config.PrefixLocal: plumb.DelegateLocal,

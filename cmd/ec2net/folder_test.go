@@ -47,7 +47,7 @@ func TestStateFolderOfSomebodyElse(t *testing.T) {
 	}
 }
 
-// A full disk is no reason to leave a card dead. Who keeps it is to be seen as soon as there is room, and again
+// A full disk is no reason to leave an interface dead. Who keeps it is to be seen as soon as there is room, and again
 // after somebody has deleted the folder.
 func TestKeptWithoutADisk(t *testing.T) {
 	t.Parallel()
@@ -75,7 +75,7 @@ func TestKeptWithoutADisk(t *testing.T) {
 	told := func(when string) {
 		t.Helper()
 		must(t, k.Process.Signal(syscallHUP))
-		eventually(t, hang, "who keeps the card "+when, func() bool {
+		eventually(t, hang, "who keeps the interface "+when, func() bool {
 			out, _ := on(t, c, "ec2net", "--cloud", "ec2", "status", "eth1")
 			return strings.Contains(out, kept)
 		})

@@ -8,16 +8,16 @@ import (
 	"ec2net/test/lab"
 )
 
-// Another card has the name of one that was unplugged while nobody looked. What the former one had may be another
+// Another interface has the name of one that was unplugged while nobody looked. What the former one had may be another
 // host's by now: the new one never has it, not for a moment, whether or not the metadata answers in time.
-func TestFormerCardsAddresses(t *testing.T) {
+func TestFormerInterfacesAddresses(t *testing.T) {
 	t.Parallel()
 	for _, late := range []bool{false, true} {
 		for _, ends := range []string{"up", "killed run"} {
 			c := cloud(t, granted2())
 			setUpAndLeft(t, c, ends, "eth1")
 			must(t, c.Detach("eth1"))
-			must(t, c.Attach(lab.Card{Name: "eth1", DeviceNumber: 2, Addrs4: []netip.Addr{addr("10.0.2.77")}}))
+			must(t, c.Attach(lab.Interface{Name: "eth1", DeviceNumber: 2, Addrs4: []netip.Addr{addr("10.0.2.77")}}))
 			if late {
 				must(t, c.IMDS().Silence())
 			}
@@ -37,18 +37,18 @@ func TestFormerCardsAddresses(t *testing.T) {
 	}
 }
 
-// Two cards were unplugged, and come back with their names swapped.
+// Two interfaces were unplugged, and come back with their names swapped.
 func TestSwappedNames(t *testing.T) {
 	t.Parallel()
 	for _, ends := range []string{"up", "killed run"} {
 		cfg := granted2()
-		cfg.Cards = append(cfg.Cards, lab.Card{Name: "eth2", Addrs4: []netip.Addr{addr("10.0.2.77"), addr("10.0.2.78")}})
+		cfg.Interfaces = append(cfg.Interfaces, lab.Interface{Name: "eth2", Addrs4: []netip.Addr{addr("10.0.2.77"), addr("10.0.2.78")}})
 		c := cloud(t, cfg)
 		setUpAndLeft(t, c, ends, "eth1")
 		setUpAndLeft(t, c, ends, "eth2")
-		one, err := c.Card("eth1")
+		one, err := c.Interface("eth1")
 		must(t, err)
-		two, err := c.Card("eth2")
+		two, err := c.Interface("eth2")
 		must(t, err)
 		must(t, c.Detach("eth1"))
 		must(t, c.Detach("eth2"))
@@ -73,14 +73,14 @@ func TestSwappedNames(t *testing.T) {
 	}
 }
 
-// setUpAndLeft has a card set up that nobody keeps.
-func setUpAndLeft(t *testing.T, c *lab.Cloud, ends, card string) {
+// setUpAndLeft has an interface set up that nobody keeps.
+func setUpAndLeft(t *testing.T, c *lab.Cloud, ends, iface string) {
 	t.Helper()
 	if ends == "up" {
-		ec2net(t, c, exitOK, "up", card)
+		ec2net(t, c, exitOK, "up", iface)
 		return
 	}
-	k := keep(t, c, card)
+	k := keep(t, c, iface)
 	k.notify.await(t, "lease until")
 	_ = k.Process.Kill()
 	<-k.ended
@@ -92,7 +92,7 @@ func former(t *testing.T, changes []string, addrs ...string) {
 	for _, line := range changes {
 		for _, a := range addrs {
 			if !strings.HasPrefix(line, "Deleted ") && strings.Contains(line+" ", " "+a) && strings.Contains(line, "inet") {
-				t.Errorf("the former card's: %s", line)
+				t.Errorf("the former interface's: %s", line)
 			}
 		}
 	}

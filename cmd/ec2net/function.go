@@ -11,24 +11,24 @@ import (
 	"ec2net/state"
 )
 
-// Azure's accelerated networking gives a machine two devices for one card, with the same MAC: the
+// Azure's accelerated networking gives a machine two devices for one interface, with the same MAC: the
 // synthetic one (hv_netvsc), which has the addresses, and a virtual function, which the synthetic one
 // enslaves. The function may come first, later or in the middle of everything, goes when Azure moves the
 // machine, and comes back. It is never configured.
 
-// role is what a device is to its card.
+// role is what a device is to its interface.
 type role uint8
 
 const (
-	isCard     role = iota
-	isFunction      // the virtual function of another device, or some master's slave
-	isUnclear       // one of two devices with one MAC, and nothing says yet which belongs to which
+	isInterface role = iota
+	isFunction       // the virtual function of another device, or some master's slave
+	isUnclear        // one of two devices with one MAC, and nothing says yet which belongs to which
 )
 
-// driverSynthetic is the driver of Azure's cards.
+// driverSynthetic is the driver of Azure's interfaces.
 const driverSynthetic = "hv_netvsc"
 
-// functionDrivers are those of Azure's virtual functions. The last may also stand alone, and is the card
+// functionDrivers are those of Azure's virtual functions. The last may also stand alone, and is the interface
 // then (learn.microsoft.com, "Linux VMs with the Microsoft Azure Network Adapter").
 func functionDrivers() []string { return []string{"mlx4_core", "mlx5_core", driverMANA} }
 
@@ -41,7 +41,7 @@ var (
 
 // roleOf decides by what is the same on every kernel: who is enslaved, the drivers, and, where two devices
 // without a telling driver have one MAC, which of them ec2net set up before the other came. young: its
-// card may still be on its way.
+// interface may still be on its way.
 func roleOf(s plumb.Snapshot, where metadata.Cloud, young bool, driver func(name string) string, setUp func(index int) bool) role {
 	own := driver(s.Name)
 	free := slices.DeleteFunc(slices.Clone(s.Twins), func(t plumb.Twin) bool { return t.Master != 0 })
@@ -50,22 +50,22 @@ func roleOf(s plumb.Snapshot, where metadata.Cloud, young bool, driver func(name
 	case s.Master != 0:
 		return isFunction
 	case own == driverSynthetic:
-		return isCard
+		return isInterface
 	case slices.ContainsFunc(free, synthetic):
 		return isFunction
 	case where == metadata.CloudAzure && own != driverMANA && slices.Contains(functionDrivers(), own):
-		return isFunction // its card is still to come
+		return isFunction // its interface is still to come
 	case where == metadata.CloudAzure && own == driverMANA && young && !setUp(s.Index):
 		return isUnclear
 	case len(free) == 0 || setUp(s.Index):
-		return isCard
+		return isInterface
 	case slices.ContainsFunc(free, func(t plumb.Twin) bool { return setUp(t.Index) }):
 		return isFunction
 	}
 	return isUnclear
 }
 
-// roleOf is roleOf for the agent's card.
+// roleOf is roleOf for the agent's interface.
 func (a *agent) roleOf(s plumb.Snapshot) role {
 	return roleOf(s, a.where, time.Since(a.begun) < undecided, driver, func(index int) bool {
 		if index == s.Index {
@@ -77,25 +77,25 @@ func (a *agent) roleOf(s plumb.Snapshot) role {
 	})
 }
 
-// belongs is the error of a device that is no card of its own.
+// belongs is the error of a device that is no interface of its own.
 func belongs(s plumb.Snapshot) error {
 	if s.Master != 0 {
 		return fail(exitUsage, "%s %w to %s: set that one up, or release it first", s.Name, errEnslaved, nameOf(s.Master))
 	}
-	of := "a card that is still to come"
+	of := "an interface that is still to come"
 	if len(s.Twins) > 0 {
 		of = s.Twins[0].Name
 	}
 	return fail(exitUsage, "%s %w of %s, which has the same MAC address: set that one up", s.Name, errFunction, of)
 }
 
-// noCard: the error is belongs'.
-func noCard(err error) bool { return errors.Is(err, errEnslaved) || errors.Is(err, errFunction) }
+// noInterface: the error is belongs'.
+func noInterface(err error) bool { return errors.Is(err, errEnslaved) || errors.Is(err, errFunction) }
 
 // unclear is why nothing is done with a device for the time being.
 func unclear(s plumb.Snapshot) error {
 	if len(s.Twins) == 0 {
-		return fmt.Errorf("%s may belong to a card that is still to come: %w", s.Name, errUnclear)
+		return fmt.Errorf("%s may belong to an interface that is still to come: %w", s.Name, errUnclear)
 	}
 	return fmt.Errorf("%s and %s have the same MAC address: %w", s.Name, s.Twins[0].Name, errUnclear)
 }

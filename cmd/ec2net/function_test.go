@@ -9,7 +9,7 @@ import (
 	"ec2net/test/lab"
 )
 
-// Which of two devices with one MAC is the card, by what each kernel and each driver tells.
+// Which of two devices with one MAC is the interface, by what each kernel and each driver tells.
 func TestRole(t *testing.T) {
 	t.Parallel()
 	free, slave := plumb.Twin{Name: "other", Index: 7}, plumb.Twin{Name: "other", Index: 7, Master: 5}
@@ -22,21 +22,21 @@ func TestRole(t *testing.T) {
 		young       bool
 		ec2, azure  role
 	}{
-		{"alone", "", "", 0, nil, 0, true, isCard, isCard},
+		{"alone", "", "", 0, nil, 0, true, isInterface, isInterface},
 		{"enslaved", "", "", 9, nil, 5, false, isFunction, isFunction},
-		{"synthetic, beside a function", driverSynthetic, "mlx5_core", 0, &free, 0, true, isCard, isCard},
-		{"synthetic, its function enslaved", driverSynthetic, "mlx5_core", 0, &slave, 0, true, isCard, isCard},
+		{"synthetic, beside a function", driverSynthetic, "mlx5_core", 0, &free, 0, true, isInterface, isInterface},
+		{"synthetic, its function enslaved", driverSynthetic, "mlx5_core", 0, &slave, 0, true, isInterface, isInterface},
 		{"a function, free", "mlx5_core", driverSynthetic, 0, &free, 0, true, isFunction, isFunction},
-		{"a function before its card", "mlx4_core", "", 0, nil, 0, true, isCard, isFunction},
-		{"MANA alone, just come", driverMANA, "", 0, nil, 0, true, isCard, isUnclear},
-		{"MANA alone", driverMANA, "", 0, nil, 0, false, isCard, isCard},
-		{"MANA alone, set up", driverMANA, "", 0, nil, 5, true, isCard, isCard},
-		{"MANA with its card", driverMANA, driverSynthetic, 0, &free, 0, false, isFunction, isFunction},
-		{"MANA set up, then its card comes", driverMANA, driverSynthetic, 0, &free, 5, false, isFunction, isFunction},
+		{"a function before its interface", "mlx4_core", "", 0, nil, 0, true, isInterface, isFunction},
+		{"MANA alone, just come", driverMANA, "", 0, nil, 0, true, isInterface, isUnclear},
+		{"MANA alone", driverMANA, "", 0, nil, 0, false, isInterface, isInterface},
+		{"MANA alone, set up", driverMANA, "", 0, nil, 5, true, isInterface, isInterface},
+		{"MANA with its interface", driverMANA, driverSynthetic, 0, &free, 0, false, isFunction, isFunction},
+		{"MANA set up, then its interface comes", driverMANA, driverSynthetic, 0, &free, 5, false, isFunction, isFunction},
 		{"two of no known driver", "", "", 0, &free, 0, false, isUnclear, isUnclear},
-		{"this one is set up", "", "", 0, &free, 5, false, isCard, isCard},
+		{"this one is set up", "", "", 0, &free, 5, false, isInterface, isInterface},
 		{"the other is set up", "", "", 0, &free, 7, false, isFunction, isFunction},
-		{"the other is enslaved", "", "", 0, &slave, 0, false, isCard, isCard},
+		{"the other is enslaved", "", "", 0, &slave, 0, false, isInterface, isInterface},
 	} {
 		s := plumb.Snapshot{State: plumb.State{Name: "eth1", Index: 5}, Master: tt.master}
 		if tt.twin != nil {
@@ -52,7 +52,7 @@ func TestRole(t *testing.T) {
 	}
 }
 
-// A card that is put into a bridge while it is kept belongs to the bridge: the process ends well, and
+// An interface that is put into a bridge while it is kept belongs to the bridge: the process ends well, and
 // what it wrote is gone, to the last object.
 func TestEnslavedWhileKept(t *testing.T) {
 	t.Parallel()

@@ -19,7 +19,7 @@ func granted2() lab.Config {
 	eth1.Prefixes4 = []netip.Prefix{netip.MustParsePrefix("10.0.2.96/28")}
 	eth1.Addrs6 = []netip.Addr{addr("2001:db8:ec2:2::37"), addr("2001:db8:ec2:2::51")}
 	eth1.Prefixes6 = []netip.Prefix{netip.MustParsePrefix("2001:db8:ec2:2:7::/80")}
-	return lab.Config{Cards: []lab.Card{eth0, eth1}}
+	return lab.Config{Interfaces: []lab.Interface{eth0, eth1}}
 }
 
 // missingRules are what somebody may have deleted of a set-up, each with what is to come back.
@@ -35,7 +35,7 @@ var missingRules = []struct{ damage, back string }{
 	{"ip -6 rule flush protocol 236", "+ rule from 2001:db8:ec2:2::51 lookup 10001 pref 20001"},
 }
 
-// A rule that is missing while nobody keeps the card is drift: `up` puts it back, and nothing else is done, above all
+// A rule that is missing while nobody keeps the interface is drift: `up` puts it back, and nothing else is done, above all
 // no address is taken off; with the records and without them.
 func TestUpAfterARuleWentMissing(t *testing.T) {
 	t.Parallel()

@@ -28,7 +28,7 @@ func TestHintNamesTheSubnet(t *testing.T) {
 	answers(t, c, lab.EIP1)
 	const told = "hosts in 10.0.2.0/24 get no answer from it, all others do"
 	says(t, strings.Join(strings.Fields(report(t, c)), " "), told, "answers from 10.0.0.29 to hosts in 10.0.2.0/24 do not leave by it",
-		"a source rule is missing: answers to hosts in 10.0.2.0/24 leave by another card")
+		"a source rule is missing: answers to hosts in 10.0.2.0/24 leave by another interface")
 	if got := ec2net(t, c, exitOK, "up", "eth0"); strings.Contains(got, "only after") {
 		t.Error(got)
 	}
@@ -72,7 +72,7 @@ func TestExplainHoldsForASubnet(t *testing.T) {
 	}
 	ec2net(t, c, exitOK, "up", "eth0")
 	if e := explain(t, c, exitOK, "10.0.2.50", "10.0.0.29"); len(e.Notes) != 0 {
-		t.Errorf("where all leave by one card: %q", e.Notes)
+		t.Errorf("where all leave by one interface: %q", e.Notes)
 	}
 	ip(t, c, "rule del pref 20001")
 	const note = "this holds for hosts in 10.0.2.0/24; what 10.0.2.37 sends to hosts elsewhere leaves via 10.0.0.1 dev eth0"
@@ -80,5 +80,5 @@ func TestExplainHoldsForASubnet(t *testing.T) {
 		t.Errorf("a neighbour is answered, and others are not: %q", e.Notes)
 	}
 	says(t, strings.Join(strings.Fields(report(t, c)), " "), "answers from 10.0.2.37 to hosts outside of 10.0.2.0/24 do not leave by it",
-		"a source rule is missing: answers to hosts outside of 10.0.2.0/24 leave by another card")
+		"a source rule is missing: answers to hosts outside of 10.0.2.0/24 leave by another interface")
 }

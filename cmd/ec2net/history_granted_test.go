@@ -28,26 +28,26 @@ func (h *history) settle() {
 	}
 }
 
-// restart starts the process of a card that was renamed under it, as udev and systemd do. No other ends.
+// restart starts the process of an interface that was renamed under it, as udev and systemd do. No other ends.
 func (h *history) restart() {
-	for _, card := range h.c.Cards() {
-		mac := card.MAC.String()
+	for _, iface := range h.c.Interfaces() {
+		mac := iface.MAC.String()
 		select {
 		case <-h.keepers[mac].ended:
 			if !h.renamed[mac] {
 				h.Fatalf("the process of %s has ended: %v", h.names[mac], h.keepers[mac].err)
 			}
 			h.renamed[mac] = false
-			h.adopt(card)
+			h.adopt(iface)
 		default:
 		}
 	}
 }
 
-// granted is what the README says of the cards that the cloud has.
+// granted is what the README says of the interfaces that the cloud has.
 func (h *history) granted() (out []string) {
-	cards := h.c.Cards()
-	for _, c := range cards {
+	ifaces := h.c.Interfaces()
+	for _, c := range ifaces {
 		dev, t := h.names[c.MAC.String()], 10000+c.DeviceNumber
 		subnet := netip.PrefixFrom(c.Addrs4[0], 24).Masked()
 		for i, a := range c.Addrs4 {
@@ -57,14 +57,14 @@ func (h *history) granted() (out []string) {
 			case i > 0:
 				out = append(out, fmt.Sprintf("%s %s/32", dev, a))
 			}
-			if t > 10000 || len(cards) > 1 {
+			if t > 10000 || len(ifaces) > 1 {
 				out = append(out, fmt.Sprintf("%d: from %s lookup %d", t+10000, a, t))
 			}
 		}
 		for _, p := range c.Prefixes4 {
 			out = append(out, fmt.Sprintf("%d: from %s lookup %d", t+10000, p, t))
 		}
-		if t == 10000 && len(cards) == 1 {
+		if t == 10000 && len(ifaces) == 1 {
 			continue
 		}
 		gw := subnet.Addr().Next()

@@ -20,7 +20,7 @@ import (
 var strangers = []string{"rule add from 10.0.2.31 lookup 10001 pref 20001 protocol 99", "rule add from 10.0.2.0/24 lookup 500 pref 500",
 	"route add 172.16.0.0/12 dev eth0", "route add 192.0.2.0/24 dev eth0 table 10001 proto 99"}
 
-// TestHistories: the whole program, a process for each card, in a cloud where one thing happens after
+// TestHistories: the whole program, a process for each interface, in a cloud where one thing happens after
 // another. After each, the kernel comes to hold what the lab's cloud grants, by the README's table; the
 // operator's session lives on. EC2NET_HISTORIES says how many, EC2NET_SEED repeats the first.
 func TestHistories(t *testing.T) {
@@ -48,7 +48,7 @@ func TestHistories(t *testing.T) {
 	}
 }
 
-// history is a cloud, what happened to it, and the processes by the MAC of their cards.
+// history is a cloud, what happened to it, and the processes by the MAC of their interfaces.
 type history struct {
 	*testing.T
 	c       *lab.Cloud
@@ -56,13 +56,13 @@ type history struct {
 	conf    string
 	story   []string
 	keepers map[string]*kept
-	names   map[string]string // of the cards, by MAC
+	names   map[string]string // of the interfaces, by MAC
 	renamed map[string]bool   // so that the process may have looked for a name that is no more
 	next    int
 }
 
 func newHistory(t *testing.T, n uint64) *history {
-	h := &history{T: t, c: hostile(t, lab.Config{Cards: []lab.Card{lab.Eth0()}}), rnd: rand.New(rand.NewPCG(n, n)),
+	h := &history{T: t, c: hostile(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0()}}), rnd: rand.New(rand.NewPCG(n, n)),
 		conf: write(t, soon+"refresh = \"1s\"\n"), keepers: map[string]*kept{}, names: map[string]string{}, renamed: map[string]bool{}, next: 1}
 	spoilDHCP(t, h.c, lab.DHCPFault{Lease: 10 * time.Second})
 	for _, s := range strangers {
@@ -73,25 +73,25 @@ func newHistory(t *testing.T, n uint64) *history {
 			t.Logf("what happened:\n%s", strings.Join(h.story, "\n"))
 		}
 	})
-	h.adopt(h.c.Cards()[0])
+	h.adopt(h.c.Interfaces()[0])
 	h.attach()
 	h.settle()
 	return h
 }
 
-// adopt starts the process of a card.
-func (h *history) adopt(card lab.Card) {
-	mac := card.MAC.String()
-	name := cmp.Or(h.names[mac], card.Name)
+// adopt starts the process of an interface.
+func (h *history) adopt(iface lab.Interface) {
+	mac := iface.MAC.String()
+	name := cmp.Or(h.names[mac], iface.Name)
 	h.names[mac] = name
 	h.keepers[mac] = startWith(h.T, h.c, name, []string{"--config", h.conf})
 }
 
-// second is any card but the first, if there is one.
-func (h *history) second() (lab.Card, bool) {
-	list := h.c.Cards()[1:]
+// second is any interface but the first, if there is one.
+func (h *history) second() (lab.Interface, bool) {
+	list := h.c.Interfaces()[1:]
 	if len(list) == 0 {
-		return lab.Card{}, false
+		return lab.Interface{}, false
 	}
 	return list[h.rnd.IntN(len(list))], true
 }
@@ -104,20 +104,20 @@ func (h *history) tell(format string, args ...any) {
 func (h *history) step() {
 	h.Helper()
 	for range 1 + h.rnd.IntN(2) {
-		card, ok := h.second()
+		iface, ok := h.second()
 		if !ok {
 			h.attach()
 			continue
 		}
-		things := []func(lab.Card){h.move, h.move, h.block, h.spoilKeys, h.spoilLease, h.damage, h.damage, h.kill, h.kill, h.suspend, h.rename, h.detach, h.operate,
-			func(lab.Card) { h.attach() }}
-		things[h.rnd.IntN(len(things))](card)
+		things := []func(lab.Interface){h.move, h.move, h.block, h.spoilKeys, h.spoilLease, h.damage, h.damage, h.kill, h.kill, h.suspend, h.rename, h.detach, h.operate,
+			func(lab.Interface) { h.attach() }}
+		things[h.rnd.IntN(len(things))](iface)
 	}
 	h.settle()
 }
 
 func (h *history) attach() {
-	if len(h.c.Cards()) > 3 {
+	if len(h.c.Interfaces()) > 3 {
 		return
 	}
 	i := h.next
@@ -126,15 +126,15 @@ func (h *history) attach() {
 	subnet := []string{"subnet-c", "subnet-a"}[h.rnd.IntN(2)]
 	a, err := h.c.FreeAddr(subnet)
 	must(h.T, err)
-	must(h.T, h.c.Attach(lab.Card{Name: fmt.Sprintf("eth%d", i), DeviceNumber: i, Subnet: subnet, Addrs4: []netip.Addr{a}}))
-	list := h.c.Cards()
+	must(h.T, h.c.Attach(lab.Interface{Name: fmt.Sprintf("eth%d", i), DeviceNumber: i, Subnet: subnet, Addrs4: []netip.Addr{a}}))
+	list := h.c.Interfaces()
 	h.adopt(list[len(list)-1])
 }
 
-// detach unplugs a card. Its process ends by itself, unless it was killed; then comes what the unit does
+// detach unplugs an interface. Its process ends by itself, unless it was killed; then comes what the unit does
 // last.
-func (h *history) detach(card lab.Card) {
-	mac := card.MAC.String()
+func (h *history) detach(iface lab.Interface) {
+	mac := iface.MAC.String()
 	k, name := h.keepers[mac], h.names[mac]
 	killed := h.rnd.IntN(2) == 0
 	h.tell("detach %s, killed before: %v", name, killed)
@@ -151,53 +151,53 @@ func (h *history) detach(card lab.Card) {
 }
 
 // move assigns an address or takes one back.
-func (h *history) move(card lab.Card) {
-	mac := card.MAC.String()
-	if n := len(card.Addrs4); n > 1 && h.rnd.IntN(2) == 0 {
-		a := card.Addrs4[1+h.rnd.IntN(n-1)]
+func (h *history) move(iface lab.Interface) {
+	mac := iface.MAC.String()
+	if n := len(iface.Addrs4); n > 1 && h.rnd.IntN(2) == 0 {
+		a := iface.Addrs4[1+h.rnd.IntN(n-1)]
 		h.tell("release %s of %s", a, h.names[mac])
 		must(h.T, h.c.Release(mac, a))
 		return
 	}
-	a, err := h.c.FreeAddr(card.Subnet)
+	a, err := h.c.FreeAddr(iface.Subnet)
 	must(h.T, err)
 	h.tell("assign %s to %s", a, h.names[mac])
 	must(h.T, h.c.Assign(mac, a))
 }
 
-func (h *history) block(card lab.Card) {
-	mac := card.MAC.String()
-	if len(card.Prefixes4) > 0 {
-		h.tell("release %s of %s", card.Prefixes4[0], h.names[mac])
-		must(h.T, h.c.ReleasePrefix(mac, card.Prefixes4[0]))
+func (h *history) block(iface lab.Interface) {
+	mac := iface.MAC.String()
+	if len(iface.Prefixes4) > 0 {
+		h.tell("release %s of %s", iface.Prefixes4[0], h.names[mac])
+		must(h.T, h.c.ReleasePrefix(mac, iface.Prefixes4[0]))
 		return
 	}
-	b := card.Addrs4[0].As4()
-	b[3] = byte(160 + 16*(card.DeviceNumber%5))
+	b := iface.Addrs4[0].As4()
+	b[3] = byte(160 + 16*(iface.DeviceNumber%5))
 	p := netip.PrefixFrom(netip.AddrFrom4(b), 28)
 	h.tell("assign %s to %s", p, h.names[mac])
 	must(h.T, h.c.AssignPrefix(mac, p))
 }
 
-func (h *history) spoilKeys(card lab.Card) {
+func (h *history) spoilKeys(iface lab.Interface) {
 	f := anyFault(h.rnd)
-	f.Card, f.For = card.MAC.String(), time.Duration(200+h.rnd.IntN(1500))*time.Millisecond
+	f.Interface, f.For = iface.MAC.String(), time.Duration(200+h.rnd.IntN(1500))*time.Millisecond
 	f.Path = []string{"**", "local-ipv4s", "device-number", "subnet-ipv4-cidr-block", ""}[h.rnd.IntN(5)]
-	h.tell("for %s the metadata of %s: %+v", f.For, h.names[f.Card], f)
+	h.tell("for %s the metadata of %s: %+v", f.For, h.names[f.Interface], f)
 	spoil(h.T, h.c, f)
 }
 
-func (h *history) spoilLease(card lab.Card) {
+func (h *history) spoilLease(iface lab.Interface) {
 	faults := []lab.DHCPFault{{Silent: true}, {NAK: true}, {Delay: time.Second}, {Mangle: lab.Garbage}, {Router: addr("192.0.2.1")}}
 	f := faults[h.rnd.IntN(len(faults))]
-	f.Card, f.For = card.MAC.String(), time.Duration(500+h.rnd.IntN(3000))*time.Millisecond
-	h.tell("for %s the DHCP of %s: %+v", f.For, h.names[f.Card], f)
+	f.Interface, f.For = iface.MAC.String(), time.Duration(500+h.rnd.IntN(3000))*time.Millisecond
+	h.tell("for %s the DHCP of %s: %+v", f.For, h.names[f.Interface], f)
 	spoilDHCP(h.T, h.c, f)
 }
 
 // damage is another program's, also of what is ours.
-func (h *history) damage(card lab.Card) {
-	dev, t := h.names[card.MAC.String()], 10000+card.DeviceNumber
+func (h *history) damage(iface lab.Interface) {
+	dev, t := h.names[iface.MAC.String()], 10000+iface.DeviceNumber
 	list := []string{
 		fmt.Sprintf("ip rule del pref %d protocol 236", t), fmt.Sprintf("ip rule del pref %d protocol 236", t+10000), fmt.Sprintf("ip route flush table %d proto 236", t),
 		"ip addr flush dev " + dev, "ip link set " + dev + " down", "ip link set " + dev + " down; ip link set " + dev + " up", "ip link set " + dev + " group default",
@@ -211,11 +211,11 @@ func (h *history) damage(card lab.Card) {
 }
 
 // kill ends a process, in the middle of whatever it does, and starts the next.
-func (h *history) kill(card lab.Card) {
+func (h *history) kill(iface lab.Interface) {
 	if h.rnd.IntN(4) == 0 {
-		card = h.c.Cards()[0]
+		iface = h.c.Interfaces()[0]
 	}
-	mac := card.MAC.String()
+	mac := iface.MAC.String()
 	k := h.keepers[mac]
 	if h.rnd.IntN(2) == 0 {
 		_ = k.Process.Signal(syscallHUP)
@@ -224,22 +224,22 @@ func (h *history) kill(card lab.Card) {
 	h.tell("kill %s", h.names[mac])
 	_ = k.Process.Kill() // a hangup may have ended one that had only just begun
 	<-k.ended
-	h.adopt(card)
+	h.adopt(iface)
 }
 
 // suspend has time pass for a process without it: its clocks jump.
-func (h *history) suspend(card lab.Card) {
-	k, long := h.keepers[card.MAC.String()], time.Duration(200+h.rnd.IntN(1500))*time.Millisecond
-	h.tell("suspend %s for %s", h.names[card.MAC.String()], long)
+func (h *history) suspend(iface lab.Interface) {
+	k, long := h.keepers[iface.MAC.String()], time.Duration(200+h.rnd.IntN(1500))*time.Millisecond
+	h.tell("suspend %s for %s", h.names[iface.MAC.String()], long)
 	must(h.T, k.Process.Signal(syscall.SIGSTOP))
 	time.Sleep(long)
 	must(h.T, k.Process.Signal(syscall.SIGCONT))
 }
 
-// operate is an operator's command in the middle of it. The card is kept, so that it never fails, but what
+// operate is an operator's command in the middle of it. The interface is kept, so that it never fails, but what
 // it waits for may be late.
-func (h *history) operate(card lab.Card) {
-	name := h.names[card.MAC.String()]
+func (h *history) operate(iface lab.Interface) {
+	name := h.names[iface.MAC.String()]
 	args := [][]string{{"up", name, "--wait", "2s"}, {"status"}, {"status", "--json", name}, {"plan", name}}[h.rnd.IntN(4)]
 	h.tell("ec2net %q", args)
 	out, status := on(h.T, h.c, "ec2net", append([]string{"--cloud", "ec2", "--config", h.conf}, args...)...)
@@ -248,10 +248,10 @@ func (h *history) operate(card lab.Card) {
 	}
 }
 
-func (h *history) rename(card lab.Card) {
-	mac := card.MAC.String()
+func (h *history) rename(iface lab.Interface) {
+	mac := iface.MAC.String()
 	old := h.names[mac]
-	h.names[mac] = fmt.Sprintf("ens%d%c", card.DeviceNumber, 'a'+h.rnd.IntN(26))
+	h.names[mac] = fmt.Sprintf("ens%d%c", iface.DeviceNumber, 'a'+h.rnd.IntN(26))
 	if h.names[mac] == old {
 		return
 	}
@@ -261,10 +261,10 @@ func (h *history) rename(card lab.Card) {
 	ip(h.T, h.c, "link set "+old+" name "+h.names[mac])
 }
 
-// end unplugs all cards: nothing of ours is left, and everything of the strangers'.
+// end unplugs all interfaces: nothing of ours is left, and everything of the strangers'.
 func (h *history) end() {
-	for _, card := range h.c.Cards()[1:] {
-		h.detach(card)
+	for _, iface := range h.c.Interfaces()[1:] {
+		h.detach(iface)
 	}
 	h.settle()
 	out := ip(h.T, h.c, "-o link show eth0")

@@ -12,16 +12,16 @@ import (
 )
 
 // The budget of requests, by one `ec2net run`, as the lab's server counts them. A reading is at most six:
-// the card's listing, its addresses and prefixes of both families, and the IPv6 subnets. What can not
+// the interface's listing, its addresses and prefixes of both families, and the IPv6 subnets. What can not
 // change is asked for once, and a token lasts for hours.
 const (
 	perReading = 6
-	perMinute  = 2 * perReading // a card that holds: a reading every 30 s
+	perMinute  = 2 * perReading // an interface that holds: a reading every 30 s
 	youngly    = 12 * perReading
 	outageAll  = 12 // requests in the first 15 s of an outage, in which each reading ends with its first one
 )
 
-// A reading costs what the budget says; a young card is read every 5 s, and one that has grown up as often
+// A reading costs what the budget says; a young interface is read every 5 s, and one that has grown up as often
 // as its configuration says.
 func TestReadingBudget(t *testing.T) {
 	t.Parallel()
@@ -36,7 +36,7 @@ func TestReadingBudget(t *testing.T) {
 	time.Sleep(15 * time.Second)
 	list := within(c.IMDS().Requests(since), since, 15*time.Second)
 	if n := len(list); n < 2 || n > youngly/4 {
-		t.Errorf("%d requests in 15 s of a young card, want at most %d", n, youngly/4)
+		t.Errorf("%d requests in 15 s of a young interface, want at most %d", n, youngly/4)
 	}
 	for _, r := range list {
 		if r.Method == http.MethodPut {
@@ -87,7 +87,7 @@ func TestRetryAfter(t *testing.T) {
 		says  string
 	}{
 		{"503 for everything", lab.Fault{Status: 503, RetryAfter: "4"}, "; waiting for the metadata ("},
-		{"429 for one key", lab.Fault{Card: "eth1", Path: "local-ipv4s", Status: 429, RetryAfter: "4"}, "; waiting for keys that the metadata could not be asked for ("},
+		{"429 for one key", lab.Fault{Interface: "eth1", Path: "local-ipv4s", Status: 429, RetryAfter: "4"}, "; waiting for keys that the metadata could not be asked for ("},
 		{"a date", lab.Fault{Status: 503}, "; waiting for the metadata ("},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

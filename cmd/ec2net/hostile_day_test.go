@@ -15,8 +15,8 @@ import (
 	"ec2net/test/lab"
 )
 
-// dayCards are the cards besides the primary.
-const dayCards = 7
+// dayInterfaces are the interfaces besides the primary.
+const dayInterfaces = 7
 
 // day is an accelerated one: leases of 10 s, a reading every second, and always something wrong somewhere.
 type day struct {
@@ -26,21 +26,21 @@ type day struct {
 	keepers []*kept
 	changes atomic.Int64 // faults that began or ended, and addresses that came or went
 	pings   atomic.Int64
-	extra   map[string]bool // cards with an address more
+	extra   map[string]bool // interfaces with an address more
 }
 
 func eip(i int) netip.Addr { return netip.AddrFrom4([4]byte{203, 0, 113, byte(200 + i)}) }
 
 func newDay(t *testing.T) *day {
-	cards := []lab.Card{lab.Eth0()}
-	for i := 1; i <= dayCards; i++ {
+	ifaces := []lab.Interface{lab.Eth0()}
+	for i := 1; i <= dayInterfaces; i++ {
 		a := netip.AddrFrom4([4]byte{10, 0, 2, byte(30 + i)})
-		cards = append(cards, lab.Card{Name: fmt.Sprintf("eth%d", i), Addrs4: []netip.Addr{a}, EIPs: map[netip.Addr]netip.Addr{a: eip(i)}})
+		ifaces = append(ifaces, lab.Interface{Name: fmt.Sprintf("eth%d", i), Addrs4: []netip.Addr{a}, EIPs: map[netip.Addr]netip.Addr{a: eip(i)}})
 	}
-	d := &day{T: t, c: hostile(t, lab.Config{Cards: cards}), rnd: seed(t), extra: map[string]bool{}}
+	d := &day{T: t, c: hostile(t, lab.Config{Interfaces: ifaces}), rnd: seed(t), extra: map[string]bool{}}
 	spoilDHCP(t, d.c, lab.DHCPFault{Lease: 10 * time.Second})
 	conf := write(t, soon+"refresh = \"1s\"\n")
-	for i := range dayCards + 1 {
+	for i := range dayInterfaces + 1 {
 		k := startWith(t, d.c, fmt.Sprintf("eth%d", i), []string{"--config", conf}, "GOTRACEBACK=all")
 		k.notify.await(t, "READY=1")
 		d.keepers = append(d.keepers, k)
@@ -60,7 +60,7 @@ func TestDay(t *testing.T) {
 	d := newDay(t)
 	lines, stop := d.lines(), make(chan struct{})
 	var watch sync.WaitGroup
-	for i := 1; i <= dayCards; i++ {
+	for i := 1; i <= dayInterfaces; i++ {
 		watch.Go(func() { d.watch(eip(i), stop) })
 	}
 	begun := time.Now()
@@ -129,24 +129,24 @@ func (d *day) watch(dst netip.Addr, stop chan struct{}) {
 	}
 }
 
-// live injects one thing after another until the time is over. Each is about one card, as most are.
+// live injects one thing after another until the time is over. Each is about one interface, as most are.
 func (d *day) live(until time.Time) {
 	for time.Now().Before(until) {
-		card := fmt.Sprintf("eth%d", d.rnd.IntN(dayCards)+1)
+		iface := fmt.Sprintf("eth%d", d.rnd.IntN(dayInterfaces)+1)
 		length := time.Duration(200+d.rnd.IntN(2500)) * time.Millisecond
 		switch d.rnd.IntN(5) {
 		case 0:
-			d.move(card)
+			d.move(iface)
 		case 1:
 			d.changes.Add(2)
 			faults := []lab.DHCPFault{{Silent: true}, {NAK: true}, {Delay: time.Second}, {Mangle: lab.Garbage}, {Router: addr("192.0.2.1")}}
 			f := faults[d.rnd.IntN(len(faults))]
-			f.Card, f.For = card, 2*length
+			f.Interface, f.For = iface, 2*length
 			spoilDHCP(d.T, d.c, f)
 		default:
 			d.changes.Add(2)
 			f := anyFault(d.rnd)
-			f.Card, f.For = card, length
+			f.Interface, f.For = iface, length
 			f.Path = []string{"**", "", "local-ipv4s", "**"}[d.rnd.IntN(4)]
 			spoil(d.T, d.c, f)
 		}
@@ -162,14 +162,14 @@ func anyFault(rnd *rand.Rand) lab.Fault {
 	return faults[rnd.IntN(len(faults))]
 }
 
-// move assigns a secondary address to a card, or takes it back.
-func (d *day) move(card string) {
+// move assigns a secondary address to an interface, or takes it back.
+func (d *day) move(iface string) {
 	d.changes.Add(1)
-	a := addr("10.0.2.1" + card[3:] + "0")
-	if d.extra[card] = !d.extra[card]; d.extra[card] {
-		must(d.T, d.c.Assign(card, a))
+	a := addr("10.0.2.1" + iface[3:] + "0")
+	if d.extra[iface] = !d.extra[iface]; d.extra[iface] {
+		must(d.T, d.c.Assign(iface, a))
 	} else {
-		must(d.T, d.c.Release(card, a))
+		must(d.T, d.c.Release(iface, a))
 	}
 }
 

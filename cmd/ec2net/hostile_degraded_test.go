@@ -11,17 +11,17 @@ import (
 	"ec2net/test/lab"
 )
 
-// leaseTable is the table of a card that runs on its lease alone.
-func leaseTable(t *testing.T, c *lab.Cloud, card string) string {
+// leaseTable is the table of an interface that runs on its lease alone.
+func leaseTable(t *testing.T, c *lab.Cloud, iface string) string {
 	t.Helper()
 	var index int
-	if _, err := fmt.Sscanf(ip(t, c, "-o link show dev "+card), "%d:", &index); err != nil {
+	if _, err := fmt.Sscanf(ip(t, c, "-o link show dev "+iface), "%d:", &index); err != nil {
 		t.Fatal(err)
 	}
 	return fmt.Sprint(19000 + index%1000)
 }
 
-// The metadata is off or silent from the start, and a lease is there: the card answers, says that it is
+// The metadata is off or silent from the start, and a lease is there: the interface answers, says that it is
 // degraded, and moves to its own table when the metadata speaks, without a packet lost.
 func TestDegraded(t *testing.T) {
 	t.Parallel()
@@ -72,9 +72,9 @@ func TestDegraded(t *testing.T) {
 	}
 }
 
-// A card that runs on its lease alone, and another host that turns out to have the address: it is declined
+// An interface that runs on its lease alone, and another host that turns out to have the address: it is declined
 // and taken off, with all that hung on it, and the next lease is used. When the metadata says that the address
-// is the card's after all, that is believed.
+// is the interface's after all, that is believed.
 func TestDegradedConflict(t *testing.T) {
 	t.Parallel()
 	c := hostile(t, lab.Config{})
@@ -97,7 +97,7 @@ func TestDegradedConflict(t *testing.T) {
 		t.Error("the server was not told")
 	}
 
-	spoilDHCP(t, c, lab.DHCPFault{Card: "eth1", Offer: addr("10.0.2.99")})
+	spoilDHCP(t, c, lab.DHCPFault{Interface: "eth1", Offer: addr("10.0.2.99")})
 	k.notify.await(t, "STATUS=degraded: 10.0.2.99/24 by its lease alone")
 	holds(t, ip(t, c, "rule"), "from 10.0.2.99 lookup "+table)
 	must(t, squatter.Close())
@@ -108,10 +108,10 @@ func TestDegradedConflict(t *testing.T) {
 	if got := addresses(t, c, "eth1"); got != "10.0.2.37" {
 		t.Errorf("eth1 has %s", got)
 	}
-	k.logs(t, "leases 10.0.2.99, which the metadata does not list for this card")
+	k.logs(t, "leases 10.0.2.99, which the metadata does not list for this interface")
 }
 
-// `up` with the metadata off: the card answers, and the status says that it is not all.
+// `up` with the metadata off: the interface answers, and the status says that it is not all.
 func TestUpDegraded(t *testing.T) {
 	t.Parallel()
 	c := hostile(t, lab.Config{})
@@ -119,7 +119,7 @@ func TestUpDegraded(t *testing.T) {
 	says(t, ec2net(t, c, exitPartial, "up", "eth1"), "set up in part: degraded: 10.0.2.37/24 by its lease alone")
 	answers(t, c, lab.EIP2)
 	end := session(t, c, "10.0.2.37", lab.EIP2)
-	eventually(t, hang, "the card's own IPv6 address", func() bool { // in the kernel's own time
+	eventually(t, hang, "the interface's own IPv6 address", func() bool { // in the kernel's own time
 		return strings.Contains(ip(t, c, "-6 route show table local"), "local fe80::ec:20ff:fe00:101 dev eth1")
 	})
 	held := world(t, c)
@@ -140,17 +140,17 @@ func TestUpDegraded(t *testing.T) {
 	unchanged(t, c, before, "up without metadata and DHCP")
 }
 
-// `up` beside a process that keeps the card says what `up` alone does: degraded, then ready, then that an address
+// `up` beside a process that keeps the interface says what `up` alone does: degraded, then ready, then that an address
 // was refused, each with its status and without waiting for what does not come.
 func TestUpBesideADegradedKeeper(t *testing.T) {
 	t.Parallel()
 	c := hostile(t, lab.Config{})
 	heal := spoil(t, c, lab.Fault{Status: 403})
 	keep(t, c, "eth1")
-	says(t, ec2net(t, c, exitPartial, "up", "eth1"), "keeps this card", "set up in part: degraded: 10.0.2.37/24 by its lease alone")
+	says(t, ec2net(t, c, exitPartial, "up", "eth1"), "keeps this interface", "set up in part: degraded: 10.0.2.37/24 by its lease alone")
 	heal()
 	says(t, ec2net(t, c, exitOK, "up", "eth1"), "ready: 10.0.2.37, table 10001")
-	spoil(t, c, lab.Fault{Card: "eth1", Path: "local-ipv4s", Value: value("10.0.2.37\n192.0.2.9")})
+	spoil(t, c, lab.Fault{Interface: "eth1", Path: "local-ipv4s", Value: value("10.0.2.37\n192.0.2.9")})
 	says(t, ec2net(t, c, exitPartial, "up", "eth1"), "set up in part: 10.0.2.37")
 }
 
@@ -180,9 +180,11 @@ func TestLeaseLost(t *testing.T) {
 func TestDisagreement(t *testing.T) {
 	t.Parallel()
 	c := hostile(t, lab.Config{})
-	spoilDHCP(t, c, lab.DHCPFault{Card: "eth1", Offer: addr("10.0.2.99"), Router: addr("10.0.2.66"), MTU: 576, Lease: 10 * time.Second})
+	spoilDHCP(t, c, lab.DHCPFault{Interface: "eth1", Offer: addr("10.0.2.99"), Router: addr("10.0.2.66"), MTU: 576, Lease: 10 * time.Second})
 	k := keep(t, c, "eth1")
-	said := func() int { return strings.Count(k.log.String(), "which the metadata does not list for this card") }
+	said := func() int {
+		return strings.Count(k.log.String(), "which the metadata does not list for this interface")
+	}
 	eventually(t, hang, "it is said", func() bool { return said() > 0 })
 	answers(t, c, lab.EIP2)
 	if got := addresses(t, c, "eth1"); got != "10.0.2.37" {
@@ -199,7 +201,7 @@ func TestDisagreement(t *testing.T) {
 }
 
 // A process that is killed, and started again while the metadata is down, keeps what the kernel holds, on
-// the primary card too, and goes on looking after it.
+// the primary interface too, and goes on looking after it.
 func TestRestartWithoutMetadata(t *testing.T) {
 	t.Parallel()
 	for _, off := range []string{"403", "silent"} {
@@ -208,9 +210,9 @@ func TestRestartWithoutMetadata(t *testing.T) {
 			c := hostile(t, lab.Config{})
 			must(t, c.Assign("eth0", addr("10.0.0.40")))
 			must(t, c.Assign("eth1", addr("10.0.2.4")))
-			for _, card := range []string{"eth1", "eth0"} { // beside a second card the primary has rules too
-				k := keep(t, c, card)
-				if card == "eth1" {
+			for _, iface := range []string{"eth1", "eth0"} { // beside a second interface the primary has rules too
+				k := keep(t, c, iface)
+				if iface == "eth1" {
 					k.notify.await(t, "lease until")
 				}
 				must(t, k.Process.Signal(syscall.SIGKILL))
@@ -226,14 +228,14 @@ func TestRestartWithoutMetadata(t *testing.T) {
 			k0, k1 := start(t, c, "eth0"), start(t, c, "eth1")
 			k0.notify.await(t, "; waiting for the metadata")
 			k1.notify.await(t, "; waiting for the metadata")
-			time.Sleep(silence/2 + 6*time.Second) // longer than the silence after which a card without a past is degraded
+			time.Sleep(silence/2 + 6*time.Second) // longer than the silence after which an interface without a past is degraded
 			unchanged(t, c, held, "a restart without metadata")
 			for _, m := range c.DHCP().Messages(messages) {
-				if m.Card == "eth1" && m.Type == "DISCOVER" {
+				if m.Interface == "eth1" && m.Type == "DISCOVER" {
 					t.Error("the lease was forgotten: the client began with a DISCOVER")
 				}
-				if m.Card == "eth0" {
-					t.Errorf("DHCP on the primary card: %+v", m)
+				if m.Interface == "eth0" {
+					t.Errorf("DHCP on the primary interface: %+v", m)
 				}
 			}
 			for _, damage := range []string{"addr del 10.0.2.4/32 dev eth1", "addr del 10.0.0.40/32 dev eth0", "rule flush protocol 236", "route flush table 10001"} {

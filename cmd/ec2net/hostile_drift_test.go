@@ -17,7 +17,7 @@ func repairsOf(t *testing.T, c *lab.Cloud) int {
 	var list []struct{ Repairs int }
 	must(t, json.Unmarshal([]byte(ec2net(t, c, exitOK, "status", "--json")), &list))
 	if len(list) != 1 {
-		t.Fatalf("status lists %d cards", len(list))
+		t.Fatalf("status lists %d interfaces", len(list))
 	}
 	return list[0].Repairs
 }
@@ -94,7 +94,7 @@ func TestFight(t *testing.T) {
 		must(t, err)
 	}
 	used = cpu(t, k.Process.Pid) - used
-	name := fmt.Sprintf("ip (process %d) keeps undoing this card's set-up (last: rule from 10.0.2.37 lookup 10001 pref 20001)", fighter.Process.Pid)
+	name := fmt.Sprintf("ip (process %d) keeps undoing this interface's set-up (last: rule from 10.0.2.37 lookup 10001 pref 20001)", fighter.Process.Pid)
 	must(t, blows.Close())
 	_ = fighter.Wait() // of the rules that were not there it says so, by its status
 	eventually(t, hang, "the rule is back", func() bool { return same(held, world(t, c)) })

@@ -14,23 +14,23 @@ import (
 	"ec2net/test/lab"
 )
 
-// dhclientOn starts ISC's client on a card; the function that it returns kills it. Its script keeps the
+// dhclientOn starts ISC's client on an interface; the function that it returns kills it. Its script keeps the
 // address of a lease that has ended, as networkd does with KeepConfiguration.
-func dhclientOn(t *testing.T, c *lab.Cloud, card string) (kill func()) {
+func dhclientOn(t *testing.T, c *lab.Cloud, iface string) (kill func()) {
 	t.Helper()
 	dir := t.TempDir()
 	script, conf := filepath.Join(dir, "script"), filepath.Join(dir, "conf")
 	must(t, os.WriteFile(script, []byte(dhclientScript), 0o755))
 	must(t, os.WriteFile(conf, []byte("retry 2; initial-interval 1; backoff-cutoff 4;\n"), 0o644))
-	return ownerOn(t, c, "dhclient", "-4", "-d", "-sf", script, "-cf", conf, "-lf", filepath.Join(dir, "leases"), "-pf", filepath.Join(dir, "pid"), card)
+	return ownerOn(t, c, "dhclient", "-4", "-d", "-sf", script, "-cf", conf, "-lf", filepath.Join(dir, "leases"), "-pf", filepath.Join(dir, "pid"), iface)
 }
 
-// dhcpcdOn starts Roy Marples' client on a card, without its hooks, which are about resolv.conf.
-func dhcpcdOn(t *testing.T, c *lab.Cloud, card string) (kill func()) {
+// dhcpcdOn starts Roy Marples' client on an interface, without its hooks, which are about resolv.conf.
+func dhcpcdOn(t *testing.T, c *lab.Cloud, iface string) (kill func()) {
 	t.Helper()
 	hook := filepath.Join(t.TempDir(), "hook")
 	must(t, os.WriteFile(hook, []byte("#!/bin/sh\n"), 0o755))
-	return ownerOn(t, c, "dhcpcd", "-4", "-B", "-A", "-f", "/dev/null", "-c", hook, "-m", "200", card)
+	return ownerOn(t, c, "dhcpcd", "-4", "-B", "-A", "-f", "/dev/null", "-c", hook, "-m", "200", iface)
 }
 
 func ownerOn(t *testing.T, c *lab.Cloud, name string, args ...string) (kill func()) {
@@ -54,17 +54,17 @@ func ownerOn(t *testing.T, c *lab.Cloud, name string, args ...string) (kill func
 // static is what an operator, or a manager without DHCP, put there: with a default route of main, or
 // in a table of its own.
 func static(routes ...string) func(*testing.T, *lab.Cloud, string) func() {
-	return func(t *testing.T, c *lab.Cloud, card string) func() {
+	return func(t *testing.T, c *lab.Cloud, iface string) func() {
 		t.Helper()
-		for _, r := range append([]string{"link set " + card + " up", "addr add 10.0.2.37/24 dev " + card}, routes...) {
+		for _, r := range append([]string{"link set " + iface + " up", "addr add 10.0.2.37/24 dev " + iface}, routes...) {
 			ip(t, c, r)
 		}
 		return func() {}
 	}
 }
 
-// Another program has the lease, and the metadata is off or silent from the start: the card answers by
-// that program's address, the primary is as it was, and when the metadata speaks, the card moves to its
+// Another program has the lease, and the metadata is off or silent from the start: the interface answers by
+// that program's address, the primary is as it was, and when the metadata speaks, the interface moves to its
 // own table without a packet lost.
 func TestDegradedBesideAnOwner(t *testing.T) {
 	t.Parallel()
@@ -102,7 +102,7 @@ func TestDegradedBesideAnOwner(t *testing.T) {
 			ip(t, c, "rule del lookup "+table) // it is looked after like any other
 			answersWithin(t, c, hang, lab.EIP2)
 			if d := cmp.Diff(lasting(primary), lasting(carries(world(t, c), "eth0"))); d != "" {
-				t.Errorf("the primary card's (-before +after):\n%s", d)
+				t.Errorf("the primary interface's (-before +after):\n%s", d)
 			}
 
 			must(t, on())
@@ -119,7 +119,7 @@ func TestDegradedBesideAnOwner(t *testing.T) {
 	}
 }
 
-// What is gone of a degraded card is seen, as of any other.
+// What is gone of a degraded interface is seen, as of any other.
 func TestDegradedDrift(t *testing.T) {
 	t.Parallel()
 	for name, own := range map[string]func(*testing.T, *lab.Cloud, string) func(){"a lease": nil, "another program's address": static()} {
@@ -162,20 +162,20 @@ func TestDegradedOwnerRestart(t *testing.T) {
 	says(t, ip(t, c, "-4 -o addr show dev eth1"), "10.0.2.37/24")
 }
 
-// Without the metadata, nothing is done to the card that the host itself leaves by: neither where its
+// Without the metadata, nothing is done to the interface that the host itself leaves by: neither where its
 // address is somebody's, nor where it has none and our own client could be started.
 func TestSilentMetadataLeavesThePrimary(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		name, conf, card string
-		setup            []string
+		name, conf, iface string
+		setup             []string
 	}{
 		{"as it was installed", "", "eth0", nil},
 		{"its lease is to be ours", "dhcp = \"native\"\n", "eth0", nil},
 		{"no IPv4 address", "", "eth0", []string{"addr flush dev eth0 scope global", "route add default dev eth0"}},
 		{"no IPv4 address, and the lease to be ours", "dhcp = \"native\"\n", "eth0", []string{"addr flush dev eth0 scope global", "route add default dev eth0"}},
 		{"no default route at all", "", "eth0", []string{"route del default"}},
-		{"a second card with a better default route", "", "eth1", []string{
+		{"a second interface with a better default route", "", "eth1", []string{
 			"link set eth1 up", "addr add 10.0.2.37/24 dev eth1", "route del default",
 			"route add default via 10.0.0.1 dev eth0 metric 300", "route add default via 10.0.2.1 dev eth1 metric 200",
 		}},
@@ -197,12 +197,12 @@ func TestSilentMetadataLeavesThePrimary(t *testing.T) {
 			conf := write(t, tt.conf)
 			spoil(t, c, lab.Fault{Status: 403})
 			before, begun := world(t, c), time.Now()
-			k := startWith(t, c, tt.card, []string{"--config", conf})
+			k := startWith(t, c, tt.iface, []string{"--config", conf})
 			k.notify.await(t, "STATUS=waiting for the metadata (")
-			time.Sleep(silence + 2*time.Second) // longer than any card waits before it does without the metadata
+			time.Sleep(silence + 2*time.Second) // longer than any interface waits before it does without the metadata
 			unchanged(t, c, before, "metadata that is switched off")
 			if n := len(c.DHCP().Messages(begun)); n != 0 {
-				t.Errorf("%d DHCP messages on the card that the host leaves by", n)
+				t.Errorf("%d DHCP messages on the interface that the host leaves by", n)
 			}
 			if strings.Contains(k.log.String(), "degraded") {
 				t.Errorf("log:\n%s", k.log)
@@ -211,10 +211,10 @@ func TestSilentMetadataLeavesThePrimary(t *testing.T) {
 	}
 }
 
-// carries is what a world says of one card.
-func carries(world []string, card string) (out []string) {
+// carries is what a world says of one interface.
+func carries(world []string, iface string) (out []string) {
 	for _, line := range world {
-		if strings.Contains(line, " "+card) {
+		if strings.Contains(line, " "+iface) {
 			out = append(out, line)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"ec2net/test/lab"
 )
 
-// DHCP servers that offer what no card can use. Without metadata the card is left as it was, and with it
-// the card is set up as if there was no DHCP; either way it is said once.
+// DHCP servers that offer what no interface can use. Without metadata the interface is left as it was, and with it
+// the interface is set up as if there was no DHCP; either way it is said once.
 func TestBadOffers(t *testing.T) {
 	t.Parallel()
 	mask := func(n int) *int { return &n }
@@ -56,7 +56,7 @@ func TestBadOffers(t *testing.T) {
 	}
 }
 
-// Offers that are usable in part: what is not is left out, and the card answers.
+// Offers that are usable in part: what is not is left out, and the interface answers.
 func TestOddOffers(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]lab.DHCPFault{

@@ -10,10 +10,10 @@ import (
 	"ec2net/test/lab"
 )
 
-// keysOfCard are all keys that a card is set up from, and the ways to them. A slash at the end: the
+// keysOfInterface are all keys that an interface is set up from, and the ways to them. A slash at the end: the
 // directory itself, not what is in it.
-var keysOfCard = []struct {
-	card, path, method string
+var keysOfInterface = []struct {
+	iface, path, method string
 }{
 	{"", "api/token", http.MethodPut},
 	{"", "meta-data/mac", ""},
@@ -38,7 +38,7 @@ var kindsOfFault = map[string]lab.Fault{
 	"redirect": {Redirect: "http://192.0.2.1/"}, "wrong type": {Body: `{"a":[null]}`}, "0": {Body: "0"}, "far out": {Body: "99999999999999999999"},
 }
 
-// full is a card with something in every key.
+// full is an interface with something in every key.
 func full(t *testing.T) *lab.Cloud {
 	t.Helper()
 	eth1 := lab.Eth1()
@@ -46,10 +46,10 @@ func full(t *testing.T) *lab.Cloud {
 	eth1.Addrs6 = []netip.Addr{addr("2001:db8:ec2:2::37"), addr("2001:db8:ec2:2::40")}
 	eth1.Prefixes4 = []netip.Prefix{netip.MustParsePrefix("10.0.2.208/28")}
 	eth1.Prefixes6 = []netip.Prefix{netip.MustParsePrefix("2001:db8:ec2:2:1::/80")}
-	return hostile(t, lab.Config{Cards: []lab.Card{lab.Eth0(), eth1}})
+	return hostile(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0(), eth1}})
 }
 
-// Every key fails in turn, in every way, under a card that is set up: a process that comes new to it,
+// Every key fails in turn, in every way, under an interface that is set up: a process that comes new to it,
 // and so asks for everything, takes nothing away and ends with a documented status.
 func TestEveryKeyInTurn(t *testing.T) {
 	t.Parallel()
@@ -59,9 +59,9 @@ func TestEveryKeyInTurn(t *testing.T) {
 			c := full(t)
 			ec2net(t, c, exitOK, "up", "eth1")
 			held := world(t, c)
-			for _, key := range keysOfCard {
+			for _, key := range keysOfInterface {
 				f := fault
-				f.Card, f.Path, f.Method = key.card, key.path, key.method
+				f.Interface, f.Path, f.Method = key.iface, key.path, key.method
 				heal := spoil(t, c, f)
 				askBriefly(t, c, kind+" "+key.path)
 				if !keepsAll(held, world(t, c)) {
@@ -109,7 +109,7 @@ func keepsAll(before, after []string) bool {
 	return true
 }
 
-// The same for a process that keeps the card, with the keys that it goes on asking for: nothing moves,
+// The same for a process that keeps the interface, with the keys that it goes on asking for: nothing moves,
 // not even for a moment, nothing is said of what is over within seconds, and afterwards all is well.
 func TestKeysFailWhileKept(t *testing.T) {
 	t.Parallel()
@@ -127,7 +127,7 @@ func TestKeysFailWhileKept(t *testing.T) {
 				path = "local-ipv4s" // 2 s each
 			}
 			f := fault
-			f.Card, f.Path = "eth1", path
+			f.Interface, f.Path = "eth1", path
 			heal := spoil(t, c, f)
 			k.reload(t, c, path)
 			heal()
@@ -142,7 +142,7 @@ func TestKeysFailWhileKept(t *testing.T) {
 	c.IMDS().ExpireTokens()
 	tokens := c.IMDS().Stats().Tokens
 	k.reload(t, c, "local-ipv4s")
-	eventually(t, hang, "the card is set again", func() bool {
+	eventually(t, hang, "the interface is set again", func() bool {
 		out := statusOf1(t, c, "eth1")
 		return !strings.Contains(out, "waiting") && strings.Contains(out, "drift      none")
 	})
@@ -156,7 +156,7 @@ func TestKeysFailWhileKept(t *testing.T) {
 	}
 }
 
-// What the metadata drops goes after readings that agree for as long as is set, and not after one. A card in an IPv4
+// What the metadata drops goes after readings that agree for as long as is set, and not after one. An interface in an IPv4
 // subnet without an IPv4 address is not believed at all.
 func TestDroppedTwice(t *testing.T) {
 	t.Parallel()
@@ -165,7 +165,7 @@ func TestDroppedTwice(t *testing.T) {
 	k := keep(t, c, "eth1")
 	before := addresses(t, c, "eth1")
 	for _, f := range []lab.Fault{{Status: 404}, {Absent: true}, {Body: lab.Empty}} {
-		f.Card, f.Path = "eth1", "local-ipv4s"
+		f.Interface, f.Path = "eth1", "local-ipv4s"
 		heal := spoil(t, c, f)
 		for range 3 {
 			k.reload(t, c, eth1MAC+"/")
@@ -178,7 +178,7 @@ func TestDroppedTwice(t *testing.T) {
 	}
 	k.reload(t, c)
 	two := "10.0.2.37\n10.0.2.4"
-	heal := spoil(t, c, lab.Fault{Card: "eth1", Path: "local-ipv4s", Value: &two, Times: 1})
+	heal := spoil(t, c, lab.Fault{Interface: "eth1", Path: "local-ipv4s", Value: &two, Times: 1})
 	since := time.Now()
 	k.reload(t, c)
 	eventually(t, hang, "a second reading", func() bool {

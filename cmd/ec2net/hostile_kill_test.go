@@ -74,11 +74,11 @@ func TestKilled(t *testing.T) {
 	unchanged(t, c, disturbed, "a run that nobody disturbed")
 }
 
-// Killed in the middle of the set-up, and the card unplugged before anybody runs again: what is left of it can
+// Killed in the middle of the set-up, and the interface unplugged before anybody runs again: what is left of it can
 // still be taken away.
 func TestKilledAndUnplugged(t *testing.T) {
 	t.Parallel()
-	c := hostile(t, lab.Config{Cards: []lab.Card{lab.Eth0()}})
+	c := hostile(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0()}})
 	rnd := seed(t)
 	clean := world(t, c)
 	for range 8 {
@@ -91,15 +91,15 @@ func TestKilledAndUnplugged(t *testing.T) {
 		if out, status := on(t, c, "ec2net", "--cloud", "ec2", "down", "eth1"); status != exitOK && status != exitUsage { // there was nothing yet
 			t.Errorf("down: exit status %d: %s", status, out)
 		}
-		unchanged(t, c, clean, "a kill, an unplugged card and a down")
+		unchanged(t, c, clean, "a kill, an unplugged interface and a down")
 	}
 }
 
-// Killed at the first rule that it writes, with a record that was made while nothing was known of the card, and
+// Killed at the first rule that it writes, with a record that was made while nothing was known of the interface, and
 // unplugged: whose the rules are was on disk before the kernel had them.
 func TestKilledAtTheFirstRule(t *testing.T) {
 	t.Parallel()
-	c := hostile(t, lab.Config{Cards: []lab.Card{lab.Eth0()}})
+	c := hostile(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0()}})
 	clean := world(t, c)
 	for range 4 {
 		must(t, c.Attach(lab.Eth1()))
@@ -111,11 +111,11 @@ func TestKilledAtTheFirstRule(t *testing.T) {
 		killAt(t, c, unix.RTNLGRP_IPV4_RULE, func() *kept { heal(); return k })
 		must(t, c.Detach("eth1"))
 		says(t, ec2net(t, c, exitOK, "down", "eth1"), "- rule from ")
-		unchanged(t, c, clean, "a kill, an unplugged card and a down")
+		unchanged(t, c, clean, "a kill, an unplugged interface and a down")
 	}
 }
 
-// Killed the moment that it has set the card's link up, before the metadata has said a word: that the link was down
+// Killed the moment that it has set the interface's link up, before the metadata has said a word: that the link was down
 // was on disk before.
 func TestKilledAtTheLink(t *testing.T) {
 	t.Parallel()

@@ -56,11 +56,11 @@ func (k serverKind) up(t *testing.T, c *lab.Cloud, port, give string) *server {
 	return s
 }
 
-// leaseOf is the lease that a card's record holds.
-func leaseOf(t *testing.T, c *lab.Cloud, card string) (l dhcp.Lease) {
+// leaseOf is the lease that an interface's record holds.
+func leaseOf(t *testing.T, c *lab.Cloud, iface string) (l dhcp.Lease) {
 	t.Helper()
 	var list []struct{ Lease *dhcp.Lease }
-	must(t, json.Unmarshal([]byte(ec2net(t, c, exitOK, "status", "--json", card)), &list))
+	must(t, json.Unmarshal([]byte(ec2net(t, c, exitOK, "status", "--json", iface)), &list))
 	if len(list) == 1 && list[0].Lease != nil {
 		return *list[0].Lease
 	}
@@ -68,7 +68,7 @@ func leaseOf(t *testing.T, c *lab.Cloud, card string) (l dhcp.Lease) {
 }
 
 // Every kind of server against the whole program: it acquires, renews, rebinds with another server of the kind
-// when the first has died, is refused, and does not believe what it is given instead. The card answers
+// when the first has died, is refused, and does not believe what it is given instead. The interface answers
 // through all of it, and its session does not notice.
 func TestEveryKindOfServer(t *testing.T) {
 	t.Parallel()
@@ -104,7 +104,7 @@ func TestEveryKindOfServer(t *testing.T) {
 			kind.up(t, c, port, "10.0.2.99")
 			eventually(t, hang, "refused", func() bool { return strings.Contains(k.log.String(), dhcp.ErrNak.Error()) })
 			eventually(t, hang, "and the other address not believed", func() bool {
-				return strings.Contains(k.log.String(), "leases 10.0.2.99, which the metadata does not list for this card")
+				return strings.Contains(k.log.String(), "leases 10.0.2.99, which the metadata does not list for this interface")
 			})
 			if got := addresses(t, c, "eth1"); got != "10.0.2.37" {
 				t.Errorf("eth1 has %s", got)
@@ -121,7 +121,7 @@ func broadcasts(t *testing.T, c *lab.Cloud) func() int {
 	must(t, err)
 	t.Cleanup(func() { must(t, wire.Close()) })
 	return func() int {
-		return len(wire.Packets(lab.FromCard, lab.Proto(unix.IPPROTO_UDP), lab.From(addr("10.0.2.37")), lab.To(addr("255.255.255.255"))))
+		return len(wire.Packets(lab.FromInterface, lab.Proto(unix.IPPROTO_UDP), lab.From(addr("10.0.2.37")), lab.To(addr("255.255.255.255"))))
 	}
 }
 

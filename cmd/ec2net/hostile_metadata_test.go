@@ -17,9 +17,9 @@ var metadataFaults = []struct {
 	status int    // of an `up` that gives up under it
 	says   string // by that `up`
 }{
-	{"the MAC is not there yet", lab.Fault{Card: "eth1", Path: "**", Absent: true}, exitUnavailable, "MAC unknown to the cloud"},
-	{"the MAC has no keys yet", lab.Fault{Card: "eth1", Path: "**", Status: 404}, exitUnavailable, "has no keys yet"},
-	{"device-number 0", lab.Fault{Card: "eth1", Path: "device-number", Value: value("0")}, exitUnavailable, "it is 0"},
+	{"the MAC is not there yet", lab.Fault{Interface: "eth1", Path: "**", Absent: true}, exitUnavailable, "MAC unknown to the cloud"},
+	{"the MAC has no keys yet", lab.Fault{Interface: "eth1", Path: "**", Status: 404}, exitUnavailable, "has no keys yet"},
+	{"device-number 0", lab.Fault{Interface: "eth1", Path: "device-number", Value: value("0")}, exitUnavailable, "it is 0"},
 	{"500", lab.Fault{Status: 500}, exitUnavailable, "status 500"},
 	{"503 with Retry-After", lab.Fault{Status: 503, RetryAfter: "1"}, exitUnavailable, "status 503"},
 	{"429 with Retry-After", lab.Fault{Status: 429, RetryAfter: "1"}, exitUnavailable, "status 429"},
@@ -34,17 +34,17 @@ var metadataFaults = []struct {
 	{"reset", lab.Fault{Reset: true}, exitUnavailable, "metadata unavailable"},
 	{"closed", lab.Fault{Close: true}, exitUnavailable, "metadata unavailable"},
 	{"redirect", lab.Fault{Redirect: "http://10.0.2.37/"}, exitUnavailable, "status 302"},
-	{"empty", lab.Fault{Card: "eth1", Path: "device-number", Body: lab.Empty}, exitUnavailable, "no value yet"},
-	{"no addresses", lab.Fault{Card: "eth1", Path: "local-ipv4s", Body: lab.Empty}, exitPartial, "an answer of the metadata that can be believed ("},
-	{"a wrong type", lab.Fault{Card: "eth1", Path: "local-ipv4s", Value: value(`{"a":[1,2]}`)}, exitPartial, "an answer of the metadata that can be believed ("},
-	{"an address outside of the subnet", lab.Fault{Card: "eth1", Path: "local-ipv4s", Value: value("192.0.2.9")}, exitPartial, "an answer of the metadata that can be believed ("},
+	{"empty", lab.Fault{Interface: "eth1", Path: "device-number", Body: lab.Empty}, exitUnavailable, "no value yet"},
+	{"no addresses", lab.Fault{Interface: "eth1", Path: "local-ipv4s", Body: lab.Empty}, exitPartial, "an answer of the metadata that can be believed ("},
+	{"a wrong type", lab.Fault{Interface: "eth1", Path: "local-ipv4s", Value: value(`{"a":[1,2]}`)}, exitPartial, "an answer of the metadata that can be believed ("},
+	{"an address outside of the subnet", lab.Fault{Interface: "eth1", Path: "local-ipv4s", Value: value("192.0.2.9")}, exitPartial, "an answer of the metadata that can be believed ("},
 }
 
 // givesUp has `up` wait in vain, and longer where the machine is so slow that it has not met with the fault by then.
-func givesUp(t *testing.T, c *lab.Cloud, status int, card, text string) {
+func givesUp(t *testing.T, c *lab.Cloud, status int, iface, text string) {
 	t.Helper()
 	for wait := 2500 * time.Millisecond; ; wait *= 2 {
-		out, got := on(t, c, "ec2net", "--cloud", string(c.Provider()), "up", card, "--wait", wait.String())
+		out, got := on(t, c, "ec2net", "--cloud", string(c.Provider()), "up", iface, "--wait", wait.String())
 		if got == status && strings.Contains(out, text) {
 			return
 		}
@@ -55,7 +55,7 @@ func givesUp(t *testing.T, c *lab.Cloud, status int, card, text string) {
 }
 
 // Each fault from the start: `up` gives up with the documented status and the kernel as it was, `run`
-// waits and says for what, and when the fault is over the card is set up by itself.
+// waits and says for what, and when the fault is over the interface is set up by itself.
 func TestMetadataFaults(t *testing.T) {
 	t.Parallel()
 	for _, tt := range metadataFaults {
@@ -74,7 +74,7 @@ func TestMetadataFaults(t *testing.T) {
 			k.notify.await(t, "READY=1")
 			answers(t, c, lab.EIP2)
 			if n := k.lineCount(); n > 6 {
-				t.Errorf("%d log lines for one card set up:\n%s", n, k.log)
+				t.Errorf("%d log lines for one interface set up:\n%s", n, k.log)
 			}
 			k.stop(t)
 		})
@@ -107,7 +107,7 @@ func TestOddValues(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := hostile(t, lab.Config{})
-			spoil(t, c, lab.Fault{Card: "eth1", Path: tt.key, Value: &tt.value})
+			spoil(t, c, lab.Fault{Interface: "eth1", Path: tt.key, Value: &tt.value})
 			says(t, ec2net(t, c, tt.status, "up", "eth1", "--wait", "10s"), tt.says)
 			if got := addresses(t, c, "eth1"); got != tt.addrs {
 				t.Errorf("eth1 has %s, want %s", got, tt.addrs)
@@ -133,13 +133,13 @@ func TestProxyVariables(t *testing.T) {
 	answers(t, c, lab.EIP2)
 }
 
-// A late card, at the length that was seen on EC2: 20 s. On the way there the lease alone makes the card
-// answer, and a session that began then does not notice the move to the card's own table.
+// A late interface, at the length that was seen on EC2: 20 s. On the way there the lease alone makes the interface
+// answer, and a session that began then does not notice the move to the interface's own table.
 func TestTwentySeconds(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]lab.Fault{
-		"no MAC":          {Card: "eth1", Path: "**", Absent: true, For: 20 * time.Second},
-		"device-number 0": {Card: "eth1", Path: "device-number", Value: value("0"), For: 20 * time.Second},
+		"no MAC":          {Interface: "eth1", Path: "**", Absent: true, For: 20 * time.Second},
+		"device-number 0": {Interface: "eth1", Path: "device-number", Value: value("0"), For: 20 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -162,7 +162,7 @@ func TestTwentySeconds(t *testing.T) {
 			if rules := ip(t, c, "rule"); strings.Contains(rules, "lookup 19") {
 				t.Errorf("rules of the lease alone are left:\n%s", rules)
 			}
-			// Asked about once a second while the card is awaited, at most seven keys each time.
+			// Asked about once a second while the interface is awaited, at most seven keys each time.
 			if n := len(c.IMDS().Requests(begun)); n > 7*int(took.Seconds()+5) {
 				t.Errorf("%d requests in %s", n, took)
 			}

@@ -14,8 +14,8 @@ type life struct {
 	up   [3]bool
 }
 
-// Both servers, off in each way, in all nine combinations: as soon as one of them has named the card's
-// address, the card answers, and goes on answering.
+// Both servers, off in each way, in all nine combinations: as soon as one of them has named the interface's
+// address, the interface answers, and goes on answering.
 func TestServersComeAndGo(t *testing.T) {
 	t.Parallel()
 	lives := []life{
@@ -37,7 +37,7 @@ func TestServersComeAndGo(t *testing.T) {
 	}
 }
 
-// ours is a card whose lease nobody else has.
+// ours is an interface whose lease nobody else has.
 func ours(*testing.T, *lab.Cloud, string) (kill func()) { return func() {} }
 
 // comeAndGo wants an answer once one server came: metadata that was off is asked again after half a minute, DHCP after
@@ -64,7 +64,7 @@ func comeAndGo(t *testing.T, cloudy, leased life, owner func(*testing.T, *lab.Cl
 		off()
 	}
 	if cloudy.up[2] {
-		eventually(t, 2*hang, "the card is in its own table", func() bool {
+		eventually(t, 2*hang, "the interface is in its own table", func() bool {
 			return lookups(t, c, "10001")
 		})
 	}

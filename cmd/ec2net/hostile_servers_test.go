@@ -85,7 +85,7 @@ func mtu(t *testing.T, c *lab.Cloud) string {
 }
 
 // dnsmasq gives a lease, renews it, and dies; ISC's dhcpd takes over when the client rebinds, and then
-// changes its mind and refuses. The card answers through all of it, and its session does not notice.
+// changes its mind and refuses. The interface answers through all of it, and its session does not notice.
 func TestRealServers(t *testing.T) {
 	t.Parallel()
 	c, port := withoutLabDHCP(t)
@@ -114,7 +114,7 @@ func TestRealServers(t *testing.T) {
 	eventually(t, hang, "refused", func() bool { return strings.Contains(third.log.String(), "DHCPNAK") })
 	eventually(t, hang, "the other address is leased", func() bool { return strings.Contains(third.log.String(), "DHCPACK on 10.0.2.99") })
 	eventually(t, hang, "and not believed", func() bool {
-		return strings.Contains(k.log.String(), "leases 10.0.2.99, which the metadata does not list for this card")
+		return strings.Contains(k.log.String(), "leases 10.0.2.99, which the metadata does not list for this interface")
 	})
 	if got := addresses(t, c, "eth1"); got != "10.0.2.37" {
 		t.Errorf("eth1 has %s", got)

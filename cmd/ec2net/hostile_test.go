@@ -17,7 +17,7 @@ import (
 )
 
 // hostile is a cloud to be made to misbehave. Through all of it the operator's own TCP session over the
-// primary card goes on: not a byte may be lost.
+// primary interface goes on: not a byte may be lost.
 func hostile(t *testing.T, cfg lab.Config) *lab.Cloud {
 	t.Helper()
 	c := cloud(t, cfg)
@@ -201,10 +201,10 @@ func linkLocals(t *testing.T, c *lab.Cloud, names ...string) {
 	}
 }
 
-// statusOf1 is what `ec2net status` says of a card.
-func statusOf1(t *testing.T, c *lab.Cloud, card string) string {
+// statusOf1 is what `ec2net status` says of an interface.
+func statusOf1(t *testing.T, c *lab.Cloud, iface string) string {
 	t.Helper()
-	return ec2net(t, c, exitOK, "status", card)
+	return ec2net(t, c, exitOK, "status", iface)
 }
 
 // logs waits until a process has logged every one of the words. What is logged comes through a pipe, and a change is

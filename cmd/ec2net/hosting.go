@@ -35,7 +35,7 @@ func (a *agent) leasesHost() bool { return a.lease != nil && !a.lease.Addr.Addr(
 // unless somebody else does now.
 func (a *agent) unclaimed() bool {
 	ours := a.record.Hosts || a.snap.Hosts()
-	if a.card.DHCP == config.Off || a.foreignAddress() != "" || a.record.Foreign && !ours {
+	if a.iface.DHCP == config.Off || a.foreignAddress() != "" || a.record.Foreign && !ours {
 		return false
 	}
 	owner, owned := dhcp.FindOwner(os.DirFS("/"), a.snap.Name, a.snap.Index)
@@ -94,7 +94,7 @@ func (a *agent) bow() {
 
 // wouldHost is hosting for an interface on which nothing has been started.
 func (a *agent) wouldHost() bool {
-	return a.settled.Primary && a.card.Manage == config.Full && a.role == isCard && !a.noIPv4() && a.unclaimed()
+	return a.settled.Primary && a.iface.Manage == config.Full && a.role == isInterface && !a.noIPv4() && a.unclaimed()
 }
 
 // livelihood says what the host itself lives by, for a person.

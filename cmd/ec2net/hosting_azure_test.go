@@ -17,10 +17,10 @@ func TestHostThatNobodyConfiguresOnAzure(t *testing.T) {
 			c := unconfigured(t, lab.Config{Cloud: lab.Azure, RPFilter: 1})
 			c.IMDS().Limit(0)
 			var list []*kept
-			for i, card := range strings.Fields(order) {
-				k := start(t, c, card)
+			for i, iface := range strings.Fields(order) {
+				k := start(t, c, iface)
 				list = append(list, k)
-				if i == 0 && card != "eth1" {
+				if i == 0 && iface != "eth1" {
 					k.logs(t, "nobody configures eth2", "lease of 172.22.5.4")
 				}
 			}

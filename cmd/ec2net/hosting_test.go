@@ -16,16 +16,16 @@ import (
 func unconfigured(t *testing.T, cfg lab.Config) *lab.Cloud {
 	t.Helper()
 	c := cloud(t, cfg)
-	for _, card := range c.Cards() {
-		strip(t, c, card.Name)
+	for _, iface := range c.Interfaces() {
+		strip(t, c, iface.Name)
 	}
 	return c
 }
 
-func strip(t *testing.T, c *lab.Cloud, card string) {
+func strip(t *testing.T, c *lab.Cloud, iface string) {
 	t.Helper()
-	ip(t, c, "addr flush dev "+card)
-	ip(t, c, "link set "+card+" down")
+	ip(t, c, "addr flush dev "+iface)
+	ip(t, c, "link set "+iface+" down")
 }
 
 // Where nobody configures the host, its interfaces come up all the same: the primary is given a lease and main's
@@ -60,8 +60,8 @@ func TestHostThatNobodyConfigures(t *testing.T) {
 func sound(t *testing.T, c *lab.Cloud) {
 	t.Helper()
 	names := []string{}
-	for _, card := range c.Cards() {
-		names = append(names, card.Name)
+	for _, iface := range c.Interfaces() {
+		names = append(names, iface.Name)
 	}
 	settled(t, c, names)
 	for _, name := range names {
@@ -76,7 +76,7 @@ func sound(t *testing.T, c *lab.Cloud) {
 func TestHostLivesThroughRestarts(t *testing.T) {
 	t.Parallel()
 	c := unconfigured(t, lab.Config{})
-	spoilDHCP(t, c, lab.DHCPFault{Card: "eth0", Lease: 2 * time.Minute, T1: 2 * time.Second, T2: 60 * time.Second})
+	spoilDHCP(t, c, lab.DHCPFault{Interface: "eth0", Lease: 2 * time.Minute, T1: 2 * time.Second, T2: 60 * time.Second})
 	k := keep(t, c, "eth0")
 	answersWithin(t, c, hang, lab.EIP1)
 	end := session(t, c, "10.0.0.29", lab.EIP1)
@@ -109,7 +109,7 @@ func TestHostLivesThroughRestarts(t *testing.T) {
 	k.notify.await(t, "STATUS=degraded: 10.0.0.29/24 by its lease alone")
 	quiet("a restart without a record")
 	must(t, c.IMDS().Resume())
-	k.notify.await(t, "STATUS=primary card")
+	k.notify.await(t, "STATUS=primary interface")
 	answers(t, c, lab.EIP1)
 	end()
 	k.stop(t)
@@ -152,13 +152,13 @@ func TestHostIsLeftToOthers(t *testing.T) {
 	t.Run("asking", func(t *testing.T) {
 		t.Parallel()
 		c := unconfigured(t, lab.Config{})
-		spoilDHCP(t, c, lab.DHCPFault{Card: "eth0", Silent: true}) // dhclient has got nothing yet
+		spoilDHCP(t, c, lab.DHCPFault{Interface: "eth0", Silent: true}) // dhclient has got nothing yet
 		other := c.Instance().Command(t.Context(), "dhclient", "-4", "-d", "-sf", "/bin/true", "-lf", filepath.Join(t.TempDir(), "leases"), "-pf", filepath.Join(t.TempDir(), "pid"), "eth0")
 		ip(t, c, "link set eth0 up")
 		must(t, other.Start())
 		t.Cleanup(func() { _ = other.Process.Kill(); _ = other.Wait() })
 		k := start(t, c, "eth0")
-		k.logs(t, "dhclient has the card")
+		k.logs(t, "dhclient has the interface")
 		k.notify.await(t, "WATCHDOG=1")
 		if got := k.log.String(); strings.Contains(got, "lease of") || strings.Contains(got, "nobody configures") {
 			t.Errorf("log:\n%s", got)
@@ -174,7 +174,7 @@ func TestHostIsLeftToOthers(t *testing.T) {
 		first.stop(t)
 		first = start(t, c, "eth0")
 		first.reload(t, c, "local-ipv4s")
-		if got := c.DHCP().Messages(begun); slices.ContainsFunc(got, func(m lab.DHCPMessage) bool { return m.Card == "eth0" }) {
+		if got := c.DHCP().Messages(begun); slices.ContainsFunc(got, func(m lab.DHCPMessage) bool { return m.Interface == "eth0" }) {
 			t.Errorf("asked for a lease: %v", got)
 		}
 		shell(t, c.Instance(), "ip addr add 10.0.0.29/24 dev eth0", "ip route add default via 10.0.0.1 dev eth0")

@@ -21,30 +21,30 @@ func TestBadInput(t *testing.T) {
 	} {
 		ip(t, c, cmd)
 	}
-	broken := write(t, "[[card]]\nname = \"eth1\"\ndhcp = \"sometimes\"\n")
+	broken := write(t, "[[interface]]\nname = \"eth1\"\ndhcp = \"sometimes\"\n")
 	before := world(t, c)
 	for _, tt := range []struct {
 		args   string
 		status int
 		says   string
 	}{
-		{"up nosuch0", exitUsage, "no such network card nosuch0 here; this host has eth0, eth1, br0, "},
-		{"run nosuch0", exitOK, "no such network card nosuch0 here"}, // to the unit it is unplugged, which is no failure
-		{"plan nosuch0", exitUsage, "no such network card nosuch0 here"},
-		{"down nosuch0", exitUsage, "there is no network card nosuch0 here, and nothing of one is left"},
-		{"up lo", exitUsage, "lo is the loopback device, not a network card"},
-		{"up br0", exitUsage, "br0 is a virtual device (bridge), not a network card of the cloud"},
+		{"up nosuch0", exitUsage, "no such network interface nosuch0 here; this host has eth0, eth1, br0, "},
+		{"run nosuch0", exitOK, "no such network interface nosuch0 here"}, // to the unit it is unplugged, which is no failure
+		{"plan nosuch0", exitUsage, "no such network interface nosuch0 here"},
+		{"down nosuch0", exitUsage, "there is no network interface nosuch0 here, and nothing of one is left"},
+		{"up lo", exitUsage, "lo is the loopback device, not a network interface"},
+		{"up br0", exitUsage, "br0 is a virtual device (bridge), not a network interface of the cloud"},
 		{"up vx0", exitUsage, "vx0 is a virtual device (vxlan)"},
 		{"up vf0", exitUsage, "vf0 is enslaved to br0: set that one up, or release it first"},
-		{"scan nosuch0", exitUsage, "no such network card nosuch0 here"},
-		{"scan eth1 nosuch0", exitUsage, "no such network card nosuch0 here"}, // and eth1 is not started
+		{"scan nosuch0", exitUsage, "no such network interface nosuch0 here"},
+		{"scan eth1 nosuch0", exitUsage, "no such network interface nosuch0 here"}, // and eth1 is not started
 		{"scan vx0", exitOK, "vx0 is a virtual device (vxlan)"},
 		{"scan stranger", exitOK, "the cloud does not know stranger (02:00:00:00:99:99)"},
-		{"status --json nosuch0", exitUsage, "there is no network card nosuch0 here, and ec2net knows nothing of one"},
-		{"status nosuch0", exitUsage, "there is no network card nosuch0 here, and ec2net knows nothing of one; this host has eth0, eth1, "},
+		{"status --json nosuch0", exitUsage, "there is no network interface nosuch0 here, and ec2net knows nothing of one"},
+		{"status nosuch0", exitUsage, "there is no network interface nosuch0 here, and ec2net knows nothing of one; this host has eth0, eth1, "},
 		{"status eth1", exitOK, "eth1 is not set up by ec2net"},
-		{"status", exitOK, "no card is set up by ec2net"},
-		{"doctor br0", exitUsage, "br0 is a virtual device (bridge), not a network card of the cloud"},
+		{"status", exitOK, "no interface is set up by ec2net"},
+		{"doctor br0", exitUsage, "br0 is a virtual device (bridge), not a network interface of the cloud"},
 		{"doctor vf0", exitUsage, "vf0 is enslaved to br0: set that one up, or release it first"},
 		{"doctor lo", exitUsage, "lo is the loopback device"},
 		{"plan stranger", exitUnavailable, "02:00:00:00:99:99"},
@@ -134,11 +134,11 @@ func TestManage(t *testing.T) {
 		rules      bool
 		asked      bool
 	}{
-		{"by name", "[[card]]\nname = \"eth1\"\nmanage = false\n", false, false, false},
-		{"by MAC", "[[card]]\nmac = \"02:ec:20:00:01:01\"\nmanage = false\n", false, false, false},
-		{"by device number", "[[card]]\ndevice_number = 1\nmanage = false\n", false, false, true},
-		{"link only, by device number", "[[card]]\ndevice_number = 1\nmanage = \"link-up\"\n", true, false, true},
-		{"link only", "[[card]]\nname = \"eth*\"\nmanage = \"link-up\"\n", true, false, false},
+		{"by name", "[[interface]]\nname = \"eth1\"\nmanage = false\n", false, false, false},
+		{"by MAC", "[[interface]]\nmac = \"02:ec:20:00:01:01\"\nmanage = false\n", false, false, false},
+		{"by device number", "[[interface]]\ndevice_number = 1\nmanage = false\n", false, false, true},
+		{"link only, by device number", "[[interface]]\ndevice_number = 1\nmanage = \"link-up\"\n", true, false, true},
+		{"link only", "[[interface]]\nname = \"eth*\"\nmanage = \"link-up\"\n", true, false, false},
 		{"without main", "main_table = false\n", true, true, true},
 		{"without DHCP", "dhcp = \"off\"\n", true, true, true},
 	} {
@@ -175,7 +175,7 @@ func TestManage(t *testing.T) {
 	}
 }
 
-// `up` of a card whose link alone is kept is done at once, although its process never asks the metadata, or asks
+// `up` of an interface whose link alone is kept is done at once, although its process never asks the metadata, or asks
 // no more.
 func TestUpOfAKeptLink(t *testing.T) {
 	t.Parallel()
@@ -183,14 +183,14 @@ func TestUpOfAKeptLink(t *testing.T) {
 		t.Run(match, func(t *testing.T) {
 			t.Parallel()
 			c := cloud(t, lab.Config{})
-			flags := []string{"--config", write(t, "[[card]]\n"+match+"\nmanage = \"link-up\"\n")}
+			flags := []string{"--config", write(t, "[[interface]]\n"+match+"\nmanage = \"link-up\"\n")}
 			startWith(t, c, "eth1", flags).notify.await(t, "STATUS=link up only, as configured")
 			says(t, ec2net(t, c, exitOK, append(flags, "up", "--wait", "10s", "eth1")...), "ready: link up only, as configured")
 		})
 	}
 }
 
-// Who has changed the file and says "up" is told that the process that keeps the card goes by the old one.
+// Who has changed the file and says "up" is told that the process that keeps the interface goes by the old one.
 func TestUpAfterTheFileChanged(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})

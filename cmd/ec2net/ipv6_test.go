@@ -17,40 +17,40 @@ var (
 	eth0v6 = addr("2001:db8:ec2::29")
 )
 
-// dual is seed 002 with IPv6 addresses on both cards.
+// dual is seed 002 with IPv6 addresses on both interfaces.
 func dual(cfg lab.Config) lab.Config {
 	eth0, eth1 := lab.Eth0(), lab.Eth1()
 	eth0.Addrs6, eth1.Addrs6 = []netip.Addr{eth0v6}, in6
-	cfg.Cards = []lab.Card{eth0, eth1}
+	cfg.Interfaces = []lab.Interface{eth0, eth1}
 	return cfg
 }
 
-// only6 is an instance whose cards have no IPv4: in a subnet of IPv6 alone DHCP leases a link-local address.
+// only6 is an instance whose interfaces have no IPv4: in a subnet of IPv6 alone DHCP leases a link-local address.
 func only6() lab.Config {
 	return lab.Config{
 		Subnets: []lab.Subnet{{ID: "six-a", IPv6: netip.MustParsePrefix("2001:db8:ec2::/64")}, {ID: "six-c", IPv6: netip.MustParsePrefix("2001:db8:ec2:2::/64")}},
-		Cards: []lab.Card{
+		Interfaces: []lab.Interface{
 			{Name: "eth0", Subnet: "six-a", Addrs6: []netip.Addr{eth0v6}},
 			{Name: "eth1", Subnet: "six-c", Addrs6: in6, Addrs4: []netip.Addr{addr("169.254.7.7")}},
 		},
 	}
 }
 
-func advertise(t *testing.T, c *lab.Cloud, card string, a lab.Advert) *lab.Advertiser {
+func advertise(t *testing.T, c *lab.Cloud, iface string, a lab.Advert) *lab.Advertiser {
 	t.Helper()
 	a.Interval = 50 * time.Millisecond
-	r, err := c.Advertise(card, a)
+	r, err := c.Advertise(iface, a)
 	must(t, err)
 	return r
 }
 
-// router is where the card's table leaves for IPv6.
+// router is where the interface's table leaves for IPv6.
 func router(t *testing.T, c *lab.Cloud) string {
 	t.Helper()
 	return wordAfter(ip(t, c, "-6 route show default table 10001"), "via ")
 }
 
-// Both families answer by the card with duplicate address detection on, at the moment of READY and
+// Both families answer by the interface with duplicate address detection on, at the moment of READY and
 // whether a router was advertised or not; `down` leaves nothing.
 func TestDualStack(t *testing.T) {
 	t.Parallel()
@@ -90,18 +90,18 @@ func TestDualStack(t *testing.T) {
 	}
 }
 
-// A card without IPv4: reachable, no IPv4 rule, nothing of DHCP in the log. The metadata is asked by
+// An interface without IPv4: reachable, no IPv4 rule, nothing of DHCP in the log. The metadata is asked by
 // fd00:ec2::254, because the host has no IPv4 at all.
 func TestIPv6Only(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*lab.Card){
-		"leased":  func(*lab.Card) {},
-		"no DHCP": func(k *lab.Card) { k.Addrs4 = nil },
+	for name, change := range map[string]func(*lab.Interface){
+		"leased":  func(*lab.Interface) {},
+		"no DHCP": func(k *lab.Interface) { k.Addrs4 = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := only6()
-			change(&cfg.Cards[1])
+			change(&cfg.Interfaces[1])
 			c := cloud(t, cfg)
 			begun := time.Now()
 			k := keep(t, c, "eth1")
@@ -181,7 +181,7 @@ func TestRouterAdvertisements(t *testing.T) {
 	}
 }
 
-// Both cards' routers advertise themselves, and the kernel makes default routes of one metric of that. What the
+// Both interfaces' routers advertise themselves, and the kernel makes default routes of one metric of that. What the
 // host sends by itself leaves by the primary, as seen on the wire: also after its router was away.
 func TestRouterFlap(t *testing.T) {
 	t.Parallel()
@@ -202,12 +202,12 @@ func TestRouterFlap(t *testing.T) {
 		eventually(t, hang, "the primary's default route "+when, func() bool {
 			return strings.Contains(ip(t, c, "-6 route show default dev eth0"), "metric 1023") && leaves() == "eth0"
 		})
-		before := len(wire.Packets(lab.FromCard, lab.To(addr(internet)), lab.Proto(unix.IPPROTO_ICMPV6)))
+		before := len(wire.Packets(lab.FromInterface, lab.To(addr(internet)), lab.Proto(unix.IPPROTO_ICMPV6)))
 		for range 5 {
 			_, err := c.Instance().Ping(t.Context(), addr(internet), single)
 			must(t, err)
 		}
-		if n := len(wire.Packets(lab.FromCard, lab.To(addr(internet)), lab.Proto(unix.IPPROTO_ICMPV6))) - before; n != 0 {
+		if n := len(wire.Packets(lab.FromInterface, lab.To(addr(internet)), lab.Proto(unix.IPPROTO_ICMPV6))) - before; n != 0 {
 			t.Errorf("%s %d packets left by eth1", when, n)
 		}
 	}
@@ -224,7 +224,7 @@ func TestRouterFlap(t *testing.T) {
 	k.end(t)
 }
 
-// A router that died: the kernel forgets it when its time is over, and so does the card's table.
+// A router that died: the kernel forgets it when its time is over, and so does the interface's table.
 func TestRouterExpires(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, dual(lab.Config{}))
@@ -236,8 +236,8 @@ func TestRouterExpires(t *testing.T) {
 	eventually(t, hang, "it is forgotten", func() bool { return router(t, c) == "fe80:ec2::1" })
 }
 
-// A router advertisement on another card is no router of this one; one that puts a stranger's block
-// on this card's link is named and not followed. Addresses that the kernel or a DHCPv6 client made
+// A router advertisement on another interface is no router of this one; one that puts a stranger's block
+// on this interface's link is named and not followed. Addresses that the kernel or a DHCPv6 client made
 // are left alone, also when the metadata names the same.
 func TestForeignIPv6(t *testing.T) {
 	t.Parallel()
@@ -258,7 +258,7 @@ func TestForeignIPv6(t *testing.T) {
 	}
 	before := words()
 	out := ec2net(t, c, exitPartial, "up", "eth1")
-	if want := "a router advertisement on eth1 says that 2001:db8:ec2::/64 is on its link, which is no subnet of the card"; !strings.Contains(out, want) {
+	if want := "a router advertisement on eth1 says that 2001:db8:ec2::/64 is on its link, which is no subnet of the interface"; !strings.Contains(out, want) {
 		t.Errorf("up says\n%s\nwant %q", out, want)
 	}
 	if strings.Contains(out, "+ addr 2001:db8:ec2:2::38") {
@@ -277,7 +277,7 @@ func TestForeignIPv6(t *testing.T) {
 	}
 }
 
-// ipv6s that come later than the card, and that go again.
+// ipv6s that come later than the interface, and that go again.
 func TestLateIPv6(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})

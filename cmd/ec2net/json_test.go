@@ -15,11 +15,11 @@ import (
 // [] wherever there may be one.
 func TestJSONHasOneStyle(t *testing.T) {
 	forwards := true
-	whole := cardStatus{Record: state.Record{
+	whole := interfaceStatus{Record: state.Record{
 		Before: &plumb.Before{Forwarding: &forwards}, Lease: aRecord().Lease, Undone: &state.Rollback{}, Egress: &state.Egress{}, Packets: true,
 		Taken: "-", Yielded: "-",
 	}, Drift: []string{}, Died: true, Table: 1, NAT: "-", Broken: true, Limited: true}
-	for name, v := range map[string]any{"all": []cardStatus{whole}, "none": []cardStatus{{Drift: []string{}}}, "no card": []cardStatus(nil)} {
+	for name, v := range map[string]any{"all": []interfaceStatus{whole}, "none": []interfaceStatus{{Drift: []string{}}}, "no interface": []interfaceStatus(nil)} {
 		b, err := json.Marshal(filled(v))
 		must(t, err)
 		var out any
@@ -67,9 +67,9 @@ func TestJSONOfTheCommands(t *testing.T) {
 	var out any
 	must(t, json.Unmarshal([]byte(text), &out))
 	checkStyle(t, "doctor", out)
-	var list []cardStatus
+	var list []interfaceStatus
 	must(t, json.Unmarshal([]byte(ec2net(t, c, exitOK, "status", "--json", "eth1")), &list))
-	if len(list) != 1 || !list[0].Canonical() || !reflect.DeepEqual(list[0].Card.Addrs4.Value, lab.Eth1().Addrs4) {
+	if len(list) != 1 || !list[0].Canonical() || !reflect.DeepEqual(list[0].Interface.Addrs4.Value, lab.Eth1().Addrs4) {
 		t.Errorf("read back: %+v", list)
 	}
 }

@@ -24,23 +24,23 @@ type kept struct {
 }
 
 // keep starts `ec2net run` and waits until it says READY.
-func keep(t *testing.T, c *lab.Cloud, card string, env ...string) *kept {
+func keep(t *testing.T, c *lab.Cloud, iface string, env ...string) *kept {
 	t.Helper()
-	k := start(t, c, card, env...)
+	k := start(t, c, iface, env...)
 	k.notify.await(t, "READY=1")
 	return k
 }
 
-func start(t *testing.T, c *lab.Cloud, card string, env ...string) *kept {
+func start(t *testing.T, c *lab.Cloud, iface string, env ...string) *kept {
 	t.Helper()
-	return startWith(t, c, card, nil, env...)
+	return startWith(t, c, iface, nil, env...)
 }
 
 // startWith is start with global flags.
-func startWith(t *testing.T, c *lab.Cloud, card string, flags []string, env ...string) *kept {
+func startWith(t *testing.T, c *lab.Cloud, iface string, flags []string, env ...string) *kept {
 	t.Helper()
 	k := &kept{
-		Cmd: c.Instance().Command(t.Context(), "ec2net", append(flags, "--cloud", string(c.Provider()), "run", card)...),
+		Cmd: c.Instance().Command(t.Context(), "ec2net", append(flags, "--cloud", string(c.Provider()), "run", iface)...),
 		log: &lab.Log{}, notify: newNotifySocket(t), ended: make(chan struct{}),
 	}
 	k.Stdout, k.Stderr = k.log, k.log
@@ -53,7 +53,7 @@ func startWith(t *testing.T, c *lab.Cloud, card string, flags []string, env ...s
 		_ = k.Process.Kill()
 		<-k.ended
 		if t.Failed() {
-			t.Logf("ec2net run %s:\n%s\nto systemd:\n%s", card, k.log, k.notify.log)
+			t.Logf("ec2net run %s:\n%s\nto systemd:\n%s", iface, k.log, k.notify.log)
 		}
 	})
 	return k

@@ -66,8 +66,8 @@ func TestBesideKubernetes(t *testing.T) {
 			c := hostile(t, lab.Config{})
 			ips(t, c, tt.writes)
 			before := world(t, c)
-			for _, card := range []string{"eth1", "eth0"} {
-				ec2net(t, c, exitOK, "up", card)
+			for _, iface := range []string{"eth1", "eth0"} {
+				ec2net(t, c, exitOK, "up", iface)
 			}
 			answers(t, c, lab.EIP1)
 			answers(t, c, lab.EIP2)
@@ -90,8 +90,8 @@ func TestBesideKubernetes(t *testing.T) {
 			if out := ec2net(t, c, exitOK, "doctor"); strings.Contains(out, "warn") || strings.Contains(out, "fail") {
 				t.Errorf("doctor:\n%s", out)
 			}
-			for _, card := range []string{"eth1", "eth0"} {
-				ec2net(t, c, exitOK, "down", card)
+			for _, iface := range []string{"eth1", "eth0"} {
+				ec2net(t, c, exitOK, "down", iface)
 			}
 			unchanged(t, c, before, "up and down")
 		})

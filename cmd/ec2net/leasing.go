@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// undecided is how long a manager that is running may take to say whether it wants the card.
+	// undecided is how long a manager that is running may take to say whether it wants the interface.
 	undecided = 3 * time.Second
-	// ownerPatience is how long the program that owns the card may take for its address, before
+	// ownerPatience is how long the program that owns the interface may take for its address, before
 	// ec2net adds the one that the metadata names.
 	ownerPatience = 30 * time.Second
 	// restartDHCP is the pause before a client that could not work is started again.
@@ -28,14 +28,14 @@ const (
 	firstAnswer = time.Second
 )
 
-// tenancy is what is known of the card's lease.
+// tenancy is what is known of the interface's lease.
 type tenancy struct {
 	lease    *dhcp.Lease // the last one, also when it has ended: its router stays what it was
 	held     bool        // the lease is valid
 	disowned bool        // another host has the leased address, and the metadata does not know better
 	leasing  string      // who has the lease: "native", "off", "dhclient (…)"
 	leaseAt  time.Time   // since when the native client tries
-	hosts    bool        // nobody else configures the card, and the host itself leaves by it, see hosting
+	hosts    bool        // nobody else configures the interface, and the host itself leaves by it, see hosting
 	borrowed *dhcp.Lease // what another program's address says, while the metadata never has
 	leases   leases
 }
@@ -68,7 +68,7 @@ func (a *agent) spared() bool {
 }
 
 func (a *agent) decideDHCP() {
-	if a.role != isCard || a.card.Manage != config.Full || a.undecided() {
+	if a.role != isInterface || a.iface.Manage != config.Full || a.undecided() {
 		return
 	}
 	if a.settled.Primary {
@@ -79,9 +79,9 @@ func (a *agent) decideDHCP() {
 		return
 	}
 	switch {
-	case a.card.DHCP == config.Off:
+	case a.iface.DHCP == config.Off:
 		a.leasing = "off"
-	case a.card.DHCP == config.Native:
+	case a.iface.DHCP == config.Native:
 		a.leasing = a.client()
 	default:
 		a.autoDHCP()
@@ -98,10 +98,10 @@ func (a *agent) autoDHCP() {
 	case owned && owner.Pending && time.Since(a.begun) < undecided:
 	case owned && !owner.Pending:
 		a.leasing = owner.Program
-		a.log.Infof("%s has the card (%s): its lease is left alone", owner.Program, owner.Why)
+		a.log.Infof("%s has the interface (%s): its lease is left alone", owner.Program, owner.Why)
 	case a.foreignAddress() != "":
 		a.leasing = "another program"
-		a.log.Infof("%s was put on the card by another program: no DHCP", a.foreignAddress())
+		a.log.Infof("%s was put on the interface by another program: no DHCP", a.foreignAddress())
 	default:
 		a.leasing = a.client()
 	}
@@ -122,7 +122,7 @@ func (a *agent) ownsAddress() bool {
 	case native, "off":
 		return true
 	case "":
-		return a.card.DHCP != config.Auto
+		return a.iface.DHCP != config.Auto
 	}
 	return a.answered && time.Since(a.begun) > ownerPatience
 }
@@ -147,8 +147,8 @@ func (l *leases) run(ctx context.Context, client *dhcp.Client, prior *dhcp.Lease
 	}
 	for {
 		err := client.Run(ctx, prior, l.carrier, report)
-		if err == nil || errors.Is(err, dhcp.ErrNoCard) {
-			return // the end, or the card's, of which the kernel tells
+		if err == nil || errors.Is(err, dhcp.ErrNoInterface) {
+			return // the end, or the interface's, of which the kernel tells
 		}
 		report(dhcp.Event{Lease: prior, Err: fmt.Errorf("DHCP has stopped, and begins again in %s: %w", restartDHCP, err), At: time.Now()})
 		select {
@@ -224,7 +224,7 @@ func trouble(err error) error {
 // errOther stands for the troubles of DHCP that have no name.
 var errOther = errors.New("DHCP failed")
 
-// trusted is the lease, unless the metadata says that its address is not the card's: then the server
+// trusted is the lease, unless the metadata says that its address is not the interface's: then the server
 // is somebody else's, and nothing of what it says is used.
 func (a *agent) trusted() *dhcp.Lease {
 	if a.disagreement() != nil {
@@ -240,7 +240,7 @@ func (a *agent) disagreement() error {
 	}
 	// An IPv6-only subnet of EC2 leases a link-local address, of which the metadata says nothing.
 	if addr := a.lease.Addr.Addr(); !addr.IsLinkLocalUnicast() && !slices.Contains(a.settled.Addrs4.Value, addr) {
-		return fmt.Errorf("%s leases %s, which the metadata does not list for this card: the metadata is believed", a.lease.Server, addr)
+		return fmt.Errorf("%s leases %s, which the metadata does not list for this interface: the metadata is believed", a.lease.Server, addr)
 	}
 	return nil
 }
@@ -280,7 +280,7 @@ func (l *leases) signal(up bool) {
 	l.carrier <- up
 }
 
-// ownMACs are the MACs of this host's cards: each may answer ARP for the others.
+// ownMACs are the MACs of this host's interfaces: each may answer ARP for the others.
 func ownMACs() []net.HardwareAddr {
 	list, _ := net.Interfaces()
 	var out []net.HardwareAddr

@@ -25,14 +25,14 @@ func newLogger(err io.Writer, level logrus.Level) *logrus.Logger {
 	return l
 }
 
-// plainLines is the log for a person: the card, the severity when it matters, the text.
+// plainLines is the log for a person: the interface, the severity when it matters, the text.
 type plainLines struct{}
 
 // Format implements logrus.Formatter.
 func (plainLines) Format(e *logrus.Entry) ([]byte, error) {
 	var b strings.Builder
-	if card, ok := e.Data["card"]; ok {
-		fmt.Fprintf(&b, "%v: ", card)
+	if iface, ok := e.Data["interface"]; ok {
+		fmt.Fprintf(&b, "%v: ", iface)
 	}
 	if e.Level <= logrus.WarnLevel {
 		fmt.Fprintf(&b, "%s: ", e.Level)
@@ -42,7 +42,7 @@ func (plainLines) Format(e *logrus.Entry) ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// journalHook sends each entry with its fields, as EC2NET_CARD and so on.
+// journalHook sends each entry with its fields, as EC2NET_INTERFACE and so on.
 type journalHook struct{}
 
 // Levels implements logrus.Hook.

@@ -14,11 +14,11 @@ import (
 type events struct {
 	readings chan reading
 	changes  <-chan plumb.Change
-	packets  <-chan plumb.Change // of the card's nftables table; nil while it has none
+	packets  <-chan plumb.Change // of the interface's nftables table; nil while it has none
 	reload   <-chan struct{}     // SIGHUP
 	reread   *time.Timer
 	repair   *time.Timer
-	egress   *time.Timer // for another look at the gateway of the card that traffic leaves by
+	egress   *time.Timer // for another look at the gateway of the interface that traffic leaves by
 	look     time.Time   // when that will be
 	tick     *time.Ticker
 	reading  bool // a reading is under way
@@ -26,12 +26,12 @@ type events struct {
 	armed    bool // the repair timer runs
 }
 
-// second is how often a waiting card reports and looks at its deadlines. A card that holds ticks
+// second is how often a waiting interface reports and looks at its deadlines. An interface that holds ticks
 // only for systemd's watchdog.
 const second = time.Second
 
-// loop is the life of a card: one event, one reconciliation, until done says that it is enough, the
-// card is gone (errGone), ctx ends, or limit has passed since the first question (0: none).
+// loop is the life of an interface: one event, one reconciliation, until done says that it is enough, the
+// interface is gone (errGone), ctx ends, or limit has passed since the first question (0: none).
 func (a *agent) loop(ctx context.Context, limit time.Duration, reload <-chan struct{}, done func() (bool, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -141,8 +141,8 @@ func (a *agent) next(ctx context.Context, ev *events) error {
 	return a.converge(ctx)
 }
 
-// watchPackets begins to watch the card's nftables table once there is one, and looks again at what was
-// not watched before. Whoever sets a card up once needs no watch.
+// watchPackets begins to watch the interface's nftables table once there is one, and looks again at what was
+// not watched before. Whoever sets an interface up once needs no watch.
 func (a *agent) watchPackets(ctx context.Context, ev *events) (err error) {
 	if ev.packets != nil || !a.stays || !a.record.Packets {
 		return nil
@@ -153,8 +153,8 @@ func (a *agent) watchPackets(ctx context.Context, ev *events) (err error) {
 	return err
 }
 
-// retry has a card that holds looked at once more when the last look failed. Nothing else may happen for
-// long: what the kernel tells, it has told. A card that is not converged is looked at each second anyway.
+// retry has an interface that holds looked at once more when the last look failed. Nothing else may happen for
+// long: what the kernel tells, it has told. An interface that is not converged is looked at each second anyway.
 func (a *agent) retry(ev *events) {
 	if a.astray && a.converged && !ev.armed {
 		ev.armed = true
@@ -162,8 +162,8 @@ func (a *agent) retry(ev *events) {
 	}
 }
 
-// asks: the metadata has something to say on this card.
-func (a *agent) asks() bool { return a.card.Manage == config.Full || a.config.NeedsMetadata(a.facts) }
+// asks: the metadata has something to say on this interface.
+func (a *agent) asks() bool { return a.iface.Manage == config.Full || a.config.NeedsMetadata(a.facts) }
 
 // pace slows the tick down once nothing is waited for.
 func (a *agent) pace(ev *events) {
@@ -212,15 +212,15 @@ func (a *agent) mend(ctx context.Context, ev *events) error {
 
 // waiting: something is still expected, so that deadlines have to be looked at.
 func (a *agent) waiting() bool {
-	return a.card.Manage == config.Full && (!a.converged || !a.answers() || !a.settledDown() || !a.leased())
+	return a.iface.Manage == config.Full && (!a.converged || !a.answers() || !a.settledDown() || !a.leased())
 }
 
-// set: the card is as it should be, and nothing more is expected soon.
+// set: the interface is as it should be, and nothing more is expected soon.
 func (a *agent) set() bool {
 	switch {
 	case a.idle():
 		return true
-	case a.card.Manage == config.LinkUp:
+	case a.iface.Manage == config.LinkUp:
 		return len(plumb.Diff(a.snap.State, a.released(a.snap))) == 0
 	case a.degraded:
 		return a.converged
@@ -228,5 +228,5 @@ func (a *agent) set() bool {
 	return a.converged && a.answers() && a.settledDown() && a.leased() && !a.settling()
 }
 
-// answers: the kernel does, for all that the card has.
+// answers: the kernel does, for all that the interface has.
 func (a *agent) answers() bool { return len(a.snap.Unanswered()) == 0 }

@@ -1,4 +1,4 @@
-// Command ec2net makes every network card of a cloud instance answer by itself.
+// Command ec2net makes every network interface of a cloud instance answer by itself.
 package main
 
 import (

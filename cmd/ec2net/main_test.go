@@ -50,8 +50,8 @@ func cloud(t *testing.T, cfg lab.Config) *lab.Cloud {
 		}
 		return nil
 	}))
-	// The kernel gives the card that is up an address of its own, in its own time.
-	eventually(t, hang, "the first card's own IPv6 address", func() bool {
+	// The kernel gives the interface that is up an address of its own, in its own time.
+	eventually(t, hang, "the first interface's own IPv6 address", func() bool {
 		return strings.Contains(ip(t, c, "-6 route show table local"), "local fe80::")
 	})
 	return c

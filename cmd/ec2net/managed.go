@@ -26,12 +26,12 @@ func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.
 		return err
 	}
 	asked := time.Now()
-	log := p.log.WithField("card", name)
+	log := p.log.WithField("interface", name)
 	if asks {
 		if err := manager.Signal(unix.SIGHUP); err != nil {
 			return err
 		}
-		log.Infof("process %d keeps this card: asked it to read the metadata now", manager.PID)
+		log.Infof("process %d keeps this interface: asked it to read the metadata now", manager.PID)
 	}
 	for {
 		r, _ := p.store.Load(name)
@@ -59,9 +59,9 @@ func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.
 
 // managerAsks reports whether the process that manages the interface asks the metadata, by what it has learned of it.
 func (a *agent) managerAsks() bool {
-	if card := a.record.Card; card.MAC == a.snap.MAC {
-		a.facts = a.facts.Learn(card)
-		a.card = a.config.For(a.facts)
+	if iface := a.record.Interface; iface.MAC == a.snap.MAC {
+		a.facts = a.facts.Learn(iface)
+		a.iface = a.config.For(a.facts)
 	}
 	return a.asks()
 }

@@ -14,8 +14,8 @@ import (
 	"ec2net/test/lab"
 )
 
-// Every place of 32 network cards with 32 devices has a table, rules and a name of its own, and none
-// of them is another card's, the kernel's, or one of those that run on a lease alone.
+// Every place of 32 network interfaces with 32 devices has a table, rules and a name of its own, and none
+// of them is another interface's, the kernel's, or one of those that run on a lease alone.
 func TestEveryPlace(t *testing.T) {
 	t.Parallel()
 	tables, names, prefs := map[uint32]string{253: "default", 254: "main", 255: "local", 0: "none"}, map[string]string{}, map[uint32]string{0: "local", 32766: "main", 32767: "default"}
@@ -25,16 +25,16 @@ func TestEveryPlace(t *testing.T) {
 		}
 	}
 	for i := range 1000 {
-		tables[plumb.Table(plumb.DegradedN(i))] = "a card on its lease alone"
+		tables[plumb.Table(plumb.DegradedN(i))] = "an interface on its lease alone"
 	}
-	for card := range 32 {
+	for iface := range 32 {
 		for device := range 32 {
-			if card == 0 && device == 0 {
+			if iface == 0 && device == 0 {
 				continue // the primary
 			}
-			place := fmt.Sprintf("network card %d, device %d", card, device)
-			state := placed(t, card, device)
-			table, name := plumb.Table(100*card+device), state.AltNames[len(state.AltNames)-1]
+			place := fmt.Sprintf("network card %d, device %d", iface, device)
+			state := placed(t, iface, device)
+			table, name := plumb.Table(100*iface+device), state.AltNames[len(state.AltNames)-1]
 			take(place, "table", tables[table] != "", tables[table])
 			take(place, "name "+name, names[name] != "", names[name])
 			tables[table], names[name] = place, place
@@ -45,20 +45,20 @@ func TestEveryPlace(t *testing.T) {
 					t.Errorf("%s: %v looks elsewhere than in table %d", place, r, table)
 				}
 			}
-			if own := state.Numbers(); len(own) != 1 || own[0] != 100*card+device {
+			if own := state.Numbers(); len(own) != 1 || own[0] != 100*iface+device {
 				t.Errorf("%s: its rules tell %v", place, own)
 			}
 		}
 	}
 }
 
-// placed is the state of a dual-stack card at one place.
-func placed(t *testing.T, card, device int) plumb.State {
+// placed is the state of a dual-stack interface at one place.
+func placed(t *testing.T, iface, device int) plumb.State {
 	t.Helper()
 	four, six := netip.MustParsePrefix("10.0.2.0/24"), netip.MustParsePrefix("2001:db8:ec2:2::/64")
 	state, err := plumb.Want(plumb.Input{
-		Card: metadata.Interface{
-			MAC: metadata.MAC{2, 1}, ID: "eni-0ec2", NetworkCard: card, DeviceNumber: device,
+		Interface: metadata.Interface{
+			MAC: metadata.MAC{2, 1}, ID: "eni-0ec2", NetworkCard: iface, DeviceNumber: device,
 			Addrs4: metadata.Is([]netip.Addr{addr("10.0.2.37")}), Subnets4: metadata.Is([]netip.Prefix{four}),
 			Addrs6: metadata.Is([]netip.Addr{addr("2001:db8:ec2:2::37")}), Subnets6: metadata.Is([]netip.Prefix{six}),
 			Prefixes4: metadata.None[[]netip.Prefix](), Prefixes6: metadata.None[[]netip.Prefix](),
@@ -70,23 +70,23 @@ func placed(t *testing.T, card, device int) plumb.State {
 	return state
 }
 
-// Cards on several network cards: a table each, of which device 0 on the second one is no primary,
-// and their names. A card for EFA alone has no address: its link is up, and that is all.
+// Interfaces on several network cards: a table each, of which device 0 on the second one is no primary,
+// and their names. An interface for EFA alone has no address: its link is up, and that is all.
 func TestNetworkCards(t *testing.T) {
 	t.Parallel()
-	c := cloud(t, lab.Config{RPFilter: 1, Cards: []lab.Card{
+	c := cloud(t, lab.Config{RPFilter: 1, Interfaces: []lab.Interface{
 		lab.Eth0(), lab.Eth1(),
 		{Name: "eth2", NetworkCard: 1, Addrs4: []netip.Addr{addr("10.0.2.61")}, EIPs: map[netip.Addr]netip.Addr{addr("10.0.2.61"): addr("203.0.113.61")}},
 		{Name: "efa0", NetworkCard: 1, DeviceNumber: 1, Subnet: "subnet-c"},
 	}})
-	for _, card := range []string{"eth1", "eth2"} {
-		ec2net(t, c, exitOK, "up", card)
+	for _, iface := range []string{"eth1", "eth2"} {
+		ec2net(t, c, exitOK, "up", iface)
 	}
 	answers(t, c, lab.EIP2)
 	answers(t, c, addr("203.0.113.61"))
 	holds(t, ip(t, c, "rule"), "from 10.0.2.61 lookup 10100")
-	for card, name := range map[string]string{"eth1": "device-number-1", "eth2": "device-number-0.1"} {
-		if out := ip(t, c, "link show dev "+name); !strings.Contains(out, " "+card+"@") {
+	for iface, name := range map[string]string{"eth1": "device-number-1", "eth2": "device-number-0.1"} {
+		if out := ip(t, c, "link show dev "+name); !strings.Contains(out, " "+iface+"@") {
 			t.Errorf("%s is %s", name, out)
 		}
 	}
@@ -101,16 +101,16 @@ func TestNetworkCards(t *testing.T) {
 		}
 	}
 	if out := ip(t, c, "link show dev device-number-1.1"); !strings.Contains(out, ",UP") {
-		t.Errorf("the link of a card without address: %s", out)
+		t.Errorf("the link of an interface without address: %s", out)
 	}
 	if now := ip(t, c, "rule"); now != rules {
-		t.Errorf("a card without address got rules:\n%s", now)
+		t.Errorf("an interface without address got rules:\n%s", now)
 	}
 	asked := len(c.DHCP().Messages(time.Time{}))
 	requests := len(c.IMDS().Requests(time.Time{}))
 	eventually(t, hang, "the next reading", func() bool { return len(c.IMDS().Requests(time.Time{})) > requests })
 	if n := len(c.DHCP().Messages(time.Time{})) - asked; n != 0 {
-		t.Errorf("%d DHCP messages for a card that is known to have no address", n)
+		t.Errorf("%d DHCP messages for an interface that is known to have no address", n)
 	}
 	k.stop(t)
 	if log := k.log.String(); strings.Contains(log, "DHCP") {
@@ -119,13 +119,13 @@ func TestNetworkCards(t *testing.T) {
 	ec2net(t, c, exitOK, "down", "efa0")
 }
 
-// A host in a secondary card's subnet reaches the primary card's addresses before that card is there,
-// while it is there, and after: main leads to that subnet by the secondary card, for its own address.
+// A host in a secondary interface's subnet reaches the primary interface's addresses before that interface is there,
+// while it is there, and after: main leads to that subnet by the secondary interface, for its own address.
 func TestPrimaryBesideOthers(t *testing.T) {
 	t.Parallel()
 	cfg := dual(lab.Config{RPFilter: 1})
-	second := cfg.Cards[1]
-	cfg.Cards = cfg.Cards[:1]
+	second := cfg.Interfaces[1]
+	cfg.Interfaces = cfg.Interfaces[:1]
 	c := cloud(t, cfg)
 	peer, err := c.AddPeer("neighbour", addr("10.0.2.200"), addr("2001:db8:ec2:2::200"))
 	must(t, err)
@@ -155,19 +155,19 @@ func TestPrimaryBesideOthers(t *testing.T) {
 	k.stop(t)
 }
 
-// Requests to the metadata that one card may cost: at first, and each time that it is looked at again.
+// Requests to the metadata that one interface may cost: at first, and each time that it is looked at again.
 const (
 	firstReading = 11
 	laterReading = 6
 )
 
-// 60 cards of five network cards, read twice each by a client of its own, as by as many processes.
+// 60 interfaces of five network interfaces, read twice each by a client of its own, as by as many processes.
 func TestRequestBudget(t *testing.T) {
 	t.Parallel()
-	const cards = 60
+	const ifaces = 60
 	cfg := lab.Config{Subnets: []lab.Subnet{{ID: "wide", CIDR: netip.MustParsePrefix("10.0.0.0/20"), IPv6: netip.MustParsePrefix("2001:db8:ec2::/64")}}}
-	for i := range cards {
-		cfg.Cards = append(cfg.Cards, lab.Card{
+	for i := range ifaces {
+		cfg.Interfaces = append(cfg.Interfaces, lab.Interface{
 			Name: fmt.Sprintf("eth%d", i), NetworkCard: i % 5,
 			Addrs4:    []netip.Addr{addr(fmt.Sprintf("10.0.0.%d", 10+i)), addr(fmt.Sprintf("10.0.1.%d", 10+i))},
 			Addrs6:    []netip.Addr{addr(fmt.Sprintf("2001:db8:ec2::%d", 10+i))},
@@ -176,22 +176,22 @@ func TestRequestBudget(t *testing.T) {
 	}
 	c := cloud(t, cfg)
 	endpoint := relay(t, c)
-	for _, card := range c.Cards() {
+	for _, iface := range c.Interfaces() {
 		client, err := metadata.NewEC2(metadata.EC2Options{Endpoint: endpoint, Timeout: hang})
 		must(t, err)
 		for _, budget := range []int{firstReading, laterReading} {
 			before := c.IMDS().Stats().Requests
-			got, err := client.Read(t.Context(), card.MAC)
+			got, err := client.Read(t.Context(), iface.MAC)
 			must(t, err)
 			if n := c.IMDS().Stats().Requests - before; n > budget {
-				t.Errorf("%s: %d requests, at most %d are allowed", card.Name, n, budget)
+				t.Errorf("%s: %d requests, at most %d are allowed", iface.Name, n, budget)
 			}
-			if got.N() != 100*card.NetworkCard+card.DeviceNumber || len(got.Addrs4.Value) != 2 || len(got.Prefixes4.Value) != 1 || len(got.Problems) > 0 {
-				t.Errorf("%s: %+v", card.Name, got)
+			if got.N() != 100*iface.NetworkCard+iface.DeviceNumber || len(got.Addrs4.Value) != 2 || len(got.Prefixes4.Value) != 1 || len(got.Problems) > 0 {
+				t.Errorf("%s: %+v", iface.Name, got)
 			}
 		}
 	}
-	t.Logf("%d requests for two readings of %d cards", c.IMDS().Stats().Requests, cards)
+	t.Logf("%d requests for two readings of %d interfaces", c.IMDS().Stats().Requests, ifaces)
 }
 
 // relay makes the lab's metadata server reachable from this process, which is on no host of the lab.

@@ -14,15 +14,15 @@ import (
 	"ec2net/test/lab"
 )
 
-// matrixCard is card i of the matrix: three IPv4 and two IPv6 addresses and a block of each family.
-func matrixCard(i int, four, six string) lab.Card {
+// matrixInterface is interface i of the matrix: three IPv4 and two IPv6 addresses and a block of each family.
+func matrixInterface(i int, four, six string) lab.Interface {
 	list := func(format string, ns ...int) (out []netip.Addr) {
 		for _, n := range ns {
 			out = append(out, addr(fmt.Sprintf(format, n)))
 		}
 		return out
 	}
-	return lab.Card{
+	return lab.Interface{
 		Name:      fmt.Sprintf("eth%d", i),
 		Addrs4:    list(four+"%d", 30+i, 20+i, 10+i), // the primary is numerically the last
 		Addrs6:    list(six+":%d", 30+i, 20+i),
@@ -31,7 +31,7 @@ func matrixCard(i int, four, six string) lab.Card {
 	}
 }
 
-// matrixCloud has two cards in each of two subnets, and a third subnet without any.
+// matrixCloud has two interfaces in each of two subnets, and a third subnet without any.
 func matrixCloud() lab.Config {
 	prefix := netip.MustParsePrefix
 	return lab.Config{
@@ -41,9 +41,9 @@ func matrixCloud() lab.Config {
 			{ID: "subnet-c", CIDR: prefix("10.0.2.0/24"), IPv6: prefix("2001:db8:ec2:2::/64")},
 			{ID: "subnet-d", CIDR: prefix("10.0.3.0/24"), IPv6: prefix("2001:db8:ec2:3::/64")},
 		},
-		Cards: []lab.Card{
-			matrixCard(0, "10.0.0.", "2001:db8:ec2:0:"), matrixCard(1, "10.0.2.", "2001:db8:ec2:2:"),
-			matrixCard(2, "10.0.0.", "2001:db8:ec2:0:"), matrixCard(3, "10.0.2.", "2001:db8:ec2:2:"),
+		Interfaces: []lab.Interface{
+			matrixInterface(0, "10.0.0.", "2001:db8:ec2:0:"), matrixInterface(1, "10.0.2.", "2001:db8:ec2:2:"),
+			matrixInterface(2, "10.0.0.", "2001:db8:ec2:0:"), matrixInterface(3, "10.0.2.", "2001:db8:ec2:2:"),
 		},
 	}
 }
@@ -58,7 +58,7 @@ var kinds = map[string][2]string{
 	"vpn0":           {"172.31.9.9", "fd00:31::9"},
 }
 
-// For each source address and each kind of peer, the card that a packet leaves by, on the wire.
+// For each source address and each kind of peer, the interface that a packet leaves by, on the wire.
 func TestMatrix(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, matrixCloud())
@@ -69,13 +69,13 @@ func TestMatrix(t *testing.T) {
 	neighbours(t, c)
 	configure(t, c, `prefixes = "local"`)
 	captures := map[string]*lab.Capture{}
-	for _, card := range c.Cards() {
-		advertise(t, c, card.Name, lab.Advert{})
-		ec2net(t, c, exitOK, "up", card.Name)
-		ec2net(t, c, exitOK, "up", "eth0") // as its unit would, when another card comes
-		capture, err := c.Capture(card.Name)
+	for _, iface := range c.Interfaces() {
+		advertise(t, c, iface.Name, lab.Advert{})
+		ec2net(t, c, exitOK, "up", iface.Name)
+		ec2net(t, c, exitOK, "up", "eth0") // as its unit would, when another interface comes
+		capture, err := c.Capture(iface.Name)
 		must(t, err)
-		captures[card.Name] = capture
+		captures[iface.Name] = capture
 	}
 	local := listenLocal(t, c, "docker0", "vpn0")
 	leave(t, c, shots(c, kinds), captures, local)
@@ -84,7 +84,7 @@ func TestMatrix(t *testing.T) {
 // leave sends a datagram for each pair, and sees on the wire that it leaves by its device and by no other.
 func leave(t *testing.T, c *lab.Cloud, sent map[int]shot, captures map[string]*lab.Capture, local func(context.Context, string, uint16) bool) {
 	t.Helper()
-	dropped, err := c.SourceCheck() // while a card is being set up, the kernel may refuse a DHCP answer (ICMP) before its rules are there
+	dropped, err := c.SourceCheck() // while an interface is being set up, the kernel may refuse a DHCP answer (ICMP) before its rules are there
 	must(t, err)
 	for port, s := range sent {
 		must(t, c.Instance().Do(func() error { return shoot(s.src, netip.AddrPortFrom(s.dst, uint16(port))) }))
@@ -96,15 +96,15 @@ func leave(t *testing.T, c *lab.Cloud, sent map[int]shot, captures map[string]*l
 			return p.Proto == unix.IPPROTO_UDP && p.DstPort == uint16(port) && p.Src == s.src
 		}
 		if capture := captures[s.by]; capture != nil {
-			if _, err := capture.Wait(ctx, lab.FromCard, seen); err != nil {
+			if _, err := capture.Wait(ctx, lab.FromInterface, seen); err != nil {
 				t.Errorf("%s to %s (%s) did not leave by %s", s.src, s.dst, s.kind, s.by)
 			}
 		} else if !local(ctx, s.by, uint16(port)) {
 			t.Errorf("%s to %s did not leave by %s", s.src, s.dst, s.by)
 		}
-		for card, capture := range captures {
-			if card != s.by && len(capture.Packets(lab.FromCard, seen)) > 0 {
-				t.Errorf("%s to %s (%s) left by %s, want %s", s.src, s.dst, s.kind, card, s.by)
+		for iface, capture := range captures {
+			if iface != s.by && len(capture.Packets(lab.FromInterface, seen)) > 0 {
+				t.Errorf("%s to %s (%s) left by %s, want %s", s.src, s.dst, s.kind, iface, s.by)
 			}
 		}
 	}
@@ -125,9 +125,9 @@ type shot struct {
 // shots are all pairs, by UDP port. A place may be of one family only.
 func shots(c *lab.Cloud, kinds map[string][2]string) map[int]shot {
 	out := map[int]shot{}
-	for _, card := range c.Cards() {
-		sources := slices.Concat(card.Addrs4, card.Addrs6)
-		for _, p := range slices.Concat(card.Prefixes4, card.Prefixes6) {
+	for _, iface := range c.Interfaces() {
+		sources := slices.Concat(iface.Addrs4, iface.Addrs6)
+		for _, p := range slices.Concat(iface.Prefixes4, iface.Prefixes6) {
 			sources = append(sources, p.Addr().Next())
 		}
 		for _, src := range sources {
@@ -139,7 +139,7 @@ func shots(c *lab.Cloud, kinds map[string][2]string) map[int]shot {
 				if to == "" {
 					continue
 				}
-				s := shot{src, addr(to), kind, card.Name}
+				s := shot{src, addr(to), kind, iface.Name}
 				if strings.HasSuffix(kind, "0") { // a device of the host
 					s.by = kind
 				}

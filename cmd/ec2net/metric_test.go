@@ -32,12 +32,12 @@ func TestEqualMetrics(t *testing.T) {
 	sends := func(when string) {
 		t.Helper()
 		eventually(t, hang, "the primary's default route "+when, ahead)
-		before := len(wire.Packets(lab.FromCard, lab.To(lab.ClientIP), lab.Proto(unix.IPPROTO_ICMP)))
+		before := len(wire.Packets(lab.FromInterface, lab.To(lab.ClientIP), lab.Proto(unix.IPPROTO_ICMP)))
 		for range 5 {
 			_, err := c.Instance().Ping(t.Context(), lab.ClientIP, single)
 			must(t, err)
 		}
-		if n := len(wire.Packets(lab.FromCard, lab.To(lab.ClientIP), lab.Proto(unix.IPPROTO_ICMP))) - before; n != 0 {
+		if n := len(wire.Packets(lab.FromInterface, lab.To(lab.ClientIP), lab.Proto(unix.IPPROTO_ICMP))) - before; n != 0 {
 			t.Errorf("%s %d packets left by eth1", when, n)
 		}
 		settled(t, c, []string{"eth0", "eth1"})

@@ -21,7 +21,7 @@ func metricsFolder(t *testing.T) (dir, file, conf string) {
 	return dir, file, conf
 }
 
-// The file holds every card, whoever keeps it, and is right soon after the card is.
+// The file holds every interface, whoever keeps it, and is right soon after the interface is.
 func TestMetricsFile(t *testing.T) {
 	t.Parallel()
 	c := hostile(t, lab.Config{})
@@ -38,8 +38,8 @@ func TestMetricsFile(t *testing.T) {
 		return v
 	}
 	var primary *kept
-	for _, card := range []string{"eth1", "eth0"} {
-		primary = startWith(t, c, card, []string{"--config", conf})
+	for _, iface := range []string{"eth1", "eth0"} {
+		primary = startWith(t, c, iface, []string{"--config", conf})
 		primary.notify.await(t, "READY=1")
 	}
 	eventually(t, hang, "a file is written", func() bool { _, err := os.Stat(file); return err == nil })
@@ -48,22 +48,22 @@ func TestMetricsFile(t *testing.T) {
 	if info.Mode().Perm() != 0o644 {
 		t.Errorf("mode %o", info.Mode().Perm())
 	}
-	for _, card := range []string{"eth0", "eth1"} {
-		eventually(t, hang, card+" is ready in it", func() bool { return value(`ec2net_card_ready{card="`+card+`"}`) == 1 })
+	for _, iface := range []string{"eth0", "eth1"} {
+		eventually(t, hang, iface+" is ready in it", func() bool { return value(`ec2net_interface_ready{interface="`+iface+`"}`) == 1 })
 	}
 	ip(t, c, "rule del pref 20001")
-	eventually(t, hang, "a repair is counted", func() bool { return value(`ec2net_card_repairs_total{card="eth1"}`) >= 1 })
+	eventually(t, hang, "a repair is counted", func() bool { return value(`ec2net_interface_repairs_total{interface="eth1"}`) >= 1 })
 	ec2net(t, c, exitOK, "--config", conf, "down", "eth1")
-	if v := value(`ec2net_card_ready{card="eth1"}`); v != -1 {
+	if v := value(`ec2net_interface_ready{interface="eth1"}`); v != -1 {
 		t.Errorf("after down: %v", v)
 	}
-	eventually(t, hang, "nothing is left behind", func() bool { // the other card's process may be writing
+	eventually(t, hang, "nothing is left behind", func() bool { // the other interface's process may be writing
 		files, _ := filepath.Glob(filepath.Join(dir, ".*"))
 		return len(files) == 0
 	})
 
 	// A link in its place is replaced, not followed; a folder that is not there is said once, and is no
-	// reason to leave the card dead. The other card's process may write at any moment, so it ends first, and the
+	// reason to leave the interface dead. The other interface's process may write at any moment, so it ends first, and the
 	// link comes in one step.
 	primary.stop(t)
 	victim, link := filepath.Join(dir, "victim"), filepath.Join(dir, "link")
@@ -71,7 +71,7 @@ func TestMetricsFile(t *testing.T) {
 	must(t, os.Symlink(victim, link))
 	must(t, os.Rename(link, file))
 	ec2net(t, c, exitOK, "--config", conf, "up", "eth1")
-	if b, _ := os.ReadFile(victim); string(b) != "mine" || value(`ec2net_card_ready{card="eth1"}`) != 1 {
+	if b, _ := os.ReadFile(victim); string(b) != "mine" || value(`ec2net_interface_ready{interface="eth1"}`) != 1 {
 		t.Errorf("written through the link: %s", b)
 	}
 	must(t, os.WriteFile(conf, []byte("metrics_file = \"/nowhere/ec2net.prom\"\n"), 0o600))

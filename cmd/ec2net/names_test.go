@@ -10,7 +10,7 @@ import (
 	"ec2net/test/lab"
 )
 
-// A card that gets another name while it is kept stays kept, and can be found under the new one.
+// An interface that gets another name while it is kept stays kept, and can be found under the new one.
 func TestRenamed(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
@@ -30,19 +30,19 @@ func TestRenamed(t *testing.T) {
 	}
 }
 
-// The same name, another card: what the first one left does not get in the way, and goes.
-func TestAnotherCardUnderTheName(t *testing.T) {
+// The same name, another interface: what the first one left does not get in the way, and goes.
+func TestAnotherInterfaceUnderTheName(t *testing.T) {
 	t.Parallel()
-	c := cloud(t, lab.Config{Cards: []lab.Card{lab.Eth0()}})
+	c := cloud(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0()}})
 	before := world(t, c)
-	must(t, c.Attach(lab.Card{Name: "eth1", DeviceNumber: 4, Addrs4: []netip.Addr{addr("10.0.2.90")}}))
+	must(t, c.Attach(lab.Interface{Name: "eth1", DeviceNumber: 4, Addrs4: []netip.Addr{addr("10.0.2.90")}}))
 	ec2net(t, c, exitOK, "up", "eth1")
 	must(t, c.Detach("eth1")) // nobody runs: the rules stay
 	must(t, c.Attach(lab.Eth1()))
 	ec2net(t, c, exitOK, "up", "eth1")
 	answers(t, c, lab.EIP2)
 	if rules := ip(t, c, "rule"); strings.Contains(rules, "10.0.2.90") {
-		t.Errorf("rules of the first card are left:\n%s", rules)
+		t.Errorf("rules of the first interface are left:\n%s", rules)
 	}
 	must(t, c.Detach("eth1"))
 	ec2net(t, c, exitOK, "down", "--if-gone", "eth1")

@@ -13,8 +13,8 @@ import (
 	"ec2net/state"
 )
 
-// natCard is what is known of one of the host's cards, to decide who passes traffic on.
-type natCard struct {
+// natInterface is what is known of one of the host's interfaces, to decide who passes traffic on.
+type natInterface struct {
 	name    string
 	managed bool
 	set     bool // it was set up: what follows is known
@@ -22,32 +22,32 @@ type natCard struct {
 	subnets []netip.Prefix
 }
 
-// natRole is one card's part in passing traffic on.
+// natRole is one interface's part in passing traffic on.
 type natRole struct {
-	out []plumb.NAT    // ranges that leave by the card
+	out []plumb.NAT    // ranges that leave by the interface
 	in  []netip.Prefix // ranges that arrive by it
 }
 
-// natPart is what the agent knows of its card's role.
+// natPart is what the agent knows of its interface's role.
 type natPart struct {
 	natRole
 	refused []error // what of [nat] can not be meant
 	moved   bool    // the role is another one than at the last look
 }
 
-// natRoles decides the roles of all cards from what is known of them. A range that can not be meant is
+// natRoles decides the roles of all interfaces from what is known of them. A range that can not be meant is
 // refused with its place in the file, and has no role: not half of one either.
-func natRoles(conf config.NAT, cards []natCard) (roles map[string]natRole, refused []error) {
+func natRoles(conf config.NAT, ifaces []natInterface) (roles map[string]natRole, refused []error) {
 	roles = map[string]natRole{}
 	if len(conf.From) == 0 {
 		return roles, nil
 	}
-	out, err := natOut(conf.Out, cards)
+	out, err := natOut(conf.Out, ifaces)
 	if err != nil {
 		return roles, []error{err}
 	}
 	for _, r := range conf.From {
-		in, err := natIn(conf, r, out, cards)
+		in, err := natIn(conf, r, out, ifaces)
 		if err != nil {
 			refused = append(refused, err)
 			continue
@@ -59,59 +59,59 @@ func natRoles(conf config.NAT, cards []natCard) (roles map[string]natRole, refus
 	return roles, refused
 }
 
-// natOut is the card that traffic leaves by.
-func natOut(n config.Named, cards []natCard) (natCard, error) {
-	c, err := natNamed(n, cards)
+// natOut is the interface that traffic leaves by.
+func natOut(n config.Named, ifaces []natInterface) (natInterface, error) {
+	c, err := natNamed(n, ifaces)
 	switch {
 	case err != nil:
 		return c, err
 	case c.primary:
-		return c, fmt.Errorf("%s: [nat] %s is the primary card, whose routes are not ec2net's; name another card", n.At, n.Name)
+		return c, fmt.Errorf("%s: [nat] %s is the primary interface, whose routes are not ec2net's; name another interface", n.At, n.Name)
 	case !c.set:
 		return c, fmt.Errorf("%s: [nat] %s is not set up yet", n.At, n.Name)
 	}
 	return c, nil
 }
 
-func natNamed(n config.Named, cards []natCard) (natCard, error) {
-	i := slices.IndexFunc(cards, func(c natCard) bool { return c.name == n.Name })
+func natNamed(n config.Named, ifaces []natInterface) (natInterface, error) {
+	i := slices.IndexFunc(ifaces, func(c natInterface) bool { return c.name == n.Name })
 	switch {
 	case i < 0:
-		return natCard{}, fmt.Errorf("%s: [nat] there is no network card %s here", n.At, n.Name)
-	case !cards[i].managed:
-		return cards[i], fmt.Errorf("%s: [nat] %s is not managed, so that it passes nothing on", n.At, n.Name)
+		return natInterface{}, fmt.Errorf("%s: [nat] there is no network interface %s here", n.At, n.Name)
+	case !ifaces[i].managed:
+		return ifaces[i], fmt.Errorf("%s: [nat] %s is not managed, so that it passes nothing on", n.At, n.Name)
 	}
-	return cards[i], nil
+	return ifaces[i], nil
 }
 
-// natIn is the card that a range arrives by: the one that the file names, or the one in whose subnet it lies.
-func natIn(conf config.NAT, r config.Range, out natCard, cards []natCard) (string, error) {
+// natIn is the interface that a range arrives by: the one that the file names, or the one in whose subnet it lies.
+func natIn(conf config.NAT, r config.Range, out natInterface, ifaces []natInterface) (string, error) {
 	if i := slices.IndexFunc(out.subnets, r.Prefix.Overlaps); i >= 0 {
 		return "", fmt.Errorf("%s: [nat] %s overlaps %s, where %s itself is", r.At, r.Prefix, out.subnets[i], out.name)
 	}
 	if conf.In.Name != "" {
-		c, err := natNamed(conf.In, cards)
+		c, err := natNamed(conf.In, ifaces)
 		return c.name, err
 	}
-	for _, c := range cards {
+	for _, c := range ifaces {
 		if c.managed && slices.ContainsFunc(c.subnets, func(s netip.Prefix) bool { return s.Bits() <= r.Prefix.Bits() && s.Contains(r.Prefix.Addr()) }) {
 			return c.name, nil
 		}
 	}
-	return "", fmt.Errorf("%s: [nat] no card that is set up is in %s: name the one that it arrives by with the key in", r.At, r.Prefix)
+	return "", fmt.Errorf("%s: [nat] no interface that is set up is in %s: name the one that it arrives by with the key in", r.At, r.Prefix)
 }
 
-// natCards are the host's cards that [nat] names or the records know; of two records of a card the last counts.
-func natCards(list state.Records, conf config.Config) (out []natCard) {
+// natInterfaces are the host's interfaces that [nat] names or the records know; of two records of an interface the last counts.
+func natInterfaces(list state.Records, conf config.Config) (out []natInterface) {
 	if len(conf.NAT.From) == 0 {
 		return nil
 	}
 	devices, _ := net.Interfaces()
 	for _, i := range devices {
-		c := natCard{name: i.Name}
+		c := natInterface{name: i.Name}
 		for _, r := range list {
-			if r.Name == i.Name && r.MAC.String() == i.HardwareAddr.String() && r.Card.MAC == r.MAC {
-				c.set, c.primary, c.subnets = true, r.Card.Primary, r.Card.Subnets4.Value
+			if r.Name == i.Name && r.MAC.String() == i.HardwareAddr.String() && r.Interface.MAC == r.MAC {
+				c.set, c.primary, c.subnets = true, r.Interface.Primary, r.Interface.Subnets4.Value
 			}
 		}
 		if c.set || c.name == conf.NAT.Out.Name || c.name == conf.NAT.In.Name {
@@ -122,34 +122,34 @@ func natCards(list state.Records, conf config.Config) (out []natCard) {
 	return out
 }
 
-// passing works out the card's part in passing traffic on, and what is refused.
+// passing works out the interface's part in passing traffic on, and what is refused.
 func (a *agent) passing(others state.Records) {
 	if len(a.config.NAT.From) == 0 {
 		return
 	}
-	now := state.Record{Name: a.snap.Name, MAC: a.snap.MAC, Card: a.settled} // newer than what is on disk
-	roles, refused := natRoles(a.config.NAT, natCards(append(slices.Clip(others), now), a.config))
+	now := state.Record{Name: a.snap.Name, MAC: a.snap.MAC, Interface: a.settled} // newer than what is on disk
+	roles, refused := natRoles(a.config.NAT, natInterfaces(append(slices.Clip(others), now), a.config))
 	role := roles[a.snap.Name]
 	a.nat = natPart{role, refused, !reflect.DeepEqual(role, a.nat.natRole)}
 	a.link.Packets = a.link.Packets || len(a.nat.out) > 0
 }
 
-// part tells whether the card has one.
+// part tells whether the interface has one.
 func (r natRole) part() bool { return len(r.out)+len(r.in) > 0 }
 
 // text is for a person.
 func (r natRole) text() string {
 	var said []string
 	for _, n := range r.out {
-		said = append(said, fmt.Sprintf("%s from %s leaves by this card", n.From, n.In))
+		said = append(said, fmt.Sprintf("%s from %s leaves by this interface", n.From, n.In))
 	}
 	for _, p := range r.in {
-		said = append(said, fmt.Sprintf("%s arrives by this card", p))
+		said = append(said, fmt.Sprintf("%s arrives by this interface", p))
 	}
 	return strings.Join(said, ", ")
 }
 
-// forwardAhead notes how the card's forwarding was before it is changed, and forgets it once it is given
+// forwardAhead notes how the interface's forwarding was before it is changed, and forgets it once it is given
 // back. It returns whether the record has news.
 func (a *agent) forwardAhead(s plumb.Snapshot, w plumb.State) bool {
 	b := a.record.Before

@@ -44,8 +44,8 @@ func TestNATWithoutItsOutside(t *testing.T) {
 			l := egressLab{egressCloud(t), write(t, "[nat]\nfrom = [\"10.0.3.0/24\"]\nout = \"eth2\"\n")}
 			test, err := l.AddPeer("test", addr("10.0.3.200"))
 			must(t, err)
-			for _, card := range []string{"eth0", "eth2", "eth3"} { // the cloud would drop what shall not leave
-				must(t, l.Forward(card, true))
+			for _, iface := range []string{"eth0", "eth2", "eth3"} { // the cloud would drop what shall not leave
+				must(t, l.Forward(iface, true))
 			}
 			must(t, l.AddRoute(lab.Route{Subnet: "subnet-c", Prefix: netip.MustParsePrefix("0.0.0.0/0"), NextHop: addr("10.0.3.37")}))
 			before := world(t, l.Cloud)

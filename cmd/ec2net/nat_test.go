@@ -15,13 +15,13 @@ import (
 
 func TestNATRoles(t *testing.T) {
 	prefix := netip.MustParsePrefix
-	card := func(name, subnet string) natCard {
-		return natCard{name: name, managed: true, set: true, subnets: []netip.Prefix{prefix(subnet)}}
+	iface := func(name, subnet string) natInterface {
+		return natInterface{name: name, managed: true, set: true, subnets: []netip.Prefix{prefix(subnet)}}
 	}
-	eth0, eth2, eth3 := card("eth0", "172.22.5.0/26"), card("eth2", "172.22.5.64/26"), card("eth3", "172.22.5.128/26")
+	eth0, eth2, eth3 := iface("eth0", "172.22.5.0/26"), iface("eth2", "172.22.5.64/26"), iface("eth3", "172.22.5.128/26")
 	eth0.primary = true
-	docker, bare := natCard{name: "docker0"}, natCard{name: "eth4", managed: true}
-	cards := []natCard{eth0, eth2, eth3, docker, bare}
+	docker, bare := natInterface{name: "docker0"}, natInterface{name: "eth4", managed: true}
+	ifaces := []natInterface{eth0, eth2, eth3, docker, bare}
 	conf := func(out, in string, from ...string) (c config.NAT) {
 		c.Out, c.In = config.Named{Name: out, At: "f:1:1"}, config.Named{Name: in, At: "f:2:1"}
 		for _, p := range from {
@@ -47,19 +47,19 @@ func TestNATRoles(t *testing.T) {
 			"eth2": {out: []plumb.NAT{{From: prefix("10.9.0.0/16"), In: "eth3"}}}, "eth3": {in: []netip.Prefix{prefix("10.9.0.0/16")}},
 		}, ""},
 		{"one of two is refused", conf("eth2", "", "10.9.0.0/16", "172.22.5.128/26"), whole,
-			"f:3:9: [nat] no card that is set up is in 10.9.0.0/16: name the one that it arrives by with the key in"},
+			"f:3:9: [nat] no interface that is set up is in 10.9.0.0/16: name the one that it arrives by with the key in"},
 		{"outside's own subnet", conf("eth2", "eth3", "172.22.5.0/24"), nil, "f:3:9: [nat] 172.22.5.0/24 overlaps 172.22.5.64/26, where eth2 itself is"},
-		{"the primary as outside", conf("eth0", "", "172.22.5.128/26"), nil, "f:1:1: [nat] eth0 is the primary card, whose routes are not ec2net's; name another card"},
+		{"the primary as outside", conf("eth0", "", "172.22.5.128/26"), nil, "f:1:1: [nat] eth0 is the primary interface, whose routes are not ec2net's; name another interface"},
 		{"the primary as inside", conf("eth2", "", "172.22.5.0/27"), map[string]natRole{
 			"eth2": {out: []plumb.NAT{{From: prefix("172.22.5.0/27"), In: "eth0"}}}, "eth0": {in: []netip.Prefix{prefix("172.22.5.0/27")}},
 		}, ""},
-		{"no such outside", conf("eth9", "", "172.22.5.128/26"), nil, "f:1:1: [nat] there is no network card eth9 here"},
-		{"no such inside", conf("eth2", "eth9", "172.22.5.128/26"), nil, "f:2:1: [nat] there is no network card eth9 here"},
+		{"no such outside", conf("eth9", "", "172.22.5.128/26"), nil, "f:1:1: [nat] there is no network interface eth9 here"},
+		{"no such inside", conf("eth2", "eth9", "172.22.5.128/26"), nil, "f:2:1: [nat] there is no network interface eth9 here"},
 		{"a bridge", conf("docker0", "", "172.22.5.128/26"), nil, "f:1:1: [nat] docker0 is not managed, so that it passes nothing on"},
 		{"a bridge inside", conf("eth2", "docker0", "172.17.0.0/16"), nil, "f:2:1: [nat] docker0 is not managed, so that it passes nothing on"},
 		{"not set up", conf("eth4", "", "172.22.5.128/26"), nil, "f:1:1: [nat] eth4 is not set up yet"},
 	} {
-		roles, refused := natRoles(tt.conf, cards)
+		roles, refused := natRoles(tt.conf, ifaces)
 		if len(roles) != len(tt.roles) || len(roles) > 0 && !cmp.Equal(tt.roles, roles, cmp.AllowUnexported(natRole{}), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })) {
 			t.Errorf("%s: %+v, want %+v", tt.name, roles, tt.roles)
 		}
@@ -77,12 +77,12 @@ func text(errs []error) string {
 	return strings.Join(out, "\n")
 }
 
-// forwarding is what the cards are set to.
-func forwarding(t *testing.T, c *lab.Cloud, cards ...string) string {
+// forwarding is what the interfaces are set to.
+func forwarding(t *testing.T, c *lab.Cloud, ifaces ...string) string {
 	t.Helper()
 	var out []string
-	for _, card := range cards {
-		v, err := c.Instance().ReadSysctl("net/ipv4/conf/" + card + "/forwarding")
+	for _, iface := range ifaces {
+		v, err := c.Instance().ReadSysctl("net/ipv4/conf/" + iface + "/forwarding")
 		must(t, err)
 		out = append(out, v)
 	}
@@ -104,7 +104,7 @@ func nftables(t *testing.T, c *lab.Cloud) string {
 // leaves nothing, and gives forwarding back.
 func TestNAT(t *testing.T) {
 	t.Parallel()
-	const egress3 = "[egress]\ncard = \"eth3\"\n"
+	const egress3 = "[egress]\ninterface = \"eth3\"\n"
 	for _, tt := range []struct{ name, toml string }{{"on the link", ""}, {"without main", "main_table = false\n"}, {"with egress", egress3}} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -114,8 +114,8 @@ func TestNAT(t *testing.T) {
 			l := egressLab{egressCloud(t), nat("]\n")}
 			test, err := l.AddPeer("test", addr("10.0.3.200"))
 			must(t, err)
-			for _, card := range []string{"eth2", "eth3"} {
-				must(t, l.Forward(card, true)) // the source/destination check is off
+			for _, iface := range []string{"eth2", "eth3"} {
+				must(t, l.Forward(iface, true)) // the source/destination check is off
 			}
 			must(t, l.AddRoute(lab.Route{Subnet: "subnet-c", Prefix: netip.MustParsePrefix("0.0.0.0/0"), NextHop: addr("10.0.3.37")}))
 			before, rules := world(t, l.Cloud), nftables(t, l.Cloud)
@@ -130,13 +130,13 @@ func TestNAT(t *testing.T) {
 			must(t, err)
 			must(t, stream.Alive(t.Context()))
 			tcp := []func(lab.Packet) bool{lab.Proto(unix.IPPROTO_TCP), lab.To(lab.ClientIP)}
-			if n := len(capture.Packets(append(tcp, lab.FromCard, lab.From(addr("10.0.2.37")))...)); n == 0 {
+			if n := len(capture.Packets(append(tcp, lab.FromInterface, lab.From(addr("10.0.2.37")))...)); n == 0 {
 				t.Error("nothing left by eth2 under its address")
 			}
-			if list := capture.Packets(append(tcp, lab.FromCard, lab.From(addr("10.0.3.200")))...); len(list) > 0 {
+			if list := capture.Packets(append(tcp, lab.FromInterface, lab.From(addr("10.0.3.200")))...); len(list) > 0 {
 				t.Errorf("%d packets left by eth2 untranslated", len(list))
 			}
-			says(t, l.ec2net(t, exitOK, "status"), "10.0.3.0/24 from eth3 leaves by this card", "10.0.3.0/24 arrives by this card", "drift      none")
+			says(t, l.ec2net(t, exitOK, "status"), "10.0.3.0/24 from eth3 leaves by this interface", "10.0.3.0/24 arrives by this interface", "drift      none")
 
 			if tt.toml == egress3 {
 				leads(t, l.Cloud, hang, "10002")
@@ -154,9 +154,9 @@ func TestNAT(t *testing.T) {
 			}
 			unchanged(t, l.Cloud, held, "killed and started again")
 			more := nat(", \"10.9.0.0/24\"]\nin = \"eth3\"\n")
-			for _, card := range []string{"eth2", "eth3"} { // another table in the place of the first
-				keepers[map[string]int{"eth2": 1, "eth3": 2}[card]].stop(t)
-				ec2net(t, l.Cloud, exitOK, "--config", more, "up", card)
+			for _, iface := range []string{"eth2", "eth3"} { // another table in the place of the first
+				keepers[map[string]int{"eth2": 1, "eth3": 2}[iface]].stop(t)
+				ec2net(t, l.Cloud, exitOK, "--config", more, "up", iface)
 			}
 			holds(t, ip(t, l.Cloud, "route"), "10.9.0.0/24 via 10.0.3.1 dev eth3")
 			holds(t, ip(t, l.Cloud, "rule"), "from 10.9.0.0/24 iif eth3 lookup 10001")
@@ -186,11 +186,11 @@ func TestNAT(t *testing.T) {
 			shell(t, l.Instance(), "sysctl -w net.ipv4.ip_forward=1")
 			l.ec2net(t, exitOK, "down", "eth2")
 			if out := l.ec2net(t, exitOK, "status", "eth3"); strings.Contains(out, "forwarding") {
-				t.Errorf("all cards forward, and that is drift:\n%s", out)
+				t.Errorf("all interfaces forward, and that is drift:\n%s", out)
 			}
 			shell(t, l.Instance(), "sysctl -w net.ipv4.ip_forward=0")
-			for _, card := range []string{"eth3", "eth2", "eth0"} {
-				l.ec2net(t, exitOK, "down", card)
+			for _, iface := range []string{"eth3", "eth2", "eth0"} {
+				l.ec2net(t, exitOK, "down", iface)
 			}
 			unchanged(t, l.Cloud, before, "down")
 			if got := forwarding(t, l.Cloud, "eth0", "eth2", "eth3"); got != "0 0 0" {
@@ -204,25 +204,25 @@ func TestNAT(t *testing.T) {
 }
 
 // What of [nat] can not be meant is refused with its place and the reason, by up, plan and status; nothing of it
-// is applied on any card, and the cards are set up all the same.
+// is applied on any interface, and the interfaces are set up all the same.
 func TestNATRefused(t *testing.T) {
 	t.Parallel()
 	c := egressCloud(t)
-	for _, card := range []string{"eth0", "eth2", "eth3"} {
-		ec2net(t, c, exitOK, "up", card)
+	for _, iface := range []string{"eth0", "eth2", "eth3"} {
+		ec2net(t, c, exitOK, "up", iface)
 	}
-	eventually(t, hang, "signal and the cards' own IPv6 addresses", func() bool { // in the kernel's own time
+	eventually(t, hang, "signal and the interfaces' own IPv6 addresses", func() bool { // in the kernel's own time
 		local := ip(t, c, "-6 route show table local")
 		return !strings.Contains(ip(t, c, "-6 route show table all")+ip(t, c, "route show table all"), "linkdown") && strings.Count(local, "local fe80:") == 3
 	})
 	before, rules := world(t, c), nftables(t, c)
 	for _, tt := range []struct{ nat, says string }{
-		{"from = \"10.0.3.0/24\"\nout = \"eth9\"\n", ":3:7: [nat] there is no network card eth9 here"},
-		{"from = \"10.0.3.0/24\"\nout = \"eth0\"\n", ":3:7: [nat] eth0 is the primary card, whose routes are not ec2net's; name another card"},
+		{"from = \"10.0.3.0/24\"\nout = \"eth9\"\n", ":3:7: [nat] there is no network interface eth9 here"},
+		{"from = \"10.0.3.0/24\"\nout = \"eth0\"\n", ":3:7: [nat] eth0 is the primary interface, whose routes are not ec2net's; name another interface"},
 		{"from = \"10.0.2.0/25\"\nout = \"eth2\"\n", ":2:8: [nat] 10.0.2.0/25 overlaps 10.0.2.0/24, where eth2 itself is"},
-		{"from = \"10.9.0.0/24\"\nout = \"eth2\"\n", ":2:8: [nat] no card that is set up is in 10.9.0.0/24: name the one that it arrives by with the key in"},
-		{"from = \"10.9.0.0/24\"\nout = \"eth2\"\nin = \"eth9\"\n", ":4:6: [nat] there is no network card eth9 here"},
-		{"from = \"10.0.3.0/24\"\nout = \"eth2\"\n[[card]]\nname = \"eth2\"\nmanage = \"link-up\"\n", ":3:7: [nat] eth2 is not managed, so that it passes nothing on"},
+		{"from = \"10.9.0.0/24\"\nout = \"eth2\"\n", ":2:8: [nat] no interface that is set up is in 10.9.0.0/24: name the one that it arrives by with the key in"},
+		{"from = \"10.9.0.0/24\"\nout = \"eth2\"\nin = \"eth9\"\n", ":4:6: [nat] there is no network interface eth9 here"},
+		{"from = \"10.0.3.0/24\"\nout = \"eth2\"\n[[interface]]\nname = \"eth2\"\nmanage = \"link-up\"\n", ":3:7: [nat] eth2 is not managed, so that it passes nothing on"},
 	} {
 		l := egressLab{c, write(t, "[nat]\n"+tt.nat)}
 		for _, args := range [][]string{{"up", "eth3"}, {"plan", "eth3"}, {"status"}} {
@@ -233,8 +233,8 @@ func TestNATRefused(t *testing.T) {
 			t.Errorf("%s: %s", tt.nat, now)
 		}
 	}
-	for _, card := range []string{"eth2", "eth3"} {
-		answers(t, c, map[string]netip.Addr{"eth2": egressEIP2, "eth3": egressEIP3}[card])
+	for _, iface := range []string{"eth2", "eth3"} {
+		answers(t, c, map[string]netip.Addr{"eth2": egressEIP2, "eth3": egressEIP3}[iface])
 	}
 	broken := write(t, "[nat]\nfrom = [\"10.0.3.7/24\"]\nout = \"eth2\"\n")
 	says(t, ec2net(t, c, exitUsage, "--config", broken, "up", "eth3"), broken+`:2:9: from cannot hold "10.0.3.7/24": it has bits behind its length; the subnet is 10.0.3.0/24`)
@@ -242,14 +242,14 @@ func TestNATRefused(t *testing.T) {
 
 	// The section comes and goes: nothing of it stays.
 	on := egressLab{c, write(t, "[nat]\nfrom = \"10.0.3.0/24\"\nout = \"eth2\"\n")}
-	for _, card := range []string{"eth2", "eth3"} {
-		on.ec2net(t, exitOK, "up", card)
+	for _, iface := range []string{"eth2", "eth3"} {
+		on.ec2net(t, exitOK, "up", iface)
 	}
 	if got := forwarding(t, c, "eth0", "eth2", "eth3"); got != "0 1 1" {
 		t.Errorf("forwarding: %s", got)
 	}
-	for _, card := range []string{"eth2", "eth3"} {
-		ec2net(t, c, exitOK, "up", card)
+	for _, iface := range []string{"eth2", "eth3"} {
+		ec2net(t, c, exitOK, "up", iface)
 	}
 	unchanged(t, c, before, "the section is gone")
 	if now := nftables(t, c) + forwarding(t, c, "eth2", "eth3"); now != rules+"0 0" {
@@ -257,15 +257,15 @@ func TestNATRefused(t *testing.T) {
 	}
 }
 
-// Records that are lost end no connection of those for whom the host passes traffic on; a card that was taken down
+// Records that are lost end no connection of those for whom the host passes traffic on; an interface that was taken down
 // has no part in it any more.
 func TestNATWithoutRecords(t *testing.T) {
 	t.Parallel()
 	l := egressLab{egressCloud(t), write(t, "refresh = \"2s\"\n[nat]\nfrom = [\"10.0.3.0/24\"]\nout = \"eth2\"\n")}
 	test, err := l.AddPeer("test", addr("10.0.3.200"))
 	must(t, err)
-	for _, card := range []string{"eth2", "eth3"} {
-		must(t, l.Forward(card, true))
+	for _, iface := range []string{"eth2", "eth3"} {
+		must(t, l.Forward(iface, true))
 	}
 	must(t, l.AddRoute(lab.Route{Subnet: "subnet-c", Prefix: netip.MustParsePrefix("0.0.0.0/0"), NextHop: addr("10.0.3.37")}))
 	out, in := l.keep(t, "eth2"), l.keep(t, "eth3")
@@ -286,5 +286,5 @@ func TestNATWithoutRecords(t *testing.T) {
 	unchanged(t, l.Cloud, held, "a folder that was deleted")
 	must(t, stream.Close())
 	l.ec2net(t, exitOK, "down", "eth3")
-	eventually(t, hang, "no rule for a card that was taken down", func() bool { return !strings.Contains(ip(t, l.Cloud, "rule"), "iif eth3") })
+	eventually(t, hang, "no rule for an interface that was taken down", func() bool { return !strings.Contains(ip(t, l.Cloud, "rule"), "iif eth3") })
 }

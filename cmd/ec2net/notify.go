@@ -15,7 +15,7 @@ type notify struct {
 	asked time.Time // for a longer start
 }
 
-// extension is asked for while the card is waiting; it has to reach systemd before the last one ends.
+// extension is asked for while the interface is waiting; it has to reach systemd before the last one ends.
 const extension = 30 * time.Second
 
 // tell passes the state on: STATUS when it changed, READY once, a longer start while waiting, and

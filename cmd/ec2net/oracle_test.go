@@ -51,7 +51,7 @@ func operations(log string) (out []string) {
 }
 
 // planned leaves out what only doing it brings: the MTU comes by the lease, and a plan takes none; a link that goes up
-// brings the kernel's route of the link, of which the card's table has a copy.
+// brings the kernel's route of the link, of which the interface's table has a copy.
 func planned(ops []string) []string {
 	out := slices.DeleteFunc(slices.Clone(ops), func(op string) bool {
 		mtu := strings.HasPrefix(op, "~ link ") && strings.Contains(op, " mtu ")

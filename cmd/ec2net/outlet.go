@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// gatewayEvery is the pause between two questions to the gateway of the card that traffic leaves
+	// gatewayEvery is the pause between two questions to the gateway of the interface that traffic leaves
 	// by. One that does not answer is known for dead three seconds after a question (plumb.Silent).
 	gatewayEvery = 3 * time.Second
 	// askedInVain is how long the kernel may be asking before that is an answer, too: it asks three
@@ -18,41 +18,41 @@ const (
 	askedInVain = 4 * time.Second
 	// proofTime is how long the metadata may take to answer after traffic was moved.
 	proofTime = 7 * time.Second
-	// primaryGrace is how long the primary card's rules may be missing: its own keeper puts back what
+	// primaryGrace is how long the primary interface's rules may be missing: its own keeper puts back what
 	// somebody deletes within that time.
 	primaryGrace = time.Second
-	// seniority is how long a card that is not the first choice waits for a better one.
+	// seniority is how long an interface that is not the first choice waits for a better one.
 	seniority = 2 * time.Second
-	// restFirst is the time before a card is tried again that traffic was taken back from; it doubles
-	// each time up to restMost, and begins anew once traffic has left by the card for restOver.
+	// restFirst is the time before an interface is tried again that traffic was taken back from; it doubles
+	// each time up to restMost, and begins anew once traffic has left by the interface for restOver.
 	restFirst, restMost, restOver = 10 * time.Second, 5 * time.Minute, 10 * time.Minute
 )
 
-// outlet decides for one card and one address family whether the host's own traffic leaves there. It
-// is decided by the card's keeper alone, from what the kernel says: of several that hold the rules the
+// outlet decides for one interface and one address family whether the host's own traffic leaves there. It
+// is decided by the interface's keeper alone, from what the kernel says: of several that hold the rules the
 // one that is preferred stays, and the others yield when they see that.
 type outlet struct {
 	begun  bool
 	on     bool
 	since  time.Time // when it was switched on
 	proven bool      // the metadata has answered since
-	clear  time.Time // since when nothing stands in the way and no better card has it; zero: now
+	clear  time.Time // since when nothing stands in the way and no better interface has it; zero: now
 	broken time.Time // since when something that may pass is amiss; zero: nothing is
 	rest   time.Time // not again before
 	falls  int
-	better bool   // a card that is preferred has it
+	better bool   // an interface that is preferred has it
 	why    string // what stands in the way, or why traffic was taken back
 }
 
 // outletFacts are what it is decided from.
 type outletFacts struct {
-	has       bool            // the kernel holds the card's rules
-	better    bool            // and those of a card that is preferred
-	senior    bool            // this card is the first choice
-	set       error           // the card itself is not set up; nil: it is
+	has       bool            // the kernel holds the interface's rules
+	better    bool            // and those of an interface that is preferred
+	senior    bool            // this interface is the first choice
+	set       error           // the interface itself is not set up; nil: it is
 	gateway   netip.Addr      // invalid: the family has none
 	neighbour plumb.Neighbour // what the gateway says
-	primary   error           // the primary card does not keep its own traffic
+	primary   error           // the primary interface does not keep its own traffic
 	metadata  error           // why the metadata does not answer; nil: it does
 	readAt    time.Time       // its last answer
 }
@@ -104,7 +104,7 @@ func (o *outlet) fall(now time.Time, why string) {
 
 var errSilent = errors.New("the metadata does not answer, so that nothing could be proved afterwards")
 
-// hindrance is why traffic can not leave by the card now.
+// hindrance is why traffic can not leave by the interface now.
 func (f outletFacts) hindrance() error {
 	switch {
 	case f.set != nil:
@@ -123,10 +123,10 @@ func (f outletFacts) hindrance() error {
 	return nil
 }
 
-// errNoGateway is no trouble: a card may have one family alone.
+// errNoGateway is no trouble: an interface may have one family alone.
 var errNoGateway = errors.New("it has no gateway")
 
-// seek looks for a moment to move traffic to the card.
+// seek looks for a moment to move traffic to the interface.
 func (o *outlet) seek(now time.Time, f outletFacts) {
 	err := f.hindrance()
 	if err != nil || f.neighbour != plumb.Answers {

@@ -68,7 +68,7 @@ func TestOutlet(t *testing.T) {
 			{0, fine, true, ""}, {time.Second, open, true, ""}, {1900 * time.Millisecond, open, true, ""}, {1950 * time.Millisecond, read(time.Second), true, ""},
 			{3 * time.Second, open, true, ""}, {4 * time.Second, open, false, "no rule from 10.0.0.29"},
 		},
-		"a better card has it": {
+		"a better interface has it": {
 			{0, fine, true, ""}, {time.Second, func(f *outletFacts) { f.has, f.better = true, true }, false, ""}, {2 * time.Second, fine, true, ""},
 		},
 		"a junior waits for a better one": {
@@ -110,7 +110,7 @@ func TestOutletRests(t *testing.T) {
 	}
 }
 
-// A card that is none of the list for a while, as one with another name, has no turn that it could keep.
+// An interface that is none of the list for a while, as one with another name, has no turn that it could keep.
 func TestOutletBeginsAnew(t *testing.T) {
 	a := &agent{log: logrus.New(), said: newSaid()}
 	a.egress.outlets[0] = outlet{begun: true, on: true, proven: true, since: time.Now()}
@@ -119,13 +119,13 @@ func TestOutletBeginsAnew(t *testing.T) {
 	a.egress.rank = 0
 	s := plumb.Snapshot{State: plumb.State{Link: plumb.LinkState{Up: true}}, Carrier: true}
 	if e := a.leaving(s); e.IPv4 {
-		t.Error("traffic leaves by a card whose gateway nobody asked")
+		t.Error("traffic leaves by an interface whose gateway nobody asked")
 	}
 	s.Routes = []plumb.Route{{Table: 10001, Dst: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("10.0.2.1"), Ours: true}}
 	a.egress.facts[0] = outletFacts{senior: true, neighbour: plumb.Answers}
 	was := a.egress.outlets
 	if e := a.leaving(s); !e.IPv4 {
-		t.Error("traffic does not leave by a card whose gateway answers")
+		t.Error("traffic does not leave by an interface whose gateway answers")
 	}
 	if a.decided(was); !a.egress.prove {
 		t.Error("the metadata is not asked whether it answers")

@@ -10,7 +10,7 @@ import (
 	"ec2net/test/lab"
 )
 
-// dhclient puts the address on the card itself: what a distribution's script does, without touching
+// dhclient puts the address on the interface itself: what a distribution's script does, without touching
 // the machine's resolv.conf.
 const dhclientScript = `#!/bin/sh
 case $reason in BOUND|RENEW|REBIND|REBOOT)
@@ -40,7 +40,7 @@ func TestOwner(t *testing.T) {
 	if out := ip(t, c, "-4 -o addr show dev eth1"); strings.Count(out, "inet ") != 1 || strings.Contains(out, "noprefixroute") {
 		t.Errorf("the address is not dhclient's alone:\n%s", out)
 	}
-	k.logs(t, "dhclient has the card")
+	k.logs(t, "dhclient has the interface")
 	if got := k.log.String(); strings.Contains(got, "lease of") {
 		t.Errorf("log:\n%s", got)
 	}

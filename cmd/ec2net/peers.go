@@ -8,12 +8,12 @@ import (
 	"ec2net/dhcp"
 )
 
-// owns: the card's primary address is ours to add.
+// owns: the interface's primary address is ours to add.
 func owns(leasing string) bool { return leasing == native || leasing == "off" }
 
-// wouldOwn is ownsAddress for a card on which nothing has been started.
+// wouldOwn is ownsAddress for an interface on which nothing has been started.
 func (a *agent) wouldOwn() bool {
-	if a.card.DHCP != config.Auto {
+	if a.iface.DHCP != config.Auto {
 		return true
 	}
 	_, owned := dhcp.FindOwner(os.DirFS("/"), a.snap.Name, a.snap.Index)

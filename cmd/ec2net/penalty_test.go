@@ -60,7 +60,7 @@ func TestPenalisedPrimary(t *testing.T) {
 			metric("100", "20100")
 			sound("penalised at run time", "copied")
 			reaches(t, c.Instance(), to, lab.Ping{})
-			if got := wire.Packets(lab.FromCard, lab.To(to), lab.Proto(proto)); len(got) != 0 {
+			if got := wire.Packets(lab.FromInterface, lab.To(to), lab.Proto(proto)); len(got) != 0 {
 				t.Errorf("%d packets left by eth1", len(got))
 			}
 			first.stop(t)

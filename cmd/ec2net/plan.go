@@ -20,7 +20,7 @@ func (p *program) planCommand() *cobra.Command {
 		Long: `Show what "ec2net up" would change, an operation a line in the syntax of ip(8):
 "+" would be added, "-" removed, "~" changed. Nothing is changed, and no lease
 is taken. Exit status 5 when there is something to do.`,
-		Args: oneCard,
+		Args: oneInterface,
 		RunE: func(c *cobra.Command, args []string) error { return p.plan(c.Context(), args[0]) },
 	}
 	c.Flags().BoolVar(&p.json, "json", false, "print JSON")
@@ -80,7 +80,7 @@ func (a *agent) readTwice(ctx context.Context) error {
 	for {
 		var r reading
 		err := patiently(ctx, func() error {
-			r = readCard(ctx, a.cloud, a.snap.MAC, a.before())
+			r = readInterface(ctx, a.cloud, a.snap.MAC, a.before())
 			return r.err
 		})
 		switch {
@@ -89,8 +89,8 @@ func (a *agent) readTwice(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		if r.card.Unlisted4() && a.last.Addrs4.Status != metadata.Present { // whether that lasts there is no time to see
-			r.card = r.card.Without4()
+		if r.iface.Unlisted4() && a.last.Addrs4.Status != metadata.Present { // whether that lasts there is no time to see
+			r.iface = r.iface.Without4()
 		}
 		if a.take(r); a.settledDown() || a.vain() || a.doubtful() {
 			return a.again()
@@ -105,14 +105,14 @@ func (a *agent) readTwice(ctx context.Context) error {
 
 func (a *agent) unsettled() error { return fmt.Errorf("%w waiting for %s", errUnsettled, a.whyNot()) }
 
-// again reads the kernel once more, now that the card's settings and the primary card are known.
+// again reads the kernel once more, now that the interface's settings and the primary interface are known.
 func (a *agent) again() (err error) {
 	a.snap, err = a.link.Read()
 	return err
 }
 
 func (a *agent) planned() (plumb.State, error) {
-	if a.card.Manage == config.LinkUp {
+	if a.iface.Manage == config.LinkUp {
 		return a.released(a.snap), nil
 	}
 	if a.role == isUnclear {
@@ -130,7 +130,7 @@ func (a *agent) planned() (plumb.State, error) {
 func (p *program) print(name string, plan plumb.Plan, refused error) error {
 	if p.json {
 		out := struct {
-			Card       string     `json:"card"`
+			Interface  string     `json:"interface"`
 			Operations plumb.Plan `json:"operations"`
 			Problems   []string   `json:"problems"`
 		}{name, append(plumb.Plan{}, plan...), lines(refused)}

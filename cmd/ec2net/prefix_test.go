@@ -23,7 +23,7 @@ var (
 func delegating(t *testing.T) *lab.Cloud {
 	t.Helper()
 	cfg := dual(lab.Config{RPFilter: 1})
-	cfg.Cards[1].Prefixes4, cfg.Cards[1].Prefixes6 = []netip.Prefix{block4}, []netip.Prefix{block6}
+	cfg.Interfaces[1].Prefixes4, cfg.Interfaces[1].Prefixes6 = []netip.Prefix{block4}, []netip.Prefix{block6}
 	return cloud(t, cfg)
 }
 
@@ -85,7 +85,7 @@ func TestPrefixes(t *testing.T) {
 			}
 		}
 		if drops, err := c.SourceCheck(); err != nil || !slices.Equal(drops, dropped) {
-			t.Errorf("%s: answers left by the wrong card: %v, before that %v (%v)", tt.setting, drops, dropped, err)
+			t.Errorf("%s: answers left by the wrong interface: %v, before that %v (%v)", tt.setting, drops, dropped, err)
 		}
 	}
 	ec2net(t, c, exitOK, "down", "eth1")
@@ -121,13 +121,13 @@ func TestPrefixKept(t *testing.T) {
 	holds(t, ip(t, c, "route show table local"), "local 10.0.2.64/28 dev lo metric 7")
 }
 
-// Blocks that are moved to another card are taken over by it in the moment that the first lets go of them:
+// Blocks that are moved to another interface are taken over by it in the moment that the first lets go of them:
 // until then they are refused, and no reading comes to the help.
 func TestPrefixMoved(t *testing.T) {
 	t.Parallel()
 	cfg := dual(lab.Config{RPFilter: 1})
-	cfg.Cards[1].Prefixes4, cfg.Cards[1].Prefixes6 = []netip.Prefix{block4}, []netip.Prefix{block6}
-	cfg.Cards = append(cfg.Cards, lab.Card{Name: "eth2", Subnet: cfg.Cards[1].Subnet, Addrs4: []netip.Addr{addr("10.0.2.50")}, Addrs6: []netip.Addr{addr("2001:db8:ec2:2::50")}})
+	cfg.Interfaces[1].Prefixes4, cfg.Interfaces[1].Prefixes6 = []netip.Prefix{block4}, []netip.Prefix{block6}
+	cfg.Interfaces = append(cfg.Interfaces, lab.Interface{Name: "eth2", Subnet: cfg.Interfaces[1].Subnet, Addrs4: []netip.Addr{addr("10.0.2.50")}, Addrs6: []netip.Addr{addr("2001:db8:ec2:2::50")}})
 	c := cloud(t, cfg)
 	configure(t, c, soon)
 	from, to := keep(t, c, "eth1"), keep(t, c, "eth2")
@@ -135,13 +135,13 @@ func TestPrefixMoved(t *testing.T) {
 		must(t, c.ReleasePrefix("eth1", b))
 		must(t, c.AssignPrefix("eth2", b))
 	}
-	spoil(t, c, lab.Fault{Card: "eth1", Status: 503}) // of that card nothing is read yet
+	spoil(t, c, lab.Fault{Interface: "eth1", Status: 503}) // of that interface nothing is read yet
 	to.reload(t, c, "ipv4-prefix", "ipv6-prefix")
 	eventually(t, hang, "it is refused", func() bool {
-		return strings.Contains(to.log.String(), "the delegated prefix 10.0.2.64/28 overlaps 10.0.2.64/28 of another card, left out")
+		return strings.Contains(to.log.String(), "the delegated prefix 10.0.2.64/28 overlaps 10.0.2.64/28 of another interface, left out")
 	})
 	c.IMDS().Clear()
-	spoil(t, c, lab.Fault{Card: "eth2", Status: 503}) // nothing more is read of this one
+	spoil(t, c, lab.Fault{Interface: "eth2", Status: 503}) // nothing more is read of this one
 	from.reload(t, c)
 	for _, v := range []string{"-4", "-6"} {
 		has := func(table string) bool {
@@ -166,7 +166,7 @@ func TestSpellings(t *testing.T) {
 			"subnet-ipv6-cidr-blocks": {"2001:db8:0ec2:0002:0:0:0:0/64", "2001:db8:ec2:2::1/64", "2001:db8:ec2:2:0::/64"},
 			"ipv6s":                   {"2001:0db8:0ec2:0002::37\n2001:db8:ec2:2::38/64", "2001:db8:ec2:2:0:0:0:37 2001:db8:ec2:2::38", "2001:DB8:ec2:2::37/128, 2001:db8:ec2:2::38"},
 		} {
-			_, err := c.IMDS().Inject(lab.Fault{Card: "eth1", Path: key, Value: &values[n%3]})
+			_, err := c.IMDS().Inject(lab.Fault{Interface: "eth1", Path: key, Value: &values[n%3]})
 			must(t, err)
 		}
 	}
@@ -209,13 +209,13 @@ func readAfter(c *lab.Cloud, since time.Time) bool {
 }
 
 // What the metadata may not say of IPv6 and of blocks is named and refused; the rest is set up, and
-// no other card's traffic is drawn away.
+// no other interface's traffic is drawn away.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	cfg := dual(lab.Config{RPFilter: 1})
-	cfg.Cards = append(cfg.Cards, lab.Card{Name: "eth2", Addrs4: []netip.Addr{addr("10.0.2.60")}, Prefixes4: []netip.Prefix{block4}, Prefixes6: []netip.Prefix{block6}})
-	cfg.Cards[1].Prefixes4 = []netip.Prefix{netip.MustParsePrefix("10.0.2.128/28")}
-	cfg.Cards[1].Prefixes6 = []netip.Prefix{netip.MustParsePrefix("2001:db8:ec2:2:2::/80")}
+	cfg.Interfaces = append(cfg.Interfaces, lab.Interface{Name: "eth2", Addrs4: []netip.Addr{addr("10.0.2.60")}, Prefixes4: []netip.Prefix{block4}, Prefixes6: []netip.Prefix{block6}})
+	cfg.Interfaces[1].Prefixes4 = []netip.Prefix{netip.MustParsePrefix("10.0.2.128/28")}
+	cfg.Interfaces[1].Prefixes6 = []netip.Prefix{netip.MustParsePrefix("2001:db8:ec2:2:2::/80")}
 	c := cloud(t, cfg)
 	begun := time.Now()
 	ec2net(t, c, exitOK, "up", "eth2")
@@ -223,24 +223,24 @@ func TestRefused(t *testing.T) {
 	good6 := "2001:db8:ec2:2::37\n2001:db8:ec2:2::38"
 	for _, tt := range []struct{ key, value, says string }{
 		{"ipv6s", good6 + "\n10.0.2.99", `ipv6s: "10.0.2.99" is not an address of this family`},
-		{"ipv6s", good6 + "\nff02::1:2", `ipv6s: "ff02::1:2" is in a range that no card has its addresses in`},
-		{"ipv6s", good6 + "\nfe80::37", `ipv6s: "fe80::37" is in a range that no card has its addresses in`},
-		{"ipv6s", good6 + "\n2001:db8:ec2::99", `ipv6s: "2001:db8:ec2::99" is outside of the card's subnets`},
+		{"ipv6s", good6 + "\nff02::1:2", `ipv6s: "ff02::1:2" is in a range that no interface has its addresses in`},
+		{"ipv6s", good6 + "\nfe80::37", `ipv6s: "fe80::37" is in a range that no interface has its addresses in`},
+		{"ipv6s", good6 + "\n2001:db8:ec2::99", `ipv6s: "2001:db8:ec2::99" is outside of the interface's subnets`},
 		{"ipv6s", good6 + "\n::ffff:10.0.2.99", `ipv6s: "::ffff:10.0.2.99" is in a range`},
 		{"ipv6s", good6 + "\n2001:db8:ec2:2::99/129", `ipv6s: "2001:db8:ec2:2::99/129" is not an address`},
 		{"local-ipv4s", "10.0.2.37\n2001:db8:ec2:2::99", `local-ipv4s: "2001:db8:ec2:2::99" is not an address of this family`},
 		{"ipv6-prefix", "::/0", `ipv6-prefix: "::/0" is too large or too small a block`},
 		{"ipv4-prefix", "0.0.0.0/0", `ipv4-prefix: "0.0.0.0/0" is too large or too small a block`},
-		{"ipv6-prefix", "2001:db8:ec2:2::/64", `ipv6-prefix: "2001:db8:ec2:2::/64" contains a whole subnet of the card`},
-		{"ipv4-prefix", "10.0.2.0/24", `ipv4-prefix: "10.0.2.0/24" contains a whole subnet of the card`},
+		{"ipv6-prefix", "2001:db8:ec2:2::/64", `ipv6-prefix: "2001:db8:ec2:2::/64" contains a whole subnet of the interface`},
+		{"ipv4-prefix", "10.0.2.0/24", `ipv4-prefix: "10.0.2.0/24" contains a whole subnet of the interface`},
 		{"ipv6-prefix", "ff00:1::/80", `ipv6-prefix: "ff00:1::/80" is in a range`},
 		{"ipv6-prefix", "10.0.2.64/28", `ipv6-prefix: "10.0.2.64/28" is not an address block of this family`},
-		{"ipv4-prefix", "10.0.2.72/29", "the delegated prefix 10.0.2.72/29 overlaps 10.0.2.64/28 of another card, left out"},
-		{"ipv6-prefix", "2001:db8:ec2:2:1:2::/96", "the delegated prefix 2001:db8:ec2:2:1:2::/96 overlaps 2001:db8:ec2:2:1::/80 of another card, left out"},
-		{"ipv4-prefix", "10.0.2.48/28", "the delegated prefix 10.0.2.48/28 overlaps 10.0.2.60 of another card, left out"},
-		{"ipv4-prefix", "10.0.0.16/28", "the delegated prefix 10.0.0.16/28 overlaps 10.0.0.29 of another card, left out"},
+		{"ipv4-prefix", "10.0.2.72/29", "the delegated prefix 10.0.2.72/29 overlaps 10.0.2.64/28 of another interface, left out"},
+		{"ipv6-prefix", "2001:db8:ec2:2:1:2::/96", "the delegated prefix 2001:db8:ec2:2:1:2::/96 overlaps 2001:db8:ec2:2:1::/80 of another interface, left out"},
+		{"ipv4-prefix", "10.0.2.48/28", "the delegated prefix 10.0.2.48/28 overlaps 10.0.2.60 of another interface, left out"},
+		{"ipv4-prefix", "10.0.0.16/28", "the delegated prefix 10.0.0.16/28 overlaps 10.0.0.29 of another interface, left out"},
 	} {
-		_, err := c.IMDS().Inject(lab.Fault{Card: "eth1", Path: tt.key, Value: &tt.value})
+		_, err := c.IMDS().Inject(lab.Fault{Interface: "eth1", Path: tt.key, Value: &tt.value})
 		must(t, err)
 		out, status := on(t, c, "ec2net", "--cloud", "ec2", "up", "eth1", "--wait", wait)
 		if !strings.Contains(out, tt.says) || status != exitPartial && status != exitUnavailable {

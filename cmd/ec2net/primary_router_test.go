@@ -10,7 +10,7 @@ import (
 )
 
 // The primary answers by itself also when main has lost its default route, whoever took it away: the
-// router is still there. Nothing of its answers may leave by the other card meanwhile.
+// router is still there. Nothing of its answers may leave by the other interface meanwhile.
 func TestPrimaryWithoutDefaultRoute(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, lose string }{
@@ -43,7 +43,7 @@ func TestPrimaryWithoutDefaultRoute(t *testing.T) {
 			}
 			sound("without a default route in main")
 			if tt.name == "route deleted" {
-				if got := wire.Packets(lab.FromCard, lab.To(lab.ClientIP), lab.Proto(unix.IPPROTO_ICMP)); len(got) != 0 {
+				if got := wire.Packets(lab.FromInterface, lab.To(lab.ClientIP), lab.Proto(unix.IPPROTO_ICMP)); len(got) != 0 {
 					t.Errorf("%d answers left by eth1: %v", len(got), got)
 				}
 			}

@@ -9,11 +9,11 @@ import (
 	"ec2net/test/lab"
 )
 
-// One card and one address: policy routing would be pure risk, so nothing is written. A secondary
+// One interface and one address: policy routing would be pure risk, so nothing is written. A secondary
 // address is added and goes again; rules and routes there are none.
-func TestPrimaryCard(t *testing.T) {
+func TestPrimaryInterface(t *testing.T) {
 	t.Parallel()
-	c := cloud(t, lab.Config{Cards: []lab.Card{lab.Eth0()}})
+	c := cloud(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0()}})
 	configure(t, c, soon)
 	before := world(t, c)
 	quiet := silently(t, c)
@@ -21,7 +21,7 @@ func TestPrimaryCard(t *testing.T) {
 	if out := ec2net(t, c, exitOK, "plan", "eth0"); out != "" {
 		t.Errorf("plan: %s", out)
 	}
-	quiet("one card with one address")
+	quiet("one interface with one address")
 
 	must(t, c.Assign("eth0", addr("10.0.0.5"))) // numerically below the primary
 	must(t, c.AssociateEIP(addr("10.0.0.5"), addr("203.0.113.5")))
@@ -33,11 +33,11 @@ func TestPrimaryCard(t *testing.T) {
 		t.Errorf("the primary address is no longer the preferred source: %s", out)
 	}
 	if rules := ip(t, c, "rule"); strings.Count(rules, "\n") != 3 {
-		t.Errorf("the primary card got rules:\n%s", rules)
+		t.Errorf("the primary interface got rules:\n%s", rules)
 	}
 	// A process that starts does not take one wrong reading for the truth, without a record either.
 	on(t, c, "rm", "-rf", "/run/ec2net")
-	_, err := c.IMDS().Inject(lab.Fault{Card: "eth0", Path: "local-ipv4s", Body: "10.0.0.29", Times: 1})
+	_, err := c.IMDS().Inject(lab.Fault{Interface: "eth0", Path: "local-ipv4s", Body: "10.0.0.29", Times: 1})
 	must(t, err)
 	ec2net(t, c, exitOK, "up", "eth0")
 	answers(t, c, addr("203.0.113.5"))
@@ -48,10 +48,10 @@ func TestPrimaryCard(t *testing.T) {
 	}
 }
 
-// A second card beside a kept primary, and away again: the primary's unit does not get in its way.
+// A second interface beside a kept primary, and away again: the primary's unit does not get in its way.
 func TestPrimaryKeptBesideASecond(t *testing.T) {
 	t.Parallel()
-	c := cloud(t, lab.Config{Cards: []lab.Card{lab.Eth0()}})
+	c := cloud(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0()}})
 	before := world(t, c)
 	primary := keep(t, c, "eth0")
 	must(t, c.Attach(lab.Eth1()))
@@ -69,13 +69,13 @@ func TestPrimaryKeptBesideASecond(t *testing.T) {
 }
 
 // A reading that lacks the first address, or has the list in another order, takes no secondary address off the
-// primary card, not even for a moment.
+// primary interface, not even for a moment.
 func TestPrimaryListOutOfOrder(t *testing.T) {
 	t.Parallel()
 	for _, list := range []string{"10.0.0.5", "10.0.0.5\n10.0.0.29"} {
 		t.Run(strings.ReplaceAll(list, "\n", " "), func(t *testing.T) {
 			t.Parallel()
-			c := hostile(t, lab.Config{Cards: []lab.Card{lab.Eth0()}})
+			c := hostile(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0()}})
 			configure(t, c, "release = \"3s\"\n")
 			before := world(t, c)
 			must(t, c.Assign("eth0", addr("10.0.0.5")))
@@ -83,7 +83,7 @@ func TestPrimaryListOutOfOrder(t *testing.T) {
 			k := keep(t, c, "eth0")
 			end := session(t, c, "10.0.0.5", addr("203.0.113.5"))
 			quiet := silently(t, c)
-			spoil(t, c, lab.Fault{Card: "eth0", Path: "local-ipv4s", Value: &list, Times: 1})
+			spoil(t, c, lab.Fault{Interface: "eth0", Path: "local-ipv4s", Value: &list, Times: 1})
 			for range 3 { // the one that is asked means that those before were worked in
 				k.reload(t, c, "local-ipv4s")
 			}

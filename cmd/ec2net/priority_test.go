@@ -68,8 +68,8 @@ func TestPriorityWhileKept(t *testing.T) {
 	first.stop(t)
 	second.stop(t)
 	shell(t, c.Instance(), "ip link del tailscale0; for p in 5210 5230 5250 5270; do ip rule del pref $p; done")
-	for _, card := range []string{"eth1", "eth0"} {
-		ec2net(t, c, exitOK, "down", card)
+	for _, iface := range []string{"eth1", "eth0"} {
+		ec2net(t, c, exitOK, "down", iface)
 	}
 	if got := preferences(t, c); got != "" {
 		t.Errorf("left: %s", got)
@@ -80,8 +80,8 @@ func TestPriorityWhileKept(t *testing.T) {
 func TestExitNodeWithoutPriority(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
-	for _, card := range []string{"eth1", "eth0"} {
-		ec2net(t, c, exitOK, "up", card)
+	for _, iface := range []string{"eth1", "eth0"} {
+		ec2net(t, c, exitOK, "up", iface)
 	}
 	shell(t, c.Instance(), exitNode)
 	findings, _ := diagnosis(t, c)
@@ -91,8 +91,8 @@ func TestExitNodeWithoutPriority(t *testing.T) {
 	text := strings.Join(strings.Fields(report(t, c)), " ")
 	says(t, text, "priority = 1000 at the top of ec2net.toml", "systemctl restart 'ec2net-ifup@*'")
 	configure(t, c, "priority = 1000\n")
-	for _, card := range []string{"eth1", "eth0"} {
-		ec2net(t, c, exitOK, "up", card)
+	for _, iface := range []string{"eth1", "eth0"} {
+		ec2net(t, c, exitOK, "up", iface)
 	}
 	if findings, _ := diagnosis(t, c); roots(findings) != "warn metadata-route" {
 		t.Errorf("after what it says:\n%s", report(t, c))
@@ -101,12 +101,12 @@ func TestExitNodeWithoutPriority(t *testing.T) {
 
 // What containers publish is answered by the interface that was asked, also with an exit node, where the bridge's rp_filter
 // is not strict: the way back to a container is looked up by the exit node's rule, which ec2net's do not concern.
-func TestPriorityByCard(t *testing.T) {
+func TestPriorityByInterface(t *testing.T) {
 	t.Parallel()
 	c := withContainer(t, lab.Config{RPFilter: 2})
-	configure(t, c.Cloud, "replies = \"by-card\"\npriority = 1000\n")
-	for _, card := range []string{"eth1", "eth0"} {
-		ec2net(t, c.Cloud, exitOK, "up", card)
+	configure(t, c.Cloud, "replies = \"by-interface\"\npriority = 1000\n")
+	for _, iface := range []string{"eth1", "eth0"} {
+		ec2net(t, c.Cloud, exitOK, "up", iface)
 	}
 	shell(t, c.Instance(), exitNode)
 	if got := preferences(t, c.Cloud); got != "1000 1001 1002" {
@@ -115,8 +115,8 @@ func TestPriorityByCard(t *testing.T) {
 	for _, at := range []string{lab.EIP1.String(), lab.EIP2.String()} {
 		eventually(t, hang, "the container answers at "+at, func() bool { return c.reaches(t, c.Client(), addr(at)) })
 	}
-	for _, card := range []string{"eth1", "eth0"} {
-		ec2net(t, c.Cloud, exitOK, "down", card)
+	for _, iface := range []string{"eth1", "eth0"} {
+		ec2net(t, c.Cloud, exitOK, "down", iface)
 	}
 	if got := preferences(t, c.Cloud); got != "" {
 		t.Errorf("left: %s", got)
@@ -127,7 +127,7 @@ func TestPriorityByCard(t *testing.T) {
 func TestPriorityAndEgress(t *testing.T) {
 	t.Parallel()
 	c := hostile(t, lab.Config{})
-	configure(t, c, "priority = 1000\n[egress]\ncard = \"eth1\"\n")
+	configure(t, c, "priority = 1000\n[egress]\ninterface = \"eth1\"\n")
 	first, second := keep(t, c, "eth0"), keep(t, c, "eth1")
 	second.notify.await(t, "lease until")
 	eventually(t, hang, "traffic leaves by eth1", func() bool { return strings.Contains(ip(t, c, "rule"), "30200:") })
@@ -139,8 +139,8 @@ func TestPriorityAndEgress(t *testing.T) {
 	}
 	second.stop(t)
 	first.stop(t)
-	for _, card := range []string{"eth1", "eth0"} {
-		ec2net(t, c, exitOK, "down", card)
+	for _, iface := range []string{"eth1", "eth0"} {
+		ec2net(t, c, exitOK, "down", iface)
 	}
 	if got := preferences(t, c); got != "" {
 		t.Errorf("left: %s", got)

@@ -11,14 +11,14 @@ func (a *agent) close() {
 	a.link.Close()
 }
 
-// forget removes the record of a card of which nothing is left.
+// forget removes the record of an interface of which nothing is left.
 func (a *agent) forget() error {
 	err := a.store.Remove(a.record.Name)
 	a.publish()
 	return err
 }
 
-// publish is for a card that was taken down.
+// publish is for an interface that was taken down.
 func (p *program) publish() {
 	conf, err := p.config()
 	if err == nil {

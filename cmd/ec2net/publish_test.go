@@ -12,7 +12,7 @@ import (
 	"ec2net/test/lab"
 )
 
-// A process that holds the lock of the metrics, and a stopped one that keeps a card, keep no other card and no
+// A process that holds the lock of the metrics, and a stopped one that keeps an interface, keep no other interface and no
 // command waiting; what was asked for meanwhile is written once the lock is free.
 func TestMetricsLockHeld(t *testing.T) {
 	t.Parallel()
@@ -38,13 +38,13 @@ func TestMetricsLockHeld(t *testing.T) {
 
 	k = startWith(t, c, "eth1", flags)
 	k.notify.await(t, "READY=1")
-	if b, _ := os.ReadFile(file); strings.Contains(string(b), `card="eth1"`) {
+	if b, _ := os.ReadFile(file); strings.Contains(string(b), `interface="eth1"`) {
 		t.Error("written although the lock was held")
 	}
 	free()
 	eventually(t, hang, "the metrics are written", func() bool {
 		b, _ := os.ReadFile(file)
-		return strings.Contains(string(b), `ec2net_card_ready{card="eth1"} 1`)
+		return strings.Contains(string(b), `ec2net_interface_ready{interface="eth1"} 1`)
 	})
 	must(t, primary.Process.Signal(unix.SIGCONT))
 	primary.stop(t)

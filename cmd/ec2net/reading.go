@@ -14,17 +14,17 @@ import (
 
 // reading is one answer of the metadata.
 type reading struct {
-	card   metadata.Interface
+	iface  metadata.Interface
 	err    error
-	others []metadata.Interface // what it says of the host's other cards, when the card lacks something
+	others []metadata.Interface // what it says of the host's other interfaces, when the interface lacks something
 }
 
-// readings is what the metadata has said of the card. Its zero value is that it was not asked yet.
+// readings is what the metadata has said of the interface. Its zero value is that it was not asked yet.
 type readings struct {
 	settled  metadata.Interface // what is granted, with what readings leave out and is in doubt yet
 	last     metadata.Interface // the last reading
 	doubts   metadata.Doubts
-	brief    bool      // there is no time to wait for the end of a doubt: a plan, or a card that nobody keeps
+	brief    bool      // there is no time to wait for the end of a doubt: a plan, or an interface that nobody keeps
 	answered bool      // the metadata has answered in this process
 	readErr  error     // of the last reading
 	attempt  int       // readings in a row that failed or left keys open
@@ -43,7 +43,7 @@ func (a *agent) ask(ctx context.Context, answers chan<- reading) {
 	mac, before, cloud := a.snap.MAC, a.before(), a.cloud
 	go func() {
 		defer cancel()
-		r := readCard(ctx, cloud, mac, before)
+		r := readInterface(ctx, cloud, mac, before)
 		if r.err != nil {
 			cloud.Close() // an open connection may have a source address that no longer gets anywhere
 		}
@@ -51,11 +51,11 @@ func (a *agent) ask(ctx context.Context, answers chan<- reading) {
 	}()
 }
 
-// readCard makes one reading. Where something is missing, the cloud is asked at once whether another card has it: then there is no
+// readInterface makes one reading. Where something is missing, the cloud is asked at once whether another interface has it: then there is no
 // doubt about it.
-func readCard(ctx context.Context, cloud metadata.Source, mac metadata.MAC, before metadata.Interface) (r reading) {
-	r.card, r.err = cloud.Read(ctx, mac)
-	if r.err == nil && metadata.Lacks(before, r.card) {
+func readInterface(ctx context.Context, cloud metadata.Source, mac metadata.MAC, before metadata.Interface) (r reading) {
+	r.iface, r.err = cloud.Read(ctx, mac)
+	if r.err == nil && metadata.Lacks(before, r.iface) {
 		r.others, _ = cloud.Others(ctx, mac) // of those that could not be asked nothing is known, and the doubt stays
 	}
 	return r
@@ -64,7 +64,7 @@ func readCard(ctx context.Context, cloud metadata.Source, mac metadata.MAC, befo
 // before is what the next reading is compared with.
 func (r *readings) before() metadata.Interface {
 	if r.settled.MAC == (metadata.MAC{}) {
-		return r.last // what is on the card, without a number
+		return r.last // what is on the interface, without a number
 	}
 	return r.settled
 }
@@ -74,7 +74,7 @@ func (a *agent) holdTime() time.Duration {
 	if a.brief {
 		return confirmAfter
 	}
-	return a.card.Release
+	return a.iface.Release
 }
 
 // take works an answer in and says when to ask again.
@@ -86,18 +86,18 @@ func (a *agent) take(r reading) (next time.Duration) {
 	if a.outage != nil && a.stays && !a.degraded { // the end of that is said too
 		a.log.Info("the metadata answers again")
 	}
-	if r.card.Unlisted4() && a.bare() {
-		r.card = r.card.Without4()
+	if r.iface.Unlisted4() && a.bare() {
+		r.iface = r.iface.Without4()
 	}
 	first := !a.answered
 	a.readErr, a.outage, a.answered, a.disowned = nil, nil, true, false
-	a.learn(r.card)
-	a.settled = a.doubts.Settle(a.before(), r.card, metadata.Term{At: time.Now(), Hold: a.holdTime(), Others: r.others})
-	a.last = metadata.Carry(a.last, r.card)
+	a.learn(r.iface)
+	a.settled = a.doubts.Settle(a.before(), r.iface, metadata.Term{At: time.Now(), Hold: a.holdTime(), Others: r.others})
+	a.last = metadata.Carry(a.last, r.iface)
 	a.record.ReadAt = time.Now()
-	problems := errors.Join(r.card.Problems...)
-	if a.missing = nil; r.card.Partial() {
-		a.missing = r.card.Problems
+	problems := errors.Join(r.iface.Problems...)
+	if a.missing = nil; r.iface.Partial() {
+		a.missing = r.iface.Problems
 		return a.incomplete(problems)
 	}
 	return a.pause(first, problems)
@@ -110,13 +110,13 @@ func (a *agent) pause(first bool, problems error) time.Duration {
 	switch {
 	case !metadata.Same(a.settled, a.last):
 		a.unsure++ // a list that keeps changing is not asked for every second
-		return spread(min(confirmAfter<<min(a.unsure-1, 10), max(confirmAfter, a.card.Refresh), a.untilDue()))
+		return spread(min(confirmAfter<<min(a.unsure-1, 10), max(confirmAfter, a.iface.Refresh), a.untilDue()))
 	case first || time.Since(a.begun) < youth:
 		a.unsure = 0
-		return spread(min(youthRefresh, a.card.Refresh))
+		return spread(min(youthRefresh, a.iface.Refresh))
 	}
 	a.unsure = 0
-	return spread(a.card.Refresh)
+	return spread(a.iface.Refresh)
 }
 
 // untilDue is the time until the reading that may end the first doubt.
@@ -143,7 +143,7 @@ func patiently(ctx context.Context, ask func() error) error {
 	}
 }
 
-// spread adds up to a tenth, so that the keepers of several cards do not go on asking at the same
+// spread adds up to a tenth, so that the keepers of several interfaces do not go on asking at the same
 // moment: Azure answers five requests a second to a machine, and refuses the rest.
 func spread(d time.Duration) time.Duration {
 	return d + time.Duration(float64(d)*rand.Float64()/10)
@@ -196,10 +196,10 @@ func (r *readings) vain() bool {
 // partial: the last reading left keys open.
 func (r *readings) partial() bool { return r.readErr == nil && !r.lacking.IsZero() }
 
-// learn looks the card's settings up again, now that its ENI and device number are known.
-func (a *agent) learn(card metadata.Interface) {
-	a.facts = a.facts.Learn(card)
-	a.card = a.config.For(a.facts)
+// learn looks the interface's settings up again, now that its ENI and device number are known.
+func (a *agent) learn(iface metadata.Interface) {
+	a.facts = a.facts.Learn(iface)
+	a.iface = a.config.For(a.facts)
 	if p := a.cloud.Primary(); p != a.snap.MAC && p != (metadata.MAC{}) {
 		a.link.Peers = []metadata.MAC{p}
 	}
@@ -218,9 +218,9 @@ func (a *agent) failed(err error) time.Duration {
 	wait := metadata.Backoff(a.attempt, err, rand.Float64())
 	switch {
 	case off:
-		return max(wait, a.card.Refresh) // it may be switched on again
+		return max(wait, a.iface.Refresh) // it may be switched on again
 	case k != metadata.ErrUnavailable && time.Since(a.begun) > youth:
-		return max(wait, youthRefresh) // a card that is this late may be none of the cloud's
+		return max(wait, youthRefresh) // an interface that is this late may be none of the cloud's
 	}
 	return wait
 }
@@ -244,5 +244,5 @@ func (r *readings) settledDown() bool {
 	return r.answered && r.readErr == nil && !r.partial() && metadata.Same(r.settled, r.last)
 }
 
-// idle: nothing of the card is ours to do.
-func (a *agent) idle() bool { return a.card.Manage == config.None || a.record.Yielded != "" }
+// idle: nothing of the interface is ours to do.
+func (a *agent) idle() bool { return a.iface.Manage == config.None || a.record.Yielded != "" }

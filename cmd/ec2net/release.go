@@ -15,9 +15,9 @@ import (
 // nothing of an earlier configuration stays. The link of the primary one is its owner's.
 func (a *agent) released(s plumb.Snapshot) plumb.State {
 	switch {
-	case a.card.Manage == config.LinkUp:
+	case a.iface.Manage == config.LinkUp:
 		return plumb.LinkOnly(s, a.record.Before)
-	case a.settled.Primary, a.record.Card.Primary:
+	case a.settled.Primary, a.record.Interface.Primary:
 		return plumb.Yielded(s, a.record.Before)
 	}
 	return plumb.Without(s, a.record.Before)
@@ -26,7 +26,7 @@ func (a *agent) released(s plumb.Snapshot) plumb.State {
 // release takes off what an earlier configuration put on an interface that is to be left alone now. A process that
 // goes by that one keeps it all the same: it is named, since it would put all of it back.
 func (a *agent) release(ctx context.Context, file, command string) error {
-	if a.card.Manage != config.None {
+	if a.iface.Manage != config.None {
 		return nil
 	}
 	a.leftAlone(file)
@@ -63,7 +63,7 @@ func (a *agent) release(ctx context.Context, file, command string) error {
 
 // leftAlone says that the configuration leaves the interface alone, be it only since the metadata told its ENI or its number.
 func (a *agent) leftAlone(file string) {
-	if a.card.Manage == config.None {
+	if a.iface.Manage == config.None {
 		a.log.Infof("left alone, as %s says (manage = false)", file)
 	}
 }
@@ -82,7 +82,7 @@ func letGo(name string) string {
 }
 
 // keptBy says for status who keeps an interface, and by which configuration.
-func keptBy(c cardStatus) string {
+func keptBy(c interfaceStatus) string {
 	switch {
 	case c.Died:
 		return "nobody: the process that kept it has died"
@@ -96,7 +96,7 @@ func keptBy(c cardStatus) string {
 	return s
 }
 
-// processText names the process that keeps a card.
+// processText names the process that keeps an interface.
 func processText(pid int) string {
 	if pid < 0 {
 		return "a process that cannot be told"

@@ -13,9 +13,9 @@ import (
 func TestManagedNoLonger(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ toml, link string }{
-		"by name":          {"[[card]]\nname = \"eth1\"\nmanage = false\n", "mtu 1500"},
-		"by device number": {"[[card]]\ndevice_number = 1\nmanage = false\n", "mtu 1500"},
-		"link only":        {"[[card]]\nname = \"eth1\"\nmanage = \"link-up\"\n", ",UP"},
+		"by name":          {"[[interface]]\nname = \"eth1\"\nmanage = false\n", "mtu 1500"},
+		"by device number": {"[[interface]]\ndevice_number = 1\nmanage = false\n", "mtu 1500"},
+		"link only":        {"[[interface]]\nname = \"eth1\"\nmanage = \"link-up\"\n", ",UP"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -73,7 +73,7 @@ func TestLeasedNoLonger(t *testing.T) {
 func TestEgressManagedNoLonger(t *testing.T) {
 	t.Parallel()
 	c := egressCloud(t)
-	const egress = "[egress]\ncard = \"eth2\"\n"
+	const egress = "[egress]\ninterface = \"eth2\"\n"
 	flags := []string{"--config", write(t, egress)}
 	k0 := startWith(t, c, "eth0", flags)
 	k2 := startWith(t, c, "eth2", flags)
@@ -82,7 +82,7 @@ func TestEgressManagedNoLonger(t *testing.T) {
 	k0.stop(t)
 	k2.stop(t)
 	says(t, ip(t, c, "rule"), "30200:")
-	conf := write(t, egress+"[[card]]\nname = \"eth2\"\nmanage = false\n")
+	conf := write(t, egress+"[[interface]]\nname = \"eth2\"\nmanage = false\n")
 	k := startWith(t, c, "eth2", []string{"--config", conf})
 	k.end(t)
 	if left := ip(t, c, "rule") + ip(t, c, "-6 rule"); strings.Contains(left, "30200:") || strings.Contains(left, "30100:") {
@@ -99,7 +99,7 @@ func TestManagedNoLongerAndKept(t *testing.T) {
 	k := keep(t, c, "eth1")
 	k.notify.await(t, "lease until")
 	held := world(t, c)
-	conf := write(t, "[[card]]\nname = \"eth1\"\nmanage = false\n")
+	conf := write(t, "[[interface]]\nname = \"eth1\"\nmanage = false\n")
 	flag := func(args ...string) []string { return append([]string{"--config", conf}, args...) }
 	who := fmt.Sprintf("process %d", k.Process.Pid)
 	says(t, ec2net(t, c, exitOK, flag("up", "eth1")...), "left alone", who+" still keeps eth1, by the configuration as it was: ec2net down eth1")

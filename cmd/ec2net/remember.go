@@ -13,7 +13,7 @@ import (
 )
 
 // remember takes over what an earlier process left: on disk what the kernel can not say, and from
-// the kernel the last known good of the metadata. The records come first: they say what else than the card's
+// the kernel the last known good of the metadata. The records come first: they say what else than the interface's
 // link to read.
 func (a *agent) remember(known state.Records) (err error) {
 	a.record = state.Record{Name: a.snap.Name, Index: a.snap.Index, MAC: a.snap.MAC, Cloud: a.where}
@@ -39,7 +39,7 @@ func (a *agent) remember(known state.Records) (err error) {
 	return nil
 }
 
-// inherit takes what is of use from one record: of this card, or of one that had its name before,
+// inherit takes what is of use from one record: of this interface, or of one that had its name before,
 // whose rules may be left.
 func (a *agent) inherit(old state.Record) {
 	twin := slices.ContainsFunc(a.snap.Twins, func(t plumb.Twin) bool { return t.Index == old.Index })
@@ -59,7 +59,7 @@ func (a *agent) inherit(old state.Record) {
 		a.record.Taken, a.unwritten = old.Taken, true
 	}
 	if same && old.Index == a.snap.Index {
-		a.record.Before, a.record.Card, a.record.ReadAt = old.Before, old.Card, old.ReadAt
+		a.record.Before, a.record.Interface, a.record.ReadAt = old.Before, old.Interface, old.ReadAt
 		a.record.Hosts, a.record.Foreign = old.Hosts, old.Foreign
 		a.link.Forwards = old.Before != nil && old.Before.Forwarding != nil
 		a.unwritten = false
@@ -69,24 +69,24 @@ func (a *agent) inherit(old state.Record) {
 	}
 }
 
-// here: a card of this host has the MAC.
+// here: an interface of this host has the MAC.
 func here(mac metadata.MAC) bool {
 	return slices.ContainsFunc(ownMACs(), func(m net.HardwareAddr) bool { return m.String() == mac.String() })
 }
 
-// lastGood is what the metadata granted last: by the record of this very card, and what of it the kernel holds;
+// lastGood is what the metadata granted last: by the record of this very interface, and what of it the kernel holds;
 // without a record by the kernel alone. That a rule or a route is missing is drift, and takes no address away.
 func (a *agent) lastGood(s plumb.Snapshot) metadata.Interface {
-	if a.record.Card.MAC == s.MAC {
-		return metadata.Settle(s.Held(), a.record.Card) // all of both
+	if a.record.Interface.MAC == s.MAC {
+		return metadata.Settle(s.Held(), a.record.Interface) // all of both
 	}
 	return s.Granted()
 }
 
-// writeAhead puts on disk which rules and tables are about to be this card's, before the kernel gets them: a
-// rule outlives the card, and only the record says whose it was. A full disk is no reason to leave
-// the card dead; while the card is there, its routes tell as much. What the card is granted is there before the
-// kernel has it, and gone before it is taken off: the next process goes by the record. How a card was found that was plugged in
+// writeAhead puts on disk which rules and tables are about to be this interface's, before the kernel gets them: a
+// rule outlives the interface, and only the record says whose it was. A full disk is no reason to leave
+// the interface dead; while the interface is there, its routes tell as much. What the interface is granted is there before the
+// kernel has it, and gone before it is taken off: the next process goes by the record. How an interface was found that was plugged in
 // again is written ahead too: what the disk says is how it was found the last time.
 func (a *agent) writeAhead(w plumb.State) {
 	added := a.unwritten
@@ -98,7 +98,7 @@ func (a *agent) writeAhead(w plumb.State) {
 	if uses := len(w.Packets)+len(a.snap.Packets) > 0; uses != a.record.Packets {
 		a.record.Packets, added = uses, true
 	}
-	added = added || !metadata.Same(a.record.Card, a.settled)
+	added = added || !metadata.Same(a.record.Interface, a.settled)
 	if a.leasedAhead(w) {
 		added = true
 	}
@@ -117,14 +117,14 @@ func (a *agent) leasedAhead(w plumb.State) bool {
 		return false
 	case w.Link.MTU != a.snap.Link.MTU && a.lease != nil && w.Link.MTU == a.lease.MTU:
 		set = w.Link.MTU
-	case a.card.DHCP != config.Off || b.Leased == 0 || b.Leased == a.snap.Link.MTU:
+	case a.iface.DHCP != config.Off || b.Leased == 0 || b.Leased == a.snap.Link.MTU:
 		return false
 	}
 	b.Leased = set
 	return true
 }
 
-// foundAhead puts on disk how the card was found, before its link is set up.
+// foundAhead puts on disk how the interface was found, before its link is set up.
 func (a *agent) foundAhead(w plumb.State) {
 	if a.unwritten && w.Link != a.snap.Link {
 		a.saved()
@@ -140,8 +140,8 @@ func (a *agent) saved() {
 }
 
 func (a *agent) save() error {
-	a.record.Card, a.record.Lease, a.record.DHCP, a.record.Peers = a.settled, a.trusted(), a.leasing, a.link.Peers
-	a.record.Card.Problems = nil // of one reading, and no JSON
+	a.record.Interface, a.record.Lease, a.record.DHCP, a.record.Peers = a.settled, a.trusted(), a.leasing, a.link.Peers
+	a.record.Interface.Problems = nil // of one reading, and no JSON
 	a.record.State, a.record.Ready, a.record.Set = a.state(), a.converged, a.set() && !a.ahead
 	a.record.Hosts = a.hosting()
 	a.record.InPart = a.inPart() && !a.ahead
@@ -153,7 +153,7 @@ func (a *agent) save() error {
 	for _, name := range a.formerly { // after the new one: a process that is killed here leaves two, not none
 		old, known := a.store.Load(name)
 		if known && old.MAC != a.record.MAC || name == a.record.Name {
-			continue // a card that has the name now
+			continue // an interface that has the name now
 		}
 		if err := a.store.Remove(name); err != nil {
 			return err

@@ -17,11 +17,11 @@ import (
 )
 
 // What was granted is all that the record and the kernel's addresses say: a rule that is missing takes nothing away.
-// Of another card that has the name now, neither record nor rules say anything.
+// Of another interface that has the name now, neither record nor rules say anything.
 func TestLastGood(t *testing.T) {
 	r := aRecord()
-	r.Card.Addrs4 = metadata.Is([]netip.Addr{addr("10.0.2.37"), addr("10.0.2.40")})
-	r.Card.Addrs6, r.Card.Prefixes6 = metadata.None[[]netip.Addr](), metadata.Is([]netip.Prefix{netip.MustParsePrefix("2001:db8::/80")})
+	r.Interface.Addrs4 = metadata.Is([]netip.Addr{addr("10.0.2.37"), addr("10.0.2.40")})
+	r.Interface.Addrs6, r.Interface.Prefixes6 = metadata.None[[]netip.Addr](), metadata.Is([]netip.Prefix{netip.MustParsePrefix("2001:db8::/80")})
 	a := &agent{record: r, log: logrus.New()}
 	s := plumb.Snapshot{State: plumb.State{Name: "eth1", Rules: []plumb.Rule{
 		{Pref: 20001, From: netip.MustParsePrefix("10.0.2.40/32"), Table: 10001},
@@ -35,12 +35,12 @@ func TestLastGood(t *testing.T) {
 	}
 	s.Addrs = nil
 	if s.MAC[5]++; a.lastGood(s).MAC != (metadata.MAC{}) {
-		t.Errorf("another card is granted %+v", a.lastGood(s))
+		t.Errorf("another interface is granted %+v", a.lastGood(s))
 	}
 }
 
-// The record of a card that was renamed: the new one is there before the old one goes, and what another
-// card has under the old name by now stays.
+// The record of an interface that was renamed: the new one is there before the old one goes, and what another
+// interface has under the old name by now stays.
 func TestSavedUnderANewName(t *testing.T) {
 	old := aRecord()
 	another := old
@@ -51,7 +51,7 @@ func TestSavedUnderANewName(t *testing.T) {
 		blocks bool         // the new one can not be written
 		stays  bool
 	}{
-		{"its own", old, false, false}, {"its own, and the new one fails", old, true, true}, {"another card's", another, false, true},
+		{"its own", old, false, false}, {"its own, and the new one fails", old, true, true}, {"another interface's", another, false, true},
 	} {
 		s := stored(t)
 		must(t, s.Save(tt.at))
@@ -72,7 +72,7 @@ func TestSavedUnderANewName(t *testing.T) {
 	}
 }
 
-// A card that is plugged in again has another index: how it is found is on disk before it is changed, also
+// An interface that is plugged in again has another index: how it is found is on disk before it is changed, also
 // where its rules and table are those of the last time.
 func TestWrittenAheadAgain(t *testing.T) {
 	old := aRecord()
@@ -84,14 +84,14 @@ func TestWrittenAheadAgain(t *testing.T) {
 	a.inherit(old)
 	a.writeAhead(plumb.State{Rules: []plumb.Rule{{Pref: 20001, From: netip.MustParsePrefix("10.0.2.40/32"), Table: 10001}}})
 	if r, _ := s.Load("eth1"); r.Index != a.snap.Index || r.Before.Link.MTU != 9001 {
-		t.Errorf("on disk: index %d, before %+v; the card has index %d", r.Index, r.Before, a.snap.Index)
+		t.Errorf("on disk: index %d, before %+v; the interface has index %d", r.Index, r.Before, a.snap.Index)
 	}
 }
 
 // TestDisown: the setting that marks needed is given back as it was found.
 func TestDisown(t *testing.T) {
 	for _, was := range []bool{false, true} {
-		s := plumb.Snapshot{State: plumb.State{Link: plumb.LinkState{Up: true, SrcValidMark: true}, Packets: []plumb.PacketRule{{Table: 19003, Kind: plumb.ReplyByCard}}}}
+		s := plumb.Snapshot{State: plumb.State{Link: plumb.LinkState{Up: true, SrcValidMark: true}, Packets: []plumb.PacketRule{{Table: 19003, Kind: plumb.ReplyByInterface}}}}
 		got := disown(s, &plumb.Before{Link: plumb.LinkState{SrcValidMark: was}})
 		if got.Link.SrcValidMark != was || !got.Link.Up || len(got.Packets) > 0 {
 			t.Errorf("was %v: %+v", was, got)
@@ -99,16 +99,16 @@ func TestDisown(t *testing.T) {
 	}
 }
 
-// A card was set up, unplugged and plugged in again while nobody kept it. What the operator has done to it
+// An interface was set up, unplugged and plugged in again while nobody kept it. What the operator has done to it
 // since is not taken for ours.
-func TestDownOfACardPluggedInAgain(t *testing.T) {
+func TestDownOfAInterfacePluggedInAgain(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
-	card, err := c.Card("eth1")
+	iface, err := c.Interface("eth1")
 	must(t, err)
 	ec2net(t, c, exitOK, "up", "eth1")
 	must(t, c.Detach("eth1"))
-	must(t, c.Attach(card))
+	must(t, c.Attach(iface))
 	on(t, c, "ip", "link", "set", "eth1", "up", "mtu", "1400")
 	ec2net(t, c, exitOK, "down", "eth1")
 	if out, _ := on(t, c, "ip", "-o", "link", "show", "eth1"); !strings.Contains(out, "mtu 1400") || !strings.Contains(out, ",UP") {

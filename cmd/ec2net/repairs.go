@@ -102,7 +102,7 @@ func (r *repairs) made(now time.Time) string {
 		return ""
 	}
 	r.fight = true
-	return fmt.Sprintf("%s keeps undoing this card's set-up (last: %s): from now on it is put back once in %s, and not said again",
+	return fmt.Sprintf("%s keeps undoing this interface's set-up (last: %s): from now on it is put back once in %s, and not said again",
 		by, removed, repairPause)
 }
 

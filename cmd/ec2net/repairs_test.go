@@ -113,7 +113,7 @@ func TestSaid(t *testing.T) {
 	}
 }
 
-// A look at the kernel fails, of a card that holds: there is another one soon, whatever happens meanwhile.
+// A look at the kernel fails, of an interface that holds: there is another one soon, whatever happens meanwhile.
 func TestRetry(t *testing.T) {
 	link, err := plumb.Open("lo")
 	must(t, err)

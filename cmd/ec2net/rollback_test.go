@@ -12,7 +12,7 @@ import (
 	"ec2net/test/lab"
 )
 
-// operator keeps a stream from another host of the VPC to the primary card, until the test's end: not a
+// operator keeps a stream from another host of the VPC to the primary interface, until the test's end: not a
 // byte of it may be lost, whatever is tried.
 func operator(t *testing.T, c *lab.Cloud, from, to string) *lab.Stream {
 	t.Helper()
@@ -31,7 +31,7 @@ func operator(t *testing.T, c *lab.Cloud, from, to string) *lab.Stream {
 	return s
 }
 
-// wide is a VPC with a subnet that no card is in.
+// wide is a VPC with a subnet that no interface is in.
 func wide() lab.Config {
 	prefix := netip.MustParsePrefix
 	return lab.Config{Subnets: []lab.Subnet{
@@ -39,7 +39,7 @@ func wide() lab.Config {
 	}}
 }
 
-// worlds in which the set-up of eth1 cuts the primary card off.
+// worlds in which the set-up of eth1 cuts the primary interface off.
 var cutting = []struct {
 	name string
 	from string // where the operator comes from
@@ -48,7 +48,7 @@ var cutting = []struct {
 }{
 	{"the operator's host is in the secondary's subnet", "10.0.2.200", nil, "would go by eth1, not by eth0 via 10.0.0.1"},
 	{"a wrong subnet in the metadata", "10.0.3.200", func(t *testing.T, c *lab.Cloud) func() {
-		return spoil(t, c, lab.Fault{Card: "eth1", Path: "subnet-ipv4-cidr-block", Value: value("10.0.0.0/16")})
+		return spoil(t, c, lab.Fault{Interface: "eth1", Path: "subnet-ipv4-cidr-block", Value: value("10.0.0.0/16")})
 	}, "would go by eth1, not by eth0 via 10.0.0.1"},
 	{"a stranger's rule that waits for our table", "10.0.3.200", func(t *testing.T, c *lab.Cloud) func() {
 		ip(t, c, "rule add from 10.0.0.29 lookup 10001 pref 100")
@@ -65,12 +65,12 @@ var cutting = []struct {
 	}, "the metadata would be asked by eth1 via 10.0.2.1, where it does not answer"},
 }
 
-// wall lets nothing out of a card: its router's address leads nowhere.
-func wall(t *testing.T, c *lab.Cloud, card, router string) {
+// wall lets nothing out of an interface: its router's address leads nowhere.
+func wall(t *testing.T, c *lab.Cloud, iface, router string) {
 	t.Helper()
-	ip(t, c, "link set "+card+" up")
-	linkLocals(t, c, card)
-	ip(t, c, "neigh replace "+router+" lladdr 02:00:00:00:00:99 dev "+card+" nud permanent")
+	ip(t, c, "link set "+iface+" up")
+	linkLocals(t, c, iface)
+	ip(t, c, "neigh replace "+router+" lladdr 02:00:00:00:00:99 dev "+iface+" nud permanent")
 }
 
 // A change that cuts off what was reached before is undone, object by object, and says what it was.
@@ -90,7 +90,7 @@ func TestUpIsUndone(t *testing.T) {
 			says(t, out, tt.says, "+ rule from 10.0.2.37", "- rule from 10.0.2.37", "undone, because", "the change was: ")
 			unchanged(t, c, before, "an `up` that was undone")
 			must(t, session.Alive(t.Context()))
-			if out := ec2net(t, c, exitOK, "status"); !strings.Contains(out, "no card is set up") {
+			if out := ec2net(t, c, exitOK, "status"); !strings.Contains(out, "no interface is set up") {
 				t.Errorf("status: %s", out)
 			}
 			if tt.make == nil {
@@ -103,7 +103,7 @@ func TestUpIsUndone(t *testing.T) {
 	}
 }
 
-// A process that keeps the card does not repeat what it had to undo, says so, and tries again when it
+// A process that keeps the interface does not repeat what it had to undo, says so, and tries again when it
 // is told to.
 func TestRunIsUndone(t *testing.T) {
 	t.Parallel()
@@ -121,7 +121,7 @@ func TestRunIsUndone(t *testing.T) {
 	}
 	k.logs(t, "undone, because")
 	tries := strings.Count(k.log.String(), "undone, because")
-	time.Sleep(7 * time.Second) // a young card's next reading has no news
+	time.Sleep(7 * time.Second) // a young interface's next reading has no news
 	if n := strings.Count(k.log.String(), "undone, because"); n != tries || n > 2 {
 		t.Errorf("undone %d times:\n%s", n, k.log)
 	}
@@ -146,7 +146,7 @@ func TestLaterChangeIsUndone(t *testing.T) {
 	settled(t, c, []string{"eth0", "eth1"})
 	speak := idle(t, c, "10.0.2.200", "10.0.0.29")
 	held := world(t, c)
-	heal := spoil(t, c, lab.Fault{Card: "eth1", Path: "local-ipv4s", Value: value("10.0.2.37\n10.0.2.200")})
+	heal := spoil(t, c, lab.Fault{Interface: "eth1", Path: "local-ipv4s", Value: value("10.0.2.37\n10.0.2.200")})
 	k.reload(t, c)
 	k.notify.await(t, "STATUS=undone, because the connection of 10.0.0.29:2222 with 10.0.2.200")
 	unchanged(t, c, held, "a change that was undone")
@@ -191,11 +191,11 @@ func TestNoFalseAlarm(t *testing.T) {
 			keep(t, c, "eth0")
 			operator(t, c, "10.0.2.200", "10.0.0.29")
 		},
-		"the metadata is slow, and comes by the new card": func(t *testing.T, c *lab.Cloud) {
+		"the metadata is slow, and comes by the new interface": func(t *testing.T, c *lab.Cloud) {
 			ip(t, c, "rule add to 169.254.169.254 lookup 10001 pref 100")
 			spoil(t, c, lab.Fault{Path: "**", Delay: 500 * time.Millisecond})
 		},
-		"a connection comes to leave by the card that has its address": func(t *testing.T, c *lab.Cloud) {
+		"a connection comes to leave by the interface that has its address": func(t *testing.T, c *lab.Cloud) {
 			ip(t, c, "link set eth1 up")
 			ip(t, c, "addr add 10.0.2.37/24 dev eth1 noprefixroute")
 			must(t, c.Settle("eth1"))
@@ -232,7 +232,7 @@ func TestNoFalseAlarm(t *testing.T) {
 	}
 }
 
-// With main_table = false the card's subnet is not in main, and an operator in it keeps his way.
+// With main_table = false the interface's subnet is not in main, and an operator in it keeps his way.
 func TestOperatorBesideWithoutMain(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, wide())
@@ -309,7 +309,7 @@ func TestDownWithoutTheMetadatasAddress(t *testing.T) {
 	}
 }
 
-// Where the primary card's next hop is another one, because its router has changed or the operator has given main
+// Where the primary interface's next hop is another one, because its router has changed or the operator has given main
 // a route, connections follow at once: they would do so without ec2net, and the old way may be a dead one.
 func TestPrimaryFollowsItsRouter(t *testing.T) {
 	t.Parallel()

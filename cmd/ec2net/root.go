@@ -63,10 +63,10 @@ func args(argv []string) []string {
 	return rest
 }
 
-const longHelp = `ec2net makes every network card of a cloud instance answer by itself: what came
-in by a card is answered by that card.
+const longHelp = `ec2net makes every network interface of a cloud instance answer by itself: what came
+in by an interface is answered by that interface.
 
-It asks the instance metadata about the card, takes a DHCP lease, and writes
+It asks the instance metadata about the interface, takes a DHCP lease, and writes
 addresses, a routing table and policy rules. Everything it writes is marked
 with protocol 236, and it touches nothing else. "ec2net down" takes it all
 away.
@@ -78,7 +78,7 @@ problems found.`
 func (p *program) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:               "ec2net",
-		Short:             "every network card of a cloud instance answers by itself",
+		Short:             "every network interface of a cloud instance answers by itself",
 		Long:              longHelp,
 		Version:           version,
 		SilenceUsage:      true,
@@ -142,23 +142,23 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// oneCard checks the IF argument of a command.
-func oneCard(c *cobra.Command, args []string) error {
+// oneInterface checks the IF argument of a command.
+func oneInterface(c *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return fail(exitUsage, "%s needs the name of one network card, such as eth1", c.CommandPath())
+		return fail(exitUsage, "%s needs the name of one network interface, such as eth1", c.CommandPath())
 	}
 	return names(c, args)
 }
 
-// atMostOneCard checks the optional IF argument of a command.
-func atMostOneCard(c *cobra.Command, args []string) error {
+// atMostOneInterface checks the optional IF argument of a command.
+func atMostOneInterface(c *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return fail(exitUsage, "%s takes one card at most", c.CommandPath())
+		return fail(exitUsage, "%s takes one interface at most", c.CommandPath())
 	}
 	return names(c, args)
 }
 
-// names checks that every argument can be a card's name, and puts the card's own in the place of an alternative
+// names checks that every argument can be an interface's name, and puts the interface's own in the place of an alternative
 // one: locks, records and units go by that.
 func names(_ *cobra.Command, args []string) (err error) {
 	for i := range args {

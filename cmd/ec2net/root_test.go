@@ -30,8 +30,8 @@ func TestUsage(t *testing.T) {
 		status int
 		says   string
 	}{
-		{"up", exitUsage, "needs the name of one network card"},
-		{"up eth1 eth2", exitUsage, "needs the name of one network card"},
+		{"up", exitUsage, "needs the name of one network interface"},
+		{"up eth1 eth2", exitUsage, "needs the name of one network interface"},
 		{"up ../../etc", exitUsage, "not an interface name"},
 		{"run eth1%s", exitUsage, "not an interface name"},
 		{"down a-name-too-long0", exitUsage, "longer than 15 bytes"},
@@ -44,9 +44,9 @@ func TestUsage(t *testing.T) {
 		{"help frobnicate", exitUsage, "unknown command \"frobnicate\" for \"ec2net\""},
 		{"help", exitOK, ""},
 		{"help up", exitOK, ""},
-		{"status eth1 eth2", exitUsage, "one card at most"},
+		{"status eth1 eth2", exitUsage, "one interface at most"},
 		{"--cloud ec2 --config " + broken + " plan lo", exitUsage, broken + ":2:1"},
-		{"--cloud ec2 up nosuch0", exitUsage, "no such network card nosuch0 here"},
+		{"--cloud ec2 up nosuch0", exitUsage, "no such network interface nosuch0 here"},
 		{"--cloud ec2 up lo", exitUsage, "loopback"},
 		{"--version", exitOK, ""},
 		{"--help", exitOK, ""},

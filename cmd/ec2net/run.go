@@ -17,12 +17,12 @@ import (
 func (p *program) runCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "run IF",
-		Short: "set a card up and keep it right until it is gone",
-		Long: `Set a card up and keep it right until it is gone: the metadata is read again
+		Short: "set an interface up and keep it right until it is gone",
+		Long: `Set an interface up and keep it right until it is gone: the metadata is read again
 and again, the lease is renewed, and what somebody deletes is put back. SIGHUP
 reads the metadata now. When it is stopped, everything stays as it is; when the
-card goes, everything of its goes too.`,
-		Args: oneCard,
+interface goes, everything of its goes too.`,
+		Args: oneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
 			err := p.run(c.Context(), args[0])
 			if err != nil { // what systemctl status shows of a failed unit
@@ -35,7 +35,7 @@ card goes, everything of its goes too.`,
 
 func (p *program) run(ctx context.Context, name string) error {
 	a, err := p.begin(ctx, name, "run")
-	if noCard(err) || errors.Is(err, plumb.ErrGone) {
+	if noInterface(err) || errors.Is(err, plumb.ErrGone) {
 		// Between udev's event and now it was enslaved, or unplugged: nothing to do any more.
 		p.log.Info(err)
 		a = nil
@@ -50,13 +50,13 @@ func (p *program) run(ctx context.Context, name string) error {
 		return err
 	}
 	defer a.close()
-	reload, stop := hangups() // before others know of us: `up` asks whoever holds the card to read the metadata
+	reload, stop := hangups() // before others know of us: `up` asks whoever holds the interface to read the metadata
 	defer stop()
 	if err := a.acquire(name); err != nil {
 		if !state.NoSpace(err) {
 			return err
 		}
-		a.complain(fromDisk, err) // that is no reason to leave the card dead
+		a.complain(fromDisk, err) // that is no reason to leave the interface dead
 	}
 	defer func() { a.lock.Release() }()
 	a.stays = true
@@ -69,21 +69,21 @@ func (p *program) run(ctx context.Context, name string) error {
 	if err == nil {
 		err = a.lookOnce()
 	}
-	if noCard(err) {
+	if noInterface(err) {
 		a.log.Infof("%s; nothing of ours is left on it", oneLine(err))
-		told.tell("not a card of its own", true)
+		told.tell("not an interface of its own", true)
 		return a.forget()
 	}
 	if errors.Is(err, errGone) {
-		told.tell("the card is gone", true) // to systemd, an end without READY is a failure
+		told.tell("the interface is gone", true) // to systemd, an end without READY is a failure
 		return errors.Join(a.leaveGone(), gone())
 	}
 	return errors.Join(err, p.handOver(a, name))
 }
 
-// handOver has the unit of the card's new name take the card, when this process was started under
+// handOver has the unit of the interface's new name take the interface, when this process was started under
 // another one: its own unit is bound to the old name, and ends with it. What started the new unit may
-// have looked while this process still held the card, and found it kept.
+// have looked while this process still held the interface, and found it kept.
 func (p *program) handOver(a *agent, began string) error {
 	if a.record.Name == began || os.Getenv("INVOCATION_ID") == "" || !underSystemd() {
 		return nil
@@ -95,7 +95,7 @@ func (p *program) handOver(a *agent, began string) error {
 	return p.start(ctx, a.record.Name)
 }
 
-// gone tells the unit that the card was taken away: see downIfGone.
+// gone tells the unit that the interface was taken away: see downIfGone.
 func gone() error {
 	if os.Getenv("INVOCATION_ID") == "" { // systemd.exec(5); nobody else wants to know
 		return nil
@@ -108,7 +108,7 @@ func vanished(l *plumb.Link) bool {
 	return errors.Is(err, plumb.ErrGone)
 }
 
-// lookOnce looks at the card once more: systemd stops the unit at the moment that the card goes, or gets another name, and
+// lookOnce looks at the interface once more: systemd stops the unit at the moment that the interface goes, or gets another name, and
 // may be faster than the kernel's message.
 func (a *agent) lookOnce() error {
 	switch s, err := a.link.Look(); {
@@ -121,10 +121,10 @@ func (a *agent) lookOnce() error {
 	return nil
 }
 
-// renamed follows a card that got another name: record and lock have to be found under that one.
+// renamed follows an interface that got another name: record and lock have to be found under that one.
 func (a *agent) renamed(to string) {
 	from := a.record.Name
-	a.log = a.log.WithField("card", to)
+	a.log = a.log.WithField("interface", to)
 	a.log.Infof("was %s, and is called %s now", from, to)
 	a.record.Name, a.unsaved, a.formerly = to, true, append(a.formerly, from)
 	if a.stays {
@@ -148,10 +148,10 @@ func hangups() (<-chan struct{}, func()) {
 	return out, func() { signal.Stop(signals); close(signals) }
 }
 
-// leaveGone clears up after a card that was taken away while we ran.
+// leaveGone clears up after an interface that was taken away while we ran.
 func (a *agent) leaveGone() error {
 	done, err := a.link.Leave(context.Background(), nil)
 	a.announce(done)
-	a.log.Info("the card is gone; nothing of its is left")
+	a.log.Info("the interface is gone; nothing of its is left")
 	return errors.Join(err, a.forget())
 }

@@ -81,7 +81,7 @@ func (a *agent) note(text string) {
 	}
 }
 
-// troubled: something of the card could not be set up.
+// troubled: something of the interface could not be set up.
 func (a *agent) troubled() bool {
 	for source, text := range a.said.now {
 		if text != "" && (source == fromKernel || source == fromCloud || strings.HasPrefix(source, fromEgress)) {

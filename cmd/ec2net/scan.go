@@ -22,14 +22,14 @@ import (
 func (p *program) scanCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "scan [IF...]",
-		Short: "start the cards that the cloud knows and nobody set up",
-		Long: `Find the cards that the cloud knows and nobody set up, and start them: where
-the package's unit is installed by starting the card's unit, else in this
-process, like "ec2net up". The primary card is among them, as at a boot.
-Where the host leaves by no card, so that the cloud can not be asked, all that
-can be one are started. Cards that are set up already are left alone, and those
+		Short: "start the interfaces that the cloud knows and nobody set up",
+		Long: `Find the interfaces that the cloud knows and nobody set up, and start them: where
+the package's unit is installed by starting the interface's unit, else in this
+process, like "ec2net up". The primary interface is among them, as at a boot.
+Where the host leaves by no interface, so that the cloud can not be asked, all that
+can be one are started. Interfaces that are set up already are left alone, and those
 that the configuration or a udev rule (EC2NET_MANAGE=0) leaves alone are named.
-What a card has left that is gone, and whose process was killed, is cleared away
+What an interface has left that is gone, and whose process was killed, is cleared away
 first.
 Exit status 4 when some could be started and others not.`,
 		Args: names,
@@ -62,7 +62,7 @@ func (p *program) scan(ctx context.Context, only []string) error {
 		return errors.Join(orphans, err)
 	}
 	if all := len(found.names) == 0 && len(only) == 0; all && len(found.left) == 0 && orphans == nil {
-		p.log.Info("every card is set up")
+		p.log.Info("every interface is set up")
 	}
 	for _, why := range found.left {
 		p.log.Info(why)
@@ -70,17 +70,17 @@ func (p *program) scan(ctx context.Context, only []string) error {
 	return errors.Join(orphans, p.startAll(ctx, found))
 }
 
-// unstarted are the cards that scan starts.
+// unstarted are the interfaces that scan starts.
 type unstarted struct {
-	primary string // of all the host's cards
+	primary string // of all the host's interfaces
 	names   []string
 	macs    []metadata.MAC // theirs, where the cloud could not be asked
 	left    []string       // why others are not started, of those that were asked for or that nobody has set up
 }
 
-// unset are the cards of this host that the cloud knows and that nobody set up, the primary among them, as at a boot.
+// unset are the interfaces of this host that the cloud knows and that nobody set up, the primary among them, as at a boot.
 func (p *program) unset(ctx context.Context, only []string) (out unstarted, err error) {
-	primary, known, err := p.cloudCards(ctx)
+	primary, known, err := p.cloudInterfaces(ctx)
 	if err != nil {
 		return out, err
 	}
@@ -90,10 +90,10 @@ func (p *program) unset(ctx context.Context, only []string) (out unstarted, err 
 	}
 	list, err := net.Interfaces()
 	if err != nil {
-		return out, fmt.Errorf("list the network cards: %w", err)
+		return out, fmt.Errorf("list the network interfaces: %w", err)
 	}
 	for _, i := range list {
-		s, certain, err := p.asCard(i.Name)
+		s, certain, err := p.asInterface(i.Name)
 		if certain && s.MAC == primary {
 			out.primary = i.Name
 		}
@@ -111,8 +111,8 @@ func (p *program) unset(ctx context.Context, only []string) (out unstarted, err 
 	return out, nil
 }
 
-// cloudCards asks the cloud for its cards.
-func (p *program) cloudCards(ctx context.Context) (primary metadata.MAC, known []metadata.MAC, err error) {
+// cloudInterfaces asks the cloud for its interfaces.
+func (p *program) cloudInterfaces(ctx context.Context) (primary metadata.MAC, known []metadata.MAC, err error) {
 	cloud, err := p.source()
 	if err != nil {
 		return primary, nil, err
@@ -120,7 +120,7 @@ func (p *program) cloudCards(ctx context.Context) (primary metadata.MAC, known [
 	limited, cancel := context.WithTimeout(ctx, readingTime)
 	defer cancel()
 	err = patiently(limited, func() (err error) {
-		primary, known, err = cloud.Cards(limited)
+		primary, known, err = cloud.Interfaces(limited)
 		return err
 	})
 	switch {
@@ -142,7 +142,7 @@ func (p *program) notStarted(s plumb.Snapshot, certain bool, err error, known []
 		return fmt.Sprintf("the cloud does not know %s (%s)", name, s.MAC)
 	case p.isSet(name, s.MAC):
 		return name + " is set up"
-	case !certain: // what has the MAC of a card may be none: a virtual function
+	case !certain: // what has the MAC of an interface may be none: a virtual function
 		return unclear(s).Error()
 	case !conf.NeedsMetadata(facts) && conf.For(facts).Manage == config.None:
 		return fmt.Sprintf("%s is left alone, as %s says (manage = false)", name, p.configFile)
@@ -152,7 +152,7 @@ func (p *program) notStarted(s plumb.Snapshot, certain bool, err error, known []
 	return ""
 }
 
-// isSet reports whether somebody keeps the card, or has set it up once. What a process that died has left is not
+// isSet reports whether somebody keeps the interface, or has set it up once. What a process that died has left is not
 // followed by anybody.
 func (p *program) isSet(name string, mac metadata.MAC) bool {
 	if p.store.Managed(name) {
@@ -162,7 +162,7 @@ func (p *program) isSet(name string, mac metadata.MAC) bool {
 	return ok && r.MAC == mac && (r.Ready || r.Yielded != "") && !p.store.Died(name)
 }
 
-// startAll starts the cards side by side: one that waits must not hold up the others. Only the primary has a
+// startAll starts the interfaces side by side: one that waits must not hold up the others. Only the primary has a
 // start: with rules of its own, its open connections to the others' subnets are safe when those come.
 func (p *program) startAll(ctx context.Context, found unstarted) error {
 	errs := p.sideBySide(ctx, found)
@@ -171,20 +171,20 @@ func (p *program) startAll(ctx context.Context, found unstarted) error {
 }
 
 func (p *program) sideBySide(ctx context.Context, found unstarted) []error {
-	cards, errs := found.names, make([]error, len(found.names))
+	ifaces, errs := found.names, make([]error, len(found.names))
 	var wg sync.WaitGroup
 	begin := func(i int) <-chan struct{} {
 		done := make(chan struct{})
-		wg.Go(func() { defer close(done); errs[i] = p.startWithin(ctx, cards[i], headStart) })
+		wg.Go(func() { defer close(done); errs[i] = p.startWithin(ctx, ifaces[i], headStart) })
 		return done
 	}
-	if i := slices.Index(cards, found.primary); i >= 0 {
+	if i := slices.Index(ifaces, found.primary); i >= 0 {
 		select {
 		case <-begin(i):
 		case <-time.After(headStart):
 		}
 	}
-	for i, name := range cards {
+	for i, name := range ifaces {
 		if name != found.primary {
 			begin(i)
 		}
@@ -201,21 +201,21 @@ func (p *program) besideOthers(ctx context.Context, found unstarted, errs []erro
 }
 
 // tally says what could not be started.
-func (p *program) tally(cards []string, errs []error) error {
+func (p *program) tally(ifaces []string, errs []error) error {
 	failed := 0
 	for i, err := range errs {
 		if err != nil {
 			failed++
-			p.log.WithField("card", cards[i]).Warn(err)
+			p.log.WithField("interface", ifaces[i]).Warn(err)
 		}
 	}
 	switch {
 	case failed == 0:
 		return nil
-	case failed < len(cards):
-		return fail(exitPartial, "%d of %s could not be started", failed, plural(len(cards), "card", "cards"))
+	case failed < len(ifaces):
+		return fail(exitPartial, "%d of %s could not be started", failed, plural(len(ifaces), "interface", "interfaces"))
 	}
-	return fail(statusOf(errors.Join(errs...)), "none of %s could be started", plural(len(cards), "card", "cards"))
+	return fail(statusOf(errors.Join(errs...)), "none of %s could be started", plural(len(ifaces), "interface", "interfaces"))
 }
 
 // headStart is how long the others wait for the primary, whose metadata may be late.
@@ -225,11 +225,11 @@ const sysfsDevices = "/sys/subsystem/net/devices/"
 
 const unitFile = "ec2net-ifup@.service"
 
-// start starts the card's unit, or sets the card up here where no unit is installed. A uevent would
+// start starts the interface's unit, or sets the interface up here where no unit is installed. A uevent would
 // not do: systemd starts what a device wants only when the device is new.
 func (p *program) start(ctx context.Context, name string) error { return p.startWithin(ctx, name, 0) }
 
-// startWithin is start, and waits so long for the unit to have set the card up.
+// startWithin is start, and waits so long for the unit to have set the interface up.
 func (p *program) startWithin(ctx context.Context, name string, patience time.Duration) error {
 	if !underSystemd() {
 		return p.up(ctx, name, scanWait)
@@ -243,7 +243,7 @@ func (p *program) startWithin(ctx context.Context, name string, patience time.Du
 	// Starts of an interface that had the name before do not count, nor those that systemd dropped because it was stopping
 	// the unit, which it counts (systemd 252): else interfaces that come and go use up the limit on crashes.
 	if err := bus.ResetFailedUnitContext(ctx, instance); err != nil {
-		p.log.WithField("card", name).Debugf("reset the start limit of %s: %v", instance, err) // it is not loaded: there is none
+		p.log.WithField("interface", name).Debugf("reset the start limit of %s: %v", instance, err) // it is not loaded: there is none
 	}
 	started := make(chan string, 1)
 	if _, err := bus.StartUnitContext(ctx, instance, "replace", started); err != nil {
@@ -254,11 +254,11 @@ func (p *program) startWithin(ctx context.Context, name string, patience time.Du
 	case <-time.After(patience):
 	case <-ctx.Done():
 	}
-	p.log.WithField("card", name).Infof("started %s", instance)
+	p.log.WithField("interface", name).Infof("started %s", instance)
 	return nil
 }
 
-// scanWait bounds the set-up of a card by scan itself.
+// scanWait bounds the set-up of an interface by scan itself.
 const scanWait = time.Minute
 
 // underSystemd: this system was booted by systemd, and the package's unit is there.

@@ -29,7 +29,7 @@ func TestScanSetsUpThePrimary(t *testing.T) {
 	answers(t, c, lab.EIP1)
 	answers(t, c, lab.EIP2)
 	reaches(t, peer, addr("10.0.0.29"), lab.Ping{})
-	says(t, ec2net(t, c, exitOK, "scan"), "every card is set up")
+	says(t, ec2net(t, c, exitOK, "scan"), "every interface is set up")
 	says(t, ec2net(t, c, exitOK, "scan", "eth0"), "eth0 is set up")
 	ec2net(t, c, exitOK, "down", "eth0")
 	says(t, ec2net(t, c, exitOK, "scan", "eth0"), "eth0: ready")
@@ -39,10 +39,10 @@ func TestScanSetsUpThePrimary(t *testing.T) {
 func TestScanLeavesAlone(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
-	file := write(t, "[[card]]\nname = \"eth0\"\nmanage = false\n")
+	file := write(t, "[[interface]]\nname = \"eth0\"\nmanage = false\n")
 	out := ec2net(t, c, exitOK, "--config", file, "scan")
 	says(t, out, "eth0 is left alone, as "+file+" says", "eth1: ready")
-	if out := ec2net(t, c, exitOK, "--config", file, "scan"); strings.Contains(out, "every card") {
+	if out := ec2net(t, c, exitOK, "--config", file, "scan"); strings.Contains(out, "every interface") {
 		t.Error(out)
 	}
 	if got := addresses(t, c, "eth0"); got != "10.0.0.29" {

@@ -43,11 +43,11 @@ func (p *program) scanUnasked(ctx context.Context, only []string, silent error) 
 	}
 	list, err := net.Interfaces()
 	if err != nil {
-		return fmt.Errorf("list the network cards: %w", err)
+		return fmt.Errorf("list the network interfaces: %w", err)
 	}
 	var found unstarted
 	for _, i := range list {
-		s, certain, err := p.asCard(i.Name)
+		s, certain, err := p.asInterface(i.Name)
 		switch why := p.notStarted(s, certain, err, nil, conf); {
 		case len(only) > 0 && !slices.Contains(only, i.Name), len(only) == 0 && underSystemd() && !ofCloud(s.Index, driver(i.Name)):
 		case why == "":
@@ -93,7 +93,7 @@ func (p *program) upInTurn(ctx context.Context, all unstarted) error {
 			if errs[k] = p.upUnless(ctx, name, scanWait, strange[k]); errs[k] != nil {
 				return
 			}
-			if _, list, err := p.cloudCards(ctx); err == nil {
+			if _, list, err := p.cloudInterfaces(ctx); err == nil {
 				known.Store(&list)
 			}
 		})

@@ -26,7 +26,7 @@ func TestScanOfAHostThatNobodyConfigures(t *testing.T) {
 	if _, err := peer.Ping(t.Context(), addr("10.0.0.29"), lab.Ping{}); err != nil {
 		t.Errorf("the primary has no rules beside the other: %v", err)
 	}
-	says(t, ec2net(t, c, exitOK, "scan"), "every card is set up")
+	says(t, ec2net(t, c, exitOK, "scan"), "every interface is set up")
 	if def := ip(t, c, "-N route show default"); !strings.HasPrefix(def, "default via 10.0.0.1 dev eth0 proto 236 src 10.0.0.29 metric 512") {
 		t.Errorf("the host's own traffic does not leave by the primary:\n%s", def)
 	}
@@ -42,7 +42,7 @@ func TestScanUnaskedLeavesAlone(t *testing.T) {
 	if got := world(t, c); !slices.Equal(timeless(got), timeless(before)) {
 		t.Errorf("something changed:\n%q", got)
 	}
-	file = write(t, "[[card]]\nname = \"eth1\"\nmanage = false\n")
+	file = write(t, "[[interface]]\nname = \"eth1\"\nmanage = false\n")
 	says(t, ec2net(t, c, exitOK, "--config", file, "scan"), "eth1 is left alone, as "+file+" says", "eth0: ready")
 	answers(t, c, lab.EIP1)
 	if got := addresses(t, c, "eth1"); got != "" {
@@ -61,7 +61,7 @@ func TestCloudDrivers(t *testing.T) {
 // What the cloud does not know is left as it was, and nothing waits for it.
 func TestScanUnaskedWithAStranger(t *testing.T) {
 	t.Parallel()
-	c := cloud(t, lab.Config{Cards: []lab.Card{lab.Eth0()}})
+	c := cloud(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0()}})
 	strip(t, c, "eth0")
 	ip(t, c, "link add stranger address 02:00:00:00:99:99 type veth peer name stranger1")
 	out := ec2net(t, c, exitOK, "scan")

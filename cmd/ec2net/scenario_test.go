@@ -63,14 +63,14 @@ func TestUpPlanDown(t *testing.T) {
 func TestStaleList(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
-	eth2 := lab.Card{Name: "eth2", Addrs4: []netip.Addr{addr("10.0.2.60")}}
+	eth2 := lab.Interface{Name: "eth2", Addrs4: []netip.Addr{addr("10.0.2.60")}}
 	configure(t, c, soon)
 	must(t, c.Attach(eth2))
 	must(t, c.Assign("eth1", addr("10.0.2.3"), addr("10.0.2.41"), addr("10.0.2.42")))
 	must(t, c.AssociateEIP(addr("10.0.2.41"), addr("203.0.113.41")))
 	must(t, c.AssociateEIP(addr("10.0.2.42"), addr("203.0.113.42")))
-	for _, card := range []string{"eth1", "eth2"} {
-		ec2net(t, c, exitOK, "up", card)
+	for _, iface := range []string{"eth1", "eth2"} {
+		ec2net(t, c, exitOK, "up", iface)
 	}
 	sshd, err := c.Instance().Echo(netip.MustParseAddrPort("10.0.2.37:22"))
 	must(t, err)
@@ -93,12 +93,12 @@ func TestStaleList(t *testing.T) {
 		must(t, s.change())
 		upAsPlanned(t, c, exitOK, "up", "eth1")
 		upAsPlanned(t, c, exitOK, "up", "eth2")
-		for card, want := range map[string]string{"eth1": s.eth1, "eth2": s.eth2} {
-			if got := addresses(t, c, card); got != want {
-				t.Errorf("%s: %s has %s, want %s", s.what, card, got, want)
+		for iface, want := range map[string]string{"eth1": s.eth1, "eth2": s.eth2} {
+			if got := addresses(t, c, iface); got != want {
+				t.Errorf("%s: %s has %s, want %s", s.what, iface, got, want)
 			}
-			if got := sources(t, c, card); got != want {
-				t.Errorf("%s: rules of %s are from %s, want %s", s.what, card, got, want)
+			if got := sources(t, c, iface); got != want {
+				t.Errorf("%s: rules of %s are from %s, want %s", s.what, iface, got, want)
 			}
 		}
 		// Seed 003: whatever the numeric order, the primary is what new connections come from.
@@ -115,16 +115,16 @@ func TestStaleList(t *testing.T) {
 	}
 }
 
-func addresses(t *testing.T, c *lab.Cloud, card string) string {
+func addresses(t *testing.T, c *lab.Cloud, iface string) string {
 	t.Helper()
 	var list []struct {
 		Addrs []struct {
 			Local string `json:"local"`
 		} `json:"addr_info"`
 	}
-	must(t, json.Unmarshal([]byte(ip(t, c, "-4 -j addr show dev "+card)), &list))
+	must(t, json.Unmarshal([]byte(ip(t, c, "-4 -j addr show dev "+iface)), &list))
 	var out []string
-	for _, l := range list { // none for a card without an address
+	for _, l := range list { // none for an interface without an address
 		for _, a := range l.Addrs {
 			out = append(out, a.Local)
 		}
@@ -132,7 +132,7 @@ func addresses(t *testing.T, c *lab.Cloud, card string) string {
 	return sorted(out)
 }
 
-func sources(t *testing.T, c *lab.Cloud, card string) string {
+func sources(t *testing.T, c *lab.Cloud, iface string) string {
 	t.Helper()
 	var list []struct {
 		Src   string `json:"src"`
@@ -141,17 +141,17 @@ func sources(t *testing.T, c *lab.Cloud, card string) string {
 	must(t, json.Unmarshal([]byte(ip(t, c, "-j rule")), &list))
 	var out []string
 	for _, r := range list {
-		if r.Table == "1000"+strings.TrimPrefix(card, "eth") {
+		if r.Table == "1000"+strings.TrimPrefix(iface, "eth") {
 			out = append(out, r.Src)
 		}
 	}
 	return sorted(out)
 }
 
-// The card goes while `run` keeps it: nothing of it is left, and nothing else was touched.
+// The interface goes while `run` keeps it: nothing of it is left, and nothing else was touched.
 func TestUnplugged(t *testing.T) {
 	t.Parallel()
-	c := cloud(t, lab.Config{Cards: []lab.Card{lab.Eth0()}})
+	c := cloud(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0()}})
 	before := world(t, c)
 	for range 3 {
 		must(t, c.Attach(lab.Eth1()))
@@ -160,7 +160,7 @@ func TestUnplugged(t *testing.T) {
 		must(t, c.Detach("eth1"))
 		k.end(t)
 		if d := cmp.Diff(before, world(t, c)); d != "" {
-			t.Errorf("after the card is gone (-before +after):\n%s", d)
+			t.Errorf("after the interface is gone (-before +after):\n%s", d)
 		}
 		if files, _ := on(t, c, "ls", "/run/ec2net"); strings.Contains(files, "json") {
 			t.Errorf("records are left: %s", files)
@@ -168,15 +168,15 @@ func TestUnplugged(t *testing.T) {
 	}
 }
 
-// The card goes while nobody runs: `down` still finds what is its.
-func TestDownAfterTheCard(t *testing.T) {
+// The interface goes while nobody runs: `down` still finds what is its.
+func TestDownAfterTheInterface(t *testing.T) {
 	t.Parallel()
-	c := cloud(t, lab.Config{Cards: []lab.Card{lab.Eth0()}})
+	c := cloud(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0()}})
 	before := world(t, c)
 	must(t, c.Attach(lab.Eth1()))
 	ec2net(t, c, exitOK, "up", "eth1")
 	must(t, c.Detach("eth1"))
-	if out := ec2net(t, c, exitOK, "status"); !strings.Contains(out, "the card is gone (ec2net down eth1 clears up)") {
+	if out := ec2net(t, c, exitOK, "status"); !strings.Contains(out, "the interface is gone (ec2net down eth1 clears up)") {
 		t.Errorf("status:\n%s", out)
 	}
 	ec2net(t, c, exitOK, "down", "eth1")
@@ -215,7 +215,7 @@ func TestRunRepairs(t *testing.T) {
 	must(t, k.Process.Signal(syscallHUP))
 	eventually(t, hang, "reload reads the metadata", func() bool { return len(c.IMDS().Requests(time.Time{})) > requests })
 	requests = len(c.IMDS().Requests(time.Time{}))
-	eventually(t, hang, "a young card is read again", func() bool { return len(c.IMDS().Requests(time.Time{})) > requests })
+	eventually(t, hang, "a young interface is read again", func() bool { return len(c.IMDS().Requests(time.Time{})) > requests })
 	quiet("two readings without news")
 	if got := k.log.String(); got != logged {
 		t.Errorf("two readings without news were logged:\n%s", strings.TrimPrefix(got, logged))
@@ -229,8 +229,8 @@ func TestRunRepairs(t *testing.T) {
 // The guard: local bridges and the operator's own routes win, the primary's do not.
 func TestGuard(t *testing.T) {
 	t.Parallel()
-	shared := lab.Card{Name: "eth2", Addrs4: []netip.Addr{addr("10.0.0.77")}} // eth0's subnet
-	c := cloud(t, lab.Config{Cards: []lab.Card{lab.Eth0(), lab.Eth1(), shared}})
+	shared := lab.Interface{Name: "eth2", Addrs4: []netip.Addr{addr("10.0.0.77")}} // eth0's subnet
+	c := cloud(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0(), lab.Eth1(), shared}})
 	peer, err := c.AddPeer("neighbour", addr("10.0.0.200"))
 	must(t, err)
 	for _, cmd := range []string{
@@ -240,22 +240,22 @@ func TestGuard(t *testing.T) {
 	} {
 		ip(t, c, cmd)
 	}
-	for _, card := range []string{"eth1", "eth2"} {
-		ec2net(t, c, exitOK, "up", card)
+	for _, iface := range []string{"eth1", "eth2"} {
+		ec2net(t, c, exitOK, "up", iface)
 	}
-	// While a card is being set up, the kernel may refuse a DHCP answer (ICMP) before its rules are there.
+	// While an interface is being set up, the kernel may refuse a DHCP answer (ICMP) before its rules are there.
 	before := map[string]int{}
-	for _, card := range []string{"eth0", "eth1", "eth2"} {
-		before[card], _ = c.Spoofed(card)
+	for _, iface := range []string{"eth0", "eth1", "eth2"} {
+		before[iface], _ = c.Spoofed(iface)
 	}
 	reaches(t, c.Instance(), addr("172.17.0.2"), lab.Ping{Source: addr("10.0.2.37")}) // a container behind docker0
 	for _, dst := range []string{"10.0.0.77", "10.0.0.29", "10.0.2.37"} {
 		reaches(t, peer, addr(dst), lab.Ping{}) // a peer in eth0's and eth2's subnet
 	}
-	for card, was := range before {
-		if n, err := c.Spoofed(card); err != nil || n != was {
+	for iface, was := range before {
+		if n, err := c.Spoofed(iface); err != nil || n != was {
 			drops, _ := c.SourceCheck()
-			t.Errorf("%s: %d answers left by the wrong card (%v): %+v", card, n, err, drops)
+			t.Errorf("%s: %d answers left by the wrong interface (%v): %+v", iface, n, err, drops)
 		}
 	}
 	for _, r := range []struct{ route, dst, want string }{

@@ -27,7 +27,7 @@ func TestSecretsAreKept(t *testing.T) {
 
 	k := startWith(t, c, "eth1", []string{"--log-level", "debug"})
 	k.notify.await(t, "lease until")
-	heal := spoil(t, c, lab.Fault{Card: "eth1", Path: "local-ipv4s", Status: 500, Body: "the token was X-Aws-Ec2-Metadata-Token"})
+	heal := spoil(t, c, lab.Fault{Interface: "eth1", Path: "local-ipv4s", Status: 500, Body: "the token was X-Aws-Ec2-Metadata-Token"})
 	k.reload(t, c, "local-ipv4s")
 	heal()
 	c.IMDS().ExpireTokens()
@@ -57,7 +57,7 @@ func TestSecretsAreKept(t *testing.T) {
 	}
 }
 
-// Nothing of a keeper listens: what comes to its sockets is DHCP on its own card, and the answers to its own
+// Nothing of a keeper listens: what comes to its sockets is DHCP on its own interface, and the answers to its own
 // connections.
 func TestNoListener(t *testing.T) {
 	t.Parallel()

@@ -65,7 +65,7 @@ func seed000() lab.Config {
 	return lab.Config{
 		VPC:     []netip.Prefix{prefix("10.242.0.0/16"), prefix("100.64.0.0/16")},
 		Subnets: []lab.Subnet{{ID: "subnet-a", CIDR: prefix("10.242.81.0/25")}, {ID: "subnet-b", CIDR: prefix("100.64.0.0/24")}},
-		Cards: []lab.Card{
+		Interfaces: []lab.Interface{
 			{Name: "eth0", Addrs4: []netip.Addr{addr("10.242.81.39")}, EIPs: map[netip.Addr]netip.Addr{addr("10.242.81.39"): lab.EIP1}},
 			{Name: "eth1", Addrs4: []netip.Addr{addr("100.64.0.130")}, EIPs: map[netip.Addr]netip.Addr{addr("100.64.0.130"): lab.EIP2}},
 		},

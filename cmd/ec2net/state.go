@@ -11,7 +11,7 @@ import (
 	"ec2net/plumb"
 )
 
-// state is one line for a person: what the card holds, or what it waits for and since when.
+// state is one line for a person: what the interface holds, or what it waits for and since when.
 func (a *agent) state() string {
 	switch {
 	case a.record.Yielded != "":
@@ -22,7 +22,7 @@ func (a *agent) state() string {
 		return a.undone.text()
 	case a.role == isUnclear:
 		return "waiting: " + unclear(a.snap).Error()
-	case a.card.Manage == config.LinkUp:
+	case a.iface.Manage == config.LinkUp:
 		return "link up only, as configured"
 	case a.converged && a.degraded:
 		return fmt.Sprintf("degraded: %s; waiting for %s since %s", a.standsOn(), a.whyNot(), clock(a.begun))
@@ -48,14 +48,14 @@ func (a *agent) holds() string {
 	c := a.settled
 	switch {
 	case c.Primary && a.hosting():
-		return fmt.Sprintf("primary card, %s; %s", plural(extra(c), "secondary address", "secondary addresses"), a.livelihood())
+		return fmt.Sprintf("primary interface, %s; %s", plural(extra(c), "secondary address", "secondary addresses"), a.livelihood())
 	case c.Primary:
-		return fmt.Sprintf("primary card, %s", plural(extra(c), "secondary address", "secondary addresses"))
+		return fmt.Sprintf("primary interface, %s", plural(extra(c), "secondary address", "secondary addresses"))
 	case a.hosting():
 		return a.livelihood()
 	}
 	if len(c.Addrs4.Value)+len(c.Addrs6.Value)+len(c.Prefixes4.Value)+len(c.Prefixes6.Value) == 0 {
-		return "link up; the cloud gives this card no address"
+		return "link up; the cloud gives this interface no address"
 	}
 	table := plumb.Table(a.snap.Number(c))
 	s := fmt.Sprintf("%s, table %d", first(c), table)

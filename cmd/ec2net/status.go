@@ -19,12 +19,12 @@ func (p *program) statusCommand() *cobra.Command {
 	var watch bool
 	c := &cobra.Command{
 		Use:   "status [IF]",
-		Short: "show the cards that ec2net set up",
-		Long: `Show the cards that ec2net set up: ENI, addresses, routing table, lease, who
+		Short: "show the interfaces that ec2net set up",
+		Long: `Show the interfaces that ec2net set up: ENI, addresses, routing table, lease, who
 keeps them, and whether the kernel still is as it was set up (drift). Of
-several cards a table stands first. Nothing is asked of the cloud. Only root
+several interfaces a table stands first. Nothing is asked of the cloud. Only root
 may read the records, and watch them; others see what the kernel tells.`,
-		Args: atMostOneCard,
+		Args: atMostOneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
 			if watch {
 				return p.watchStatus(c.Context(), args)
@@ -37,25 +37,25 @@ may read the records, and watch them; others see what the kernel tells.`,
 	return c
 }
 
-// cardStatus is what status knows of one card.
-type cardStatus struct {
+// interfaceStatus is what status knows of one interface.
+type interfaceStatus struct {
 	state.Record
-	Process int      `json:"process"`                        // that keeps the card; 0: nobody
+	Process int      `json:"process"`                        // that keeps the interface; 0: nobody
 	Died    bool     `json:"died,omitempty"`                 // the process that kept it did not end by itself
 	Former  bool     `json:"former_configuration,omitempty"` // that process goes by the configuration as it was
 	Present bool     `json:"present"`
-	Table   uint32   `json:"table,omitempty"`   // where the card's own traffic is looked up
-	Tables  []string `json:"nftables"`          // what the card's nftables table does
-	NAT     string   `json:"nat,omitempty"`     // for whom the card passes traffic on
+	Table   uint32   `json:"table,omitempty"`   // where the interface's own traffic is looked up
+	Tables  []string `json:"nftables"`          // what the interface's nftables table does
+	NAT     string   `json:"nat,omitempty"`     // for whom the interface passes traffic on
 	Drift   []string `json:"drift" null:""`     // what the kernel lacks or has too much; null: not known
 	Broken  bool     `json:"broken,omitempty"`  // the configuration has an error: what should be there is not known
 	LeftOut []string `json:"left_out"`          // what can not be set up as things are, and why
-	Unsaved string   `json:"unsaved,omitempty"` // why the process that keeps the card could not write its record, which is old
+	Unsaved string   `json:"unsaved,omitempty"` // why the process that keeps the interface could not write its record, which is old
 	Limited bool     `json:"limited,omitempty"` // there is no record, or no right to read it: the kernel tells this
 }
 
 func (p *program) status(args []string) error {
-	list, err := p.cards(args)
+	list, err := p.ifaces(args)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func absent(args []string) error {
 		return nil
 	}
 	if _, err := net.InterfaceByName(args[0]); err != nil {
-		return fail(exitUsage, "there is no network card %s here, and ec2net knows nothing of one; this host has %s", args[0], strings.Join(cardNames(), ", "))
+		return fail(exitUsage, "there is no network interface %s here, and ec2net knows nothing of one; this host has %s", args[0], strings.Join(interfaceNames(), ", "))
 	}
 	return nil
 }
@@ -94,7 +94,7 @@ func absent(args []string) error {
 // nothingOf says that there is nothing to show, of the one that was asked for or at all.
 func nothingOf(args []string) string {
 	if len(args) == 0 {
-		return "no card is set up by ec2net"
+		return "no interface is set up by ec2net"
 	}
 	if err := absent(args); err != nil {
 		return err.Error()
@@ -102,9 +102,9 @@ func nothingOf(args []string) string {
 	return args[0] + " is not set up by ec2net"
 }
 
-// cards are those that are named, or all.
-func (p *program) cards(args []string) ([]cardStatus, error) {
-	list := []cardStatus{}
+// interfaces are those that are named, or all.
+func (p *program) ifaces(args []string) ([]interfaceStatus, error) {
+	list := []interfaceStatus{}
 	if !p.store.Readable() {
 		p.log.Warnf("only root may read %s: lease, metadata, keeper and drift are not known", p.store.Dir())
 		return p.fromKernel(args)
@@ -114,7 +114,7 @@ func (p *program) cards(args []string) ([]cardStatus, error) {
 		conf = config.Default()
 	}
 	known := p.store.All()
-	roles, _ := natRoles(conf.NAT, natCards(known, conf))
+	roles, _ := natRoles(conf.NAT, natInterfaces(known, conf))
 	for _, r := range known {
 		if len(args) == 0 || slices.Contains(args, r.Name) {
 			c := p.look(r, known.Peers(metadata.MAC{}), conf, roles[r.Name])
@@ -130,12 +130,12 @@ func (p *program) cards(args []string) ([]cardStatus, error) {
 	return p.unrecorded(args, known, list)
 }
 
-// unrecorded adds the cards that are set up, as the kernel shows, and of which there is no record: the disk was full,
+// unrecorded adds the interfaces that are set up, as the kernel shows, and of which there is no record: the disk was full,
 // or somebody has deleted it.
-func (p *program) unrecorded(args []string, known state.Records, list []cardStatus) ([]cardStatus, error) {
-	host, err := plumb.ReadHost() // which costs less than to read each card of a host of many
+func (p *program) unrecorded(args []string, known state.Records, list []interfaceStatus) ([]interfaceStatus, error) {
+	host, err := plumb.ReadHost() // which costs less than to read each interface of a host of many
 	if err != nil {
-		return list, fmt.Errorf("look for cards without a record: %w", err)
+		return list, fmt.Errorf("look for interfaces without a record: %w", err)
 	}
 	for _, r := range known {
 		delete(host.Numbers, r.MAC)
@@ -156,12 +156,12 @@ func (p *program) unrecorded(args []string, known state.Records, list []cardStat
 	return list, err
 }
 
-// fromKernel are the cards with something of ours, by our mark alone.
-func (p *program) fromKernel(args []string) ([]cardStatus, error) {
-	list := []cardStatus{}
+// fromKernel are the interfaces with something of ours, by our mark alone.
+func (p *program) fromKernel(args []string) ([]interfaceStatus, error) {
+	list := []interfaceStatus{}
 	links, err := net.Interfaces()
 	if err != nil {
-		return nil, fmt.Errorf("list the network cards: %w", err)
+		return nil, fmt.Errorf("list the network interfaces: %w", err)
 	}
 	for _, i := range links {
 		if len(args) > 0 && !slices.Contains(args, i.Name) {
@@ -178,8 +178,8 @@ func (p *program) fromKernel(args []string) ([]cardStatus, error) {
 	return list, nil
 }
 
-// unprivileged is what anybody may see of a card. It is not Limited where nothing of it is ours.
-func unprivileged(name string) (c cardStatus, err error) {
+// unprivileged is what anybody may see of an interface. It is not Limited where nothing of it is ours.
+func unprivileged(name string) (c interfaceStatus, err error) {
 	link, err := plumb.Open(name)
 	if err != nil {
 		return c, err
@@ -193,7 +193,7 @@ func unprivileged(name string) (c cardStatus, err error) {
 	if held := s.Held(); good.MAC == (metadata.MAC{}) {
 		good = held
 	}
-	c.Name, c.Index, c.MAC, c.Card, c.Present = s.Name, s.Index, s.MAC, good, true
+	c.Name, c.Index, c.MAC, c.Interface, c.Present = s.Name, s.Index, s.MAC, good, true
 	c.Limited = err == nil && len(good.Addrs4.Value)+len(good.Addrs6.Value) > 0
 	if c.State = "set up, as the kernel shows"; len(s.Numbers()) > 0 {
 		c.Table = plumb.Table(s.Numbers()[0])
@@ -206,14 +206,14 @@ func (p *program) former(pid int, r state.Record, conf config.Config) bool {
 	if pid == 0 {
 		return false
 	}
-	alone := conf.For(config.Local(r.Name, r.MAC, driver(r.Name)).Learn(r.Card)).Manage == config.None
+	alone := conf.For(config.Local(r.Name, r.MAC, driver(r.Name)).Learn(r.Interface)).Manage == config.None
 	return alone || p.configFile == config.Path && p.store.Outdated(r.Name, p.configFile)
 }
 
 // look compares the record with the kernel.
-func (p *program) look(r state.Record, peers []metadata.MAC, conf config.Config, nat natRole) cardStatus {
+func (p *program) look(r state.Record, peers []metadata.MAC, conf config.Config, nat natRole) interfaceStatus {
 	holder := p.store.Holder(r.Name)
-	c := cardStatus{Record: r, Process: holder.PID, Unsaved: holder.Unsaved, Died: p.store.Died(r.Name), Table: r.Table(), Drift: []string{}}
+	c := interfaceStatus{Record: r, Process: holder.PID, Unsaved: holder.Unsaved, Died: p.store.Died(r.Name), Table: r.Table(), Drift: []string{}}
 	link, err := plumb.Open(r.Name)
 	if err != nil {
 		return c
@@ -227,18 +227,18 @@ func (p *program) look(r state.Record, peers []metadata.MAC, conf config.Config,
 	}
 	c.Present, c.Tables = true, texts(have.Packets)
 	if c.Table != 0 {
-		c.Table = plumb.Table(have.Number(r.Card))
+		c.Table = plumb.Table(have.Number(r.Interface))
 	}
 	lease := r.Lease
 	if r.Degraded() {
 		lease = effectiveLease(r, have)
 	}
 	c.Former = p.former(c.Process, r, conf)
-	if !r.Ready || r.Card.MAC != r.MAC && !(r.Degraded() && lease != nil) {
+	if !r.Ready || r.Interface.MAC != r.MAC && !(r.Degraded() && lease != nil) {
 		return c
 	}
 	c.NAT = nat.text()
-	settings := conf.For(config.Local(r.Name, r.MAC, driver(r.Name)).Learn(r.Card))
+	settings := conf.For(config.Local(r.Name, r.MAC, driver(r.Name)).Learn(r.Interface))
 	if settings.Manage != config.Full { // then nothing has to be there; something may, of an earlier time
 		if len(have.Numbers()) == 0 {
 			c.Table = 0
@@ -246,12 +246,12 @@ func (p *program) look(r state.Record, peers []metadata.MAC, conf config.Config,
 		return c
 	}
 	want, refused := wanted(r.Cloud, settings, plumb.Input{
-		Card: r.Card, Lease: lease, Have: have, OwnAddress: owns(r.DHCP),
+		Interface: r.Interface, Lease: lease, Have: have, OwnAddress: owns(r.DHCP),
 		Egress: r.Egress.Wanted(), Services: services(r.Cloud, conf), Before: r.Before,
 		NAT: nat.out, Inside: nat.in, Host: r.Hosts,
 	})
-	if led := func(o plumb.Route) bool { return o.Ours && o.Table == c.Table }; r.Card.Primary && !slices.ContainsFunc(want.Routes, led) && !slices.ContainsFunc(have.Routes, led) {
-		c.Table = 0 // it had one beside other cards
+	if led := func(o plumb.Route) bool { return o.Ours && o.Table == c.Table }; r.Interface.Primary && !slices.ContainsFunc(want.Routes, led) && !slices.ContainsFunc(have.Routes, led) {
+		c.Table = 0 // it had one beside other interfaces
 	}
 	for _, o := range plumb.Diff(have.State, want) {
 		c.Drift = append(c.Drift, o.String())

@@ -16,13 +16,13 @@ import (
 	"ec2net/test/lab"
 )
 
-// shown are cards in every state that status has a word for.
-func shown(now time.Time) []cardStatus {
-	card := func(name, word string, change func(*cardStatus)) cardStatus {
-		c := cardStatus{Present: true, Process: 4711, Table: 10001, Drift: []string{}}
+// shown are interfaces in every state that status has a word for.
+func shown(now time.Time) []interfaceStatus {
+	iface := func(name, word string, change func(*interfaceStatus)) interfaceStatus {
+		c := interfaceStatus{Present: true, Process: 4711, Table: 10001, Drift: []string{}}
 		c.Name, c.MAC, c.Set, c.Ready = name, metadata.MAC{2, 0, 0, 0, 0, 1}, true, true
 		c.State = "10.0.2.37 and 1 more, table 10001, lease until 17:30:03"
-		c.Card = metadata.Interface{
+		c.Interface = metadata.Interface{
 			MAC: c.MAC, ID: "eni-0123456789abcdef0", DeviceNumber: 1,
 			Addrs4: metadata.Is([]netip.Addr{addr("10.0.2.37"), addr("10.0.2.40")}),
 		}
@@ -35,24 +35,24 @@ func shown(now time.Time) []cardStatus {
 		}
 		return c
 	}
-	return []cardStatus{
-		card("eth0", "ok", func(c *cardStatus) { c.Table, c.Lease, c.Process = 0, nil, 0 }),
-		card("eth1", "ok", func(c *cardStatus) {
+	return []interfaceStatus{
+		iface("eth0", "ok", func(c *interfaceStatus) { c.Table, c.Lease, c.Process = 0, nil, 0 }),
+		iface("eth1", "ok", func(c *interfaceStatus) {
 			for i := range 30 {
-				c.Card.Addrs6.Value = append(c.Card.Addrs6.Value, addr(fmt.Sprintf("2001:db8:ec2:2::%x", 1000+i)))
+				c.Interface.Addrs6.Value = append(c.Interface.Addrs6.Value, addr(fmt.Sprintf("2001:db8:ec2:2::%x", 1000+i)))
 			}
 		}),
-		card("eth2", "waiting", func(c *cardStatus) { c.Set, c.State, c.ReadAt = false, "waiting for the metadata", time.Time{} }),
-		card("eth3", "degraded", func(c *cardStatus) {
-			c.State, c.Card = "degraded: 10.0.2.37/24 by its lease alone", metadata.Interface{}
+		iface("eth2", "waiting", func(c *interfaceStatus) { c.Set, c.State, c.ReadAt = false, "waiting for the metadata", time.Time{} }),
+		iface("eth3", "degraded", func(c *interfaceStatus) {
+			c.State, c.Interface = "degraded: 10.0.2.37/24 by its lease alone", metadata.Interface{}
 		}),
-		card("eth4", "drift", func(c *cardStatus) { c.Drift = []string{"+ rule from 10.0.2.37 lookup 10001 pref 20001"} }),
-		card("eth5", "undone", func(c *cardStatus) {
+		iface("eth4", "drift", func(c *interfaceStatus) { c.Drift = []string{"+ rule from 10.0.2.37 lookup 10001 pref 20001"} }),
+		iface("eth5", "undone", func(c *interfaceStatus) {
 			c.Undone = &state.Rollback{Plan: []string{"+ addr 10.0.2.37/24 dev eth5 noprefixroute", "+ rule from 10.0.2.37 lookup 10001 pref 20001"}}
 			c.State = "undone, because the connection of 10.0.0.29:22 with 192.0.2.1:40000 would go by eth5, not by eth0 via 10.0.0.1"
 		}),
-		card("eth6", "left", func(c *cardStatus) { c.Yielded, c.State = "Cilium", "left to Cilium" }),
-		card("averylongname15", "gone", func(c *cardStatus) { c.Present = false }),
+		iface("eth6", "left", func(c *interfaceStatus) { c.Yielded, c.State = "Cilium", "left to Cilium" }),
+		iface("averylongname15", "gone", func(c *interfaceStatus) { c.Present = false }),
 	}
 }
 
@@ -67,7 +67,7 @@ func TestStatusText(t *testing.T) {
 		}
 	}
 	table, _, _ := strings.Cut(text, "\n\n")
-	const want = `CARD             STATE     ADDRESS        TABLE  LEASE  READ   DRIFT  KEPT BY
+	const want = `INTERFACE             STATE     ADDRESS        TABLE  LEASE  READ   DRIFT  KEPT BY
 eth0             ok        10.0.2.37 +1   -      -      12s    0      nobody
 eth1             ok        10.0.2.37 +31  10001  60m    12s    0      4711
 eth2             waiting   10.0.2.37 +1   10001  60m    never  0      4711
@@ -93,8 +93,8 @@ averylongname15  gone      10.0.2.37 +1   10001  60m    12s    0      4711`
 	if a, b := still.text(list), (view{now: now.Add(time.Hour / 2), still: true}).text(list); a != b {
 		t.Error("what stands still changes with the time")
 	}
-	if one := (view{now: now}).text(list[1:2]); strings.Contains(one, "CARD") || strings.Count(one, "\n") > 10 {
-		t.Errorf("one card, to a pipe:\n%s", one)
+	if one := (view{now: now}).text(list[1:2]); strings.Contains(one, "INTERFACE") || strings.Count(one, "\n") > 10 {
+		t.Errorf("one interface, to a pipe:\n%s", one)
 	}
 }
 
@@ -169,7 +169,7 @@ func TestStatusWatch(t *testing.T) {
 		t.Errorf("waiting took %s of a processor", spent)
 	}
 	ec2net(t, c, exitOK, "down", "eth1")
-	await("all is gone", "no card is set up")
+	await("all is gone", "no interface is set up")
 	must(t, watch.Process.Signal(os.Interrupt))
 	if err := watch.Wait(); err != nil {
 		t.Errorf("after an interrupt: %v", err)

@@ -42,8 +42,8 @@ func viewOf(w any) view {
 	return v
 }
 
-// text is the table of all cards, when there are several, and then each card.
-func (v view) text(list []cardStatus) string {
+// text is the table of all interfaces, when there are several, and then each interface.
+func (v view) text(list []interfaceStatus) string {
 	var b strings.Builder
 	if len(list) > 1 {
 		v.table(&b, list)
@@ -52,15 +52,15 @@ func (v view) text(list []cardStatus) string {
 		if len(list) > 1 || i > 0 {
 			b.WriteByte('\n')
 		}
-		v.card(&b, c)
+		v.iface(&b, c)
 	}
 	return b.String()
 }
 
-func (v view) table(b *strings.Builder, list []cardStatus) {
+func (v view) table(b *strings.Builder, list []interfaceStatus) {
 	var plain strings.Builder
 	w := tabwriter.NewWriter(&plain, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "CARD\tSTATE\tADDRESS\tTABLE\tLEASE\tREAD\tDRIFT\tKEPT BY")
+	fmt.Fprintln(w, "INTERFACE\tSTATE\tADDRESS\tTABLE\tLEASE\tREAD\tDRIFT\tKEPT BY")
 	for _, c := range list {
 		fmt.Fprintln(w, strings.Join(v.cells(c), "\t"))
 	}
@@ -72,13 +72,13 @@ func (v view) table(b *strings.Builder, list []cardStatus) {
 	}
 }
 
-// cells are a card's row of the table. Everything is short; what is long is told below.
-func (v view) cells(c cardStatus) []string {
-	address := first(c.Card)
-	switch n := extra(c.Card); {
-	case c.Card.MAC == (metadata.MAC{}) && c.Lease != nil:
+// cells are an interface's row of the table. Everything is short; what is long is told below.
+func (v view) cells(c interfaceStatus) []string {
+	address := first(c.Interface)
+	switch n := extra(c.Interface); {
+	case c.Interface.MAC == (metadata.MAC{}) && c.Lease != nil:
 		address = c.Lease.Addr.Addr().String()
-	case c.Card.MAC == (metadata.MAC{}):
+	case c.Interface.MAC == (metadata.MAC{}):
 		address = "-"
 	case n > 0:
 		address += fmt.Sprintf(" +%d", n)
@@ -103,8 +103,8 @@ func or(ok bool, s string) string {
 	return "-"
 }
 
-// word is the card's state in one word.
-func (c cardStatus) word() string {
+// word is the interface's state in one word.
+func (c interfaceStatus) word() string {
 	switch {
 	case !c.Present:
 		return "gone"
@@ -176,18 +176,18 @@ func brief(d time.Duration) string {
 	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }
 
-// card shows all of one card.
-func (v view) card(b *strings.Builder, c cardStatus) {
+// interface shows all of one interface.
+func (v view) iface(b *strings.Builder, c interfaceStatus) {
 	b.WriteString(v.folded(c.Name+": "+c.State, 0, "    ") + "\n")
 	row := func(key, value string) {
 		if value != "" {
 			fmt.Fprintf(b, "  %-9s  %s\n", key, v.folded(value, 13, strings.Repeat(" ", 13)))
 		}
 	}
-	row("ENI", c.Card.ID)
+	row("ENI", c.Interface.ID)
 	row("MAC", c.MAC.String())
-	row("addresses", strings.Join(append(texts(c.Card.Addrs4.Value), texts(c.Card.Addrs6.Value)...), " "))
-	row("prefixes", strings.Join(append(texts(c.Card.Prefixes4.Value), texts(c.Card.Prefixes6.Value)...), " "))
+	row("addresses", strings.Join(append(texts(c.Interface.Addrs4.Value), texts(c.Interface.Addrs6.Value)...), " "))
+	row("prefixes", strings.Join(append(texts(c.Interface.Prefixes4.Value), texts(c.Interface.Prefixes6.Value)...), " "))
 	row("table", strings.TrimPrefix(or(c.Table != 0, fmt.Sprint(c.Table)), "-"))
 	if c.Limited {
 		if c.Process != 0 {
@@ -198,7 +198,7 @@ func (v view) card(b *strings.Builder, c cardStatus) {
 	}
 	row("lease", v.lease(c.Record))
 	if c.Hosts {
-		row("host", "lives by this lease, as nobody else configures the card; names (DNS) are not set up by ec2net")
+		row("host", "lives by this lease, as nobody else configures the interface; names (DNS) are not set up by ec2net")
 	}
 	row("metadata", v.age(c.ReadAt))
 	row("egress", c.Egress.Text())
@@ -220,7 +220,7 @@ func (v view) card(b *strings.Builder, c cardStatus) {
 }
 
 // unsaved says what the record is worth.
-func (c cardStatus) unsaved() string {
+func (c interfaceStatus) unsaved() string {
 	if c.Unsaved == "" {
 		return ""
 	}
@@ -248,10 +248,10 @@ func (v view) age(t time.Time) string {
 	return "read " + v.now.Sub(t).Truncate(time.Second).String() + " ago"
 }
 
-func drifts(c cardStatus) []string {
+func drifts(c interfaceStatus) []string {
 	switch {
 	case !c.Present:
-		return []string{"the card is gone (ec2net down " + c.Name + " clears up)"}
+		return []string{"the interface is gone (ec2net down " + c.Name + " clears up)"}
 	case c.Broken:
 		return []string{"not known: the configuration has an error"}
 	case c.Unsaved != "":

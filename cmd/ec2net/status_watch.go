@@ -20,7 +20,7 @@ func (p *program) watchStatus(ctx context.Context, args []string) error {
 	defer cancel()
 	records, err := p.store.Watch(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fail(exitFailed, "nothing to watch yet: no card has been set up since the boot (there is no %s)", p.store.Dir())
+		return fail(exitFailed, "nothing to watch yet: no interface has been set up since the boot (there is no %s)", p.store.Dir())
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return fail(exitFailed, "--watch needs root: %w", err)
@@ -62,7 +62,7 @@ func (p *program) watchStatus(ctx context.Context, args []string) error {
 
 // frame is the status as it is now.
 func (p *program) frame(args []string) (string, error) {
-	list, err := p.cards(args)
+	list, err := p.ifaces(args)
 	if err != nil {
 		return "", err
 	}

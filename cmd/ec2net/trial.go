@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// mendingTime is how long the process that keeps the card of a connection may take to see to it: a new
-	// card asks the primary's for rules of its own, which takes some milliseconds.
+	// mendingTime is how long the process that keeps the interface of a connection may take to see to it: a new
+	// interface asks the primary's for rules of its own, which takes some milliseconds.
 	mendingTime  = time.Second
 	mendingPause = 10 * time.Millisecond
 	// dialTime and dials bound how the metadata is looked for where its way has changed.
@@ -24,7 +24,7 @@ const (
 	lossesNamed     = 3
 )
 
-// trial proves of each change of a card that it does not cut the host off: what was reached before is
+// trial proves of each change of an interface that it does not cut the host off: what was reached before is
 // reached after, by the same way. A look costs some messages to the kernel and sends no packet. The
 // metadata is dialled only when its way is another one than before.
 type trial struct {
@@ -47,7 +47,7 @@ type trial struct {
 }
 
 // watch makes a trial of each change that the link makes, from now on, but not of what takes the host's own
-// traffic back from the card: who left by it, with an address of nobody's, has lost that way already.
+// traffic back from the interface: who left by it, with an address of nobody's, has lost that way already.
 func (t *trial) watch() {
 	t.dial = dialTCP
 	t.link.Changing = func(have plumb.Snapshot, plan plumb.Plan) {
@@ -124,7 +124,7 @@ func (t *trial) lost(ctx context.Context) ([]plumb.Loss, error) {
 	}
 }
 
-// mended: another process keeps the card that a lost connection belongs to, and may be about to mend it.
+// mended: another process keeps the interface that a lost connection belongs to, and may be about to mend it.
 func (t *trial) mended(lost []plumb.Loss) bool {
 	return slices.ContainsFunc(lost, func(l plumb.Loss) bool {
 		return slices.ContainsFunc(l.Holders, func(index int) bool {
@@ -155,7 +155,7 @@ func (t *trial) confirmed(ctx context.Context, lost []plumb.Loss) ([]plumb.Loss,
 	}), nil
 }
 
-// follows: the primary card's connection goes by another next hop because main says so, whose routes are not
+// follows: the primary interface's connection goes by another next hop because main says so, whose routes are not
 // ec2net's: the operator's, or the router's that took another one's place.
 func (t *trial) follows(l plumb.Loss) bool {
 	if !t.primary() || l.Was.Index != t.link.Index {

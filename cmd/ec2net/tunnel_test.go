@@ -43,7 +43,7 @@ func TestMetadataBesideATunnel(t *testing.T) {
 			}
 			t.Run(name+" "+endpoint, func(t *testing.T) {
 				t.Parallel()
-				c := cloud(t, lab.Config{RPFilter: 2, Cards: dualStack()})
+				c := cloud(t, lab.Config{RPFilter: 2, Interfaces: dualStack()})
 				ready6(t, c)
 				bringTunnel(t, c, commands)
 				env := []string{}
@@ -81,11 +81,11 @@ func ready6(t *testing.T, c *lab.Cloud) {
 	eventually(t, hang, "the router of IPv6", func() bool { return strings.Contains(ip(t, c, "-6 route show default"), "eth0") })
 }
 
-func dualStack() []lab.Card {
+func dualStack() []lab.Interface {
 	eth0, eth1 := lab.Eth0(), lab.Eth1()
 	eth0.Addrs6 = []netip.Addr{addr("2001:db8:ec2:0::29")}
 	eth1.Addrs6 = []netip.Addr{addr("2001:db8:ec2:2::37")}
-	return []lab.Card{eth0, eth1}
+	return []lab.Interface{eth0, eth1}
 }
 
 // On Azure only the primary is answered, which is known by the routes of its lease.
@@ -93,8 +93,8 @@ func TestAzureMetadataBesideATunnel(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{Cloud: lab.Azure, RPFilter: 2})
 	bringTunnel(t, c, "rule add from all table 220 pref 220; route add default dev tun0 table 220")
-	for _, card := range []string{"eth1", "eth2", "eth3"} {
-		keep(t, c, card)
+	for _, iface := range []string{"eth1", "eth2", "eth3"} {
+		keep(t, c, iface)
 	}
 	if out, _ := on(t, c, "ec2net", "--cloud", "azure", "doctor"); strings.Contains(out, "[metadata]") {
 		t.Errorf("doctor blames the metadata, which answers:\n%s", out)

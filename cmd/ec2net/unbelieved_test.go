@@ -17,7 +17,7 @@ func TestPlanOfWhatIsNotBelieved(t *testing.T) {
 		says  []string
 		once  bool
 	}{
-		"outside": {lab.Fault{Value: value("192.0.2.9")}, []string{`"192.0.2.9" is outside of the card's subnets`}, true},
+		"outside": {lab.Fault{Value: value("192.0.2.9")}, []string{`"192.0.2.9" is outside of the interface's subnets`}, true},
 		"text":    {lab.Fault{Value: value("soon")}, []string{`"soon" is not an address of this family`}, true},
 		"page":    {lab.Fault{Body: lab.HTML}, []string{"local-ipv4s", "a page, not a value"}, true},
 		"empty":   {lab.Fault{Body: lab.Empty}, []string{"no IPv4 address, which is not believed"}, true},
@@ -28,7 +28,7 @@ func TestPlanOfWhatIsNotBelieved(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := hostile(t, lab.Config{})
-			tt.fault.Card, tt.fault.Path = "eth1", "local-ipv4s"
+			tt.fault.Interface, tt.fault.Path = "eth1", "local-ipv4s"
 			spoil(t, c, tt.fault)
 			if strings.Contains(name, "late") {
 				_, err := c.IMDS().Inject(lab.Fault{Path: "meta-data/network/interfaces/macs/" + eth1MAC + "/", Delay: 1800 * time.Millisecond})
@@ -67,7 +67,7 @@ func TestPlanOfNothingElse(t *testing.T) {
 	t.Parallel()
 	c := full(t)
 	ec2net(t, c, exitOK, "up", "eth1")
-	spoil(t, c, lab.Fault{Card: "eth1", Path: "ipv4-prefix", Value: value("10.0.2.999/28")})
+	spoil(t, c, lab.Fault{Interface: "eth1", Path: "ipv4-prefix", Value: value("10.0.2.999/28")})
 	says(t, ec2net(t, c, exitUnavailable, "plan", "eth1"), `"10.0.2.999/28" is not an address block`)
 }
 
@@ -76,10 +76,10 @@ func TestPlanOfNothingElse(t *testing.T) {
 func TestInterfaceWithoutAddresses(t *testing.T) {
 	t.Parallel()
 	c := hostile(t, lab.Config{})
-	spoil(t, c, lab.Fault{Card: "eth1", Path: "local-ipv4s", Absent: true})
-	spoilDHCP(t, c, lab.DHCPFault{Card: "eth1", Silent: true})
+	spoil(t, c, lab.Fault{Interface: "eth1", Path: "local-ipv4s", Absent: true})
+	spoilDHCP(t, c, lab.DHCPFault{Interface: "eth1", Silent: true})
 	says(t, ec2net(t, c, exitDifferences, "plan", "eth1"), "eth1 up")
-	says(t, ec2net(t, c, exitOK, "up", "eth1"), "gives this card no address")
+	says(t, ec2net(t, c, exitOK, "up", "eth1"), "gives this interface no address")
 	if out := ec2net(t, c, exitOK, "plan", "eth1"); out != "" {
 		t.Errorf("the second plan:\n%s", out)
 	}

@@ -15,13 +15,13 @@ const (
 	// A change that was undone is made again after a minute, and then after twice as long each time.
 	firstRetry = time.Minute
 	lastRetry  = time.Hour
-	// followsMax is how often a card follows what others change, before its own change is judged.
+	// followsMax is how often an interface follows what others change, before its own change is judged.
 	followsMax = 8
 )
 
 // undone is a change that cut something off and was taken back.
 type undone struct {
-	state plumb.State // to which the card was taken back
+	state plumb.State // to which the interface was taken back
 	plan  plumb.Plan  // the change
 	why   []string
 	until time.Time // when it is tried again
@@ -56,7 +56,7 @@ func (a *agent) judge(ctx context.Context, done plumb.Plan) {
 		if a.trial.open {
 			a.trial.close()
 		}
-		if len(done) > 0 && a.undone == nil { // else it is a repair of what the card was taken back to
+		if len(done) > 0 && a.undone == nil { // else it is a repair of what the interface was taken back to
 			a.setbacks = 0
 		}
 		return
@@ -74,7 +74,7 @@ func (a *agent) judge(ctx context.Context, done plumb.Plan) {
 	a.log.Warnf("%s; the change was: %s", a.undone.text(), inLine(done))
 }
 
-// proved says what a change has cut off. The card follows other programs' routes of main: what of them has changed
+// proved says what a change has cut off. The interface follows other programs' routes of main: what of them has changed
 // since it was set up is followed first, and belongs to the change.
 func (a *agent) proved(ctx context.Context, done plumb.Plan) (why []string, all plumb.Plan) {
 	for range followsMax {

@@ -17,7 +17,7 @@ func TestUndoneAgain(t *testing.T) {
 	k := keep(t, c, "eth1")
 	k.notify.await(t, "lease until")
 	speak := idle(t, c, "10.0.2.200", "10.0.0.29")
-	spoil(t, c, lab.Fault{Card: "eth1", Path: "local-ipv4s", Value: value("10.0.2.37\n10.0.2.200")})
+	spoil(t, c, lab.Fault{Interface: "eth1", Path: "local-ipv4s", Value: value("10.0.2.37\n10.0.2.200")})
 	k.reload(t, c)
 	k.logsTimes(t, "undone, because", 1)
 	if first := undoneFor(t, c, "eth1"); first > firstRetry {
@@ -32,11 +32,11 @@ func TestUndoneAgain(t *testing.T) {
 	speak()
 }
 
-// undoneFor is how long the change of a card is not tried again.
-func undoneFor(t *testing.T, c *lab.Cloud, card string) time.Duration {
+// undoneFor is how long the change of an interface is not tried again.
+func undoneFor(t *testing.T, c *lab.Cloud, iface string) time.Duration {
 	t.Helper()
-	var list []cardStatus
-	must(t, json.Unmarshal([]byte(ec2net(t, c, exitOK, "status", "--json", card)), &list))
+	var list []interfaceStatus
+	must(t, json.Unmarshal([]byte(ec2net(t, c, exitOK, "status", "--json", iface)), &list))
 	if len(list) != 1 || list[0].Undone == nil {
 		return 0
 	}

@@ -19,11 +19,11 @@ func (p *program) upCommand() *cobra.Command {
 	var wait time.Duration
 	c := &cobra.Command{
 		Use:   "up IF",
-		Short: "set a card up now, and return when it answers",
-		Long: `Set a card up now, and return when it answers. What is done is printed, an
+		Short: "set an interface up now, and return when it answers",
+		Long: `Set an interface up now, and return when it answers. What is done is printed, an
 operation a line. While the metadata or the lease is late, it waits, and on a
 terminal says for what and how long yet.`,
-		Args: oneCard,
+		Args: oneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
 			if c.Flags().Changed("wait") && wait <= 0 {
 				return fail(exitUsage, "--wait %s: must be more than 0", wait)
@@ -47,7 +47,7 @@ func (p *program) upUnless(ctx context.Context, name string, wait time.Duration,
 	}
 	defer a.close()
 	if wait == 0 {
-		wait = a.card.Wait
+		wait = a.iface.Wait
 	}
 	if pid := p.store.Holder(name).PID; pid > 0 {
 		return p.upByManager(ctx, a, pid, wait)
@@ -127,10 +127,10 @@ func (a *agent) verdict(err error, wait time.Duration) error {
 	return fail(exitPartial, "%s: gave up after %s: %s", a.snap.Name, shorter(wait, a.begun), a.state())
 }
 
-// inPart: the card is set up, but not with all that it is granted.
+// inPart: the interface is set up, but not with all that it is granted.
 func (a *agent) inPart() bool { return a.set() && (a.troubled() || a.degraded) }
 
-// undo leaves a card of which nothing became known as it was found: not even its link stays up.
+// undo leaves an interface of which nothing became known as it was found: not even its link stays up.
 func (a *agent) undo() error {
 	if a.link.Written() == 0 || !owns(a.leasing) {
 		return nil
@@ -144,14 +144,14 @@ func (a *agent) undo() error {
 // takenBack is the end of an `up` whose change was undone.
 func (a *agent) takenBack() error {
 	var err error
-	if len(a.origin.Numbers()) == 0 { // nothing of the card was set up before
+	if len(a.origin.Numbers()) == 0 { // nothing of the interface was set up before
 		err = a.forget()
 	}
 	why := strings.Join(a.undone.why, "; ")
 	if strings.Contains(why, "the connection of") {
-		why += "; set the card of that connection up first (its unit keeps its answers on it), or keep this one out of main (main_table = false)"
+		why += "; set the interface of that connection up first (its unit keeps its answers on it), or keep this one out of main (main_table = false)"
 	}
-	return errors.Join(fail(exitFailed, "%s: nothing was changed in the end: with this card set up, %s", a.snap.Name, why), err)
+	return errors.Join(fail(exitFailed, "%s: nothing was changed in the end: with this interface set up, %s", a.snap.Name, why), err)
 }
 
 func (a *agent) lastErr() error {

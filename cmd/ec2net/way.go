@@ -12,13 +12,13 @@ import (
 	"ec2net/state"
 )
 
-// way is nil for a card that is no candidate.
+// way is nil for an interface that is no candidate.
 func (a *agent) way() *state.Egress {
 	switch rank := a.config.Egress.Rank(a.snap.Name); {
 	case rank < 0 || a.settled.MAC == (metadata.MAC{}) || a.record.Yielded != "":
 		return nil
 	case a.settled.Primary:
-		return &state.Egress{Rank: rank, State: "as without [egress]: this is the primary card"}
+		return &state.Egress{Rank: rank, State: "as without [egress]: this is the primary interface"}
 	}
 	o := a.egress.outlets
 	if a.egress.rank < 0 {
@@ -50,17 +50,17 @@ func leavingText(outlets [2]outlet, facts [2]outletFacts) string {
 func (o outlet) text() string {
 	switch {
 	case o.on:
-		return "by this card"
+		return "by this interface"
 	case o.better:
-		return "by a card that is preferred"
+		return "by an interface that is preferred"
 	case o.falls > 0 && o.rest.After(time.Now()):
 		return fmt.Sprintf("taken back: %s; tried again at %s", o.why, clock(o.rest))
 	case o.falls > 0:
 		return "taken back: " + o.why
 	case o.why != "":
-		return "not by this card: " + o.why
+		return "not by this interface: " + o.why
 	}
-	return "about to be by this card"
+	return "about to be by this interface"
 }
 
 // wouldLead is what a plan takes for decided: what the kernel has, and beyond that what nothing known
@@ -73,7 +73,7 @@ func (a *agent) wouldLead(others state.Records) plumb.Egress {
 	for i := range a.egress.outlets {
 		f := a.egress.facts[i]
 		mine, better := a.snap.Leads(i == 1, a.egress.rank)
-		// The card need not be up yet, nor have its table.
+		// The interface need not be up yet, nor have its table.
 		ok := !better && f.neighbour != plumb.Silent && f.primary == nil
 		if f.primary != nil {
 			a.egress.outlets[i].why = f.primary.Error()
@@ -87,7 +87,7 @@ func (a *agent) wouldLead(others state.Records) plumb.Egress {
 	return e
 }
 
-// showRefused says which cards of [egress] are none, which no card's own record can tell.
+// showRefused says which interfaces of [egress] are none, which no interface's own record can tell.
 func (p *program) showRefused() error {
 	conf, err := p.config()
 	if err != nil {
@@ -95,7 +95,7 @@ func (p *program) showRefused() error {
 	}
 	known := p.store.All()
 	primary, _ := known.Primary()
-	_, refused := natRoles(conf.NAT, natCards(known, conf))
+	_, refused := natRoles(conf.NAT, natInterfaces(known, conf))
 	for _, problem := range append(misnamed(conf, primary.Name), refused...) {
 		p.log.Warn(problem)
 	}
@@ -103,9 +103,9 @@ func (p *program) showRefused() error {
 }
 
 // misnamed says what of [egress] and [nat] can not be meant: at once to a person, and of the keepers that of the
-// primary card does, when all have had the time to come.
+// primary interface does, when all have had the time to come.
 func (a *agent) misnamed() {
-	if len(a.config.Egress.Cards)+len(a.config.NAT.From) == 0 || a.stays && (!a.settled.Primary || time.Since(a.begun) < youth) {
+	if len(a.config.Egress.Interfaces)+len(a.config.NAT.From) == 0 || a.stays && (!a.settled.Primary || time.Since(a.begun) < youth) {
 		return
 	}
 	primary := a.snap.Name
@@ -116,18 +116,18 @@ func (a *agent) misnamed() {
 	a.complain(fromFile, errors.Join(append(misnamed(a.config, primary), a.nat.refused...)...))
 }
 
-// misnamed are the cards of [egress] that can never have the host's traffic.
+// misnamed are the interfaces of [egress] that can never have the host's traffic.
 func misnamed(conf config.Config, primary string) (out []error) {
 	last := conf.Egress.Rank(primary)
-	for i, n := range conf.Egress.Cards {
+	for i, n := range conf.Egress.Interfaces {
 		link, err := net.InterfaceByName(n.Name)
 		switch {
 		case err != nil:
-			out = append(out, fmt.Errorf("%s: [egress] there is no network card %s here", n.At, n.Name))
+			out = append(out, fmt.Errorf("%s: [egress] there is no network interface %s here", n.At, n.Name))
 		case !managed(conf, link):
 			out = append(out, fmt.Errorf("%s: [egress] %s is not managed, so that no traffic leaves by it", n.At, n.Name))
 		case last >= 0 && i > last:
-			out = append(out, fmt.Errorf("%s: [egress] %s comes after %s, the primary card, where traffic leaves when no card before it works", n.At, n.Name, primary))
+			out = append(out, fmt.Errorf("%s: [egress] %s comes after %s, the primary interface, where traffic leaves when no interface before it works", n.At, n.Name, primary))
 		}
 	}
 	return out

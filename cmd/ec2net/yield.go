@@ -14,10 +14,10 @@ import (
 	"ec2net/plumb"
 )
 
-// ourName is what ID_NET_MANAGED_BY says of a card that is ec2net's.
+// ourName is what ID_NET_MANAGED_BY says of an interface that is ec2net's.
 const ourName = "ec2net"
 
-// managedBy is the program that udev's database names as the one that manages the card; empty when it
+// managedBy is the program that udev's database names as the one that manages the interface; empty when it
 // names nobody, or us (ID_NET_MANAGED_BY, which systemd-networkd and NetworkManager honour too).
 func managedBy(root fs.FS, index int) string {
 	name := udevProperty(root, index, "ID_NET_MANAGED_BY")
@@ -43,17 +43,17 @@ func udevProperty(root fs.FS, index int, key string) string {
 	return ""
 }
 
-// claimant is who else has the card; empty: nobody. What a container network has taken once is not taken
+// claimant is who else has the interface; empty: nobody. What a container network has taken once is not taken
 // back while the record lasts.
 func (a *agent) claimant(s plumb.Snapshot) string {
-	if a.card.Manage != config.Full {
+	if a.iface.Manage != config.Full {
 		return ""
 	}
 	a.record.Taken = cmp.Or(a.record.Taken, s.Claimed)
 	return cmp.Or(a.record.Taken, managedBy(os.DirFS("/"), s.Index))
 }
 
-// yields: somebody else has the card, and no section of the configuration insists on it.
+// yields: somebody else has the interface, and no section of the configuration insists on it.
 func (a *agent) yields(s plumb.Snapshot) bool {
 	insists, certain := a.config.Insists(a.facts)
 	if a.record.Yielded == "" && certain && !insists {
@@ -62,13 +62,13 @@ func (a *agent) yields(s plumb.Snapshot) bool {
 	return a.record.Yielded != ""
 }
 
-// undecided: whether the card is ours at all hangs on what the metadata will say.
+// undecided: whether the interface is ours at all hangs on what the metadata will say.
 func (a *agent) undecided() bool {
 	_, certain := a.config.Insists(a.facts)
 	return a.config.NeedsMetadata(a.facts) || !certain && a.claimant(a.snap) != ""
 }
 
-// giveUp takes off what is ours of a card that somebody else has, and says so once.
+// giveUp takes off what is ours of an interface that somebody else has, and says so once.
 func (a *agent) giveUp(ctx context.Context) error {
 	r := a.link.Reconcile(ctx, a.want)
 	a.announce(r.Done)
@@ -76,9 +76,9 @@ func (a *agent) giveUp(ctx context.Context) error {
 	return r.Err()
 }
 
-// left says and records that the card is somebody else's.
+// left says and records that the interface is somebody else's.
 func (a *agent) left() {
 	a.trial.close()
-	a.log.Infof("%s; \"manage = true\" in a [[card]] section takes it all the same", a.state())
+	a.log.Infof("%s; \"manage = true\" in a [[interface]] section takes it all the same", a.state())
 	a.saved()
 }

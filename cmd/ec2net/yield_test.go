@@ -13,7 +13,7 @@ import (
 	"ec2net/test/lab"
 )
 
-// What each plugin writes on a node with a pod on the second card: amazon-vpc-cni-k8s, and Cilium with the
+// What each plugin writes on a node with a pod on the second interface: amazon-vpc-cni-k8s, and Cilium with the
 // address management of EC2 (its rules 9, 10 and 100 are written in every mode).
 var (
 	vpcCNI = []string{
@@ -49,14 +49,14 @@ func ips(t *testing.T, c *lab.Cloud, commands []string) {
 	for _, cmd := range commands {
 		ip(t, c, cmd)
 	}
-	for _, card := range []string{"eth1", "cilium_host", "cilium_net", "eni1234567890a", "pod0"} {
-		if up, _ := on(t, c, "ip", "link", "show", "up", "dev", card); strings.Contains(up, "LOWER_UP") {
-			linkLocals(t, c, card)
+	for _, iface := range []string{"eth1", "cilium_host", "cilium_net", "eni1234567890a", "pod0"} {
+		if up, _ := on(t, c, "ip", "link", "show", "up", "dev", iface); strings.Contains(up, "LOWER_UP") {
+			linkLocals(t, c, iface)
 		}
 	}
 }
 
-// A card of a container network is left alone by everything, and it is said.
+// An interface of a container network is left alone by everything, and it is said.
 func TestYield(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -77,24 +77,24 @@ func TestYield(t *testing.T) {
 			before := world(t, c)
 			quiet := silently(t, c)
 			requests := len(c.IMDS().Requests(time.Time{}))
-			for _, card := range []string{"eth1", "eth0"} {
-				says(t, ec2net(t, c, exitOK, "up", card), tt.says)
-				k := start(t, c, card)
+			for _, iface := range []string{"eth1", "eth0"} {
+				says(t, ec2net(t, c, exitOK, "up", iface), tt.says)
+				k := start(t, c, iface)
 				k.notify.await(t, "READY=1")
 				k.end(t)
 				says(t, k.log.String(), tt.says)
-				says(t, ec2net(t, c, exitOK, "plan", card), tt.says)
-				says(t, statusOf1(t, c, card), tt.says)
+				says(t, ec2net(t, c, exitOK, "plan", iface), tt.says)
+				says(t, statusOf1(t, c, iface), tt.says)
 			}
 			if n := len(c.IMDS().Requests(time.Time{})); n != requests {
-				t.Errorf("%d requests about cards of somebody else", n-requests)
+				t.Errorf("%d requests about interfaces of somebody else", n-requests)
 			}
 			if out := ec2net(t, c, exitOK, "scan"); strings.Contains(out, tt.says) {
 				t.Errorf("scan says it again: %s", out)
 			}
 			quiet("up, run, plan, scan")
-			for _, card := range []string{"eth1", "eth0"} {
-				ec2net(t, c, exitOK, "down", card)
+			for _, iface := range []string{"eth1", "eth0"} {
+				ec2net(t, c, exitOK, "down", iface)
 			}
 			unchanged(t, c, before, "up, run, scan and down")
 			if n := len(c.DHCP().Messages(time.Time{})); n != 0 {
@@ -104,7 +104,7 @@ func TestYield(t *testing.T) {
 	}
 }
 
-// The container network comes later: everything of ours goes, its things stay, and the card is not taken
+// The container network comes later: everything of ours goes, its things stay, and the interface is not taken
 // back when it goes again, until somebody says so.
 func TestYieldLater(t *testing.T) {
 	t.Parallel()
@@ -132,8 +132,8 @@ func TestYieldLater(t *testing.T) {
 	for _, cmd := range []string{"rule del pref 1024", "route flush table 2", "addr flush dev eth1", "link del eni1234567890a", "link set eth1 down"} {
 		ip(t, c, cmd)
 	}
-	for _, card := range []string{"eth1", "eth0"} {
-		ec2net(t, c, exitOK, "down", card)
+	for _, iface := range []string{"eth1", "eth0"} {
+		ec2net(t, c, exitOK, "down", iface)
 	}
 	if d := cmp.Diff(without(before, "mtu"), without(world(t, c), "mtu")); d != "" {
 		t.Errorf("(-before +after):\n%s", d)
@@ -152,7 +152,7 @@ func without(lines []string, word string) (out []string) {
 	return out
 }
 
-// What looks like a container network and is none that takes cards; and a card that the configuration
+// What looks like a container network and is none that takes interfaces; and an interface that the configuration
 // names, whoever else has it.
 func TestNoYield(t *testing.T) {
 	t.Parallel()
@@ -160,12 +160,12 @@ func TestNoYield(t *testing.T) {
 		rules  []string
 		config string
 	}{
-		"Cilium with a tunnel":        {ciliumTunnel, ""},
-		"somebody's rule at 512":      {[]string{"rule add pref 512 to 10.9.9.9 lookup main"}, ""},
-		"somebody's rule at 1536":     {[]string{"rule add pref 1536 from 10.9.9.9 lookup 7"}, ""},
-		"somebody's rule at 1024":     {[]string{"rule add pref 1024 fwmark 0x80 lookup main"}, ""},
-		"a card that is insisted on":  {[]string{vpcCNI[8]}, "[[card]]\nname = \"eth1\"\nmanage = true\n"},
-		"insisted on by what is late": {[]string{vpcCNI[8]}, "[[card]]\ndevice_number = 1\nmanage = true\n"},
+		"Cilium with a tunnel":             {ciliumTunnel, ""},
+		"somebody's rule at 512":           {[]string{"rule add pref 512 to 10.9.9.9 lookup main"}, ""},
+		"somebody's rule at 1536":          {[]string{"rule add pref 1536 from 10.9.9.9 lookup 7"}, ""},
+		"somebody's rule at 1024":          {[]string{"rule add pref 1024 fwmark 0x80 lookup main"}, ""},
+		"an interface that is insisted on": {[]string{vpcCNI[8]}, "[[interface]]\nname = \"eth1\"\nmanage = true\n"},
+		"insisted on by what is late":      {[]string{vpcCNI[8]}, "[[interface]]\ndevice_number = 1\nmanage = true\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

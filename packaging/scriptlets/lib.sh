@@ -1,6 +1,6 @@
 #!/bin/sh
 # Shared by the scriptlets of the deb and the rpm: packaging/build puts it before each of them.
-# None of it may fail where there is no systemd, no udev and no card: a chroot, an image being built.
+# None of it may fail where there is no systemd, no udev and no interface: a chroot, an image being built.
 
 config=/etc/ec2net/ec2net.toml
 state=/run/ec2net
@@ -39,7 +39,7 @@ pick_up() {
 	fi
 }
 
-# renew restarts the running units with the new program. Stopping one leaves its card as it is, so no
+# renew restarts the running units with the new program. Stopping one leaves its interface as it is, so no
 # packet is lost, and a unit that waits for the metadata holds nothing up.
 renew() {
 	if booted && allowed ec2net-ifup restart; then
@@ -47,24 +47,24 @@ renew() {
 	fi
 }
 
-# take_away stops the units and takes everything of ours out of the kernel, card by card.
+# take_away stops the units and takes everything of ours out of the kernel, interface by interface.
 take_away() {
 	if booted; then
 		systemctl stop ec2net-scan.service 'ec2net-ifup@*.service' || :
 	fi
 	for record in "$state"/*.json; do
 		[ -e "$record" ] || continue
-		card=${record##*/}
-		card=${card%.json}
-		ec2net --log-level warning down "$card" ||
-			echo "ec2net: something of $card may be left in the kernel: see \"ip route show table all proto 236\" and \"ip rule\"" >&2
+		interface=${record##*/}
+		interface=${interface%.json}
+		ec2net --log-level warning down "$interface" ||
+			echo "ec2net: something of $interface may be left in the kernel: see \"ip route show table all proto 236\" and \"ip rule\"" >&2
 	done
 	if booted; then
 		systemctl reset-failed ec2net-scan.service 'ec2net-ifup@*.service' 2>/dev/null || :
 	fi
 }
 
-# forget removes what we keep until the next boot, unless it says of a card that is not cleared up.
+# forget removes what we keep until the next boot, unless it says of an interface that is not cleared up.
 forget() {
 	for record in "$state"/*.json; do
 		[ ! -e "$record" ] || return 0
@@ -152,35 +152,35 @@ tidy() {
 	fi
 }
 
-# unsynced lists the cards that ec2-net-utils 1 was told to leave alone, by EC2SYNC=no in an ifcfg file.
+# unsynced lists the interfaces that ec2-net-utils 1 was told to leave alone, by EC2SYNC=no in an ifcfg file.
 unsynced() {
 	for file in /etc/sysconfig/network-scripts/ifcfg-*; do
-		card=${file##*/ifcfg-}
-		case $card in
+		interface=${file##*/ifcfg-}
+		case $interface in
 		'' | *[!A-Za-z0-9_]* | ????????????????*) continue ;; # an alias, a backup, no interface's name
 		esac
 		if grep -Eqs "^[[:space:]]*EC2SYNC=[\"']?no[\"']?([[:space:]#]|\$)" "$file"; then
-			echo "$card"
+			echo "$interface"
 		fi
 	done
 }
 
-# migrate leaves those cards alone too, unless there is a configuration already.
+# migrate leaves those interfaces alone too, unless there is a configuration already.
 migrate() {
-	cards=$(unsynced)
-	if [ -z "$cards" ] || [ -e "$config" ] || [ -L "$config" ]; then
+	interfaces=$(unsynced)
+	if [ -z "$interfaces" ] || [ -e "$config" ] || [ -L "$config" ]; then
 		return 0
 	fi
 	mkdir -p "${config%/*}"
 	{
 		echo "# Carried over from ec2-net-utils when ec2net was installed; see ec2net.toml(5)."
-		for card in $cards; do
-			printf '\n%s    # EC2SYNC=no in ifcfg-%s\nname = "%s"\nmanage = false\n' '[[card]]' "$card" "$card"
+		for interface in $interfaces; do
+			printf '\n%s    # EC2SYNC=no in ifcfg-%s\nname = "%s"\nmanage = false\n' '[[interface]]' "$interface" "$interface"
 		done
 	} >"$config.new"
 	chmod 644 "$config.new"
 	mv "$config.new" "$config"
-	for card in $cards; do
-		echo "ec2net: $card is left alone, because ifcfg-$card says EC2SYNC=no (see $config)"
+	for interface in $interfaces; do
+		echo "ec2net: $interface is left alone, because ifcfg-$interface says EC2SYNC=no (see $config)"
 	done
 }

@@ -19,12 +19,12 @@ import (
 	"ec2net/test/stock"
 )
 
-const manyCards, manyAddrs = 15, 50
+const manyInterfaces, manyAddrs = 15, 50
 
-// apply measures the kernel's side alone: many cards with many addresses, nothing asked of anybody.
+// apply measures the kernel's side alone: many interfaces with many addresses, nothing asked of anybody.
 func (o options) apply(ctx context.Context) (p Part, err error) {
 	p = Part{
-		Title: fmt.Sprintf("%d cards × %d addresses of each family", manyCards, manyAddrs),
+		Title: fmt.Sprintf("%d interfaces × %d addresses of each family", manyInterfaces, manyAddrs),
 		Floor: "ip -batch with the same addresses, routes and rules, one for each family",
 	}
 	errs := make(chan error)
@@ -83,11 +83,11 @@ func (o options) applyHere(ctx context.Context, p *Part) error {
 // misses some.
 const flush = "rule flush protocol 236\nrule flush protocol 236\nrule flush protocol 236\nrule flush protocol 236\n"
 
-// plugMany makes the cards anew, bare and down.
+// plugMany makes the interfaces anew, bare and down.
 func plugMany(ctx context.Context) error {
 	var b strings.Builder
 	b.WriteString("link set dev lo up\n" + flush)
-	for n := 1; n <= manyCards; n++ {
+	for n := 1; n <= manyInterfaces; n++ {
 		m := many(n)
 		fmt.Fprintf(&b, "link add %s address %s type veth peer name gw%d\nlink set dev gw%d up\n", nameOf(n), m.MAC, n, n)
 	}
@@ -103,7 +103,7 @@ func unplugMany() string {
 		return ""
 	}
 	var b strings.Builder
-	for n := 1; n <= manyCards; n++ {
+	for n := 1; n <= manyInterfaces; n++ {
 		fmt.Fprintf(&b, "link del dev %s\n", nameOf(n))
 	}
 	return b.String()
@@ -120,7 +120,7 @@ func plumbRead(name string) (plumb.Snapshot, error) {
 
 func nameOf(n int) string { return fmt.Sprintf("eth%d", n) }
 
-// many is the card with number n, in a subnet of its own.
+// many is the interface with number n, in a subnet of its own.
 func many(n int) metadata.Interface {
 	four, six := subnetsOf(n)
 	return metadata.Interface{
@@ -130,7 +130,7 @@ func many(n int) metadata.Interface {
 	}
 }
 
-// subnetsOf are the subnets of card n, which the lab's VPC has room for.
+// subnetsOf are the subnets of interface n, which the lab's VPC has room for.
 func subnetsOf(n int) (four, six netip.Prefix) {
 	ip := netip.MustParseAddr("2001:db8:ec2::").As16()
 	ip[7] = byte(n)
@@ -150,13 +150,13 @@ func within(p netip.Prefix, count int) (list []netip.Addr) {
 }
 
 func want(n int, s plumb.Snapshot) (plumb.State, error) {
-	return plumb.Want(plumb.Input{Card: many(n), Have: s, OwnAddress: true, MainTable: true, Gateway6: lab.Gateway6})
+	return plumb.Want(plumb.Input{Interface: many(n), Have: s, OwnAddress: true, MainTable: true, Gateway6: lab.Gateway6})
 }
 
 // applyOnly times the writing alone, and returns what was written.
 func applyOnly() (took time.Duration, written batches, err error) {
 	var text strings.Builder
-	for n := 1; n <= manyCards; n++ {
+	for n := 1; n <= manyInterfaces; n++ {
 		one, plan, err := applyOne(n)
 		if err != nil {
 			return 0, written, fmt.Errorf("apply %s: %w", nameOf(n), err)
@@ -192,10 +192,10 @@ func applyOne(n int) (time.Duration, plumb.Plan, error) {
 	return took, plan, err
 }
 
-// reconcileAll sets every card up as ec2net does, one after the other.
+// reconcileAll sets every interface up as ec2net does, one after the other.
 func reconcileAll(ctx context.Context) (time.Duration, error) {
 	begun := time.Now()
-	for n := 1; n <= manyCards; n++ {
+	for n := 1; n <= manyInterfaces; n++ {
 		l, err := plumb.Open(nameOf(n))
 		if err != nil {
 			return 0, err

@@ -37,7 +37,7 @@ func batchOf(text string) (b batches, err error) {
 	return b, nil
 }
 
-// only4 is batchOf for a card without IPv6.
+// only4 is batchOf for an interface without IPv6.
 func only4(text string) (string, error) {
 	b, err := batchOf(text)
 	if err == nil && b.six != "" {

@@ -20,9 +20,9 @@ type bed struct {
 	dir string // for sockets and the state of ec2net
 }
 
-// newBed makes a cloud with these cards. Close it.
-func (o options) newBed(cards ...lab.Card) (*bed, error) {
-	return o.newBedOf(lab.Config{Cards: cards})
+// newBed makes a cloud with these interfaces. Close it.
+func (o options) newBed(ifaces ...lab.Interface) (*bed, error) {
+	return o.newBedOf(lab.Config{Interfaces: ifaces})
 }
 
 func (o options) newBedOf(cfg lab.Config) (*bed, error) {

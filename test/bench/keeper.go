@@ -32,7 +32,7 @@ type keeper struct {
 const patience = 20 * time.Second
 
 // keep starts `ec2net run`. Stop it.
-func (b *bed) keep(ctx context.Context, card string) (*keeper, error) {
+func (b *bed) keep(ctx context.Context, iface string) (*keeper, error) {
 	path := filepath.Join(b.dir, "notify")
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("make room for the notify socket: %w", err)
@@ -42,13 +42,13 @@ func (b *bed) keep(ctx context.Context, card string) (*keeper, error) {
 		return nil, fmt.Errorf("be systemd: %w", err)
 	}
 	k := &keeper{
-		Cmd: b.Instance().Command(ctx, b.bin, "--cloud", "ec2", "run", card),
+		Cmd: b.Instance().Command(ctx, b.bin, "--cloud", "ec2", "run", iface),
 		bed: b, ready: make(chan time.Time, 1), ended: make(chan error, 1), socket: socket,
 	}
 	k.Stdout, k.Stderr, k.Env = &k.out, &k.out, b.env("NOTIFY_SOCKET="+path)
 	k.begun = time.Now()
 	if err := k.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start ec2net run %s: %w", card, err), socket.Close())
+		return nil, errors.Join(fmt.Errorf("start ec2net run %s: %w", iface, err), socket.Close())
 	}
 	go k.listen()
 	go func() { k.ended <- k.Wait(); socket.Close() }()
@@ -94,7 +94,7 @@ func (k *keeper) stop(ctx context.Context) error {
 	return k.finish(ctx)
 }
 
-// finish waits for the end of a process that was asked to end, or whose card is gone.
+// finish waits for the end of a process that was asked to end, or whose interface is gone.
 func (k *keeper) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -110,13 +110,13 @@ func (k *keeper) finish(ctx context.Context) error {
 }
 
 // refresh makes the process read the metadata now, and returns when its record says that it has.
-func (k *keeper) refresh(card string) (time.Duration, error) {
+func (k *keeper) refresh(iface string) (time.Duration, error) {
 	news, err := watchFolder(k.bed.dir)
 	if err != nil {
 		return 0, err
 	}
 	defer unix.Close(news)
-	before, err := k.bed.readAt(card)
+	before, err := k.bed.readAt(iface)
 	if err != nil {
 		return 0, err
 	}
@@ -129,24 +129,24 @@ func (k *keeper) refresh(card string) (time.Duration, error) {
 			return 0, err
 		}
 		took := time.Since(begun)
-		if at, err := k.bed.readAt(card); err != nil || at.After(before) {
+		if at, err := k.bed.readAt(iface); err != nil || at.After(before) {
 			return took, err
 		}
 	}
-	return 0, fmt.Errorf("the record of %s is not renewed after SIGHUP", card)
+	return 0, fmt.Errorf("the record of %s is not renewed after SIGHUP", iface)
 }
 
-// readAt is when the metadata last answered, by ec2net's record of the card.
-func (b *bed) readAt(card string) (time.Time, error) {
+// readAt is when the metadata last answered, by ec2net's record of the interface.
+func (b *bed) readAt(iface string) (time.Time, error) {
 	var record struct {
 		ReadAt time.Time `json:"read_at"`
 	}
-	text, err := os.ReadFile(filepath.Join(b.dir, card+".json"))
+	text, err := os.ReadFile(filepath.Join(b.dir, iface+".json"))
 	if err == nil {
 		err = json.Unmarshal(text, &record)
 	}
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read the record of %s: %w", card, err)
+		return time.Time{}, fmt.Errorf("read the record of %s: %w", iface, err)
 	}
 	return record.ReadAt, nil
 }

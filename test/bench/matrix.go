@@ -15,35 +15,35 @@ import (
 // The packets of one run: each is answered before the next is sent.
 const roundTrips = 3000
 
-// lastEIP is the elastic IP of the last card.
+// lastEIP is the elastic IP of the last interface.
 var lastEIP = netip.MustParseAddr("203.0.113.200")
 
-// newMatrix is a cloud whose instance has a primary card with one address of each family, and the cards
+// newMatrix is a cloud whose instance has a primary interface with one address of each family, and the interfaces
 // of apply.
 func (o options) newMatrix() (*bed, error) {
 	four0, six0 := subnetsOf(0)
 	cfg := lab.Config{
-		Subnets: []lab.Subnet{{ID: "s0", CIDR: four0, IPv6: six0}},
-		Cards:   []lab.Card{lab.Eth0()},
+		Subnets:    []lab.Subnet{{ID: "s0", CIDR: four0, IPv6: six0}},
+		Interfaces: []lab.Interface{lab.Eth0()},
 	}
-	cfg.Cards[0].Addrs6 = within(six0, 1)
-	for n := 1; n <= manyCards; n++ {
+	cfg.Interfaces[0].Addrs6 = within(six0, 1)
+	for n := 1; n <= manyInterfaces; n++ {
 		four, six := subnetsOf(n)
 		id := fmt.Sprintf("s%d", n)
 		cfg.Subnets = append(cfg.Subnets, lab.Subnet{ID: id, CIDR: four, IPv6: six})
-		cfg.Cards = append(cfg.Cards, lab.Card{Name: nameOf(n), Subnet: id, Addrs4: within(four, manyAddrs), Addrs6: within(six, manyAddrs)})
+		cfg.Interfaces = append(cfg.Interfaces, lab.Interface{Name: nameOf(n), Subnet: id, Addrs4: within(four, manyAddrs), Addrs6: within(six, manyAddrs)})
 	}
-	last := &cfg.Cards[manyCards]
+	last := &cfg.Interfaces[manyInterfaces]
 	last.EIPs = map[netip.Addr]netip.Addr{last.Addrs4[manyAddrs-1]: lastEIP}
 	return o.newBedOf(cfg)
 }
 
-// matrix measures what a host with many cards and addresses pays all the time: for each packet, whose
+// matrix measures what a host with many interfaces and addresses pays all the time: for each packet, whose
 // lookups walk down the list of rules, and for each refresh.
 func (o options) matrix(ctx context.Context) (p Part, err error) {
 	p = Part{
-		Title: fmt.Sprintf("a host of %d cards × %d addresses of each family", manyCards, manyAddrs),
-		Floor: "the primary card's address on the same host without any rule; " + curlFloor,
+		Title: fmt.Sprintf("a host of %d interfaces × %d addresses of each family", manyInterfaces, manyAddrs),
+		Floor: "the primary interface's address on the same host without any rule; " + curlFloor,
 	}
 	b, err := o.newMatrix()
 	if err != nil {
@@ -71,7 +71,7 @@ func (b *bed) oneRefresh(ctx context.Context, r *refreshes) error {
 		return err
 	}
 	defer w.close()
-	return r.add(ctx, b, w, func() (cost, error) { return b.ec2net(ctx, "up", card) })
+	return r.add(ctx, b, w, func() (cost, error) { return b.ec2net(ctx, "up", iface) })
 }
 
 // perPacket are round trips of one family, in µs each.
@@ -81,11 +81,11 @@ func (s perPacket) rows(family string) []Row {
 	return []Row{
 		row(family+" round trip, the primary's address, its own rules too", "µs", s.first).beside(s.bare),
 		row(family+" round trip, the primary's address, the others' rules", "µs", s.alone).beside(s.bare),
-		row(family+" round trip, the last address of the last card", "µs", s.last).beside(s.bare),
+		row(family+" round trip, the last address of the last interface", "µs", s.last).beside(s.bare),
 	}
 }
 
-// matrixRows of a refresh at this size: its requests are not those of a card with one address.
+// matrixRows of a refresh at this size: its requests are not those of an interface with one address.
 func (r refreshes) matrixRows() []Row {
 	return []Row{
 		row("refresh without news, by ec2net up: time", "ms", r.wall).beside(r.floorWall),
@@ -95,7 +95,7 @@ func (r refreshes) matrixRows() []Row {
 	}
 }
 
-// onePacketRun measures without rules, with those of all cards but the primary, and with all.
+// onePacketRun measures without rules, with those of all interfaces but the primary, and with all.
 func (b *bed) onePacketRun(ctx context.Context, s *[2]perPacket) error {
 	if err := b.rules(ctx, func(n int) bool { return n <= 3 }, flush); err != nil {
 		return err
@@ -103,12 +103,12 @@ func (b *bed) onePacketRun(ctx context.Context, s *[2]perPacket) error {
 	if err := b.roundTrips(ctx, func(i int) *series { return &s[i].bare }, nil); err != nil {
 		return fmt.Errorf("without rules: %w", err)
 	}
-	for n := 1; n <= manyCards; n++ {
+	for n := 1; n <= manyInterfaces; n++ {
 		if _, err := b.ec2net(ctx, "up", nameOf(n)); err != nil {
 			return err
 		}
 	}
-	if err := b.rules(ctx, func(n int) bool { return n > manyCards*(manyAddrs+1) }, ""); err != nil {
+	if err := b.rules(ctx, func(n int) bool { return n > manyInterfaces*(manyAddrs+1) }, ""); err != nil {
 		return err
 	}
 	last := func(i int) *series { return &s[i].last }
@@ -135,12 +135,12 @@ func (b *bed) rules(ctx context.Context, right func(n int) bool, commands string
 	return nil
 }
 
-// roundTrips goes to the primary's address of each family, and where last is set to the last card's.
+// roundTrips goes to the primary's address of each family, and where last is set to the last interface's.
 func (b *bed) roundTrips(ctx context.Context, first, last func(family int) *series) error {
 	ways, err := b.waysTo("eth0", 0, lab.EIP1, first)
 	if err == nil && last != nil {
 		var more []packetWay
-		more, err = b.waysTo(nameOf(manyCards), manyAddrs-1, lastEIP, last)
+		more, err = b.waysTo(nameOf(manyInterfaces), manyAddrs-1, lastEIP, last)
 		ways = append(ways, more...)
 	}
 	if err != nil {
@@ -163,7 +163,7 @@ type packetWay struct {
 }
 
 func (b *bed) waysTo(name string, i int, eip netip.Addr, runs func(family int) *series) ([]packetWay, error) {
-	k, err := b.Card(name)
+	k, err := b.Interface(name)
 	if err != nil {
 		return nil, err
 	}

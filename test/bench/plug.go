@@ -10,10 +10,10 @@ import (
 	"ec2net/test/lab"
 )
 
-const card = "eth1"
+const iface = "eth1"
 
-// eth1 is the card that is plugged in. It is always the same one, so that the same requests and objects are its.
-func eth1() lab.Card {
+// eth1 is the interface that is plugged in. It is always the same one, so that the same requests and objects are its.
+func eth1() lab.Interface {
 	k := lab.Eth1()
 	k.MAC, k.ID = metadata.MAC{0x02, 0xec, 0x20, 0, 0xff, 1}, "eni-0ec2bbbbbbbbbbbbb"
 	return k
@@ -25,11 +25,11 @@ type work struct {
 	batch    string
 }
 
-// plug measures from the moment that a card is there to its first answer and to READY=1. udev and systemd,
+// plug measures from the moment that an interface is there to its first answer and to READY=1. udev and systemd,
 // which would start ec2net, take no part in it.
 func (o options) plug(ctx context.Context) (p Part, err error) {
 	p = Part{
-		Title: "a card is plugged in",
+		Title: "an interface is plugged in",
 		Floor: "one after the other: curl with the same requests on one connection, ip -batch with the same objects, udhcpc; ping: until answered, ready: all three",
 	}
 	b, err := o.newBed(lab.Eth0())
@@ -57,13 +57,13 @@ func (o options) plug(ctx context.Context) (p Part, err error) {
 	return p, nil
 }
 
-// learn sets a card up once, to see what that takes, and takes it away.
+// learn sets an interface up once, to see what that takes, and takes it away.
 func (b *bed) learn(ctx context.Context) (w work, err error) {
 	if err := b.Attach(eth1()); err != nil {
 		return w, err
 	}
 	begun := time.Now()
-	c, err := b.ec2net(ctx, "up", card)
+	c, err := b.ec2net(ctx, "up", iface)
 	if err != nil {
 		return w, err
 	}
@@ -74,17 +74,17 @@ func (b *bed) learn(ctx context.Context) (w work, err error) {
 	if w.batch == "" || len(w.requests) == 0 {
 		return w, fmt.Errorf("ec2net up did %d requests and these changes: %q", len(w.requests), c.out)
 	}
-	if err := b.Detach(card); err != nil {
+	if err := b.Detach(iface); err != nil {
 		return w, err
 	}
-	_, err = b.ec2net(ctx, "down", card)
+	_, err = b.ec2net(ctx, "down", iface)
 	return w, err
 }
 
-// setUp sets the card up and returns when all is done. done cleans up when the card is gone.
+// setUp sets the interface up and returns when all is done. done cleans up when the interface is gone.
 type setUp func(context.Context, *bed) (took time.Duration, done func() error, err error)
 
-// plugged plugs the card in, has it set up, and takes it away again.
+// plugged plugs the interface in, has it set up, and takes it away again.
 func (b *bed) plugged(ctx context.Context, ping, ready *series, set setUp) error {
 	if err := b.Attach(eth1()); err != nil {
 		return err
@@ -109,20 +109,20 @@ func (b *bed) plugged(ctx context.Context, ping, ready *series, set setUp) error
 	a := <-answered
 	ping.time(a.after)
 	ready.time(took)
-	return errors.Join(a.err, b.Detach(card), done())
+	return errors.Join(a.err, b.Detach(iface), done())
 }
 
 func byEC2net(ctx context.Context, b *bed) (time.Duration, func() error, error) {
-	k, err := b.keep(ctx, card)
+	k, err := b.keep(ctx, iface)
 	if err != nil {
 		return 0, nil, err
 	}
 	took, err := k.awaitReady(ctx)
-	return took, func() error { return k.finish(ctx) }, err // it ends by itself when the card is gone
+	return took, func() error { return k.finish(ctx) }, err // it ends by itself when the interface is gone
 }
 
 // byHand is the floor: what a script would do that knew beforehand what to write. It asks the metadata
-// first, as ec2net must; DHCP needs the card to be up.
+// first, as ec2net must; DHCP needs the interface to be up.
 func (w work) byHand(ctx context.Context, b *bed) (time.Duration, func() error, error) {
 	asked, err := b.curl(ctx, w.requests)
 	if err != nil {
@@ -132,7 +132,7 @@ func (w work) byHand(ctx context.Context, b *bed) (time.Duration, func() error, 
 	if err != nil {
 		return 0, nil, err
 	}
-	leased, err := b.run(ctx, "", "udhcpc", "-i", card, "-f", "-n", "-q", "-t", "5", "-T", "1", "-s", "/bin/true")
+	leased, err := b.run(ctx, "", "udhcpc", "-i", iface, "-f", "-n", "-q", "-t", "5", "-T", "1", "-s", "/bin/true")
 	done := func() error {
 		_, err := b.batch(ctx, "rule flush protocol 236\nlink set dev eth0 group default\n")
 		return err

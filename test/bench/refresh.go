@@ -17,7 +17,7 @@ type refreshes struct {
 	floorWall, floorCPU               series
 }
 
-// rows: a refresh happens every half a minute on every card, so it is meant to cost next to nothing.
+// rows: a refresh happens every half a minute on every interface, so it is meant to cost next to nothing.
 func (r refreshes) rows() []Row {
 	return []Row{
 		row("time", "ms", r.wall).beside(r.floorWall).most(10),
@@ -28,7 +28,7 @@ func (r refreshes) rows() []Row {
 	}
 }
 
-// fresh measures `ec2net up` on a card that is set up already.
+// fresh measures `ec2net up` on an interface that is set up already.
 func (o options) fresh(ctx context.Context) (p Part, err error) {
 	p = Part{Title: "refresh without news, by ec2net up in a new process", Floor: curlFloor}
 	b, err := o.newBed(lab.Eth0(), lab.Eth1())
@@ -41,12 +41,12 @@ func (o options) fresh(ctx context.Context) (p Part, err error) {
 		return p, err
 	}
 	defer w.close()
-	if _, err := b.ec2net(ctx, "up", card); err != nil {
+	if _, err := b.ec2net(ctx, "up", iface); err != nil {
 		return p, err
 	}
 	var r refreshes
 	for range o.runs {
-		err := r.add(ctx, b, w, func() (cost, error) { return b.ec2net(ctx, "up", card) })
+		err := r.add(ctx, b, w, func() (cost, error) { return b.ec2net(ctx, "up", iface) })
 		if err != nil {
 			return p, err
 		}
@@ -121,7 +121,7 @@ func (s sizes) rows() []Row {
 }
 
 func (b *bed) oneResident(ctx context.Context, r *refreshes, s *sizes) (err error) {
-	k, err := b.keep(ctx, card)
+	k, err := b.keep(ctx, iface)
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func (k *keeper) refreshCost() (c cost, err error) {
 	if err != nil {
 		return c, err
 	}
-	if c.wall, err = k.refresh(card); err != nil {
+	if c.wall, err = k.refresh(iface); err != nil {
 		return c, err
 	}
 	after, err := settledCPU(k.Process.Pid)

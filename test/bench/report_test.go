@@ -43,7 +43,7 @@ func example() Report {
 	return Report{
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Kernel: "6.18", CPUs: 2, Version: "1.0",
 		Parts: []Part{
-			{Title: "a card is plugged in", Floor: "by hand", Rows: []Row{
+			{Title: "an interface is plugged in", Floor: "by hand", Rows: []Row{
 				row("ping → answer", "ms", series{11.04, 12.5, 23.2}).beside(series{10}).most(10),
 				row("requests", "", series{7, 7}).most(8),
 			}},
@@ -64,7 +64,7 @@ func TestTable(t *testing.T) {
 	want := `ec2net 1.0, Linux 6.18, 2 CPUs; median (least–most) of the runs
 
                  ec2net             floor    ratio   aim
-a card is plugged in
+an interface is plugged in
   ping → answer  12.5 ms (11–23.2)  10 ms    1.25 ×  ≤ 10 ms   over
   requests       7                                   ≤ 8       within
   floor: by hand

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Advert describes the router advertisements (RFC 4861 section 4.2) on a card's link. The zero value is
+// Advert describes the router advertisements (RFC 4861 section 4.2) on an interface's link. The zero value is
 // EC2's, or Azure's on its lab: the subnet's router for half an hour, addresses by DHCPv6, no prefix to make addresses from.
 type Advert struct {
 	Router   netip.Addr     // link-local; default the provider's
@@ -50,8 +50,8 @@ type Advertiser struct {
 	done   sync.WaitGroup
 }
 
-// Advertise starts a router on a card's link. The first advertisement is sent before it returns, if the
-// card is up; it has to be repeated because a card that is set up later solicits only after a second.
+// Advertise starts a router on an interface's link. The first advertisement is sent before it returns, if the
+// interface is up; it has to be repeated because an interface that is set up later solicits only after a second.
 func (c *Cloud) Advertise(key string, a Advert) (*Advertiser, error) {
 	a = a.withDefaults(c.cfg.Cloud.habits().gateway6)
 	p, err := c.portOf(key)
@@ -66,7 +66,7 @@ func (c *Cloud) Advertise(key string, a Advert) (*Advertiser, error) {
 		return nil, fmt.Errorf("advertise %s on %s: %w", a.Router, key, err)
 	}
 	c.own(func() error { r.Stop(); return nil })
-	_ = r.send(a.Lifetime) // the card may be down
+	_ = r.send(a.Lifetime) // the interface may be down
 	r.done.Add(1)
 	go r.repeat()
 	return r, nil
@@ -110,7 +110,7 @@ func (r *Advertiser) repeat() {
 	for {
 		select {
 		case <-tick.C:
-			_ = r.send(r.advert.Lifetime) // the card may be down, or gone
+			_ = r.send(r.advert.Lifetime) // the interface may be down, or gone
 		case <-r.end:
 			return
 		}

@@ -11,11 +11,11 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// defaults6 lists the routers of the instance's IPv6 default routes through a card.
-func defaults6(t *testing.T, c *Cloud, card string) (out []string) {
+// defaults6 lists the routers of the instance's IPv6 default routes through an interface.
+func defaults6(t *testing.T, c *Cloud, iface string) (out []string) {
 	t.Helper()
 	h := c.Instance().Netlink()
-	l, err := h.LinkByName(card)
+	l, err := h.LinkByName(iface)
 	must(t, err)
 	routes, err := h.RouteList(l, netlink.FAMILY_V6)
 	must(t, err)
@@ -99,6 +99,6 @@ func TestAdvertiseRefuses(t *testing.T) {
 		}
 	}
 	if _, err := c.Advertise("eth7", Advert{}); err == nil {
-		t.Error("a card that does not exist gets advertisements")
+		t.Error("an interface that does not exist gets advertisements")
 	}
 }

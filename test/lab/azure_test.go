@@ -70,7 +70,7 @@ func TestAzureRefusals(t *testing.T) {
 		"versions need no other": {"GET", "/metadata/versions", []string{"Metadata", "true"}, 200, `"apiVersions":["2017-03-01",`},
 		"PUT":                    {"PUT", "/metadata/" + network, []string{"Metadata", "true"}, 405, "error"},
 		"no such key":            {"GET", "/metadata/instance/netwerk?api-version=2021-02-01", []string{"Metadata", "true"}, 404, "Not found"},
-		"no such card":           {"GET", "/metadata/instance/network/interface/3?api-version=2021-02-01", []string{"Metadata", "true"}, 404, "Not found"},
+		"no such interface":      {"GET", "/metadata/instance/network/interface/3?api-version=2021-02-01", []string{"Metadata", "true"}, 404, "Not found"},
 		"a leaf as JSON":         {"GET", "/metadata/instance/compute/name?api-version=2021-02-01&format=json", []string{"Metadata", "true"}, 400, "Format"},
 		"a leaf as text":         {"GET", "/metadata/instance/network/interface/0/macAddress?api-version=2021-02-01&format=text", []string{"Metadata", "true"}, 200, "000D3A000000"},
 		"a list as text":         {"GET", "/metadata/instance/network/interface?api-version=2021-02-01&format=text", []string{"Metadata", "true"}, 200, "0/\n1/\n2/"},
@@ -145,20 +145,20 @@ func TestAzureFaults(t *testing.T) {
 		not   string // is not in the document
 		has   string
 	}{
-		"late card":     {Fault{Card: "eth2", Absent: true}, "000D3A000000 000D3A000202", "172.22.5.4\"", ""},
-		"reversed":      {Fault{Path: "instance/network/interface", Reverse: true}, "000D3A000202 000D3A000101 000D3A000000", "", ""},
-		"a hole":        {Fault{Card: "eth2", JSON: text("null")}, "000D3A000000 null 000D3A000202", "", ""},
-		"same MAC":      {Fault{Card: "eth3", Path: "macAddress", Value: text("000D3A000101")}, "000D3A000000 000D3A000101 000D3A000101", "", ""},
-		"no ipv6":       {Fault{Path: "instance/network/interface/*/ipv6", Absent: true}, "000D3A000000 000D3A000101 000D3A000202", "ipv6", ""},
-		"no subnet":     {Fault{Card: "eth3", Path: "ipv4/subnet", Absent: true}, "000D3A000000 000D3A000101 000D3A000202", "172.22.5.128", "172.22.5.64"},
-		"wrong type":    {Fault{Path: "**/prefix", JSON: text("26")}, "000D3A000000 000D3A000101 000D3A000202", `"26"`, `"prefix":26`},
-		"not an object": {Fault{Path: "instance/network", JSON: text(`{"interface":[]}`)}, "", "", `[]`},
+		"late interface": {Fault{Interface: "eth2", Absent: true}, "000D3A000000 000D3A000202", "172.22.5.4\"", ""},
+		"reversed":       {Fault{Path: "instance/network/interface", Reverse: true}, "000D3A000202 000D3A000101 000D3A000000", "", ""},
+		"a hole":         {Fault{Interface: "eth2", JSON: text("null")}, "000D3A000000 null 000D3A000202", "", ""},
+		"same MAC":       {Fault{Interface: "eth3", Path: "macAddress", Value: text("000D3A000101")}, "000D3A000000 000D3A000101 000D3A000101", "", ""},
+		"no ipv6":        {Fault{Path: "instance/network/interface/*/ipv6", Absent: true}, "000D3A000000 000D3A000101 000D3A000202", "ipv6", ""},
+		"no subnet":      {Fault{Interface: "eth3", Path: "ipv4/subnet", Absent: true}, "000D3A000000 000D3A000101 000D3A000202", "172.22.5.128", "172.22.5.64"},
+		"wrong type":     {Fault{Path: "**/prefix", JSON: text("26")}, "000D3A000000 000D3A000101 000D3A000202", `"26"`, `"prefix":26`},
+		"not an object":  {Fault{Path: "instance/network", JSON: text(`{"interface":[]}`)}, "", "", `[]`},
 	} {
 		id, err := c.IMDS().Inject(test.fault)
 		must(t, err)
 		body := a.metadata(200, network)
 		if got := strings.Join(macs(body), " "); got != test.macs {
-			t.Errorf("%s: cards %q, want %q", name, got, test.macs)
+			t.Errorf("%s: interfaces %q, want %q", name, got, test.macs)
 		}
 		if test.not != "" && strings.Contains(body, test.not) || !strings.Contains(body, test.has) {
 			t.Errorf("%s: %q is there, or %q is not: %s", name, test.not, test.has, body)
@@ -167,18 +167,18 @@ func TestAzureFaults(t *testing.T) {
 	}
 }
 
-// A fault of a card follows it when the list is in another order, and counts only what it changes.
-func TestAzureFaultOfCard(t *testing.T) {
+// A fault of an interface follows it when the list is in another order, and counts only what it changes.
+func TestAzureFaultOfInterface(t *testing.T) {
 	c := newAzure(t)
 	a := ask(t, c.Instance())
 	_, err := c.IMDS().Inject(Fault{Path: "instance/network/interface", Reverse: true})
 	must(t, err)
-	_, err = c.IMDS().Inject(Fault{Card: "eth1", Absent: true, Skip: 1, Times: 1})
+	_, err = c.IMDS().Inject(Fault{Interface: "eth1", Absent: true, Skip: 1, Times: 1})
 	must(t, err)
 	a.metadata(200, "instance/compute?api-version=2021-02-01")
 	for i, want := range []int{3, 2, 3} {
 		if got := strings.Count(a.metadata(200, network), "macAddress"); got != want {
-			t.Errorf("request %d shows %d cards, want %d", i, got, want)
+			t.Errorf("request %d shows %d interfaces, want %d", i, got, want)
 		}
 	}
 }
@@ -199,7 +199,7 @@ func TestAzureAnswers(t *testing.T) {
 	must(t, err)
 	a.metadata(404, network)
 	bad := "{"
-	for _, f := range []Fault{{Card: "eth2", Status: 503}, {JSON: &bad}, {Card: "eth9", Absent: true}, {Reverse: true, Absent: true}} {
+	for _, f := range []Fault{{Interface: "eth2", Status: 503}, {JSON: &bad}, {Interface: "eth9", Absent: true}, {Reverse: true, Absent: true}} {
 		if _, err := c.IMDS().Inject(f); err == nil {
 			t.Errorf("%+v was taken", f)
 		}
@@ -209,19 +209,19 @@ func TestAzureAnswers(t *testing.T) {
 	}
 }
 
-// exchange is a client's conversation on a card of the machine.
-func exchange(t *testing.T, c *Cloud, card string, params ...dhcpv4.OptionCode) (*nclient4.Lease, error) {
+// exchange is a client's conversation on an interface of the machine.
+func exchange(t *testing.T, c *Cloud, iface string, params ...dhcpv4.OptionCode) (*nclient4.Lease, error) {
 	t.Helper()
-	return dhcpClient(t, c, card).Request(within(t), func(d *dhcpv4.DHCPv4) {
+	return dhcpClient(t, c, iface).Request(within(t), func(d *dhcpv4.DHCPv4) {
 		d.UpdateOption(dhcpv4.OptParameterRequestList(append(params, dhcpv4.OptionRouter, dhcpv4.OptionClasslessStaticRoute, dhcpv4.OptionDomainNameServer)...))
 	})
 }
 
-// The leases of a primary and of a secondary card.
+// The leases of a primary and of a secondary interface.
 func TestAzureDHCP(t *testing.T) {
 	c := newAzure(t)
 	routes := []byte{0, 172, 22, 5, 65, 32, 168, 63, 129, 16, 172, 22, 5, 65, 32, 169, 254, 169, 254, 172, 22, 5, 65}
-	for card, want := range map[string]struct {
+	for iface, want := range map[string]struct {
 		addr    net.IP
 		routes  []byte
 		routers int
@@ -230,7 +230,7 @@ func TestAzureDHCP(t *testing.T) {
 		"eth1": {net.IPv4(172, 22, 5, 68), routes, 1, []byte{0xa8, 0x3f, 0x81, 0x10}},
 		"eth2": {net.IPv4(172, 22, 5, 4), nil, 0, nil},
 	} {
-		lease, err := exchange(t, c, card)
+		lease, err := exchange(t, c, iface)
 		must(t, err)
 		ack := lease.ACK
 		ones, _ := ack.SubnetMask().Size()
@@ -238,7 +238,7 @@ func TestAzureDHCP(t *testing.T) {
 			ack.IPAddressLeaseTime(0) != InfiniteLease || len(ack.Router()) != want.routers ||
 			!bytes.Equal(ack.Options.Get(dhcpv4.OptionClasslessStaticRoute), want.routes) ||
 			!bytes.Equal(ack.Options.Get(dhcpv4.GenericOptionCode(245)), want.wire) {
-			t.Errorf("%s: %s", card, ack.Summary())
+			t.Errorf("%s: %s", iface, ack.Summary())
 		}
 	}
 }
@@ -259,12 +259,12 @@ func TestAzureGateway(t *testing.T) {
 	c := newAzure(t)
 	setUp(t, c, "eth2", netip.MustParsePrefix("172.22.5.4/26"))
 	alive(t, c.Client(), EIP1)
-	for card, gateway := range map[string]string{"eth1": "172.22.5.65", "eth2": "172.22.5.1"} {
-		_, err := c.Instance().Ping(within(t), netip.MustParseAddr(gateway), Ping{Device: card, Timeout: 100 * time.Millisecond})
+	for iface, gateway := range map[string]string{"eth1": "172.22.5.65", "eth2": "172.22.5.1"} {
+		_, err := c.Instance().Ping(within(t), netip.MustParseAddr(gateway), Ping{Device: iface, Timeout: 100 * time.Millisecond})
 		if !errors.Is(err, ErrNoReply) {
 			t.Errorf("%s: %v", gateway, err)
 		}
-		if got := neighbour(t, c.Instance(), card, gateway); got != "12:34:56:78:9a:bc" {
+		if got := neighbour(t, c.Instance(), iface, gateway); got != "12:34:56:78:9a:bc" {
 			t.Errorf("%s is at %s", gateway, got)
 		}
 	}
@@ -275,19 +275,19 @@ func TestAzureGateway(t *testing.T) {
 	must(t, err)
 }
 
-// setUp gives a card an address and its subnet's route, and nothing else.
-func setUp(t testing.TB, c *Cloud, card string, addr netip.Prefix) netlink.Link {
+// setUp gives an interface an address and its subnet's route, and nothing else.
+func setUp(t testing.TB, c *Cloud, iface string, addr netip.Prefix) netlink.Link {
 	t.Helper()
-	up(t, c, card)
-	l, err := c.Instance().Netlink().LinkByName(card)
+	up(t, c, iface)
+	l, err := c.Instance().Netlink().LinkByName(iface)
 	must(t, err)
 	must(t, c.Instance().Netlink().AddrAdd(l, &netlink.Addr{IPNet: ipNet(addr)}))
 	return l
 }
 
-func neighbour(t testing.TB, n *Node, card, addr string) string {
+func neighbour(t testing.TB, n *Node, iface, addr string) string {
 	t.Helper()
-	l, err := n.Netlink().LinkByName(card)
+	l, err := n.Netlink().LinkByName(iface)
 	must(t, err)
 	list, err := n.Netlink().NeighList(l.Attrs().Index, netlink.FAMILY_V4)
 	must(t, err)

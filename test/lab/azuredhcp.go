@@ -13,9 +13,9 @@ const optionWireServer = 245
 // azureDomain is the domain of a virtual network without name server of its own.
 const azureDomain = "ec2net-lab.internal.cloudapp.net"
 
-// planAzure is what Azure's host answers: a lease for ever, a router and routes to the primary card only, no
+// planAzure is what Azure's host answers: a lease for ever, a router and routes to the primary interface only, no
 // MTU, and nothing at all to a client that asks for it.
-func planAzure(k *card, m DHCPMessage) dhcpPlan {
+func planAzure(k *iface, m DHCPMessage) dhcpPlan {
 	p := dhcpPlan{
 		server: WireServer, resolver: WireServer, domain: azureDomain,
 		lease: InfiniteLease, t1: InfiniteLease, t2: InfiniteLease, options: map[uint8][]byte{},

@@ -19,10 +19,10 @@ type document = any
 
 type object = map[string]any
 
-// azureDocument is what /metadata/instance shows of a machine. The first card is the primary.
-func azureDocument(id Identity, cards []Card, subnets func(string) (Subnet, bool)) document {
+// azureDocument is what /metadata/instance shows of a machine. The first interface is the primary.
+func azureDocument(id Identity, ifaces []Interface, subnets func(string) (Subnet, bool)) document {
 	interfaces := []any{}
-	for _, k := range cards {
+	for _, k := range ifaces {
 		s, _ := subnets(k.Subnet)
 		interfaces = append(interfaces, azureInterface(k, s))
 	}
@@ -41,9 +41,9 @@ func azureDocument(id Identity, cards []Card, subnets func(string) (Subnet, bool
 	}
 }
 
-// azureInterface is one card: its MAC without separators, and no name, number or gateway. A card without
+// azureInterface is one interface: its MAC without separators, and no name, number or gateway. An interface without
 // IPv6 has an empty list; what IPv6 subnet the addresses are in is not said.
-func azureInterface(k Card, s Subnet) object {
+func azureInterface(k Interface, s Subnet) object {
 	v4, v6, subnets := []any{}, []any{}, []any{}
 	for _, a := range k.Addrs4 {
 		public := ""
@@ -188,16 +188,16 @@ func (in *injected) changed(v document) (out document, keep bool) {
 	return v, true
 }
 
-// inDocument is where the fault is at work in a document: a card's fault follows the card when the list of
-// cards is in another order.
+// inDocument is where the fault is at work in a document: an interface's fault follows the interface when the list of
+// interfaces is in another order.
 func (in *injected) inDocument(doc document) []string {
-	if in.Card == "" {
+	if in.Interface == "" {
 		return places(doc, "instance", in.Path)
 	}
 	list, _ := descend(doc, "network/interface")
 	interfaces, _ := list.([]any)
 	for i, e := range interfaces {
-		if mac, _ := descend(e, "macAddress"); mac == in.Card {
+		if mac, _ := descend(e, "macAddress"); mac == in.Interface {
 			at := "instance/network/interface/" + strconv.Itoa(i)
 			return places(e, at, at+"/"+in.Path)
 		}
@@ -207,7 +207,7 @@ func (in *injected) inDocument(doc document) []string {
 
 // shapeDocument returns the document as changed by the faults that a look at path would notice. The caller
 // holds the lock.
-func shapeDocument(faults []*injected, doc document, method, path string, via *card, now time.Time) (out document, ok bool) {
+func shapeDocument(faults []*injected, doc document, method, path string, via *iface, now time.Time) (out document, ok bool) {
 	ok = true
 	for _, in := range faults {
 		if !ok || !in.shapesTree() || in.over(now) || !in.concerns(method, via) {

@@ -31,7 +31,7 @@ func run(t testing.TB, n *Node, line string) string {
 	return string(out)
 }
 
-// The metadata and the host's other server answer the primary address of the primary card; what others ask
+// The metadata and the host's other server answer the primary address of the primary interface; what others ask
 // vanishes and is counted.
 func TestAzureServersByPrimaryOnly(t *testing.T) {
 	c := newAzure(t)
@@ -79,7 +79,7 @@ func TestAzureDefaultOutbound(t *testing.T) {
 	dead(t, c.Client(), testVM)
 }
 
-// A card with IP forwarding may send what is not its own, one without may not.
+// An interface with IP forwarding may send what is not its own, one without may not.
 func TestAzureForwarding(t *testing.T) {
 	c := newAzure(t)
 	n := c.Instance()
@@ -98,10 +98,10 @@ func TestAzureForwarding(t *testing.T) {
 			t.Errorf("forwarding %t: %d packets dropped, want %d", forwarding, after-before, want)
 		}
 	}
-	k, err := c.Card("eth1")
+	k, err := c.Interface("eth1")
 	must(t, err)
 	if k.Forwarding {
-		t.Error("the card still shows that it forwards")
+		t.Error("the interface still shows that it forwards")
 	}
 }
 
@@ -117,25 +117,25 @@ func TestRouteOfTheUser(t *testing.T) {
 	alive(t, vm, ClientIP)
 	must(t, c.AddRoute(Route{"subnet3", world4, addr132}))
 	dead(t, vm, ClientIP) // the appliance does not forward yet
-	if _, err := wire.Wait(within(t), ToCard, From(testVM), To(ClientIP)); err != nil {
+	if _, err := wire.Wait(within(t), ToInterface, From(testVM), To(ClientIP)); err != nil {
 		t.Errorf("the packet did not come to the appliance: %v", err)
 	}
 	alive(t, vm, addr68) // in the network: not by the appliance
 	alive(t, vm, WireServer)
-	if got := wire.Packets(ToCard, From(testVM), To(addr68), Proto(unix.IPPROTO_ICMP)); len(got) != 0 {
+	if got := wire.Packets(ToInterface, From(testVM), To(addr68), Proto(unix.IPPROTO_ICMP)); len(got) != 0 {
 		t.Errorf("the appliance saw %v", got)
 	}
 
-	seen := len(wire.Packets(ToCard, From(testVM), To(ClientIP)))
+	seen := len(wire.Packets(ToInterface, From(testVM), To(ClientIP)))
 	must(t, c.Forward("eth3", false))
 	dead(t, vm, ClientIP)
-	if len(wire.Packets(ToCard, From(testVM), To(ClientIP))) != seen {
-		t.Error("a card without IP forwarding was given the packet")
+	if len(wire.Packets(ToInterface, From(testVM), To(ClientIP))) != seen {
+		t.Error("an interface without IP forwarding was given the packet")
 	}
 	must(t, c.Forward("eth3", true))
 	must(t, c.AddRoute(Route{"subnet3", netip.MustParsePrefix("172.22.5.64/26"), addr132}))
-	alive(t, vm, addr68) // it is the appliance itself, on another card
-	if _, err := wire.Wait(within(t), ToCard, From(testVM), To(addr68), Proto(unix.IPPROTO_ICMP)); err != nil {
+	alive(t, vm, addr68) // it is the appliance itself, on another interface
+	if _, err := wire.Wait(within(t), ToInterface, From(testVM), To(addr68), Proto(unix.IPPROTO_ICMP)); err != nil {
 		t.Errorf("the longer prefix is not followed: %v", err)
 	}
 	must(t, c.DeleteRoute("subnet3", netip.MustParsePrefix("172.22.5.64/26")))
@@ -169,7 +169,7 @@ func TestRouteRefused(t *testing.T) {
 	}
 }
 
-// A load balancer's probe of a secondary card: until source routing is right the answer leaves by the primary,
+// A load balancer's probe of a secondary interface: until source routing is right the answer leaves by the primary,
 // where Azure drops it.
 func TestAzureProbe(t *testing.T) {
 	c := newAzure(t)
@@ -184,16 +184,16 @@ func TestAzureProbe(t *testing.T) {
 		must(t, err)
 		at = append(at, echo.Addr)
 	}
-	probe := func(to netip.AddrPort, card string, well bool) {
+	probe := func(to netip.AddrPort, iface string, well bool) {
 		t.Helper()
 		patience := 200 * time.Millisecond
-		if card != "" && (well || to.Port() == 1) { // something comes back
+		if iface != "" && (well || to.Port() == 1) { // something comes back
 			patience = hang
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		got, err := c.Probe(ctx, to)
-		if got != card || (err == nil) != well {
+		if got != iface || (err == nil) != well {
 			t.Errorf("%s was answered by %q: %v", to, got, err)
 		}
 	}
@@ -201,9 +201,9 @@ func TestAzureProbe(t *testing.T) {
 	probe(at[1], "eth1", false)
 	policy(t, c.Instance(), l, addr4, gw)
 	probe(at[1], "eth2", true)
-	probe(netip.AddrPortFrom(addr4, 1), "eth2", false) // refused, by the right card
+	probe(netip.AddrPortFrom(addr4, 1), "eth2", false) // refused, by the right interface
 	probe(netip.AddrPortFrom(addr132, 1), "", false)   // nobody there
-	if _, err := c.Probe(t.Context(), netip.AddrPortFrom(testVM, 1)); err == nil || !strings.Contains(err.Error(), "no card") {
+	if _, err := c.Probe(t.Context(), netip.AddrPortFrom(testVM, 1)); err == nil || !strings.Contains(err.Error(), "no interface") {
 		t.Errorf("%v", err)
 	}
 }

@@ -69,7 +69,7 @@ func azurePath(p string) (key string, known bool) {
 
 // rightAzure is the answer of Azure's service without faults other than in its document. The caller holds
 // the lock.
-func (s *IMDS) rightAzure(r *http.Request, req *Request, key string, known bool, node *Node, via *card) reply {
+func (s *IMDS) rightAzure(r *http.Request, req *Request, key string, known bool, node *Node, via *iface) reply {
 	query := r.URL.Query()
 	switch {
 	case s.azure.throttled(req.Time):
@@ -89,7 +89,7 @@ func (s *IMDS) rightAzure(r *http.Request, req *Request, key string, known bool,
 	case key == "" || !slices.Contains(s.azure.versions, query.Get("api-version")):
 		return s.otherVersion()
 	}
-	doc := azureDocument(s.cloud.identity(node), s.cloud.CardsOf(node), s.cloud.cfg.subnet)
+	doc := azureDocument(s.cloud.identity(node), s.cloud.InterfacesOf(node), s.cloud.cfg.subnet)
 	doc, ok := shapeDocument(s.faults, doc, r.Method, key, via, req.Time)
 	if ok {
 		doc, ok = descend(doc, strings.TrimPrefix(key, "instance"))

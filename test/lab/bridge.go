@@ -13,7 +13,7 @@ import (
 )
 
 // Bridge is a bridge on a host with containers behind it, as Docker sets one up: the containers' own
-// traffic gets the address of the card that it leaves by, and a published port leads to a container.
+// traffic gets the address of the interface that it leaves by, and a published port leads to a container.
 type Bridge struct {
 	Name string
 	node *Node

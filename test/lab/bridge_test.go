@@ -12,7 +12,7 @@ import (
 func TestBridge(t *testing.T) {
 	eth0 := Eth0()
 	eth0.Addrs6 = []netip.Addr{netip.MustParseAddr("2001:db8:ec2::29")}
-	c := newCloud(t, Config{Cards: []Card{eth0}})
+	c := newCloud(t, Config{Interfaces: []Interface{eth0}})
 	b, err := c.Instance().Bridge("docker0", netip.MustParsePrefix("172.17.0.0/16"), netip.MustParsePrefix("fd00:17::/64"))
 	must(t, err)
 	one, err := b.Container("one")

@@ -16,18 +16,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Packet is what was seen on a card's cable.
+// Packet is what was seen on an interface's cable.
 type Packet struct {
-	Time     time.Time
-	FromCard bool // else towards it
-	Src, Dst netip.Addr
-	Kind     uint16 // EtherType: unix.ETH_P_IP, ETH_P_IPV6, ETH_P_ARP
-	Proto    int    // unix.IPPROTO_…; for ARP the operation
-	DstPort  uint16 // of TCP and UDP
-	Frame    []byte // at most 256 bytes
+	Time          time.Time
+	FromInterface bool // else towards it
+	Src, Dst      netip.Addr
+	Kind          uint16 // EtherType: unix.ETH_P_IP, ETH_P_IPV6, ETH_P_ARP
+	Proto         int    // unix.IPPROTO_…; for ARP the operation
+	DstPort       uint16 // of TCP and UDP
+	Frame         []byte // at most 256 bytes
 }
 
-// Capture listens on a card's cable, on the fabric's end: what it shows has left the host.
+// Capture listens on an interface's cable, on the fabric's end: what it shows has left the host.
 type Capture struct {
 	file *os.File
 	mac  metadata.MAC
@@ -41,7 +41,7 @@ type Capture struct {
 // maxCapture bounds the packets that a capture keeps; further ones are not recorded.
 const maxCapture = 100_000
 
-// Capture starts to record what passes a card's cable. It sees everything from its return on.
+// Capture starts to record what passes an interface's cable. It sees everything from its return on.
 func (c *Cloud) Capture(key string) (*Capture, error) {
 	p, err := c.portOf(key)
 	if err != nil {
@@ -80,14 +80,14 @@ func (t *Capture) read() {
 	buf := make([]byte, 256)
 	for {
 		n, err := t.file.Read(buf)
-		if errors.Is(err, unix.ENETDOWN) { // said once when the card is unplugged
+		if errors.Is(err, unix.ENETDOWN) { // said once when the interface is unplugged
 			continue
 		}
 		if err != nil {
 			return
 		}
 		if p, ok := decode(buf[:n]); ok {
-			p.FromCard = n >= 12 && metadata.MAC(buf[6:12]) == t.mac
+			p.FromInterface = n >= 12 && metadata.MAC(buf[6:12]) == t.mac
 			t.add(p)
 		}
 	}
@@ -134,11 +134,11 @@ func (t *Capture) Wait(ctx context.Context, filters ...func(Packet) bool) (Packe
 	return found[0], nil
 }
 
-// FromCard matches packets that left the host by the card.
-func FromCard(p Packet) bool { return p.FromCard }
+// FromInterface matches packets that left the host by the interface.
+func FromInterface(p Packet) bool { return p.FromInterface }
 
-// ToCard matches packets on their way to the card.
-func ToCard(p Packet) bool { return !p.FromCard }
+// ToInterface matches packets on their way to the interface.
+func ToInterface(p Packet) bool { return !p.FromInterface }
 
 // From matches packets with a source.
 func From(a netip.Addr) func(Packet) bool { return func(p Packet) bool { return p.Src == a } }

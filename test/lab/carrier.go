@@ -21,7 +21,7 @@ func settle(n *Node, index int) error {
 	return nil
 }
 
-// Settle returns when both ends of a card's cable are ready, after the card was set up. The cloud does this by
+// Settle returns when both ends of an interface's cable are ready, after the interface was set up. The cloud does this by
 // itself within a fraction of a millisecond; a test that sends one packet and no second wants to be sure.
 func (c *Cloud) Settle(key string) error {
 	c.mu.RLock()
@@ -34,7 +34,7 @@ func (c *Cloud) Settle(key string) error {
 }
 
 // settle is for callers that hold the lock.
-func (k *card) settle(fabric *Node) error {
+func (k *iface) settle(fabric *Node) error {
 	near, err := fabric.nl.LinkByIndex(k.port.index)
 	if err != nil {
 		return fmt.Errorf("look at port %s: %w", k.port.name, err)
@@ -42,7 +42,7 @@ func (k *card) settle(fabric *Node) error {
 	return settle(k.node, near.Attrs().ParentIndex) // of a veth, the other end
 }
 
-// watchCarriers settles the cards of a node whenever one of them changes, until the cloud is closed.
+// watchCarriers settles the interfaces of a node whenever one of them changes, until the cloud is closed.
 func (c *Cloud) watchCarriers(n *Node) error {
 	ns := netns.NsHandle(n.net.Fd())
 	updates, stop := make(chan netlink.LinkUpdate, 64), make(chan struct{})
@@ -58,7 +58,7 @@ func (c *Cloud) watchCarriers(n *Node) error {
 		defer done.Done()
 		for u := range updates {
 			if hw := u.Attrs().HardwareAddr; u.IfInfomsg.Flags&unix.IFF_UP != 0 && len(hw) == 6 {
-				_ = c.settleMAC(metadata.MAC(hw)) // a card that has just gone needs nothing
+				_ = c.settleMAC(metadata.MAC(hw)) // an interface that has just gone needs nothing
 			}
 		}
 	}()
@@ -74,11 +74,11 @@ func (c *Cloud) watchCarriers(n *Node) error {
 func (c *Cloud) settleMAC(m metadata.MAC) error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	for _, k := range c.cards {
+	for _, k := range c.ifaces {
 		if k.MAC == m {
 			// When a port loses its carrier the kernel forgets what it answers for others, and does so late.
 			return errors.Join(k.settle(c.fabric), c.net.listen(k, c.neighbours(k)))
 		}
 	}
-	return errors.New("no such card")
+	return errors.New("no such interface")
 }

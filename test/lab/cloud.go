@@ -23,20 +23,20 @@ type Cloud struct {
 	mu       sync.RWMutex
 	instance *Node
 	peers    []*Node
-	cards    []*card // attached, in the order of attachment
+	ifaces   []*iface // attached, in the order of attachment
 	past     map[int]string
-	made     int            // cards ever made
+	made     int            // interfaces ever made
 	routes   []Route        // the subnets' own
 	vfs      int            // VFs ever made
-	changes  uint64         // counts what was done to cards, so that the metadata knows when to look again
+	changes  uint64         // counts what was done to interfaces, so that the metadata knows when to look again
 	owned    []func() error // what tests started and may have left
 	closer   sync.Once
 	errs     error
 }
 
-// card is an attached Card.
-type card struct {
-	Card
+// interface is an attached Interface.
+type iface struct {
+	Interface
 	node    *Node
 	subnet  Subnet
 	port    port
@@ -44,7 +44,7 @@ type card struct {
 	vf      virtual
 }
 
-// New builds a cloud and starts its servers. The instance's first card is configured as an installed
+// New builds a cloud and starts its servers. The instance's first interface is configured as an installed
 // host's is; the others are attached down and bare, as a hot plug leaves them.
 func New(cfg Config) (*Cloud, error) {
 	cfg = cfg.withDefaults()
@@ -80,7 +80,7 @@ func (c *Cloud) build() error {
 	if err := c.makeHost(c.instance, c.cfg.RPFilter, c.cfg.DAD); err != nil {
 		return err
 	}
-	for i, spec := range c.cfg.Cards {
+	for i, spec := range c.cfg.Interfaces {
 		if err := c.plug(c.instance, spec, i == 0); err != nil {
 			return err
 		}
@@ -88,7 +88,7 @@ func (c *Cloud) build() error {
 	return nil
 }
 
-// makeHost prepares a node that cards are going to be plugged into.
+// makeHost prepares a node that interfaces are going to be plugged into.
 func (c *Cloud) makeHost(n *Node, rpFilter int, dad bool) error {
 	if err := prepareHost(n, rpFilter, dad); err != nil {
 		return err
@@ -96,7 +96,7 @@ func (c *Cloud) makeHost(n *Node, rpFilter int, dad bool) error {
 	return c.watchCarriers(n)
 }
 
-// instanceName is the name of the host with the cards.
+// instanceName is the name of the host with the interfaces.
 const instanceName = "instance"
 
 // makeNodes makes the three hosts that every cloud has, at the same time.
@@ -157,7 +157,7 @@ func (c *Cloud) own(stop func() error) {
 	c.owned = append(c.owned, stop)
 }
 
-// Instance is the host with the cards. After Reboot it is another one.
+// Instance is the host with the interfaces. After Reboot it is another one.
 func (c *Cloud) Instance() *Node {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -196,7 +196,7 @@ func (c *Cloud) Node(name string) (*Node, error) {
 	return nil, fmt.Errorf("no host %q in the lab; there are %s", name, strings.Join(names, ", "))
 }
 
-// AddPeer adds another instance to the VPC, with one card that has the addresses and is configured.
+// AddPeer adds another instance to the VPC, with one interface that has the addresses and is configured.
 func (c *Cloud) AddPeer(name string, addrs ...netip.Addr) (*Node, error) {
 	if name == "" || strings.Contains(name, "/") {
 		return nil, fmt.Errorf("peer %q: a name is needed, without slash", name)
@@ -208,7 +208,7 @@ func (c *Cloud) AddPeer(name string, addrs ...netip.Addr) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec := Card{Name: "eth0"}
+	spec := Interface{Name: "eth0"}
 	for _, a := range addrs {
 		if a.Is4() {
 			spec.Addrs4 = append(spec.Addrs4, a)
@@ -229,15 +229,15 @@ func (c *Cloud) AddPeer(name string, addrs ...netip.Addr) (*Node, error) {
 	return n, nil
 }
 
-// Cards lists the cards of the instance, in the order of their attachment.
-func (c *Cloud) Cards() []Card { return c.CardsOf(c.instance) }
+// Interfaces lists the interfaces of the instance, in the order of their attachment.
+func (c *Cloud) Interfaces() []Interface { return c.InterfacesOf(c.instance) }
 
-// CardsOf lists the cards of a host.
-func (c *Cloud) CardsOf(n *Node) []Card {
+// InterfacesOf lists the interfaces of a host.
+func (c *Cloud) InterfacesOf(n *Node) []Interface {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	var out []Card
-	for _, k := range c.cards {
+	var out []Interface
+	for _, k := range c.ifaces {
 		if k.node == n {
 			out = append(out, k.clone())
 		}
@@ -245,31 +245,31 @@ func (c *Cloud) CardsOf(n *Node) []Card {
 	return out
 }
 
-// Card finds an attached card by its name (of the instance), host/name, MAC or ENI ID.
-func (c *Cloud) Card(key string) (Card, error) {
+// Interface finds an attached interface by its name (of the instance), host/name, MAC or ENI ID.
+func (c *Cloud) Interface(key string) (Interface, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	k, err := c.find(key)
 	if err != nil {
-		return Card{}, err
+		return Interface{}, err
 	}
 	return k.clone(), nil
 }
 
-// find is Card for callers that hold the lock.
-func (c *Cloud) find(key string) (*card, error) {
-	for _, k := range c.cards {
+// find is Interface for callers that hold the lock.
+func (c *Cloud) find(key string) (*iface, error) {
+	for _, k := range c.ifaces {
 		named := key == k.node.Name+"/"+k.Name || k.node == c.instance && key == k.Name
 		if named || key == k.ID || strings.EqualFold(key, k.MAC.String()) {
 			return k, nil
 		}
 	}
-	return nil, fmt.Errorf("no card %q is attached", key)
+	return nil, fmt.Errorf("no interface %q is attached", key)
 }
 
-// clone copies the card so that the caller may keep and change it.
-func (k *card) clone() Card {
-	out := k.Card
+// clone copies the interface so that the caller may keep and change it.
+func (k *iface) clone() Interface {
+	out := k.Interface
 	out.Addrs4, out.Addrs6 = slices.Clone(k.Addrs4), slices.Clone(k.Addrs6)
 	out.Prefixes4, out.Prefixes6 = slices.Clone(k.Prefixes4), slices.Clone(k.Prefixes6)
 	out.EIPs = maps.Clone(k.EIPs)

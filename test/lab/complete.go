@@ -9,10 +9,10 @@ import (
 	"ec2net/metadata"
 )
 
-// complete fills in what a card's description leaves out, and refuses what cannot be.
-func (c *Cloud) complete(n *Node, spec Card) (*card, error) {
-	k := &card{Card: spec, node: n}
-	k.Card = k.clone()
+// complete fills in what an interface's description leaves out, and refuses what cannot be.
+func (c *Cloud) complete(n *Node, spec Interface) (*iface, error) {
+	k := &iface{Interface: spec, node: n}
+	k.Interface = k.clone()
 	h := c.cfg.Cloud.habits()
 	setIf(&k.MTU, h.mtu, k.MTU == 0)
 	if k.Name == "" {
@@ -30,12 +30,12 @@ func (c *Cloud) complete(n *Node, spec Card) (*card, error) {
 	if err := c.place(k); err != nil {
 		return nil, err
 	}
-	k.primary = !slices.ContainsFunc(c.cards, func(o *card) bool { return o.node == n })
+	k.primary = !slices.ContainsFunc(c.ifaces, func(o *iface) bool { return o.node == n })
 	return k, c.refuse(k)
 }
 
-// place finds the subnet of a card.
-func (c *Cloud) place(k *card) error {
+// place finds the subnet of an interface.
+func (c *Cloud) place(k *iface) error {
 	var known bool
 	if k.Subnet != "" {
 		k.subnet, known = c.cfg.subnet(k.Subnet)
@@ -43,25 +43,25 @@ func (c *Cloud) place(k *card) error {
 		k.subnet, known = c.cfg.subnetOf(all[0])
 	}
 	if !known {
-		return fmt.Errorf("card %s: no subnet %q, and none that holds its addresses %v %v", k.Name, k.Subnet, k.Addrs4, k.Addrs6)
+		return fmt.Errorf("interface %s: no subnet %q, and none that holds its addresses %v %v", k.Name, k.Subnet, k.Addrs4, k.Addrs6)
 	}
 	k.Subnet = k.subnet.ID
 	return nil
 }
 
-func (c *Cloud) refuse(k *card) error {
+func (c *Cloud) refuse(k *iface) error {
 	var errs []error
 	if len(k.Name) > 15 {
-		errs = append(errs, fmt.Errorf("card name %q is longer than 15 bytes", k.Name))
+		errs = append(errs, fmt.Errorf("interface name %q is longer than 15 bytes", k.Name))
 	}
-	for _, o := range c.cards {
+	for _, o := range c.ifaces {
 		switch {
 		case o.MAC == k.MAC:
 			errs = append(errs, fmt.Errorf("MAC %s is %s's", k.MAC, c.label(o)))
 		case o.ID == k.ID:
 			errs = append(errs, fmt.Errorf("%s is %s's", k.ID, c.label(o)))
 		case o.node == k.node && o.Name == k.Name:
-			errs = append(errs, fmt.Errorf("%s has a card %s", k.node.Name, k.Name))
+			errs = append(errs, fmt.Errorf("%s has an interface %s", k.node.Name, k.Name))
 		case o.node == k.node && o.NetworkCard == k.NetworkCard && o.DeviceNumber == k.DeviceNumber:
 			errs = append(errs, fmt.Errorf("device number %d is %s's", k.DeviceNumber, c.label(o)))
 		}
@@ -71,13 +71,13 @@ func (c *Cloud) refuse(k *card) error {
 	}
 	for private, public := range k.EIPs {
 		if !slices.Contains(k.Addrs4, private) {
-			errs = append(errs, fmt.Errorf("elastic IP %s: %s is not an address of the card", public, private))
+			errs = append(errs, fmt.Errorf("elastic IP %s: %s is not an address of the interface", public, private))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// free says why an address of a subnet cannot be given to a card.
+// free says why an address of a subnet cannot be given to an interface.
 func (c *Cloud) free(s Subnet, a netip.Addr) error {
 	linkLocal := a.Is4() && a.IsLinkLocalUnicast() // what an IPv6-only subnet leases
 	switch {
@@ -86,7 +86,7 @@ func (c *Cloud) free(s Subnet, a netip.Addr) error {
 	case s.CIDR.IsValid() && a == s.Gateway4():
 		return fmt.Errorf("%s is the gateway of %s", a, s.ID)
 	}
-	for _, o := range c.cards {
+	for _, o := range c.ifaces {
 		if slices.Contains(o.Addrs4, a) || slices.Contains(o.Addrs6, a) {
 			return fmt.Errorf("%s is %s's", a, c.label(o))
 		}
@@ -97,7 +97,7 @@ func (c *Cloud) free(s Subnet, a netip.Addr) error {
 func (c *Cloud) freeName(n *Node) string {
 	for i := 0; ; i++ {
 		name := fmt.Sprintf("eth%d", i)
-		if !slices.ContainsFunc(c.cards, func(k *card) bool { return k.node == n && k.Name == name }) {
+		if !slices.ContainsFunc(c.ifaces, func(k *iface) bool { return k.node == n && k.Name == name }) {
 			return name
 		}
 	}
@@ -105,7 +105,7 @@ func (c *Cloud) freeName(n *Node) string {
 
 func (c *Cloud) freeDevice(n *Node, networkCard int) int {
 	taken := map[int]bool{}
-	for _, k := range c.cards {
+	for _, k := range c.ifaces {
 		if k.node == n && k.NetworkCard == networkCard {
 			taken[k.DeviceNumber] = true
 		}

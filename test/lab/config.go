@@ -21,13 +21,13 @@ var (
 
 // Config describes a cloud. The zero value is seed 002; with Azure as its only value it is seed 001's network.
 type Config struct {
-	Cloud    Provider       // whose cloud it is like; default EC2
-	VPC      []netip.Prefix // CIDR blocks of the VPC, both families; default 10.0.0.0/16 and 2001:db8:ec2::/56
-	Subnets  []Subnet       // default subnet-a 10.0.0.0/24 and subnet-c 10.0.2.0/24, and a /64 each
-	Cards    []Card         // of the instance, the first as installed; default Eth0() and Eth1(); at least one
-	RPFilter int            // net.ipv4.conf.{all,default}.rp_filter on the instance: 0, 1 strict, 2 loose
-	DAD      bool           // leave duplicate address detection for IPv6 on, on the instance (costs 1 to 2 s)
-	Instance Identity       // what the metadata says of the instance
+	Cloud      Provider       // whose cloud it is like; default EC2
+	VPC        []netip.Prefix // CIDR blocks of the VPC, both families; default 10.0.0.0/16 and 2001:db8:ec2::/56
+	Subnets    []Subnet       // default subnet-a 10.0.0.0/24 and subnet-c 10.0.2.0/24, and a /64 each
+	Interfaces []Interface    // of the instance, the first as installed; default Eth0() and Eth1(); at least one
+	RPFilter   int            // net.ipv4.conf.{all,default}.rp_filter on the instance: 0, 1 strict, 2 loose
+	DAD        bool           // leave duplicate address detection for IPv6 on, on the instance (costs 1 to 2 s)
+	Instance   Identity       // what the metadata says of the instance
 }
 
 // Subnet is a subnet of the VPC, in one availability zone.
@@ -43,34 +43,34 @@ func (s Subnet) Gateway4() netip.Addr { return s.CIDR.Masked().Addr().Next() }
 // Gateway6 is the router of every subnet, as on EC2.
 var Gateway6 = netip.MustParseAddr("fe80:ec2::1")
 
-// Card is a network card (ENI). Name, MAC, ID, Subnet and DeviceNumber may be left out.
-type Card struct {
+// Interface is a network interface (ENI). Name, MAC, ID, Subnet and DeviceNumber may be left out.
+type Interface struct {
 	Name         string                    // interface name on the host; default the next free ethN
 	MAC          metadata.MAC              // default 02:ec:20:…, on Azure 00:0d:3a:…
-	ID           string                    // "eni-…"; Azure's cards have a name that the host does not learn
+	ID           string                    // "eni-…"; Azure's interfaces have a name that the host does not learn
 	NetworkCard  int                       // index of the physical network card
-	DeviceNumber int                       // default the next free one of the network card
+	DeviceNumber int                       // default the next free one of the network interface
 	Subnet       string                    // Subnet.ID; default the subnet of the first address
 	Addrs4       []netip.Addr              // the first is the primary
 	Addrs6       []netip.Addr              // the first is the primary
-	Prefixes4    []netip.Prefix            // delegated to the card
-	Prefixes6    []netip.Prefix            // delegated to the card
+	Prefixes4    []netip.Prefix            // delegated to the interface
+	Prefixes6    []netip.Prefix            // delegated to the interface
 	EIPs         map[netip.Addr]netip.Addr // private address → elastic IP; on Azure a public address
 	MTU          int                       // bytes, given by DHCP (not on Azure) and used in the fabric; default the provider's
 	Forwarding   bool                      // may send what is not from its own addresses: EC2's source/destination check off, Azure's IP forwarding on
 }
 
-// Eth0 is the first card of seed 002.
-func Eth0() Card {
-	return Card{
+// Eth0 is the first interface of seed 002.
+func Eth0() Interface {
+	return Interface{
 		Name: "eth0", Addrs4: []netip.Addr{netip.MustParseAddr("10.0.0.29")},
 		EIPs: map[netip.Addr]netip.Addr{netip.MustParseAddr("10.0.0.29"): EIP1},
 	}
 }
 
-// Eth1 is the second card of seed 002.
-func Eth1() Card {
-	return Card{
+// Eth1 is the second interface of seed 002.
+func Eth1() Interface {
+	return Interface{
 		Name: "eth1", Addrs4: []netip.Addr{netip.MustParseAddr("10.0.2.37")},
 		EIPs: map[netip.Addr]netip.Addr{netip.MustParseAddr("10.0.2.37"): EIP2},
 	}
@@ -97,8 +97,8 @@ func (c Config) withDefaults() Config {
 			c.Subnets[i].ID = fmt.Sprintf("subnet-%017x", i+1)
 		}
 	}
-	if c.Cards == nil {
-		c.Cards = []Card{Eth0(), Eth1()}
+	if c.Interfaces == nil {
+		c.Interfaces = []Interface{Eth0(), Eth1()}
 	}
 	c.Instance = c.Instance.withDefaults()
 	return c
@@ -112,8 +112,8 @@ func (c Config) azureDefaults() Config {
 	if c.Subnets == nil {
 		c.Subnets = subnets
 	}
-	if c.Cards == nil {
-		c.Cards = Seed001().Cards
+	if c.Interfaces == nil {
+		c.Interfaces = Seed001().Interfaces
 	}
 	return c
 }
@@ -121,8 +121,8 @@ func (c Config) azureDefaults() Config {
 // check refuses a cloud that cannot be built.
 func (c Config) check() error {
 	errs := []error{c.Cloud.check()}
-	if len(c.Cards) == 0 {
-		errs = append(errs, errors.New("the instance needs a card"))
+	if len(c.Interfaces) == 0 {
+		errs = append(errs, errors.New("the instance needs an interface"))
 	}
 	if c.RPFilter < 0 || c.RPFilter > 2 {
 		errs = append(errs, fmt.Errorf("rp_filter %d: it is 0, 1 or 2", c.RPFilter))

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DHCP is the DHCPv4 server of the VPC, or of Azure's hosts. It gives every card its primary address and nothing else.
+// DHCP is the DHCPv4 server of the VPC, or of Azure's hosts. It gives every interface its primary address and nothing else.
 type DHCP struct {
 	cloud *Cloud
 	conn  *ipv4.PacketConn
@@ -34,7 +34,7 @@ type DHCP struct {
 // DHCPMessage is a message from a client and what came of it.
 type DHCPMessage struct {
 	Time      time.Time
-	Card      string
+	Interface string
 	Type      string // DISCOVER, REQUEST, …
 	State     string // of the client, as RFC 2131 section 4.3.2 tells it from a REQUEST: SELECTING, INIT-REBOOT, RENEWING, REBINDING
 	Xid       dhcpv4.TransactionID
@@ -120,23 +120,23 @@ func (d *DHCP) loop(ctx context.Context) {
 		if err != nil || req.OpCode != dhcpv4.OpcodeBootRequest {
 			continue
 		}
-		k := d.cardAt(cm.IfIndex)
+		k := d.interfaceAt(cm.IfIndex)
 		if k == nil || !slices.Equal(req.ClientHWAddr, k.MAC[:]) {
-			continue // a cloud answers only the card's own MAC
+			continue // a cloud answers only the interface's own MAC
 		}
 		udp, _ := from.(*net.UDPAddr)
 		d.handle(ctx, k, req, udp.AddrPort().Addr().Unmap(), !cm.Dst.Equal(net.IPv4bcast))
 	}
 }
 
-// cardAt finds the card on a port.
-func (d *DHCP) cardAt(index int) *card {
+// interfaceAt finds the interface on a port.
+func (d *DHCP) interfaceAt(index int) *iface {
 	d.cloud.mu.RLock()
 	defer d.cloud.mu.RUnlock()
-	for _, k := range d.cloud.cards {
+	for _, k := range d.cloud.ifaces {
 		if k.port.index == index {
 			frozen := *k
-			frozen.Card = k.clone()
+			frozen.Interface = k.clone()
 			return &frozen
 		}
 	}
@@ -144,9 +144,9 @@ func (d *DHCP) cardAt(index int) *card {
 }
 
 // handle answers one message, and remembers it before the answer leaves.
-func (d *DHCP) handle(ctx context.Context, k *card, req *dhcpv4.DHCPv4, source netip.Addr, unicast bool) {
+func (d *DHCP) handle(ctx context.Context, k *iface, req *dhcpv4.DHCPv4, source netip.Addr, unicast bool) {
 	m := describe(req, source, unicast)
-	m.Card = d.cloud.label(k)
+	m.Interface = d.cloud.label(k)
 	d.mu.Lock()
 	plan := planDHCP(d.faults, k, m)
 	d.mu.Unlock()
@@ -173,7 +173,7 @@ func (d *DHCP) handle(ctx context.Context, k *card, req *dhcpv4.DHCPv4, source n
 	}()
 }
 
-// send puts a frame on a card's cable. The card may have been unplugged: that is no error.
+// send puts a frame on an interface's cable. The interface may have been unplugged: that is no error.
 func (d *DHCP) send(p port, frame []byte) {
 	_ = unix.Sendto(d.raw, frame, 0, &unix.SockaddrLinklayer{Ifindex: p.index, Halen: 6})
 }

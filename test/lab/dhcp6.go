@@ -15,8 +15,8 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// DHCP6 is Azure's DHCPv6 server (RFC 8415, stateful): it gives a card its primary IPv6 address for ever, and
-// nothing to a card without one. Hosts ask for it because router advertisements say so (Advertise).
+// DHCP6 is Azure's DHCPv6 server (RFC 8415, stateful): it gives an interface its primary IPv6 address for ever, and
+// nothing to an interface without one. Hosts ask for it because router advertisements say so (Advertise).
 type DHCP6 struct {
 	cloud *Cloud
 	conn  *ipv6.PacketConn
@@ -27,11 +27,11 @@ type DHCP6 struct {
 
 // DHCP6Message is a message from a client and what came of it.
 type DHCP6Message struct {
-	Time  time.Time
-	Card  string
-	Type  string     // SOLICIT, REQUEST, …
-	Reply string     // ADVERTISE, REPLY or nothing
-	Given netip.Addr // invalid for none
+	Time      time.Time
+	Interface string
+	Type      string     // SOLICIT, REQUEST, …
+	Reply     string     // ADVERTISE, REPLY or nothing
+	Given     netip.Addr // invalid for none
 }
 
 func (m DHCP6Message) at() time.Time { return m.Time }
@@ -57,7 +57,7 @@ func startDHCP6(c *Cloud) (*DHCP6, error) {
 	return d, nil
 }
 
-// join makes the server listen on a card's link.
+// join makes the server listen on an interface's link.
 func (d *DHCP6) join(p port) error {
 	if err := d.conn.JoinGroup(&net.Interface{Index: p.index}, allDHCP6); err != nil {
 		return fmt.Errorf("listen for DHCPv6 on %s: %w", p.name, err)
@@ -83,21 +83,21 @@ func (d *DHCP6) loop() {
 			continue
 		}
 		req, err := dhcpv6.MessageFromBytes(buf[:n])
-		k := d.cloud.dhcp.cardAt(cm.IfIndex)
+		k := d.cloud.dhcp.interfaceAt(cm.IfIndex)
 		if err != nil || k == nil {
 			continue
 		}
-		m := DHCP6Message{Time: time.Now(), Card: d.cloud.label(k), Type: req.MessageType.String()}
+		m := DHCP6Message{Time: time.Now(), Interface: d.cloud.label(k), Type: req.MessageType.String()}
 		answer := answer6(k, req, &m)
 		d.log.add(m)
 		if answer != nil {
-			_, _ = d.conn.WriteTo(answer.ToBytes(), &ipv6.ControlMessage{IfIndex: cm.IfIndex}, from) // the card may be gone
+			_, _ = d.conn.WriteTo(answer.ToBytes(), &ipv6.ControlMessage{IfIndex: cm.IfIndex}, from) // the interface may be gone
 		}
 	}
 }
 
 // answer6 decides by RFC 8415 section 18.3, and notes the decision in m. It is nil when the server stays silent.
-func answer6(k *card, req *dhcpv6.Message, m *DHCP6Message) *dhcpv6.Message {
+func answer6(k *iface, req *dhcpv6.Message, m *DHCP6Message) *dhcpv6.Message {
 	id := dhcpv6.WithServerID(&dhcpv6.DUIDLL{HWType: iana.HWTypeEthernet, LinkLayerAddr: serverHardware(k)})
 	with := []dhcpv6.Modifier{id}
 	if lease := lease6(k, req); lease != nil {
@@ -130,9 +130,9 @@ func answered6() []dhcpv6.MessageType {
 	}
 }
 
-// lease6 is the client's association with the card's address in it, or with the status that there is none; nil when
+// lease6 is the client's association with the interface's address in it, or with the status that there is none; nil when
 // the client asks for no address.
-func lease6(k *card, req *dhcpv6.Message) *dhcpv6.OptIANA {
+func lease6(k *iface, req *dhcpv6.Message) *dhcpv6.OptIANA {
 	asked := req.Options.OneIANA()
 	if asked == nil {
 		return nil
@@ -146,7 +146,7 @@ func lease6(k *card, req *dhcpv6.Message) *dhcpv6.OptIANA {
 	return out
 }
 
-func serverHardware(k *card) net.HardwareAddr {
+func serverHardware(k *iface) net.HardwareAddr {
 	mac := serverMAC(k)
 	return mac[:]
 }

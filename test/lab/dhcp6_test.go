@@ -13,12 +13,12 @@ import (
 )
 
 // dhclient6 asks for a lease by DHCPv6 with ISC's client, and returns what it noted down.
-func dhclient6(t *testing.T, c *Cloud, card string, patience time.Duration) string {
+func dhclient6(t *testing.T, c *Cloud, iface string, patience time.Duration) string {
 	t.Helper()
 	dir := t.TempDir()
 	leases := filepath.Join(dir, "leases")
 	// The client itself changes nothing: its script is /bin/true.
-	cmd := c.Instance().Command(t.Context(), "dhclient", "-6", "-1", "-d", "-sf", "/bin/true", "-lf", leases, "-pf", filepath.Join(dir, "pid"), "-cf", "/dev/null", card)
+	cmd := c.Instance().Command(t.Context(), "dhclient", "-6", "-1", "-d", "-sf", "/bin/true", "-lf", leases, "-pf", filepath.Join(dir, "pid"), "-cf", "/dev/null", iface)
 	said := &Log{}
 	cmd.Stdout, cmd.Stderr = said, said
 	must(t, cmd.Start())
@@ -28,15 +28,15 @@ func dhclient6(t *testing.T, c *Cloud, card string, patience time.Duration) stri
 			return string(b)
 		}
 	}
-	t.Logf("dhclient on %s: %s", card, said)
+	t.Logf("dhclient on %s: %s", iface, said)
 	return ""
 }
 
-// ownAddress waits until a card's own IPv6 address is usable. The kernel gets that ready in a worker of its own, also
+// ownAddress waits until an interface's own IPv6 address is usable. The kernel gets that ready in a worker of its own, also
 // without duplicate address detection; ISC's client binds it at once, and ends when it can not.
-func ownAddress(t *testing.T, c *Cloud, card string) {
+func ownAddress(t *testing.T, c *Cloud, iface string) {
 	t.Helper()
-	l, err := c.Instance().Netlink().LinkByName(card)
+	l, err := c.Instance().Netlink().LinkByName(iface)
 	must(t, err)
 	events, stop := make(chan netlink.AddrUpdate, 64), make(chan struct{})
 	defer close(stop)
@@ -52,12 +52,12 @@ func ownAddress(t *testing.T, c *Cloud, card string) {
 				return
 			}
 		case <-limit:
-			t.Fatalf("%s has no IPv6 address of its own", card)
+			t.Fatalf("%s has no IPv6 address of its own", iface)
 		}
 	}
 }
 
-// A client that nobody here wrote gets the card's address for ever, and nothing where the card has none.
+// A client that nobody here wrote gets the interface's address for ever, and nothing where the interface has none.
 func TestAzureDHCP6(t *testing.T) {
 	c := newAzure(t)
 	a := netip.MustParseAddr("2001:db8:a2e:2::9")
@@ -74,14 +74,14 @@ func TestAzureDHCP6(t *testing.T) {
 	}
 	said := c.DHCP6().Messages(time.Time{})
 	if len(said) < 2 || said[0].Type != "SOLICIT" || said[0].Reply != "ADVERTISE" || said[1].Type != "REQUEST" || said[1].Reply != "REPLY" ||
-		said[1].Card != "eth2" || said[1].Given != a {
+		said[1].Interface != "eth2" || said[1].Given != a {
 		t.Errorf("conversation: %+v", said)
 	}
 	begin := time.Now()
 	if got := dhclient6(t, c, "eth3", time.Second); got != "" {
-		t.Errorf("a card without IPv6 has a lease:\n%s", got)
+		t.Errorf("an interface without IPv6 has a lease:\n%s", got)
 	}
-	must(t, c.DHCP6().Wait(within(t), begin, func(m []DHCP6Message) bool { return len(m) > 0 && m[0].Card == "eth3" && !m[0].Given.IsValid() }))
+	must(t, c.DHCP6().Wait(within(t), begin, func(m []DHCP6Message) bool { return len(m) > 0 && m[0].Interface == "eth3" && !m[0].Given.IsValid() }))
 	if newCloud(t, Config{}).DHCP6() != nil {
 		t.Error("EC2 has it too")
 	}

@@ -50,7 +50,7 @@ func TestDHCPFaults(t *testing.T) {
 		"garbage":            {DHCPFault{Mangle: Garbage}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			test.fault.Card = "eth1"
+			test.fault.Interface = "eth1"
 			id, err := c.DHCP().Inject(test.fault)
 			must(t, err)
 			start := time.Now()
@@ -72,11 +72,11 @@ func TestDHCPFaults(t *testing.T) {
 	}
 }
 
-// Skip, Times, For and the card.
+// Skip, Times, For and the interface.
 func TestDHCPFaultCounts(t *testing.T) {
 	c := newCloud(t, Config{})
 	client := dhcpClient(t, c, "eth1")
-	_, err := c.DHCP().Inject(DHCPFault{Card: "eth0", Silent: true})
+	_, err := c.DHCP().Inject(DHCPFault{Interface: "eth0", Silent: true})
 	must(t, err)
 	_, err = c.DHCP().Inject(DHCPFault{Silent: true, Skip: 1, Times: 1})
 	must(t, err)
@@ -99,15 +99,15 @@ func TestDHCPFaultCheck(t *testing.T) {
 	c := newCloud(t, Config{})
 	mask := 33
 	for want, f := range map[string]DHCPFault{
-		`unknown message "OFFER"`:      {On: []string{"OFFER"}},
-		"mask /33":                     {Mask: &mask},
-		`unknown way to break`:         {Mangle: "backwards"},
-		"time -1s":                     {Lease: -time.Second},
-		"numbers cannot be negative":   {Skip: -1},
-		"2001:db8::1 is not IPv4":      {Offer: netip.MustParseAddr("2001:db8::1")},
-		`no card "eth9" is attached`:   {Card: "eth9", NAK: true},
-		"nor an MTU above 65535":       {MTU: 70000},
-		"it says nothing of what goes": {},
+		`unknown message "OFFER"`:         {On: []string{"OFFER"}},
+		"mask /33":                        {Mask: &mask},
+		`unknown way to break`:            {Mangle: "backwards"},
+		"time -1s":                        {Lease: -time.Second},
+		"numbers cannot be negative":      {Skip: -1},
+		"2001:db8::1 is not IPv4":         {Offer: netip.MustParseAddr("2001:db8::1")},
+		`no interface "eth9" is attached`: {Interface: "eth9", NAK: true},
+		"nor an MTU above 65535":          {MTU: 70000},
+		"it says nothing of what goes":    {},
 	} {
 		if _, err := c.DHCP().Inject(f); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", f, err, want)

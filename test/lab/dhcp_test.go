@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// up sets a card up without an address.
+// up sets an interface up without an address.
 func up(t testing.TB, c *Cloud, name string) {
 	t.Helper()
 	l, err := c.Instance().Netlink().LinkByName(name)
@@ -27,7 +27,7 @@ func up(t testing.TB, c *Cloud, name string) {
 	must(t, c.Settle(name))
 }
 
-// dhcpClient is a client of a library on a card that asks once. What gets no answer waits for as long as it does.
+// dhcpClient is a client of a library on an interface that asks once. What gets no answer waits for as long as it does.
 func dhcpClient(t testing.TB, c *Cloud, name string) *nclient4.Client {
 	t.Helper()
 	up(t, c, name)
@@ -58,7 +58,7 @@ func TestDHCPLease(t *testing.T) {
 	}
 	got := c.DHCP().Messages(time.Time{})
 	if len(got) != 2 || got[0].Type != "DISCOVER" || got[0].Reply != "OFFER" ||
-		got[1].State != "SELECTING" || got[1].Reply != "ACK" || got[1].Given != ip10_0_2_37 || got[1].Card != "eth1" {
+		got[1].State != "SELECTING" || got[1].Reply != "ACK" || got[1].Given != ip10_0_2_37 || got[1].Interface != "eth1" {
 		t.Errorf("conversation: %+v", got)
 	}
 }
@@ -77,25 +77,25 @@ func TestDHCPOnlyWhatWasAsked(t *testing.T) {
 	}
 }
 
-// A stranger's MAC gets nothing, and a card without an IPv4 address neither.
+// A stranger's MAC gets nothing, and an interface without an IPv4 address neither.
 func TestDHCPStrangers(t *testing.T) {
-	v6only := Card{Name: "eth2", Addrs6: []netip.Addr{netip.MustParseAddr("2001:db8:ec2:2::9")}}
-	c := newCloud(t, Config{Cards: []Card{Eth0(), Eth1(), v6only}})
+	v6only := Interface{Name: "eth2", Addrs6: []netip.Addr{netip.MustParseAddr("2001:db8:ec2:2::9")}}
+	c := newCloud(t, Config{Interfaces: []Interface{Eth0(), Eth1(), v6only}})
 	client := dhcpClient(t, c, "eth1")
 	_, err := client.DiscoverOffer(within(t), dhcpv4.WithHwAddr(net.HardwareAddr{2, 9, 9, 9, 9, 9}))
 	if !errors.Is(err, nclient4.ErrNoResponse) {
 		t.Errorf("a stranger: %v", err)
 	}
 	if _, err := dhcpClient(t, c, "eth2").DiscoverOffer(within(t)); !errors.Is(err, nclient4.ErrNoResponse) {
-		t.Errorf("a card without an address: %v", err)
+		t.Errorf("an interface without an address: %v", err)
 	}
 }
 
 // In an IPv6-only subnet EC2 leases a link-local address.
 func TestDHCPLinkLocal(t *testing.T) {
 	ll := netip.MustParseAddr("169.254.7.7")
-	k := Card{Name: "eth1", Subnet: "six", Addrs4: []netip.Addr{ll}, Addrs6: []netip.Addr{netip.MustParseAddr("2001:db8:ec2:6::9")}}
-	c := newCloud(t, Config{Cards: []Card{Eth0(), k}, Subnets: append(Config{}.withDefaults().Subnets, Subnet{ID: "six", IPv6: netip.MustParsePrefix("2001:db8:ec2:6::/64")})})
+	k := Interface{Name: "eth1", Subnet: "six", Addrs4: []netip.Addr{ll}, Addrs6: []netip.Addr{netip.MustParseAddr("2001:db8:ec2:6::9")}}
+	c := newCloud(t, Config{Interfaces: []Interface{Eth0(), k}, Subnets: append(Config{}.withDefaults().Subnets, Subnet{ID: "six", IPv6: netip.MustParsePrefix("2001:db8:ec2:6::/64")})})
 	lease, err := dhcpClient(t, c, "eth1").Request(within(t))
 	must(t, err)
 	if ones, _ := lease.ACK.SubnetMask().Size(); addrOf(lease.ACK.YourIPAddr) != ll || ones != 32 || len(lease.ACK.Router()) != 0 {
@@ -106,7 +106,7 @@ func TestDHCPLinkLocal(t *testing.T) {
 // request sends a hand-made REQUEST and returns the answer's kind.
 func request(t *testing.T, c *Cloud, client *nclient4.Client, mods ...dhcpv4.Modifier) string {
 	t.Helper()
-	k, err := c.Card("eth1")
+	k, err := c.Interface("eth1")
 	must(t, err)
 	req, err := dhcpv4.New(append([]dhcpv4.Modifier{dhcpv4.WithHwAddr(k.MAC[:]), dhcpv4.WithMessageType(dhcpv4.MessageTypeRequest)}, mods...)...)
 	must(t, err)
@@ -153,7 +153,7 @@ func TestDHCPRequest(t *testing.T) {
 func TestDHCPRenew(t *testing.T) {
 	c := newCloud(t, Config{})
 	naive(t, c, "eth1", netip.PrefixFrom(ip10_0_2_37, 24), netip.MustParseAddr("10.0.2.1"))
-	k, err := c.Card("eth1")
+	k, err := c.Interface("eth1")
 	must(t, err)
 	conn, err := c.Instance().ListenPacket("udp4", netip.AddrPortFrom(ip10_0_2_37, 68))
 	must(t, err)
@@ -271,6 +271,6 @@ func TestSquatter(t *testing.T) {
 		t.Error("squatted on IPv6")
 	}
 	if _, err := c.Squat("eth5", victim); err == nil {
-		t.Error("squatted on no card")
+		t.Error("squatted on no interface")
 	}
 }

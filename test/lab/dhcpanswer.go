@@ -28,7 +28,7 @@ type dhcpPlan struct {
 }
 
 // planDHCP is the provider's answer, changed by the faults that strike. The caller holds the lock.
-func planDHCP(faults []*injectedDHCP, k *card, m DHCPMessage) dhcpPlan {
+func planDHCP(faults []*injectedDHCP, k *iface, m DHCPMessage) dhcpPlan {
 	p := planEC2(k)
 	if k.node.cloud.cfg.Cloud == Azure {
 		p = planAzure(k, m)
@@ -42,8 +42,8 @@ func planDHCP(faults []*injectedDHCP, k *card, m DHCPMessage) dhcpPlan {
 }
 
 // planEC2 is what EC2 answers: in an IPv6-only subnet a link-local address without a router, and nothing
-// to a card without an IPv4 address.
-func planEC2(k *card) dhcpPlan {
+// to an interface without an IPv4 address.
+func planEC2(k *iface) dhcpPlan {
 	p := dhcpPlan{mtu: k.MTU, lease: defaultLease, domain: "eu-north-1.compute.internal", options: map[uint8][]byte{}}
 	switch {
 	case len(k.Addrs4) == 0:

@@ -13,8 +13,8 @@ import (
 // message apply, a later one over an earlier one.
 type DHCPFault struct {
 	// Which messages. Empty means all.
-	Card string   `json:"card,omitempty"` // name, MAC or ENI ID
-	On   []string `json:"on,omitempty"`   // DISCOVER, REQUEST, SELECTING, INIT-REBOOT, RENEWING, REBINDING, INFORM
+	Interface string   `json:"interface,omitempty"` // name, MAC or ENI ID
+	On        []string `json:"on,omitempty"`        // DISCOVER, REQUEST, SELECTING, INIT-REBOOT, RENEWING, REBINDING, INFORM
 
 	// When.
 	Skip  int           `json:"skip,omitempty"`  // so many matching messages pass first
@@ -25,7 +25,7 @@ type DHCPFault struct {
 	Silent   bool          `json:"silent,omitempty"`
 	NAK      bool          `json:"nak,omitempty"` // to every REQUEST
 	Delay    time.Duration `json:"delay,omitempty"`
-	Offer    netip.Addr    `json:"offer,omitzero"`      // in place of the card's primary address
+	Offer    netip.Addr    `json:"offer,omitzero"`      // in place of the interface's primary address
 	Mask     *int          `json:"mask,omitempty"`      // prefix length, 0 to 32
 	Router   netip.Addr    `json:"router,omitzero"`     // in place of the subnet's
 	NoRouter bool          `json:"no_router,omitempty"` // option 3 left out
@@ -62,7 +62,7 @@ type injectedDHCP struct {
 	DHCPFault
 	id      int
 	seen    int
-	mac     string // of Card
+	mac     string // of Interface
 	expires time.Time
 }
 
@@ -113,8 +113,8 @@ func (d *DHCP) Inject(f DHCPFault) (int, error) {
 		return 0, fmt.Errorf("DHCP fault: %w", err)
 	}
 	in := &injectedDHCP{DHCPFault: f}
-	if f.Card != "" {
-		k, err := d.cloud.Card(f.Card)
+	if f.Interface != "" {
+		k, err := d.cloud.Interface(f.Interface)
 		if err != nil {
 			return 0, fmt.Errorf("DHCP fault: %w", err)
 		}

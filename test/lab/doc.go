@@ -1,15 +1,15 @@
 // Package lab is an embedded cloud: a VPC on the real kernel, in network namespaces.
 //
-// A Cloud has an instance with cards, peers in its subnets, a client on the internet, and between
+// A Cloud has an instance with interfaces, peers in its subnets, a client on the internet, and between
 // them the fabric: gateways that answer ARP and neighbour discovery, a router, the
-// source/destination check that drops a packet whose source is not an address of the card it came
+// source/destination check that drops a packet whose source is not an address of the interface it came
 // by, elastic IPs as stateless one-to-one NAT, an IMDSv2 server on 169.254.169.254 and
 // fd00:ec2::254, and a DHCP server that answers as EC2's does. Metadata and DHCP can be made to
 // fail in the ways that clouds do (Fault, DHCPFault).
 //
 // Config{Cloud: Azure} makes Azure's virtual network in the same way: one metadata document with
-// Azure's manners, leases that route only the primary card, DHCPv6, gateways with Azure's one MAC,
-// the host's servers (168.63.129.16) for the primary card alone, its probes of any card (Probe), a
+// Azure's manners, leases that route only the primary interface, DHCPv6, gateways with Azure's one MAC,
+// the host's servers (168.63.129.16) for the primary interface alone, its probes of any interface (Probe), a
 // public address lent to who has none, IP forwarding (Forward), routes of the user's own (AddRoute),
 // and VFs (AttachVF). Seed001 is such a machine. Reboot starts either cloud's instance again.
 //

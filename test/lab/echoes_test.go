@@ -10,7 +10,7 @@ import (
 // A gap is what lies between two answered requests, and goes on until somebody answers.
 func TestEchoes(t *testing.T) {
 	t.Parallel()
-	c := newCloud(t, Config{Cards: []Card{Eth0()}})
+	c := newCloud(t, Config{Interfaces: []Interface{Eth0()}})
 	e, err := c.Client().Echoes(EIP1, Ping{})
 	if err != nil {
 		t.Fatal(err)

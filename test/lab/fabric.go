@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fabric is the VPC's router: a network namespace with one port for each card and one for the internet.
-// The routes say which card has which address, and everything else follows from them: delivery, the ARP
+// fabric is the VPC's router: a network namespace with one port for each interface and one for the internet.
+// The routes say which interface has which address, and everything else follows from them: delivery, the ARP
 // that the router answers for others, and the source check.
 type fabric struct {
 	node   *Node
@@ -22,22 +22,22 @@ type fabric struct {
 	filter *filter
 }
 
-// port is the fabric's end of a card's cable.
+// port is the fabric's end of an interface's cable.
 type port struct {
 	name  string
 	index int
-	mac   metadata.MAC // of the card, on the other end
+	mac   metadata.MAC // of the interface, on the other end
 }
 
 const (
-	portGroup     = 7      // interface group of all ports with cards
-	firstPort     = 1000   // ifindex; not equal to the card's, else the kernel defers the carrier by up to a second
+	portGroup     = 7      // interface group of all ports with interfaces
+	firstPort     = 1000   // ifindex; not equal to the interface's, else the kernel defers the carrier by up to a second
 	internetIndex = 900    // ifindex of the port to the client
 	jumbo         = 9001   // bytes, MTU of the fabric
 	internet      = "igw0" // name of that port
 )
 
-// nextHop4 stands for "the card at the end of this cable". It is never seen on the wire: the neighbour
+// nextHop4 stands for "the interface at the end of this cable". It is never seen on the wire: the neighbour
 // entry is permanent, because a VPC knows where an address is and does not ask the instance.
 var nextHop4 = netip.MustParseAddr("169.254.255.254")
 
@@ -81,7 +81,7 @@ func (f *fabric) build(client *Node, cfg Config) (err error) {
 	if err := f.connectClient(client); err != nil {
 		return err
 	}
-	// Nobody answers for an address that no card has.
+	// Nobody answers for an address that no interface has.
 	for _, block := range append([]netip.Prefix{netip.MustParsePrefix("169.254.0.0/16")}, cfg.VPC...) {
 		if err := f.blackhole(block); err != nil {
 			return err
@@ -147,7 +147,7 @@ func (f *fabric) connectClient(client *Node) error {
 		err = client.nl.LinkSetUp(far)
 	}
 	if err != nil {
-		return fmt.Errorf("set the client's card up: %w", err)
+		return fmt.Errorf("set the client's interface up: %w", err)
 	}
 	near := linkIndex(internetIndex)
 	return errors.Join(
@@ -163,8 +163,8 @@ func (f *fabric) connectClient(client *Node) error {
 	)
 }
 
-// plug makes a card on its node and the port on the fabric.
-func (f *fabric) plug(k *card, number int) (port, error) {
+// plug makes an interface on its node and the port on the fabric.
+func (f *fabric) plug(k *iface, number int) (port, error) {
 	p := port{name: fmt.Sprintf("p%d", number), index: firstPort + number, mac: k.MAC}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.Index, attrs.Group, attrs.MTU, attrs.Flags = p.name, p.index, portGroup, jumbo, net.FlagUp
@@ -173,7 +173,7 @@ func (f *fabric) plug(k *card, number int) (port, error) {
 	cable.PeerName, cable.PeerNamespace = k.Name, netlink.NsFd(k.node.NetNS())
 	cable.PeerHardwareAddr, cable.PeerMTU = k.MAC[:], 1500
 	if err := f.node.nl.LinkAdd(cable); err != nil {
-		return port{}, fmt.Errorf("plug card %s into %s: %w", k.Name, k.node.Name, err)
+		return port{}, fmt.Errorf("plug interface %s into %s: %w", k.Name, k.node.Name, err)
 	}
 	if err := f.aim(p); err != nil {
 		return port{}, errors.Join(err, f.unplug(p))
@@ -181,7 +181,7 @@ func (f *fabric) plug(k *card, number int) (port, error) {
 	return p, nil
 }
 
-// aim teaches the port where its card is, and makes it the IPv6 router of the card's link.
+// aim teaches the port where its interface is, and makes it the IPv6 router of the interface's link.
 func (f *fabric) aim(p port) error {
 	for _, hop := range []netip.Addr{nextHop4, linkLocal(p.mac)} {
 		n := &netlink.Neigh{LinkIndex: p.index, State: netlink.NUD_PERMANENT, IP: hop.AsSlice(), HardwareAddr: p.mac[:]}
@@ -196,7 +196,7 @@ func (f *fabric) aim(p port) error {
 	return errors.Join(err, addAddr(f.node.nl, linkIndex(p.index), netip.PrefixFrom(f.habits.gateway6, 128)))
 }
 
-// unplug removes the cable, and with it the card and the routes to it.
+// unplug removes the cable, and with it the interface and the routes to it.
 func (f *fabric) unplug(p port) error {
 	if err := f.node.nl.LinkDel(linkIndex(p.index)); err != nil {
 		return fmt.Errorf("unplug port %s: %w", p.name, err)
@@ -204,7 +204,7 @@ func (f *fabric) unplug(p port) error {
 	return nil
 }
 
-// route is how the fabric reaches a card.
+// route is how the fabric reaches an interface.
 func (p port) route(dst netip.Prefix) *netlink.Route {
 	hop := nextHop4
 	if dst.Addr().Is6() {
@@ -215,7 +215,7 @@ func (p port) route(dst netip.Prefix) *netlink.Route {
 	return r
 }
 
-// grant delivers a prefix to a card, in place of whichever had it.
+// grant delivers a prefix to an interface, in place of whichever had it.
 func (f *fabric) grant(p port, dst netip.Prefix) error {
 	if err := f.node.nl.RouteReplace(p.route(dst)); err != nil {
 		return fmt.Errorf("route %s to %s: %w", dst, p.name, err)
@@ -223,7 +223,7 @@ func (f *fabric) grant(p port, dst netip.Prefix) error {
 	return nil
 }
 
-// revoke ends the delivery of a prefix to a card.
+// revoke ends the delivery of a prefix to an interface.
 func (f *fabric) revoke(p port, dst netip.Prefix) error {
 	if err := f.node.nl.RouteDel(p.route(dst)); err != nil {
 		return fmt.Errorf("remove route %s to %s: %w", dst, p.name, err)
@@ -231,9 +231,9 @@ func (f *fabric) revoke(p port, dst netip.Prefix) error {
 	return nil
 }
 
-// announce makes the router answer neighbour discovery for the card's IPv6 addresses on the neighbours'
-// links, and for theirs on the card's. IPv4 needs none of this: proxy_arp follows the routes.
-func (f *fabric) announce(k *card, neighbours []*card) error {
+// announce makes the router answer neighbour discovery for the interface's IPv6 addresses on the neighbours'
+// links, and for theirs on the interface's. IPv4 needs none of this: proxy_arp follows the routes.
+func (f *fabric) announce(k *iface, neighbours []*iface) error {
 	for _, o := range neighbours {
 		for _, a := range k.Addrs6 {
 			if err := f.proxy(o.port, a); err != nil {
@@ -244,8 +244,8 @@ func (f *fabric) announce(k *card, neighbours []*card) error {
 	return f.listen(k, neighbours)
 }
 
-// listen makes the router answer for the neighbours on the card's link.
-func (f *fabric) listen(k *card, neighbours []*card) error {
+// listen makes the router answer for the neighbours on the interface's link.
+func (f *fabric) listen(k *iface, neighbours []*iface) error {
 	for _, o := range neighbours {
 		for _, a := range o.Addrs6 {
 			if err := f.proxy(k.port, a); err != nil {
@@ -265,7 +265,7 @@ func (f *fabric) proxy(p port, a netip.Addr) error {
 }
 
 // withdraw undoes announce for one address.
-func (f *fabric) withdraw(a netip.Addr, neighbours []*card) error {
+func (f *fabric) withdraw(a netip.Addr, neighbours []*iface) error {
 	if a.Is4() {
 		return nil
 	}

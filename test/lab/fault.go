@@ -14,10 +14,10 @@ import (
 // how it is answered; Absent and Value change what the tree holds, and all that match do so.
 type Fault struct {
 	// Which requests. Empty means all.
-	Path   string `json:"path,omitempty"`   // pattern below /latest/, on Azure below /metadata/: * within a segment, ** across; relative to the card's directory, or its part of Azure's document, when Card is given
-	Card   string `json:"card,omitempty"`   // keys of this card, by name, MAC or ENI ID
-	Via    string `json:"via,omitempty"`    // requests that came by this card
-	Method string `json:"method,omitempty"` // PUT is the token's
+	Path      string `json:"path,omitempty"`      // pattern below /latest/, on Azure below /metadata/: * within a segment, ** across; relative to the interface's directory, or its part of Azure's document, when Interface is given
+	Interface string `json:"interface,omitempty"` // keys of this interface, by name, MAC or ENI ID
+	Via       string `json:"via,omitempty"`       // requests that came by this interface
+	Method    string `json:"method,omitempty"`    // PUT is the token's
 
 	// When.
 	Skip  int           `json:"skip,omitempty"`  // so many matching requests pass first
@@ -90,8 +90,8 @@ func (s *IMDS) suits(f Fault) error {
 	switch {
 	case !azure && (f.JSON != nil || f.Reverse):
 		return errors.New("json and reverse are for Azure's document")
-	case azure && f.Card != "" && !f.shapesTree():
-		return errors.New("the metadata of Azure is one document for all cards: of one card it can be absent, value, json or reverse; via is for requests that came by a card")
+	case azure && f.Interface != "" && !f.shapesTree():
+		return errors.New("the metadata of Azure is one document for all interfaces: of one interface it can be absent, value, json or reverse; via is for requests that came by an interface")
 	case f.JSON != nil && !json.Valid([]byte(*f.JSON)):
 		return fmt.Errorf("%.40q is not JSON; a body is sent as it is", *f.JSON)
 	}
@@ -121,21 +121,21 @@ func (s *IMDS) Inject(f Fault) (int, error) {
 	return in.id, nil
 }
 
-// aim turns the names of cards into what requests can be compared with.
+// aim turns the names of interfaces into what requests can be compared with.
 func (s *IMDS) aim(f *Fault) error {
-	if f.Card != "" {
-		k, err := s.cloud.Card(f.Card)
+	if f.Interface != "" {
+		k, err := s.cloud.Interface(f.Interface)
 		if err != nil {
 			return err
 		}
-		if s.cloud.cfg.Cloud == Azure { // where the card is in the list depends on the moment
-			f.Card = azureMAC(k.MAC)
+		if s.cloud.cfg.Cloud == Azure { // where the interface is in the list depends on the moment
+			f.Interface = azureMAC(k.MAC)
 		} else {
 			f.Path = macsDir + "/" + k.MAC.String() + "/" + strings.TrimPrefix(f.Path, "/")
 		}
 	}
 	if f.Via != "" {
-		k, err := s.cloud.Card(f.Via)
+		k, err := s.cloud.Interface(f.Via)
 		if err != nil {
 			return err
 		}
@@ -180,14 +180,14 @@ func (in *injected) strikes() bool {
 func (f Fault) shapesTree() bool { return f.Absent || f.Value != nil || f.JSON != nil || f.Reverse }
 
 // concerns says whether the fault is about a request at all.
-func (f Fault) concerns(method string, via *card) bool {
+func (f Fault) concerns(method string, via *iface) bool {
 	return (f.Method == "" || strings.EqualFold(f.Method, method)) &&
 		(f.Via == "" || via != nil && via.MAC.String() == f.Via)
 }
 
 // pick counts a request against the faults that spoil answers and returns the first that strikes. The
 // caller holds the lock.
-func pick(faults []*injected, method, path string, via *card, now time.Time) (Fault, bool) {
+func pick(faults []*injected, method, path string, via *iface, now time.Time) (Fault, bool) {
 	for _, in := range faults {
 		if in.shapesTree() || in.over(now) || !in.concerns(method, via) || !matchPath(in.Path, path) {
 			continue
@@ -201,7 +201,7 @@ func pick(faults []*injected, method, path string, via *card, now time.Time) (Fa
 
 // shape returns the tree as changed by the faults that a look at path would notice; the tree itself is kept
 // as it is. The caller holds the lock.
-func shape(faults []*injected, t tree, method, path string, via *card, now time.Time) tree {
+func shape(faults []*injected, t tree, method, path string, via *iface, now time.Time) tree {
 	for _, in := range faults {
 		if !in.shapesTree() || in.over(now) || !in.concerns(method, via) {
 			continue

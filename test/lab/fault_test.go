@@ -120,14 +120,14 @@ func TestFaultCounts(t *testing.T) {
 	}
 }
 
-// A card that the cloud is still publishing: its MAC missing for three looks, whatever they look at.
-func TestFaultLateCard(t *testing.T) {
+// An interface that the cloud is still publishing: its MAC missing for three looks, whatever they look at.
+func TestFaultLateInterface(t *testing.T) {
 	c := newCloud(t, Config{})
 	a := ask(t, c.Instance()).session()
-	k, err := c.Card("eth1")
+	k, err := c.Interface("eth1")
 	must(t, err)
 	dir := "network/interfaces/macs/" + k.MAC.String()
-	inject(t, c, Fault{Card: "eth1", Absent: true, Times: 3})
+	inject(t, c, Fault{Interface: "eth1", Absent: true, Times: 3})
 	if got := a.get(200, "network/interfaces/macs/"); strings.Contains(got, k.MAC.String()) {
 		t.Errorf("first look: %q", got)
 	}
@@ -138,11 +138,11 @@ func TestFaultLateCard(t *testing.T) {
 		t.Errorf("fourth look: %q", got)
 	}
 
-	inject(t, c, Fault{Card: "eth1", Path: "device-number", Value: text("0"), Times: 1})
+	inject(t, c, Fault{Interface: "eth1", Path: "device-number", Value: text("0"), Times: 1})
 	if a.get(200, dir+"/device-number") != "0" || a.get(200, dir+"/device-number") != "1" {
 		t.Error("device-number was not 0 once")
 	}
-	inject(t, c, Fault{Card: "eth1", Path: "local-ipv4s", Absent: true})
+	inject(t, c, Fault{Interface: "eth1", Path: "local-ipv4s", Absent: true})
 	if got := a.get(200, dir+"/"); strings.Contains(got, "local-ipv4s") || !strings.Contains(got, "device-number") {
 		t.Errorf("listing without a key: %q", got)
 	}
@@ -151,7 +151,7 @@ func TestFaultLateCard(t *testing.T) {
 	a.get(200, dir+"/local-ipv4s")
 }
 
-// Via: a card that cannot reach the metadata.
+// Via: an interface that cannot reach the metadata.
 func TestFaultVia(t *testing.T) {
 	c := newCloud(t, Config{})
 	naive(t, c, "eth1", netip.PrefixFrom(ip10_0_2_37, 24), netip.MustParseAddr("10.0.2.1"))
@@ -164,7 +164,7 @@ func TestFaultVia(t *testing.T) {
 		t.Error("by eth1 it answered")
 	}
 	requests := c.IMDS().Requests(time.Time{})
-	if r := requests[len(requests)-1]; r.Card != "eth1" || r.Status != 0 {
+	if r := requests[len(requests)-1]; r.Interface != "eth1" || r.Status != 0 {
 		t.Errorf("recorded %+v", r)
 	}
 }
@@ -177,8 +177,8 @@ func TestFaultCheck(t *testing.T) {
 		"status 999":                         {Status: 999},
 		"cannot be negative":                 {Status: 500, Times: -1},
 		`path pattern "a/[b"`:                {Status: 500, Path: "a/[b"},
-		`no card "eth7"`:                     {Status: 500, Card: "eth7"},
-		`no card "eth8"`:                     {Status: 500, Via: "eth8"},
+		`no interface "eth7"`:                {Status: 500, Interface: "eth7"},
+		`no interface "eth8"`:                {Status: 500, Via: "eth8"},
 	} {
 		if _, err := c.IMDS().Inject(f); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", f, err, want)

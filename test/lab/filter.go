@@ -82,15 +82,15 @@ func (f *filter) addChains(cfg Config) error {
 	}
 	rule := f.rule
 	in := chain("arrive", nftables.ChainHookPrerouting, *nftables.ChainPriorityRaw)
-	rule(in, fromCard(), isIPv4(), noRouteBack(), f.checked(), countAndDrop(f.spoofed4, source4(regSource)))
-	rule(in, fromCard(), isIPv6(), notLinkLocal(), noRouteBack(), f.checked(), countAndDrop(f.spoofed6, source6(regSource)))
+	rule(in, fromInterface(), isIPv4(), noRouteBack(), f.checked(), countAndDrop(f.spoofed4, source4(regSource)))
+	rule(in, fromInterface(), isIPv6(), notLinkLocal(), noRouteBack(), f.checked(), countAndDrop(f.spoofed6, source6(regSource)))
 	if f.arrive = in; cfg.Cloud == Azure {
 		f.addHostRules(cfg.Cloud.habits())
 		f.addClosed(cfg.VPC)
 		f.addMuteGateways(cfg.Subnets)
 	}
 	// To an elastic IP from inside: the internet gateway turns it round, and the source becomes public.
-	rule(in, fromCard(), isIPv4(), found(f.inward, dest4(regFound)), replace(f.outward, source4(regFib), 12))
+	rule(in, fromInterface(), isIPv4(), found(f.inward, dest4(regFound)), replace(f.outward, source4(regFib), 12))
 	rule(in, isIPv4(), replace(f.inward, dest4(regFib), 16))
 	for _, t := range quoting {
 		rule(in, isIPv4(), icmpType(t), replaceInner(f.inward, innerSource))
@@ -99,9 +99,9 @@ func (f *filter) addChains(cfg Config) error {
 	through := chain("through", nftables.ChainHookForward, *nftables.ChainPriorityFilter)
 	if cfg.Cloud == Azure {
 		f.addDefaultOutbound()
-		rule(through, fromCard(), toInternet(), isIPv4(), noRouteBack(), countAndDrop(f.noPublic, source4(regSource)))
+		rule(through, fromInterface(), toInternet(), isIPv4(), noRouteBack(), countAndDrop(f.noPublic, source4(regSource)))
 	} else {
-		rule(through, fromCard(), toInternet(), isIPv4(), missing(f.outward, source4(regFound)), countAndDrop(f.noPublic, source4(regSource)))
+		rule(through, fromInterface(), toInternet(), isIPv4(), missing(f.outward, source4(regFound)), countAndDrop(f.noPublic, source4(regSource)))
 	}
 
 	out := chain("leave", nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource+1)
@@ -116,7 +116,7 @@ func (f *filter) rule(c *nftables.Chain, parts ...[]expr.Any) {
 	f.conn.AddRule(&nftables.Rule{Table: f.table, Chain: c, Exprs: slices.Concat(parts...)})
 }
 
-// checked matches packets of cards that have the source check.
+// checked matches packets of interfaces that have the source check.
 func (f *filter) checked() []expr.Any {
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIF, Register: regFib},
@@ -201,7 +201,7 @@ func equals(reg uint32, data []byte) expr.Any {
 	return &expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: data}
 }
 
-func fromCard() []expr.Any {
+func fromInterface() []expr.Any {
 	return []expr.Any{&expr.Meta{Key: expr.MetaKeyIIFGROUP, Register: regFib}, equals(regFib, native(portGroup))}
 }
 
@@ -224,7 +224,7 @@ func noRouteBack() []expr.Any {
 	}
 }
 
-// notLinkLocal matches an IPv6 source outside fe80::/10, which every card may use on its own link.
+// notLinkLocal matches an IPv6 source outside fe80::/10, which every interface may use on its own link.
 func notLinkLocal() []expr.Any {
 	return []expr.Any{
 		header(regFib, 8, 2),

@@ -16,8 +16,8 @@ var routerMAC = metadata.MAC{0x02, 0xfa, 0xb2, 0, 0, 1}
 var broadcastMAC = metadata.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
 // answerFrame wraps a DHCP answer in the frame that carries it to the client: by broadcast if it asked for that or
-// is being refused, else to its card and the address that it is about to have (RFC 2131 section 4.1).
-func answerFrame(k *card, req, answer *dhcpv4.DHCPv4, plan dhcpPlan) []byte {
+// is being refused, else to its interface and the address that it is about to have (RFC 2131 section 4.1).
+func answerFrame(k *iface, req, answer *dhcpv4.DHCPv4, plan dhcpPlan) []byte {
 	to, mac := netip.AddrFrom4([4]byte{255, 255, 255, 255}), broadcastMAC
 	refused := answer.MessageType() == dhcpv4.MessageTypeNak
 	if client := addrOf(req.ClientIPAddr); client.IsValid() && !refused {
@@ -29,8 +29,8 @@ func answerFrame(k *card, req, answer *dhcpv4.DHCPv4, plan dhcpPlan) []byte {
 	return ethernet(mac, serverMAC(k), unix.ETH_P_IP, udpPacket(plan.server, to, dhcpv4.ServerPort, dhcpv4.ClientPort, payload))
 }
 
-// serverMAC is whom a card's DHCP answers come from.
-func serverMAC(k *card) metadata.MAC {
+// serverMAC is whom an interface's DHCP answers come from.
+func serverMAC(k *iface) metadata.MAC {
 	if gateway := k.node.cloud.cfg.Cloud.habits().gateway; gateway != (metadata.MAC{}) {
 		return gateway
 	}

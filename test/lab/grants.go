@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// AssignPrefix delegates a prefix (/28 or /80 on EC2) to a card.
+// AssignPrefix delegates a prefix (/28 or /80 on EC2) to an interface.
 func (c *Cloud) AssignPrefix(key string, p netip.Prefix) error {
-	return c.change(key, "delegate to "+key, func(k *card) error {
+	return c.change(key, "delegate to "+key, func(k *iface) error {
 		if p != p.Masked() || !k.subnet.contains(p.Addr()) {
 			return fmt.Errorf("%s is no prefix of %s", p, k.Subnet)
 		}
@@ -21,27 +21,27 @@ func (c *Cloud) AssignPrefix(key string, p netip.Prefix) error {
 	})
 }
 
-// ReleasePrefix takes a delegated prefix from a card.
+// ReleasePrefix takes a delegated prefix from an interface.
 func (c *Cloud) ReleasePrefix(key string, p netip.Prefix) error {
-	return c.change(key, "take back from "+key, func(k *card) error {
+	return c.change(key, "take back from "+key, func(k *iface) error {
 		list := k.prefixes(p.Addr())
 		i := slices.Index(*list, p)
 		if i < 0 {
-			return fmt.Errorf("%s is not delegated to the card", p)
+			return fmt.Errorf("%s is not delegated to the interface", p)
 		}
 		*list = slices.Delete(slices.Clone(*list), i, i+1)
 		return c.net.revoke(k.port, p)
 	})
 }
 
-func (k *card) prefixes(family netip.Addr) *[]netip.Prefix {
+func (k *iface) prefixes(family netip.Addr) *[]netip.Prefix {
 	if family.Is4() {
 		return &k.Prefixes4
 	}
 	return &k.Prefixes6
 }
 
-// FreeAddr finds an IPv4 address of a subnet that no card has. EC2 keeps the first four and the last for
+// FreeAddr finds an IPv4 address of a subnet that no interface has. EC2 keeps the first four and the last for
 // itself, and delegated prefixes are taken as a whole.
 func (c *Cloud) FreeAddr(subnet string) (netip.Addr, error) {
 	s, ok := c.cfg.subnet(subnet)
@@ -55,7 +55,7 @@ func (c *Cloud) FreeAddr(subnet string) (netip.Addr, error) {
 		a = a.Next()
 	}
 	for ; s.CIDR.Contains(a.Next()); a = a.Next() {
-		delegated := slices.ContainsFunc(c.cards, func(k *card) bool {
+		delegated := slices.ContainsFunc(c.ifaces, func(k *iface) bool {
 			return slices.ContainsFunc(k.Prefixes4, func(p netip.Prefix) bool { return p.Contains(a) })
 		})
 		if !delegated && c.free(s, a) == nil {
@@ -65,18 +65,18 @@ func (c *Cloud) FreeAddr(subnet string) (netip.Addr, error) {
 	return netip.Addr{}, fmt.Errorf("no free address in %s", s.CIDR)
 }
 
-// AssociateEIP maps an elastic IP to a private address of a card, in place of the one that it had.
+// AssociateEIP maps an elastic IP to a private address of an interface, in place of the one that it had.
 // An elastic IP that belongs to another address moves.
 func (c *Cloud) AssociateEIP(private, public netip.Addr) error {
 	defer c.altering()()
-	owner := slices.IndexFunc(c.cards, func(k *card) bool { return slices.Contains(k.Addrs4, private) })
+	owner := slices.IndexFunc(c.ifaces, func(k *iface) bool { return slices.Contains(k.Addrs4, private) })
 	if owner < 0 {
-		return fmt.Errorf("associate %s: no card has the address %s", public, private)
+		return fmt.Errorf("associate %s: no interface has the address %s", public, private)
 	}
 	if err := c.release(public); err != nil {
 		return fmt.Errorf("associate %s: %w", public, err)
 	}
-	k := c.cards[owner]
+	k := c.ifaces[owner]
 	if old, ok := k.EIPs[private]; ok {
 		if err := c.net.unmap(private, old); err != nil {
 			return fmt.Errorf("associate %s: %w", public, err)
@@ -97,7 +97,7 @@ func (c *Cloud) DisassociateEIP(public netip.Addr) error {
 
 // release unmaps an elastic IP; one that is not mapped is released already.
 func (c *Cloud) release(public netip.Addr) error {
-	for _, k := range c.cards {
+	for _, k := range c.ifaces {
 		for private, p := range k.EIPs {
 			if p == public {
 				delete(k.EIPs, private)
@@ -108,10 +108,10 @@ func (c *Cloud) release(public netip.Addr) error {
 	return nil
 }
 
-// Forward lets a card send packets that are not from its own addresses, or not any more: EC2's
+// Forward lets an interface send packets that are not from its own addresses, or not any more: EC2's
 // source/destination check off, Azure's IP forwarding on.
 func (c *Cloud) Forward(key string, on bool) error {
-	return c.change(key, "switch forwarding of "+key, func(k *card) error {
+	return c.change(key, "switch forwarding of "+key, func(k *iface) error {
 		k.Forwarding = on
 		return c.net.filter.forward(k.port.index, on)
 	})

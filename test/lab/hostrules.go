@@ -14,14 +14,14 @@ import (
 // connection to it.
 var DefaultOutbound = netip.MustParseAddr("203.0.113.250")
 
-// addHostRules makes the servers of an Azure host answer the primary address of the primary card alone. What a
-// card answers to them is let through: a probe of a load balancer may go to any address. So is DHCP.
+// addHostRules makes the servers of an Azure host answer the primary address of the primary interface alone. What an
+// interface answers to them is let through: a probe of a load balancer may go to any address. So is DHCP.
 func (f *filter) addHostRules(h habits) {
 	for _, allowed := range [][]expr.Any{dhcpToServer(), tcpAnswer(), icmpType(0)} {
-		f.rule(f.arrive, fromCard(), isIPv4(), toAddr(h.wire), allowed, accept())
+		f.rule(f.arrive, fromInterface(), isIPv4(), toAddr(h.wire), allowed, accept())
 	}
 	for _, a := range h.own() {
-		f.rule(f.arrive, fromCard(), isIPv4(), toAddr(a), f.notPrimary(), countAndDrop(f.astray, source4(regSource)))
+		f.rule(f.arrive, fromInterface(), isIPv4(), toAddr(a), f.notPrimary(), countAndDrop(f.astray, source4(regSource)))
 	}
 }
 

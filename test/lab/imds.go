@@ -39,14 +39,14 @@ type IMDS struct {
 
 // Request is a request that the metadata server was asked.
 type Request struct {
-	Time   time.Time
-	Method string
-	Path   string // as asked
-	Query  string // as asked
-	Status int    // 0 when the connection was cut instead
-	Source netip.AddrPort
-	Card   string // the card that the request came by; empty when the source is no card's
-	Token  bool   // it carried a valid token
+	Time      time.Time
+	Method    string
+	Path      string // as asked
+	Query     string // as asked
+	Status    int    // 0 when the connection was cut instead
+	Source    netip.AddrPort
+	Interface string // the interface that the request came by; empty when the source is no interface's
+	Token     bool   // it carried a valid token
 }
 
 func (r Request) at() time.Time { return r.Time }
@@ -155,7 +155,7 @@ func (s *IMDS) decide(r *http.Request, req *Request) reply {
 	key, known := path(r.URL.Path)
 	node, via := s.cloud.asker(req.Source.Addr().Unmap())
 	if via != nil {
-		req.Card = s.cloud.label(via)
+		req.Interface = s.cloud.label(via)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,7 +167,7 @@ func (s *IMDS) decide(r *http.Request, req *Request) reply {
 }
 
 // right is the answer of EC2's server without faults other than in its tree.
-func (s *IMDS) right(r *http.Request, req *Request, key string, known bool, node *Node, via *card) reply {
+func (s *IMDS) right(r *http.Request, req *Request, key string, known bool, node *Node, via *iface) reply {
 	switch {
 	case r.Method == http.MethodPut && key == "api/token":
 		return s.issue(r)
@@ -243,20 +243,20 @@ func isVersion(s string) bool {
 	return err == nil
 }
 
-// asker finds out whose request came from an address: the host and the card. From an address that is no
-// card's, the instance is taken to have asked.
-func (c *Cloud) asker(a netip.Addr) (node *Node, via *card) {
+// asker finds out whose request came from an address: the host and the interface. From an address that is no
+// interface's, the instance is taken to have asked.
+func (c *Cloud) asker(a netip.Addr) (node *Node, via *iface) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	for _, k := range c.cards {
+	for _, k := range c.ifaces {
 		if slices.Contains(k.Addrs4, a) || slices.Contains(k.Addrs6, a) {
-			return k.node, &card{Card: Card{Name: k.Name, MAC: k.MAC}, node: k.node}
+			return k.node, &iface{Interface: Interface{Name: k.Name, MAC: k.MAC}, node: k.node}
 		}
 	}
 	return c.instance, nil
 }
 
-// treeOf is what a host sees. It is made again when something was done to a card. The caller holds the lock.
+// treeOf is what a host sees. It is made again when something was done to an interface. The caller holds the lock.
 func (s *IMDS) treeOf(n *Node) tree {
 	c := s.cloud
 	c.mu.RLock()
@@ -268,13 +268,13 @@ func (s *IMDS) treeOf(n *Node) tree {
 	if t, ok := s.trees[n]; ok {
 		return t
 	}
-	var cards []*card
-	for _, k := range c.cards {
+	var ifaces []*iface
+	for _, k := range c.ifaces {
 		if k.node == n {
-			cards = append(cards, k)
+			ifaces = append(ifaces, k)
 		}
 	}
-	s.trees[n] = instanceTree(c.identity(n), c.cfg.VPC, cards)
+	s.trees[n] = instanceTree(c.identity(n), c.cfg.VPC, ifaces)
 	return s.trees[n]
 }
 

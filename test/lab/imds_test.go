@@ -161,17 +161,17 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// How long the metadata server takes for one key, on an instance with 15 cards of 50 addresses each.
+// How long the metadata server takes for one key, on an instance with 15 interfaces of 50 addresses each.
 func BenchmarkIMDS(b *testing.B) {
-	cfg := Config{Cards: []Card{Eth0()}}
+	cfg := Config{Interfaces: []Interface{Eth0()}}
 	next := netip.MustParseAddr("10.0.4.4")
 	cfg.Subnets = append(Config{}.withDefaults().Subnets, Subnet{ID: "wide", CIDR: netip.MustParsePrefix("10.0.4.0/22")})
 	for range 14 {
-		k := Card{Subnet: "wide"}
+		k := Interface{Subnet: "wide"}
 		for range 50 {
 			k.Addrs4, next = append(k.Addrs4, next), next.Next()
 		}
-		cfg.Cards = append(cfg.Cards, k)
+		cfg.Interfaces = append(cfg.Interfaces, k)
 	}
 	c := newCloud(b, cfg)
 	a := ask(b, c.Instance()).session()

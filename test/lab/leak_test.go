@@ -116,8 +116,8 @@ func noLeak(t *testing.T, rounds int, use func()) {
 // A cloud that cannot be built leaves nothing either.
 func TestNoLeakOnError(t *testing.T) {
 	fail := func() {
-		if _, err := New(Config{Cards: []Card{Eth0(), Eth0()}}); err == nil {
-			t.Fatal("two cards of one name")
+		if _, err := New(Config{Interfaces: []Interface{Eth0(), Eth0()}}); err == nil {
+			t.Fatal("two interfaces of one name")
 		}
 	}
 	fail()

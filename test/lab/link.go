@@ -41,7 +41,7 @@ func delAddr(h *netlink.Handle, l netlink.Link, p netip.Prefix) error {
 	return nil
 }
 
-// linkLocal is the address that a card gives itself (RFC 4291 appendix A).
+// linkLocal is the address that an interface gives itself (RFC 4291 appendix A).
 func linkLocal(m metadata.MAC) netip.Addr {
 	return netip.AddrFrom16([16]byte{0xfe, 0x80, 8: m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]})
 }
@@ -50,7 +50,7 @@ func linkLocal(m metadata.MAC) netip.Addr {
 // to exist in a user namespace.
 var pingRange = [2]string{"net/ipv4/ping_group_range", "0 0"}
 
-// prepareHost sets what an installed host's kernel has set before any card is there.
+// prepareHost sets what an installed host's kernel has set before any interface is there.
 func prepareHost(n *Node, rpFilter int, dad bool) error {
 	rp := fmt.Sprint(rpFilter)
 	values := [][2]string{
@@ -67,12 +67,12 @@ func prepareHost(n *Node, rpFilter int, dad bool) error {
 // rtprotDHCP marks routes from DHCP, rtprotRA those from router advertisements (rtnetlink.h).
 const rtprotDHCP, rtprotRA = unix.RTPROT_DHCP, unix.RTPROT_RA
 
-// installedMetric is what NetworkManager gives the first card (seed 002).
+// installedMetric is what NetworkManager gives the first interface (seed 002).
 const installedMetric = 100
 
-// configureInstalled leaves a card as the installer's DHCP client would: up, its primary addresses, the
+// configureInstalled leaves an interface as the installer's DHCP client would: up, its primary addresses, the
 // subnet's route and the default route.
-func configureInstalled(k *card) error {
+func configureInstalled(k *iface) error {
 	h := k.node.nl
 	l, err := h.LinkByName(k.Name)
 	if err != nil {
@@ -91,7 +91,7 @@ func configureInstalled(k *card) error {
 	return err
 }
 
-func configure4(k *card, l netlink.Link) error {
+func configure4(k *iface, l netlink.Link) error {
 	src, index := k.Addrs4[0].AsSlice(), l.Attrs().Index
 	addr := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(k.Addrs4[0], k.subnet.CIDR.Bits())), Flags: unix.IFA_F_NOPREFIXROUTE}
 	if err := k.node.nl.AddrAdd(l, addr); err != nil {
@@ -106,16 +106,16 @@ func configure4(k *card, l netlink.Link) error {
 	return addRoutes(k, routes...)
 }
 
-// leased is what the card's lease routes by the gateway: everything, and on Azure the host's servers by
+// leased is what the interface's lease routes by the gateway: everything, and on Azure the host's servers by
 // themselves (option 121).
-func (k *card) leased() []netip.Prefix {
+func (k *iface) leased() []netip.Prefix {
 	if k.node.cloud.cfg.Cloud != Azure {
 		return []netip.Prefix{world4}
 	}
 	return azureRoutes()
 }
 
-func configure6(k *card, l netlink.Link) error {
+func configure6(k *iface, l netlink.Link) error {
 	index := l.Attrs().Index
 	if err := addAddr(k.node.nl, l, netip.PrefixFrom(k.Addrs6[0], 128)); err != nil {
 		return err
@@ -126,7 +126,7 @@ func configure6(k *card, l netlink.Link) error {
 	)
 }
 
-func addRoutes(k *card, routes ...*netlink.Route) error {
+func addRoutes(k *iface, routes ...*netlink.Route) error {
 	for _, r := range routes {
 		if err := k.node.nl.RouteAdd(r); err != nil {
 			return fmt.Errorf("add route %s on %s: %w", r.Dst, k.Name, err)

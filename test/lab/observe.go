@@ -13,16 +13,16 @@ import (
 	"strings"
 )
 
-// Drop says how many packets of one source the fabric has dropped that came by one card.
+// Drop says how many packets of one source the fabric has dropped that came by one interface.
 type Drop struct {
-	Card    string     `json:"card"` // as it was called; it may be gone
-	Source  netip.Addr `json:"source"`
-	Packets int        `json:"packets"`
+	Interface string     `json:"interface"` // as it was called; it may be gone
+	Source    netip.Addr `json:"source"`
+	Packets   int        `json:"packets"`
 }
 
-// Spoofed counts the packets from a card that failed the source check: their source is not the card's.
+// Spoofed counts the packets from an interface that failed the source check: their source is not the interface's.
 func (c *Cloud) Spoofed(key string) (int, error) {
-	k, err := c.Card(key)
+	k, err := c.Interface(key)
 	if err != nil {
 		return 0, err
 	}
@@ -32,14 +32,14 @@ func (c *Cloud) Spoofed(key string) (int, error) {
 	}
 	total := 0
 	for _, d := range drops {
-		if o, err := c.Card(d.Card); err == nil && o.MAC == k.MAC {
+		if o, err := c.Interface(d.Interface); err == nil && o.MAC == k.MAC {
 			total += d.Packets
 		}
 	}
 	return total, nil
 }
 
-// SourceCheck lists what the source/destination check has dropped, by card and source.
+// SourceCheck lists what the source/destination check has dropped, by interface and source.
 func (c *Cloud) SourceCheck() ([]Drop, error) {
 	v4, err4 := c.net.filter.drops(c.net.filter.spoofed4)
 	v6, err6 := c.net.filter.drops(c.net.filter.spoofed6)
@@ -47,20 +47,20 @@ func (c *Cloud) SourceCheck() ([]Drop, error) {
 }
 
 // NoPublicAddress lists what was dropped on its way to the internet for want of an elastic IP. On Azure
-// that is what a card forwards: a public address belongs to a card's own address.
+// that is what an interface forwards: a public address belongs to an interface's own address.
 func (c *Cloud) NoPublicAddress() ([]Drop, error) {
 	found, err := c.net.filter.drops(c.net.filter.noPublic)
 	return c.name(found), err
 }
 
 // Astray lists what was dropped on its way to the servers of an Azure host, because it did not come from the
-// primary address of the primary card.
+// primary address of the primary interface.
 func (c *Cloud) Astray() ([]Drop, error) {
 	found, err := c.net.filter.drops(c.net.filter.astray)
 	return c.name(found), err
 }
 
-// name puts the cards' names to what the filter counted by interface.
+// name puts the interfaces' names to what the filter counted by interface.
 func (c *Cloud) name(found []drop) []Drop {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -69,20 +69,20 @@ func (c *Cloud) name(found []drop) []Drop {
 		out = append(out, Drop{c.past[d.index], d.source, d.packets})
 	}
 	slices.SortFunc(out, func(a, b Drop) int {
-		return cmp.Or(strings.Compare(a.Card, b.Card), a.Source.Compare(b.Source))
+		return cmp.Or(strings.Compare(a.Interface, b.Interface), a.Source.Compare(b.Source))
 	})
 	return out
 }
 
-// Traffic counts the frames on a card's cable since it was plugged in.
+// Traffic counts the frames on an interface's cable since it was plugged in.
 type Traffic struct {
-	FromCard      uint64 `json:"from_card"`
-	ToCard        uint64 `json:"to_card"`
-	FromCardBytes uint64 `json:"from_card_bytes"`
-	ToCardBytes   uint64 `json:"to_card_bytes"`
+	FromInterface      uint64 `json:"from_interface"`
+	ToInterface        uint64 `json:"to_interface"`
+	FromInterfaceBytes uint64 `json:"from_interface_bytes"`
+	ToInterfaceBytes   uint64 `json:"to_interface_bytes"`
 }
 
-// Traffic reads the counters of a card's cable.
+// Traffic reads the counters of an interface's cable.
 func (c *Cloud) Traffic(key string) (Traffic, error) {
 	p, err := c.portOf(key)
 	if err != nil {

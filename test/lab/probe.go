@@ -17,11 +17,11 @@ import (
 // probeTime is how long a load balancer waits for an answer when ctx does not say.
 const probeTime = time.Second
 
-// Probe asks a TCP port of a card's address, as an Azure load balancer does: from 168.63.129.16, or by IPv6
-// from the router's link-local address. card is where the answer came out of the host, which says more than
-// err: an answer by another card is dropped, and err then says that none arrived (ErrNoReply). A refusal is an
+// Probe asks a TCP port of an interface's address, as an Azure load balancer does: from 168.63.129.16, or by IPv6
+// from the router's link-local address. interface is where the answer came out of the host, which says more than
+// err: an answer by another interface is dropped, and err then says that none arrived (ErrNoReply). A refusal is an
 // error too.
-func (c *Cloud) Probe(ctx context.Context, to netip.AddrPort) (card string, err error) {
+func (c *Cloud) Probe(ctx context.Context, to netip.AddrPort) (iface string, err error) {
 	from, port, node, err := c.prober(to.Addr())
 	if err != nil {
 		return "", fmt.Errorf("probe %s: %w", to, err)
@@ -43,14 +43,14 @@ func (c *Cloud) Probe(ctx context.Context, to netip.AddrPort) (card string, err 
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded): // by which of two clocks is chance
 		err = fmt.Errorf("%w: %w", ErrNoReply, err)
 	}
-	card = watched.answered(to.Addr(), from.WithZone(""), err)
+	iface = watched.answered(to.Addr(), from.WithZone(""), err)
 	if err != nil {
-		return card, fmt.Errorf("probe %s: %w", to, err)
+		return iface, fmt.Errorf("probe %s: %w", to, err)
 	}
-	return card, nil
+	return iface, nil
 }
 
-// prober finds where probes of an address come from: the source, the port of the card, and the card's host.
+// prober finds where probes of an address come from: the source, the port of the interface, and the interface's host.
 func (c *Cloud) prober(to netip.Addr) (from netip.Addr, port string, node *Node, err error) {
 	h := c.cfg.Cloud.habits()
 	if !h.wire.IsValid() {
@@ -58,7 +58,7 @@ func (c *Cloud) prober(to netip.Addr) (from netip.Addr, port string, node *Node,
 	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	for _, k := range c.cards {
+	for _, k := range c.ifaces {
 		switch {
 		case slices.Contains(k.Addrs4, to):
 			return h.wire, k.port.name, k.node, nil
@@ -66,15 +66,15 @@ func (c *Cloud) prober(to netip.Addr) (from netip.Addr, port string, node *Node,
 			return h.gateway6.WithZone(k.port.name), k.port.name, k.node, nil
 		}
 	}
-	return from, "", nil, errors.New("no card has the address")
+	return from, "", nil, errors.New("no interface has the address")
 }
 
-// watching is a capture on each card of a host.
+// watching is a capture on each interface of a host.
 type watching map[string]*Capture
 
 func (c *Cloud) watch(n *Node) (watching, error) {
 	w := watching{}
-	for _, k := range c.CardsOf(n) {
+	for _, k := range c.InterfacesOf(n) {
 		capture, err := c.Capture(k.ID)
 		if err != nil {
 			return w, err
@@ -90,11 +90,11 @@ func (c *Cloud) watch(n *Node) (watching, error) {
 
 func (w watching) close() {
 	for _, capture := range w {
-		_ = capture.Close() // of a card that may be gone
+		_ = capture.Close() // of an interface that may be gone
 	}
 }
 
-// answered names the card that TCP from one address to another was seen to leave by. When an answer has come, or
+// answered names the interface that TCP from one address to another was seen to leave by. When an answer has come, or
 // somebody's refusal, it was on one of the cables for sure, and the captures are only late.
 func (w watching) answered(from, to netip.Addr, dialed error) string {
 	patience := probeTime
@@ -107,7 +107,7 @@ func (w watching) answered(from, to netip.Addr, dialed error) string {
 	var wg sync.WaitGroup
 	for name, capture := range w {
 		wg.Go(func() {
-			if _, err := capture.Wait(ctx, FromCard, From(from), To(to), Proto(unix.IPPROTO_TCP)); err == nil {
+			if _, err := capture.Wait(ctx, FromInterface, From(from), To(to), Proto(unix.IPPROTO_TCP)); err == nil {
 				names <- name
 				found()
 			}

@@ -30,9 +30,9 @@ type habits struct {
 	wire     netip.Addr   // the host's own address, where there is one
 	gateway  metadata.MAC // of every subnet's router; zero for one of its own on each link
 	gateway6 netip.Addr   // the router of every subnet, in IPv6
-	mtu      int          // of a card, in bytes
-	vendor   [3]byte      // a card's MAC begins with it
-	id       string       // how the name of a card begins
+	mtu      int          // of an interface, in bytes
+	vendor   [3]byte      // an interface's MAC begins with it
+	id       string       // how the name of an interface begins
 }
 
 func (p Provider) habits() habits {
@@ -66,7 +66,7 @@ func (h habits) own() []netip.Addr {
 	return h.metadata
 }
 
-// router is the MAC of the router on the link of the card with a number.
+// router is the MAC of the router on the link of the interface with a number.
 func (h habits) router(number int) net.HardwareAddr {
 	if h.gateway != (metadata.MAC{}) {
 		return h.gateway[:]

@@ -18,7 +18,7 @@ func TestEIP(t *testing.T) {
 	must(t, err)
 	must(t, c.AssociateEIP(ip10_0_2_37, EIP1)) // takes it from eth0, and EIP2's place
 	alive(t, c.Client(), EIP1)
-	if _, err := capture.Wait(within(t), FromCard, From(ip10_0_2_37)); err != nil {
+	if _, err := capture.Wait(within(t), FromInterface, From(ip10_0_2_37)); err != nil {
 		t.Errorf("EIP1 is not eth1's: %v", err)
 	}
 	dead(t, c.Client(), EIP2)
@@ -28,7 +28,7 @@ func TestEIP(t *testing.T) {
 	_, _ = c.Instance().Ping(within(t), ClientIP, Ping{Timeout: 30 * time.Millisecond})
 	drops, err := c.NoPublicAddress()
 	must(t, err)
-	if !slices.ContainsFunc(drops, func(d Drop) bool { return d.Card == "eth0" && d.Source == ip10_0_0_29 && d.Packets > 0 }) {
+	if !slices.ContainsFunc(drops, func(d Drop) bool { return d.Interface == "eth0" && d.Source == ip10_0_0_29 && d.Packets > 0 }) {
 		t.Errorf("without an elastic IP: %v", drops)
 	}
 	if err := c.AssociateEIP(ip10_0_0_29, netip.MustParseAddr("2001:db8::1")); err == nil {
@@ -75,7 +75,7 @@ func TestPeers(t *testing.T) {
 	six := func(s string) netip.Addr { return netip.MustParseAddr("2001:db8:ec2:" + s) }
 	eth0 := Eth0()
 	eth0.Addrs6 = []netip.Addr{six(":29")}
-	c := newCloud(t, Config{Cards: []Card{eth0}})
+	c := newCloud(t, Config{Interfaces: []Interface{eth0}})
 	near, err := c.AddPeer("near", netip.MustParseAddr("10.0.0.80"), six(":80"))
 	must(t, err)
 	far, err := c.AddPeer("far", netip.MustParseAddr("10.0.2.80"), six("2::80"))
@@ -88,7 +88,7 @@ func TestPeers(t *testing.T) {
 		alive(t, n, six(":29"))
 	}
 	alive(t, c.Client(), six(":29"))
-	// Nobody answers for an address that no card has.
+	// Nobody answers for an address that no interface has.
 	if _, err := c.Instance().Ping(within(t), netip.MustParseAddr("10.0.0.81"), Ping{Timeout: 30 * time.Millisecond}); err == nil {
 		t.Error("somebody answers for 10.0.0.81")
 	}
@@ -101,18 +101,18 @@ func TestPeers(t *testing.T) {
 	if _, err := c.Node("odd"); err == nil {
 		t.Error("a refused peer is there")
 	}
-	if k, err := c.Card("far/eth0"); err != nil || k.Subnet != "subnet-c" || k.DeviceNumber != 0 {
+	if k, err := c.Interface("far/eth0"); err != nil || k.Subnet != "subnet-c" || k.DeviceNumber != 0 {
 		t.Errorf("far/eth0: %+v %v", k, err)
 	}
-	if k, err := c.Card("eth0"); err != nil || k.Addrs4[0] != ip10_0_0_29 {
+	if k, err := c.Interface("eth0"); err != nil || k.Addrs4[0] != ip10_0_0_29 {
 		t.Errorf("eth0: %+v %v", k, err)
 	}
 }
 
-// Two cards in one subnet: the wire shows which one answered.
+// Two interfaces in one subnet: the wire shows which one answered.
 func TestSameSubnet(t *testing.T) {
-	second := Card{Name: "eth1", Addrs4: []netip.Addr{netip.MustParseAddr("10.0.0.30")}}
-	c := newCloud(t, Config{Cards: []Card{Eth0(), second}})
+	second := Interface{Name: "eth1", Addrs4: []netip.Addr{netip.MustParseAddr("10.0.0.30")}}
+	c := newCloud(t, Config{Interfaces: []Interface{Eth0(), second}})
 	peer, err := c.AddPeer("peer", netip.MustParseAddr("10.0.0.80"))
 	must(t, err)
 	l, err := c.Instance().Netlink().LinkByName("eth1")
@@ -133,13 +133,13 @@ func TestSameSubnet(t *testing.T) {
 	alive(t, peer, second.Addrs4[0])
 }
 
-// IPv6: the gateway, the source check and two cards in one subnet.
+// IPv6: the gateway, the source check and two interfaces in one subnet.
 func TestIPv6(t *testing.T) {
 	a := netip.MustParseAddr("2001:db8:ec2::29")
 	b := netip.MustParseAddr("2001:db8:ec2:2::37")
 	eth0, eth1 := Eth0(), Eth1()
 	eth0.Addrs6, eth1.Addrs6 = []netip.Addr{a}, []netip.Addr{b}
-	c := newCloud(t, Config{Cards: []Card{eth0, eth1}})
+	c := newCloud(t, Config{Interfaces: []Interface{eth0, eth1}})
 	alive(t, c.Client(), a)
 	up(t, c, "eth1")
 	addOn(t, c.Instance(), "eth1", netip.PrefixFrom(b, 128))

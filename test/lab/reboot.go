@@ -6,16 +6,16 @@ import (
 	"slices"
 )
 
-// Reboot ends everything on the instance and starts it again: a new kernel's network with the same cards, the
+// Reboot ends everything on the instance and starts it again: a new kernel's network with the same interfaces, the
 // first one as installed and the others down and bare, an empty /run, and /etc as it was left. Instance is
 // another Node from then on; the old one, and sockets and captures on it, are dead. VFs are gone. Nobody else may use the cloud meanwhile.
 func (c *Cloud) Reboot() error {
 	old := c.Instance()
-	cards := c.Cards()
+	ifaces := c.Interfaces()
 	if err := killProcesses(old); err != nil {
 		return fmt.Errorf("reboot: %w", err)
 	}
-	for _, k := range slices.Backward(cards) {
+	for _, k := range slices.Backward(ifaces) {
 		if err := c.Detach(k.Name); err != nil {
 			return fmt.Errorf("reboot: %w", err)
 		}
@@ -28,7 +28,7 @@ func (c *Cloud) Reboot() error {
 	c.instance = n
 	c.mu.Unlock()
 	err = errors.Join(old.close(), c.makeHost(n, c.cfg.RPFilter, c.cfg.DAD))
-	for i, k := range cards {
+	for i, k := range ifaces {
 		err = errors.Join(err, c.plug(n, k, i == 0))
 	}
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 func TestReboot(t *testing.T) {
 	c := newAzure(t)
 	old := c.Instance()
-	before := c.Cards()
+	before := c.Interfaces()
 	must(t, c.Assign("eth2", netip.MustParseAddr("172.22.5.9")))
 	_, err := c.AttachVF("eth2")
 	must(t, err)
@@ -46,9 +46,9 @@ func TestReboot(t *testing.T) {
 		t.Errorf("ip_forward is %s %v", v, err)
 	}
 	alive(t, c.Client(), EIP1)
-	after := c.Cards()
+	after := c.Interfaces()
 	if len(after) != 3 || after[1].MAC != before[1].MAC || len(after[1].Addrs4) != 2 || after[0].EIPs[addr68] != EIP1 {
-		t.Errorf("cards %+v, before %+v", after, before)
+		t.Errorf("interfaces %+v, before %+v", after, before)
 	}
 	if got := ask(t, n).metadata(200, network); !strings.Contains(got, "172.22.5.9") || len(c.IMDS().Requests(time.Time{})) != 1 {
 		t.Errorf("metadata %s", got)

@@ -17,10 +17,10 @@ func TestSandbox(t *testing.T) {
 	for _, e := range run {
 		t.Errorf("/run holds %s", e.Name())
 	}
-	cards, err := os.ReadDir("/sys/class/net")
+	ifaces, err := os.ReadDir("/sys/class/net")
 	must(t, err)
-	if len(cards) != 1 || cards[0].Name() != "lo" {
-		t.Errorf("/sys/class/net holds %v", cards)
+	if len(ifaces) != 1 || ifaces[0].Name() != "lo" {
+		t.Errorf("/sys/class/net holds %v", ifaces)
 	}
 }
 

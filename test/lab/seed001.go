@@ -2,19 +2,19 @@ package lab
 
 import "net/netip"
 
-// Seed001 is the virtual machine of seed 001, as far as its author shows it: three cards in three subnets
+// Seed001 is the virtual machine of seed 001, as far as its author shows it: three interfaces in three subnets
 // of one virtual network, public addresses for the first two, IP forwarding on each. The primary's address
 // and the third subnet are the author's; the other subnets are what is left of the network.
 func Seed001() Config {
-	eip := func(k Card, public netip.Addr) Card {
+	eip := func(k Interface, public netip.Addr) Interface {
 		k.EIPs = map[netip.Addr]netip.Addr{k.Addrs4[0]: public}
 		return k
 	}
-	card := func(name, addr string) Card {
-		return Card{Name: name, Addrs4: []netip.Addr{netip.MustParseAddr(addr)}, Forwarding: true}
+	iface := func(name, addr string) Interface {
+		return Interface{Name: name, Addrs4: []netip.Addr{netip.MustParseAddr(addr)}, Forwarding: true}
 	}
-	return Config{Cloud: Azure, Cards: []Card{
-		eip(card("eth1", "172.22.5.68"), EIP1), eip(card("eth2", "172.22.5.4"), EIP2), card("eth3", "172.22.5.132"),
+	return Config{Cloud: Azure, Interfaces: []Interface{
+		eip(iface("eth1", "172.22.5.68"), EIP1), eip(iface("eth2", "172.22.5.4"), EIP2), iface("eth3", "172.22.5.132"),
 	}}
 }
 

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// seed001 is the seed's topology: the three cards as a distribution leaves them, which is up with their addresses
+// seed001 is the seed's topology: the three interfaces as a distribution leaves them, which is up with their addresses
 // and only the first one with a default route, and the machine behind the third with its route.
 func seed001(t testing.TB) (c *Cloud, vm *Node) {
 	t.Helper()
@@ -60,10 +60,10 @@ func TestSeed001(t *testing.T) {
 	wire, err := c.Capture("eth2")
 	must(t, err)
 	alive(t, vm, ClientIP)
-	if _, err := wire.Wait(within(t), FromCard, From(addr4), To(ClientIP), Proto(unix.IPPROTO_ICMP)); err != nil {
+	if _, err := wire.Wait(within(t), FromInterface, From(addr4), To(ClientIP), Proto(unix.IPPROTO_ICMP)); err != nil {
 		t.Errorf("the neighbour's packet was not seen on eth2, translated: %v", err)
 	}
-	if got := wire.Packets(FromCard, From(testVM), To(ClientIP)); len(got) != 0 {
+	if got := wire.Packets(FromInterface, From(testVM), To(ClientIP)); len(got) != 0 {
 		t.Errorf("it left untranslated: %v", got)
 	}
 	if connects(t, c, sshd.Addr.Port(), 300*time.Millisecond) {
@@ -76,7 +76,7 @@ func TestSeed001(t *testing.T) {
 	}
 	lost, err := c.NoPublicAddress()
 	must(t, err)
-	if !slices.ContainsFunc(lost, func(d Drop) bool { return d.Card == "eth2" && d.Source == addr68 }) {
+	if !slices.ContainsFunc(lost, func(d Drop) bool { return d.Interface == "eth2" && d.Source == addr68 }) {
 		t.Errorf("the answers were not dropped at eth2: %v", lost)
 	}
 

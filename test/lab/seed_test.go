@@ -125,18 +125,18 @@ func TestSeed002(t *testing.T) {
 	}
 }
 
-// What the wire shows: the card that an answer left by.
+// What the wire shows: the interface that an answer left by.
 func TestCapture(t *testing.T) {
 	c := newCloud(t, Config{})
 	seen := map[string]*Capture{}
-	for _, card := range []string{"eth0", "eth1"} {
-		capture, err := c.Capture(card)
+	for _, iface := range []string{"eth0", "eth1"} {
+		capture, err := c.Capture(iface)
 		must(t, err)
-		seen[card] = capture
+		seen[iface] = capture
 	}
 	gw := netip.MustParseAddr("10.0.2.1")
 	l := naive(t, c, "eth1", netip.PrefixFrom(ip10_0_2_37, 24), gw)
-	answer := []func(Packet) bool{FromCard, From(ip10_0_2_37), To(ClientIP), Proto(unix.IPPROTO_ICMP)}
+	answer := []func(Packet) bool{FromInterface, From(ip10_0_2_37), To(ClientIP), Proto(unix.IPPROTO_ICMP)}
 
 	dead(t, c.Client(), EIP2)
 	if _, err := seen["eth0"].Wait(within(t), answer...); err != nil {
@@ -145,7 +145,7 @@ func TestCapture(t *testing.T) {
 	if got := seen["eth1"].Packets(answer...); len(got) != 0 {
 		t.Errorf("before: the answer left by eth1: %v", got)
 	}
-	if _, err := seen["eth1"].Wait(within(t), ToCard, To(ip10_0_2_37), From(ClientIP)); err != nil {
+	if _, err := seen["eth1"].Wait(within(t), ToInterface, To(ip10_0_2_37), From(ClientIP)); err != nil {
 		t.Errorf("before: the question was not seen on eth1: %v", err)
 	}
 
@@ -160,7 +160,7 @@ func TestCapture(t *testing.T) {
 	}
 	traffic, err := c.Traffic("eth1")
 	must(t, err)
-	if traffic.FromCard == 0 || traffic.ToCard == 0 || traffic.FromCardBytes < 98 {
+	if traffic.FromInterface == 0 || traffic.ToInterface == 0 || traffic.FromInterfaceBytes < 98 {
 		t.Errorf("eth1's cable counted %+v", traffic)
 	}
 }

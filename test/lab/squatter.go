@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Squatter is a host on a card's link that answers ARP for an address which it ought not to have.
+// Squatter is a host on an interface's link that answers ARP for an address which it ought not to have.
 type Squatter struct {
 	MAC  metadata.MAC
 	addr netip.Addr
@@ -21,7 +21,7 @@ type Squatter struct {
 	done sync.WaitGroup
 }
 
-// Squat lets a stranger on a card's link claim an IPv4 address, until Close. Asked or probed for it (RFC 5227)
+// Squat lets a stranger on an interface's link claim an IPv4 address, until Close. Asked or probed for it (RFC 5227)
 // it answers.
 func (c *Cloud) Squat(key string, a netip.Addr) (*Squatter, error) {
 	if !a.Is4() {
@@ -58,7 +58,7 @@ func (s *Squatter) answer() {
 			continue
 		}
 		asker := metadata.MAC(buf[22:28])
-		_, _ = s.file.Write(arpReply(asker, s.MAC, netip.AddrFrom4([4]byte(buf[28:32])), s.addr)) // the card may be gone
+		_, _ = s.file.Write(arpReply(asker, s.MAC, netip.AddrFrom4([4]byte(buf[28:32])), s.addr)) // the interface may be gone
 	}
 }
 

@@ -33,16 +33,16 @@ type tree map[string]string
 
 const macsDir = "meta-data/network/interfaces/macs"
 
-// instanceTree is what an instance with these cards sees. The first card is the primary.
-func instanceTree(id Identity, vpc []netip.Prefix, cards []*card) tree {
+// instanceTree is what an instance with these interfaces sees. The first interface is the primary.
+func instanceTree(id Identity, vpc []netip.Prefix, ifaces []*iface) tree {
 	t := tree{}
 	t.identity(id)
-	if len(cards) > 0 {
-		t.primary(id, cards[0])
+	if len(ifaces) > 0 {
+		t.primary(id, ifaces[0])
 	}
-	several := slices.ContainsFunc(cards, func(k *card) bool { return k.NetworkCard > 0 })
-	for _, k := range cards {
-		t.card(id, vpc, k, several)
+	several := slices.ContainsFunc(ifaces, func(k *iface) bool { return k.NetworkCard > 0 })
+	for _, k := range ifaces {
+		t.iface(id, vpc, k, several)
 	}
 	return t
 }
@@ -65,8 +65,8 @@ func (t tree) identity(id Identity) {
 	}
 }
 
-// primary adds what the metadata repeats of the first card.
-func (t tree) primary(id Identity, k *card) {
+// primary adds what the metadata repeats of the first interface.
+func (t tree) primary(id Identity, k *iface) {
 	t["meta-data/mac"] = k.MAC.String()
 	host := k.hostname(id)
 	t["meta-data/hostname"], t["meta-data/local-hostname"] = host, host
@@ -88,9 +88,9 @@ func (t tree) primary(id Identity, k *card) {
 	t["dynamic/instance-identity/document"] = string(text)
 }
 
-// card adds the directory of one card. Keys without a value are absent, as on EC2, and so is the index of
-// the network card on instances that have but one.
-func (t tree) card(id Identity, vpc []netip.Prefix, k *card, several bool) {
+// interface adds the directory of one interface. Keys without a value are absent, as on EC2, and so is the index of
+// the network interface on instances that have but one.
+func (t tree) iface(id Identity, vpc []netip.Prefix, k *iface, several bool) {
 	set := func(key string, values ...string) {
 		if len(values) > 0 && values[0] != "" {
 			t[macsDir+"/"+k.MAC.String()+"/"+key] = strings.Join(values, "\n")
@@ -121,8 +121,8 @@ func (t tree) card(id Identity, vpc []netip.Prefix, k *card, several bool) {
 	k.publics(set, id)
 }
 
-// blocks sets the CIDR blocks of the card's subnet and VPC.
-func (k *card) blocks(set func(string, ...string), vpc []netip.Prefix) {
+// blocks sets the CIDR blocks of the interface's subnet and VPC.
+func (k *iface) blocks(set func(string, ...string), vpc []netip.Prefix) {
 	var v4, v6 []netip.Prefix
 	for _, p := range vpc {
 		if p.Addr().Is4() {
@@ -144,8 +144,8 @@ func (k *card) blocks(set func(string, ...string), vpc []netip.Prefix) {
 	}
 }
 
-// publics sets the public addresses of the card.
-func (k *card) publics(set func(string, ...string), id Identity) {
+// publics sets the public addresses of the interface.
+func (k *iface) publics(set func(string, ...string), id Identity) {
 	var publics []string
 	for _, private := range k.Addrs4 {
 		if public, ok := k.EIPs[private]; ok {
@@ -158,7 +158,7 @@ func (k *card) publics(set func(string, ...string), id Identity) {
 	}
 }
 
-func (k *card) hostname(id Identity) string {
+func (k *iface) hostname(id Identity) string {
 	if len(k.Addrs4) == 0 {
 		return id.ID + "." + id.Region + ".compute.internal"
 	}

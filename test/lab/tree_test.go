@@ -16,7 +16,7 @@ func TestTree(t *testing.T) {
 	eth1.Addrs6 = []netip.Addr{netip.MustParseAddr("2001:db8:ec2:2::37"), netip.MustParseAddr("2001:db8:ec2:2::38")}
 	eth1.Prefixes4 = []netip.Prefix{netip.MustParsePrefix("10.0.2.128/28")}
 	eth1.Prefixes6 = []netip.Prefix{netip.MustParsePrefix("2001:db8:ec2:2:1::/80")}
-	c := newCloud(t, Config{Cards: []Card{Eth0(), eth1}, Instance: Identity{Tags: map[string]string{"Name": "web"}}})
+	c := newCloud(t, Config{Interfaces: []Interface{Eth0(), eth1}, Instance: Identity{Tags: map[string]string{"Name": "web"}}})
 	a := ask(t, c.Instance()).session()
 	const dir = "network/interfaces/macs/02:00:00:00:00:01"
 	for key, want := range map[string]string{
@@ -90,7 +90,7 @@ func TestTreeWalk(t *testing.T) {
 func TestTreeAbsent(t *testing.T) {
 	eth1 := Eth1()
 	eth1.EIPs, eth1.NetworkCard, eth1.MAC = nil, 1, [6]byte{2, 0, 0, 0, 0, 1}
-	c := newCloud(t, Config{Cards: []Card{Eth0(), eth1}})
+	c := newCloud(t, Config{Interfaces: []Interface{Eth0(), eth1}})
 	a := ask(t, c.Instance()).session()
 	keys := strings.Split(a.get(200, "network/interfaces/macs/02:00:00:00:00:01/"), "\n")
 	for _, key := range []string{"ipv6s", "ipv4-prefix", "ipv6-prefix", "ipv4-associations/", "public-ipv4s"} {
@@ -100,15 +100,15 @@ func TestTreeAbsent(t *testing.T) {
 	}
 	if a.get(200, "network/interfaces/macs/02:00:00:00:00:01/network-card-index") != "1" ||
 		a.get(200, "network/interfaces/macs/02:ec:20:00:00:00/network-card-index") != "0" {
-		t.Error("the indices of the network cards are wrong")
+		t.Error("the indices of the network interfaces are wrong")
 	}
 }
 
-// The metadata follows what is done to the cards.
+// The metadata follows what is done to the interfaces.
 func TestTreeFollows(t *testing.T) {
 	c := newCloud(t, Config{})
 	a := ask(t, c.Instance()).session()
-	k, err := c.Card("eth1")
+	k, err := c.Interface("eth1")
 	must(t, err)
 	dir := "network/interfaces/macs/" + k.MAC.String()
 	second, eip := netip.MustParseAddr("10.0.2.50"), netip.MustParseAddr("203.0.113.5")
@@ -133,7 +133,7 @@ func TestTreeFollows(t *testing.T) {
 func TestTreeOfPeerAndIPv6(t *testing.T) {
 	eth0 := Eth0()
 	eth0.Addrs6 = []netip.Addr{netip.MustParseAddr("2001:db8:ec2::29")}
-	c := newCloud(t, Config{Cards: []Card{eth0}})
+	c := newCloud(t, Config{Interfaces: []Interface{eth0}})
 	peer, err := c.AddPeer("db", netip.MustParseAddr("10.0.2.80"))
 	must(t, err)
 	if id := ask(t, peer).session().get(200, "local-ipv4"); id != "10.0.2.80" {
@@ -145,7 +145,7 @@ func TestTreeOfPeerAndIPv6(t *testing.T) {
 		t.Errorf("over IPv6: %s", got)
 	}
 	last := c.IMDS().Requests(time.Time{})
-	if r := last[len(last)-1]; r.Source.Addr() != eth0.Addrs6[0] || r.Card != "eth0" || !r.Token || r.Status != 200 {
+	if r := last[len(last)-1]; r.Source.Addr() != eth0.Addrs6[0] || r.Interface != "eth0" || !r.Token || r.Status != 200 {
 		t.Errorf("recorded %+v", r)
 	}
 }

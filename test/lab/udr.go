@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Route is a route of the user's own for a subnet: what its cards send to the prefix goes to the card that has
+// Route is a route of the user's own for a subnet: what its interfaces send to the prefix goes to the interface that has
 // the next hop's address. EC2 calls it a route table's entry with a network interface as target.
 type Route struct {
 	Subnet  string       // Subnet.ID
 	Prefix  netip.Prefix // IPv4
-	NextHop netip.Addr   // of a card that forwards (Card.Forwarding); without one the packets vanish
+	NextHop netip.Addr   // of an interface that forwards (Interface.Forwarding); without one the packets vanish
 }
 
 func (r Route) String() string { return fmt.Sprintf("%s: %s via %s", r.Subnet, r.Prefix, r.NextHop) }
@@ -80,7 +80,7 @@ func (c *Cloud) tableOf(subnet string) int {
 	return udrTable + slices.IndexFunc(c.cfg.Subnets, func(s Subnet) bool { return s.ID == subnet })
 }
 
-// steer brings the subnets' routes to where the cards are now. The caller holds the lock.
+// steer brings the subnets' routes to where the interfaces are now. The caller holds the lock.
 func (c *Cloud) steer() error {
 	var errs []error
 	for _, r := range c.routes {
@@ -91,7 +91,7 @@ func (c *Cloud) steer() error {
 			}
 		}
 		errs = append(errs, c.net.steer(c.toNextHop(r, table)))
-		for _, k := range c.cards {
+		for _, k := range c.ifaces {
 			if k.subnet.ID == r.Subnet {
 				errs = append(errs, c.net.ask(k.port, table))
 			}
@@ -104,13 +104,13 @@ func (c *Cloud) routed(subnet string, p netip.Prefix) bool {
 	return slices.ContainsFunc(c.routes, func(r Route) bool { return r.Subnet == subnet && r.Prefix == p })
 }
 
-// toNextHop is the route as the kernel has it: nowhere when no card that forwards has the next hop's address.
+// toNextHop is the route as the kernel has it: nowhere when no interface that forwards has the next hop's address.
 func (c *Cloud) toNextHop(r Route, table int) *netlink.Route {
-	i := slices.IndexFunc(c.cards, func(k *card) bool { return k.Forwarding && slices.Contains(k.Addrs4, r.NextHop) })
+	i := slices.IndexFunc(c.ifaces, func(k *iface) bool { return k.Forwarding && slices.Contains(k.Addrs4, r.NextHop) })
 	if i < 0 {
 		return &netlink.Route{Dst: ipNet(r.Prefix), Table: table, Type: unix.RTN_BLACKHOLE}
 	}
-	out := c.cards[i].port.route(r.Prefix)
+	out := c.ifaces[i].port.route(r.Prefix)
 	out.Table = table
 	return out
 }

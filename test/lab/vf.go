@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// VF is the virtual function of a card with accelerated networking: a second device of the host with the card's
+// VF is the virtual function of an interface with accelerated networking: a second device of the host with the interface's
 // MAC, which the host's software must leave alone. It comes and goes when Azure moves the machine.
 //
-// Azure's synthetic card (hv_netvsc) makes itself the VF's master. A veth cannot, so that the master here is a
+// Azure's synthetic interface (hv_netvsc) makes itself the VF's master. A veth cannot, so that the master here is a
 // bridge of its own: what is true to life is the MAC, the flag and the relation on the VF's side. It has a carrier,
 // and nobody answers on it.
 type VF struct {
@@ -21,7 +21,7 @@ type VF struct {
 	Attached bool
 }
 
-// virtual is what the lab holds of a card's VF.
+// virtual is what the lab holds of an interface's VF.
 type virtual struct {
 	VF
 	port int // ifindex of the fabric's end
@@ -29,9 +29,9 @@ type virtual struct {
 
 const firstVF = 5000 // ifindex of the fabric's ends
 
-// AttachVF gives a card a VF: down, bare and without master, as the driver makes it. It returns its name.
+// AttachVF gives an interface a VF: down, bare and without master, as the driver makes it. It returns its name.
 func (c *Cloud) AttachVF(key string) (name string, err error) {
-	err = c.change(key, "attach a VF to "+key, func(k *card) error {
+	err = c.change(key, "attach a VF to "+key, func(k *iface) error {
 		if k.vf.Attached {
 			return fmt.Errorf("it has %s", k.vf.Name)
 		}
@@ -47,7 +47,7 @@ func (c *Cloud) AttachVF(key string) (name string, err error) {
 }
 
 // plugVF makes the device, with an end in the fabric that says nothing.
-func (f *fabric) plugVF(k *card, v virtual) error {
+func (f *fabric) plugVF(k *iface, v virtual) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.Index = fmt.Sprintf("v%d", v.port), v.port
 	cable := netlink.NewVeth(attrs)
@@ -63,9 +63,9 @@ func (f *fabric) plugVF(k *card, v virtual) error {
 	return errors.Join(err, f.node.nl.LinkSetUp(linkIndex(v.port)))
 }
 
-// EnslaveVF puts a card's VF under its master, as hv_netvsc does a moment after it has come.
+// EnslaveVF puts an interface's VF under its master, as hv_netvsc does a moment after it has come.
 func (c *Cloud) EnslaveVF(key string) error {
-	return c.change(key, "enslave the VF of "+key, func(k *card) error {
+	return c.change(key, "enslave the VF of "+key, func(k *iface) error {
 		switch {
 		case !k.vf.Attached:
 			return errors.New("it has none")
@@ -92,12 +92,12 @@ func (c *Cloud) EnslaveVF(key string) error {
 	})
 }
 
-// FreeVF takes a card's VF from its master.
+// FreeVF takes an interface's VF from its master.
 func (c *Cloud) FreeVF(key string) error {
-	return c.change(key, "free the VF of "+key, func(k *card) error { return k.freeVF() })
+	return c.change(key, "free the VF of "+key, func(k *iface) error { return k.freeVF() })
 }
 
-func (k *card) freeVF() error {
+func (k *iface) freeVF() error {
 	if k.vf.Master == "" {
 		return nil
 	}
@@ -112,12 +112,12 @@ func (k *card) freeVF() error {
 	return err
 }
 
-// DetachVF takes a card's VF away, at once and whatever its state: what has no VF is left as it is.
+// DetachVF takes an interface's VF away, at once and whatever its state: what has no VF is left as it is.
 func (c *Cloud) DetachVF(key string) error {
-	return c.change(key, "detach the VF of "+key, func(k *card) error { return c.net.unplugVF(k) })
+	return c.change(key, "detach the VF of "+key, func(k *iface) error { return c.net.unplugVF(k) })
 }
 
-func (f *fabric) unplugVF(k *card) error {
+func (f *fabric) unplugVF(k *iface) error {
 	if !k.vf.Attached {
 		return nil
 	}
@@ -131,7 +131,7 @@ func (f *fabric) unplugVF(k *card) error {
 	return err
 }
 
-// VFOf tells the state of a card's VF.
+// VFOf tells the state of an interface's VF.
 func (c *Cloud) VFOf(key string) (VF, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()

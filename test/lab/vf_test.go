@@ -19,13 +19,13 @@ func linkOf(t testing.TB, c *Cloud, name string) netlink.Link {
 	return l
 }
 
-// A VF has its card's MAC, comes down and without master, can be enslaved and freed, and goes at once.
+// A VF has its interface's MAC, comes down and without master, can be enslaved and freed, and goes at once.
 func TestVF(t *testing.T) {
 	c := newAzure(t)
 	name, err := c.AttachVF("eth2")
 	must(t, err)
-	vf, card := linkOf(t, c, name), linkOf(t, c, "eth2")
-	if a, b := vf.Attrs(), card.Attrs(); a.HardwareAddr.String() != b.HardwareAddr.String() || a.MasterIndex != 0 || a.Index == b.Index || a.Flags&1 != 0 {
+	vf, iface := linkOf(t, c, name), linkOf(t, c, "eth2")
+	if a, b := vf.Attrs(), iface.Attrs(); a.HardwareAddr.String() != b.HardwareAddr.String() || a.MasterIndex != 0 || a.Index == b.Index || a.Flags&1 != 0 {
 		t.Errorf("%s is %+v beside %+v", name, a, b)
 	}
 	if _, err := c.AttachVF("eth2"); err == nil || !strings.Contains(err.Error(), name) {
@@ -55,19 +55,19 @@ func TestVF(t *testing.T) {
 	}
 }
 
-// It goes with its card.
-func TestVFGoesWithCard(t *testing.T) {
+// It goes with its interface.
+func TestVFGoesWithInterface(t *testing.T) {
 	c := newAzure(t)
 	name, err := c.AttachVF("eth2")
 	must(t, err)
 	must(t, c.EnslaveVF("eth2"))
 	must(t, c.Detach("eth2"))
 	if linkOf(t, c, name) != nil || linkOf(t, c, "netvsc5000") != nil {
-		t.Error("the VF outlives its card")
+		t.Error("the VF outlives its interface")
 	}
 }
 
-// However the VF comes, goes, is enslaved and set up, the card's traffic does not notice: nobody answers on
+// However the VF comes, goes, is enslaved and set up, the interface's traffic does not notice: nobody answers on
 // the VF, and it brings no second answer to anything.
 func TestVFDisturbsNothing(t *testing.T) {
 	c := newAzure(t)

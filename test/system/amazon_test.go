@@ -14,14 +14,14 @@ import (
 // peerRoot has Debian's package of the program that ec2net comes from. It drives systemd-networkd.
 func peerRoot() (string, error) { return debian.Root(debian.Bookworm, "amazon-ec2-net-utils", "curl") }
 
-// networkd does DHCP on every card.
+// networkd does DHCP on every interface.
 func networkd() map[string]string {
 	return with(wanted("systemd-networkd.service"), map[string]string{
 		"/etc/systemd/network/20-wired.network": "[Match]\nName=e*\n[Network]\nDHCP=ipv4\nLLMNR=no\n",
 	})
 }
 
-// amazon is the peer with its two files as packaged, but that the lab's cards are veths.
+// amazon is the peer with its two files as packaged, but that the lab's interfaces are veths.
 func amazon() map[string]string {
 	return with(wanted("systemd-networkd.service"), map[string]string{
 		"/usr/lib/udev/rules.d/99-vpc-policy-routes.rules": `SUBSYSTEM=="net", ACTION=="add", ENV{ID_NET_DRIVER}=="veth", RUN+="/usr/bin/systemctl enable --now --no-block policy-routes@$name.service refresh-policy-routes@$name.timer"` + "\n",
@@ -56,8 +56,8 @@ func TestReplacesAmazon(t *testing.T) {
 	})
 	m.answers(onlyEIP(second()), time.Second)
 
-	card := lab.Eth0()
-	m.reboot(card, second())
+	iface := lab.Eth0()
+	m.reboot(iface, second())
 	m.answers(lab.EIP1, hang)
 	m.answers(onlyEIP(second()), hang)
 	m.active("eth0")

@@ -20,10 +20,10 @@ import (
 // benchRuns is how often each thing is measured, the contestants in turn.
 const benchRuns = 5
 
-// contestant is a way to have a second card work. networkd does DHCP on every card in each of them.
+// contestant is a way to have a second interface work. networkd does DHCP on every interface in each of them.
 type contestant struct {
 	name  string
-	outer bool // the card's elastic IP is answered, too
+	outer bool // the interface's elastic IP is answered, too
 	suite string
 	bare  bool
 	files map[string]string
@@ -37,7 +37,7 @@ func contestants() []contestant {
 	}
 }
 
-// What a plugged card and a boot cost with ec2net, beside the same machine with systemd-networkd alone, and beside
+// What a plugged interface and a boot cost with ec2net, beside the same machine with systemd-networkd alone, and beside
 // Debian's amazon-ec2-net-utils doing the same work. No time is judged: the table is the result.
 func TestBench(t *testing.T) {
 	lines := []string{fmt.Sprintf("%-24s %22s %22s %12s %14s", "median of "+strconv.Itoa(benchRuns), "plug → neighbour, ms", "plug → internet, ms", "requests", "boot, ms")}
@@ -78,7 +78,7 @@ func alone(t *testing.T, name string, f func(*testing.T)) {
 	}
 }
 
-// plug boots a machine, plugs a card, and returns the times until a host of its subnet and a client on the internet
+// plug boots a machine, plugs an interface, and returns the times until a host of its subnet and a client on the internet
 // are answered, and the requests to the metadata in the three seconds from the plug.
 func (c contestant) plug(t *testing.T) (near, far, requests float64) {
 	t.Helper()

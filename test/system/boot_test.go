@@ -9,8 +9,8 @@ import (
 	"ec2net/test/system/debian"
 )
 
-// One card with one address: ec2net looks, and writes nothing.
-func TestBootOneCard(t *testing.T) {
+// One interface with one address: ec2net looks, and writes nothing.
+func TestBootOneInterface(t *testing.T) {
 	for _, suite := range []string{debian.Bookworm, debian.Trixie} {
 		t.Run(suite, func(t *testing.T) {
 			m := start(t, options{suite: suite})
@@ -37,11 +37,11 @@ func TestMachinesAreApart(t *testing.T) {
 	}
 }
 
-// active waits until a card's unit has set it up.
-func (m *machine) active(card string) {
+// active waits until an interface's unit has set it up.
+func (m *machine) active(iface string) {
 	m.t.Helper()
-	m.until(hang, said("ec2net-ifup@"+card+" is active"), func() bool {
-		return strings.TrimSpace(m.try("systemctl", "is-active", "ec2net-ifup@"+card+".service")) == "active"
+	m.until(hang, said("ec2net-ifup@"+iface+" is active"), func() bool {
+		return strings.TrimSpace(m.try("systemctl", "is-active", "ec2net-ifup@"+iface+".service")) == "active"
 	})
 }
 

@@ -60,7 +60,7 @@ func (m *machine) unitCured(name, unit, harm, state, says string) {
 	m.try("sh", "-c", harm)
 	m.until(hang, said(unit+" is "+state), func() bool { return m.unit(unit, "ActiveState") == state })
 	found := m.findings()
-	i := slices.IndexFunc(found, func(f doctor.Finding) bool { return f.ID == "unit" && f.Card == name })
+	i := slices.IndexFunc(found, func(f doctor.Finding) bool { return f.ID == "unit" && f.Interface == name })
 	if i < 0 || !strings.Contains(found[i].Summary, says) {
 		m.t.Fatalf("doctor does not say %q:\n%s", says, m.try("ec2net", "--cloud", "ec2", "doctor"))
 	}

@@ -59,8 +59,8 @@ func (m *machine) until(limit time.Duration, what func() string, cond func() boo
 // said is a description that does not change.
 func said(what string) func() string { return func() string { return what } }
 
-// plug attaches a card and returns the time until its elastic IP answered the client on the internet.
-func (m *machine) plug(c lab.Card) time.Duration {
+// plug attaches an interface and returns the time until its elastic IP answered the client on the internet.
+func (m *machine) plug(c lab.Interface) time.Duration {
 	m.t.Helper()
 	began := time.Now()
 	if err := m.cloud.Attach(c); err != nil {
@@ -72,11 +72,11 @@ func (m *machine) plug(c lab.Card) time.Duration {
 	return time.Since(began)
 }
 
-// unplug detaches a card and waits until nothing of it is left: no unit, no rule, no file.
-func (m *machine) unplug(card, name string) time.Duration {
+// unplug detaches an interface and waits until nothing of it is left: no unit, no rule, no file.
+func (m *machine) unplug(iface, name string) time.Duration {
 	m.t.Helper()
 	began := time.Now()
-	if err := m.cloud.Detach(card); err != nil {
+	if err := m.cloud.Detach(iface); err != nil {
 		m.t.Fatal(err)
 	}
 	m.gone(name)
@@ -89,7 +89,7 @@ func (m *machine) gone(name string) {
 		func() bool { return m.leftovers(name) == "" })
 }
 
-// leftovers is what there still is of a card that was unplugged. What is cheap to see is looked at first.
+// leftovers is what there still is of an interface that was unplugged. What is cheap to see is looked at first.
 func (m *machine) leftovers(name string) string {
 	if rest := m.remains(name); rest != "" {
 		return rest
@@ -109,10 +109,10 @@ func (m *machine) remains(name string) string {
 		ip rule show | grep -E '^[12]0[0-9]{3}:' | grep -vE "$2"; ip route show table all | grep -F "dev $1 "; true`, "sh", name, m.others())
 }
 
-// others matches the rules of the cards that are still there.
+// others matches the rules of the interfaces that are still there.
 func (m *machine) others() string {
 	pattern := "^$"
-	for _, c := range m.cloud.Cards() {
+	for _, c := range m.cloud.Interfaces() {
 		pattern += fmt.Sprintf("|^[12]0%03d:", c.DeviceNumber+100*c.NetworkCard)
 	}
 	return pattern

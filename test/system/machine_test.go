@@ -35,16 +35,16 @@ type machine struct {
 	boot   time.Duration
 	group  string // the cgroup it runs in, made anew at each boot
 	filter string
-	bare   bool // the first card is not configured by the installer
+	bare   bool // the first interface is not configured by the installer
 }
 
-// options of a machine. The zero value is bookworm with the package, booted, and seed 002's first card.
+// options of a machine. The zero value is bookworm with the package, booted, and seed 002's first interface.
 type options struct {
 	suite     string
 	bare      bool // without the package
 	cloud     lab.Config
 	files     map[string]string // put into the root before it boots
-	unmanaged bool              // the first card is not configured by the installer: a manager will
+	unmanaged bool              // the first interface is not configured by the installer: a manager will
 	filter    string            // system calls that the container has beyond nspawn's own choice
 }
 
@@ -56,8 +56,8 @@ func start(t *testing.T, o options) *machine {
 	if o.suite == "" {
 		o.suite = debian.Bookworm
 	}
-	if o.cloud.Cards == nil {
-		o.cloud.Cards = []lab.Card{lab.Eth0()}
+	if o.cloud.Interfaces == nil {
+		o.cloud.Interfaces = []lab.Interface{lab.Eth0()}
 	}
 	below, err := base(o.suite, !o.bare)
 	if err != nil {
@@ -91,10 +91,10 @@ func fileMode(path string) os.FileMode {
 	return 0o044
 }
 
-// strip takes from a card what the lab's installer configured.
-func (m *machine) strip(card string) {
+// strip takes from an interface what the lab's installer configured.
+func (m *machine) strip(iface string) {
 	m.t.Helper()
-	for _, args := range []string{"addr flush dev " + card, "link set " + card + " down"} {
+	for _, args := range []string{"addr flush dev " + iface, "link set " + iface + " down"} {
 		if out, err := m.cloud.Instance().Command(context.Background(), "ip", strings.Fields(args)...).CombinedOutput(); err != nil {
 			m.t.Fatalf("ip %s: %v %s", args, err, out)
 		}
@@ -238,9 +238,9 @@ func (m *machine) awaitReady(c *net.UnixConn) error {
 // poweroff is SIGRTMIN+4 as PID 1 counts, by the C library's SIGRTMIN.
 const poweroff = unix.Signal(34 + 4)
 
-// reboot shuts the machine down in good order and boots it in a cloud with these cards, the first as
+// reboot shuts the machine down in good order and boots it in a cloud with these interfaces, the first as
 // installed. A new network namespace is what a new boot of the kernel is.
-func (m *machine) reboot(cards ...lab.Card) {
+func (m *machine) reboot(ifaces ...lab.Interface) {
 	m.t.Helper()
 	if err := unix.Kill(m.leader, poweroff); err != nil {
 		m.t.Fatal(err)
@@ -257,7 +257,7 @@ func (m *machine) reboot(cards ...lab.Card) {
 		m.t.Fatal(err)
 	}
 	var err error
-	if m.cloud, err = lab.New(lab.Config{Cards: cards}); err != nil {
+	if m.cloud, err = lab.New(lab.Config{Interfaces: ifaces}); err != nil {
 		m.t.Fatal(err)
 	}
 	if m.bare {

@@ -1,7 +1,7 @@
 //go:build system
 
 // Package system boots Debian with the built package installed, in systemd-nspawn, as real a machine
-// as there is without one: systemd as PID 1, its udevd, its network managers. The cards come from the
+// as there is without one: systemd as PID 1, its udevd, its network managers. The interfaces come from the
 // lab, are renamed by a .link file as on real machines, and a client on the lab's internet pings them.
 package system
 

@@ -10,7 +10,7 @@ import (
 	"ec2net/test/lab"
 )
 
-// manager is a network manager that does DHCP on every card, in the settings that its package comes with.
+// manager is a network manager that does DHCP on every interface, in the settings that its package comes with.
 type manager struct {
 	name    string
 	files   map[string]string
@@ -56,7 +56,7 @@ func managers() []manager {
 	}
 }
 
-// Where another program does DHCP on the cards, ec2net adds its own layer; and when that program is restarted
+// Where another program does DHCP on the interfaces, ec2net adds its own layer; and when that program is restarted
 // while traffic flows, every address answers again within two seconds.
 func TestBesideManager(t *testing.T) {
 	for _, suite := range suites {
@@ -81,9 +81,9 @@ func TestBesideManager(t *testing.T) {
 					first := time.Since(back)
 					m.answers(onlyEIP(second()), hang)
 					t.Logf("after the restart eth0 answers in %s, ens6 in %s", first, time.Since(back))
-					for card, tr := range map[string]*traffic{"eth0": tr1, "ens6": tr2} {
+					for iface, tr := range map[string]*traffic{"eth0": tr1, "ens6": tr2} {
 						gap, err := tr.gaps()
-						t.Logf("%s: longest gap %s, error %v", card, gap, err)
+						t.Logf("%s: longest gap %s, error %v", iface, gap, err)
 					}
 					if took := time.Since(back); took > max(2*time.Second, 3*back.Sub(began)) {
 						t.Errorf("every address answers again after %s; the restart itself took %s", took, back.Sub(began))

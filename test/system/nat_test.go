@@ -12,10 +12,10 @@ import (
 	"ec2net/test/lab"
 )
 
-// server is one on the internet that the route table of the first card's subnet leads to the machine for.
+// server is one on the internet that the route table of the first interface's subnet leads to the machine for.
 var server = netip.MustParseAddr("192.0.2.9")
 
-// neighbour adds a host beside the first card, whose way to the server is the machine.
+// neighbour adds a host beside the first interface, whose way to the server is the machine.
 func (m *machine) neighbour() *lab.Node {
 	m.t.Helper()
 	peer, err := m.cloud.AddPeer("test", netip.MustParseAddr("10.0.0.200"))
@@ -41,9 +41,9 @@ func (m *machine) passes(peer *lab.Node) {
 	defer wire.Close()
 	m.until(hang, said("the host beside eth0 reaches the internet by ens6"), func() bool {
 		_, err := peer.Ping(context.Background(), server, lab.Ping{Timeout: 200 * time.Millisecond})
-		return err == nil && len(wire.Packets(lab.FromCard, lab.To(server), lab.From(second().Addrs4[0]))) > 0
+		return err == nil && len(wire.Packets(lab.FromInterface, lab.To(server), lab.From(second().Addrs4[0]))) > 0
 	})
-	if n := len(wire.Packets(lab.FromCard, lab.To(server), lab.From(netip.MustParseAddr("10.0.0.200")))); n > 0 {
+	if n := len(wire.Packets(lab.FromInterface, lab.To(server), lab.From(netip.MustParseAddr("10.0.0.200")))); n > 0 {
 		m.t.Errorf("%d packets left untranslated", n)
 	}
 	m.until(hang, said("the machine's own traffic leaves by ens6"), func() bool {
@@ -52,14 +52,14 @@ func (m *machine) passes(peer *lab.Node) {
 }
 
 // The unit's sandbox allows what [egress] and [nat] need: rules, an nftables table, forwarding, questions to the
-// gateway. The file makes them permanent. Restarts and kills are not felt, by the first card's connection neither.
+// gateway. The file makes them permanent. Restarts and kills are not felt, by the first interface's connection neither.
 func TestEgressAndNAT(t *testing.T) {
 	first, out := lab.Eth0(), second()
 	first.Forwarding, out.Forwarding = true, true
 	for _, suite := range suites {
 		t.Run(suite, func(t *testing.T) {
-			m := start(t, options{suite: suite, cloud: lab.Config{Cards: []lab.Card{first}, RPFilter: 1}, files: with(renamed(out), map[string]string{
-				"/etc/ec2net/ec2net.toml": "[egress]\ncard = \"ens6\"\n[nat]\nfrom = [\"10.0.0.128/25\"]\nout = \"ens6\"\n",
+			m := start(t, options{suite: suite, cloud: lab.Config{Interfaces: []lab.Interface{first}, RPFilter: 1}, files: with(renamed(out), map[string]string{
+				"/etc/ec2net/ec2net.toml": "[egress]\ninterface = \"ens6\"\n[nat]\nfrom = [\"10.0.0.128/25\"]\nout = \"ens6\"\n",
 			})})
 			peer := m.neighbour()
 			m.plug(out)
@@ -75,7 +75,7 @@ func TestEgressAndNAT(t *testing.T) {
 			m.passes(peer)
 			m.calm("restarts", tr)
 			tr.end()
-			if status := m.run("/usr/sbin/ec2net", "status"); !strings.Contains(status, "IPv4 by this card") || !strings.Contains(status, "10.0.0.128/25 from eth0 leaves by this card") {
+			if status := m.run("/usr/sbin/ec2net", "status"); !strings.Contains(status, "IPv4 by this interface") || !strings.Contains(status, "10.0.0.128/25 from eth0 leaves by this interface") {
 				t.Errorf("status:\n%s", status)
 			}
 			m.healthy()

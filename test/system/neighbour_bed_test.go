@@ -19,7 +19,7 @@ import (
 // limit ends a hang. No time is judged.
 const limit = 90 * time.Second
 
-// bed is a machine with two cards, and those who ask its addresses all the time.
+// bed is a machine with two interfaces, and those who ask its addresses all the time.
 type bed struct {
 	*machine
 	asked []asked
@@ -48,7 +48,7 @@ func newBed(t *testing.T, suite string, n neighbour) *bed {
 		files["/etc/ec2net/ec2net.toml"] = n.config
 	}
 	b := &bed{machine: start(t, options{suite: crowded[suite], bare: true, unmanaged: n.unmanaged, filter: "@keyring @mount bpf",
-		cloud: lab.Config{Cards: twoCards(), RPFilter: 2}, files: files})}
+		cloud: lab.Config{Interfaces: twoInterfaces(), RPFilter: 2}, files: files})}
 	t.Cleanup(func() { t.Logf("%s\n%s", t.Name(), b.table()) })
 	b.run("sh", "-c", "mkdir -p /dev/net; [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200")
 	if n.world != nil {
@@ -58,10 +58,10 @@ func newBed(t *testing.T, suite string, n neighbour) *bed {
 	return b
 }
 
-// watch has a client on the internet ask every elastic IP, and a host in each card's subnet the other card.
+// watch has a client on the internet ask every elastic IP, and a host in each interface's subnet the other interface.
 func (b *bed) watch() {
 	b.t.Helper()
-	for _, c := range b.cloud.Cards() {
+	for _, c := range b.cloud.Interfaces() {
 		for _, private := range c.Addrs4 {
 			b.ask(private.String(), b.cloud.Client(), c.EIPs[private])
 		}
@@ -137,7 +137,7 @@ func (b *bed) causes() string {
 	}
 	var names []string
 	for _, f := range report {
-		names = append(names, strings.Trim(f.Card+":"+f.ID, ":"))
+		names = append(names, strings.Trim(f.Interface+":"+f.ID, ":"))
 	}
 	slices.Sort(names)
 	return strings.Join(slices.Compact(names), " ")

@@ -90,7 +90,7 @@ func docker() neighbour {
 	return neighbour{
 		name:   "Docker",
 		files:  map[string]string{"/etc/docker/daemon.json": `{"storage-driver": "vfs"}` + "\n"},
-		config: "replies = \"by-card\"\n",
+		config: "replies = \"by-interface\"\n",
 		world: func(b *bed) {
 			b.sh(`systemctl start docker && mkdir -p /tmp/image/bin /tmp/image/www && cp /bin/busybox /tmp/image/bin/ && echo published >/tmp/image/www/index.html &&
 				tar -C /tmp/image -c . | docker import - web && docker create --name web --restart always -p 8080:80 web /bin/busybox httpd -f -p 80 -h /www &&

@@ -4,10 +4,10 @@ package system
 
 import "ec2net/test/system/debian"
 
-// networkManager has a profile for each card.
+// networkManager has a profile for each interface.
 func networkManager() neighbour {
-	profile := func(card string) string {
-		return "[connection]\nid=" + card + "\ntype=ethernet\ninterface-name=" + card + "\n[ipv4]\nmethod=auto\n[ipv6]\nmethod=auto\n"
+	profile := func(iface string) string {
+		return "[connection]\nid=" + iface + "\ntype=ethernet\ninterface-name=" + iface + "\n[ipv4]\nmethod=auto\n[ipv6]\nmethod=auto\n"
 	}
 	return neighbour{
 		name: "NetworkManager", unmanaged: true, apart: true, second: []string{"ens6:manager"}, cure: func(b *bed) { b.run("systemctl", "restart", "ec2net-ifup@ens6") },
@@ -23,7 +23,7 @@ func networkManager() neighbour {
 	}
 }
 
-// What cloud-init wrote for the two cards on EC2 (its converter was run by hand, see the versions), but that cards are
+// What cloud-init wrote for the two interfaces on EC2 (its converter was run by hand, see the versions), but that interfaces are
 // matched by their name: netplan's macaddress means the permanent one, which a veth has not.
 const (
 	rendered12 = `network:

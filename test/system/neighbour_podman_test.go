@@ -10,7 +10,7 @@ func podman() neighbour {
 			"/etc/containers/storage.conf":    "[storage]\ndriver = \"vfs\"\nrunroot = \"/run/containers/storage\"\ngraphroot = \"/var/lib/containers/storage\"\n",
 			"/etc/containers/containers.conf": "[engine]\nruntime = \"runc\"\ncgroup_manager = \"systemd\"\nevents_logger = \"file\"\n[containers]\ndefault_sysctls = []\npids_limit = 0\nlog_driver = \"k8s-file\"\n",
 		},
-		config: "replies = \"by-card\"\n",
+		config: "replies = \"by-interface\"\n",
 		world: func(b *bed) {
 			b.sh(`mkdir -p /tmp/image/bin /tmp/image/www && cp /bin/busybox /tmp/image/bin/ && echo published >/tmp/image/www/index.html &&
 				tar -C /tmp/image -c . | podman import - web && podman create --name web -p 8080:80 web /bin/busybox httpd -f -p 80 -h /www`)

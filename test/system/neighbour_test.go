@@ -19,7 +19,7 @@ type neighbour struct {
 	suite       string            // where its package is another one; default bookworm's
 	files       map[string]string // its configuration
 	config      string            // ours beside it
-	unmanaged   bool              // it configures the first card, too
+	unmanaged   bool              // it configures the first interface, too
 	world       func(*bed)        // what it needs outside of the machine
 	start, stop string
 	acts        []string   // what its user does while it runs: restart, reload
@@ -32,17 +32,17 @@ type neighbour struct {
 	apart       bool       // it takes minutes: make test-neighbours has it, test-system has not
 }
 
-// twoCards are two cards with two addresses each, and an elastic IP for each address.
-func twoCards() []lab.Card {
+// twoInterfaces are two interfaces with two addresses each, and an elastic IP for each address.
+func twoInterfaces() []lab.Interface {
 	first, second := lab.Eth0(), second()
-	with := func(c *lab.Card, private, public string) {
+	with := func(c *lab.Interface, private, public string) {
 		a := netip.MustParseAddr(private)
 		c.Addrs4 = append(c.Addrs4, a)
 		c.EIPs[a] = netip.MustParseAddr(public)
 	}
 	with(&first, "10.0.0.40", "203.0.113.40")
 	with(&second, "10.0.2.101", "203.0.113.101")
-	return []lab.Card{first, second}
+	return []lab.Interface{first, second}
 }
 
 // whole says whether every neighbour is run on every release; else on one.
@@ -63,7 +63,7 @@ func TestNeighbours(t *testing.T) {
 			for _, after := range n.orders() {
 				t.Run(fmt.Sprintf("%s/%s/after=%v", n.name, suite, after), func(t *testing.T) {
 					t.Parallel()
-					n.unmanaged = n.unmanaged && !after // else nobody has set the first card up when ec2net comes
+					n.unmanaged = n.unmanaged && !after // else nobody has set the first interface up when ec2net comes
 					newBed(t, suite, n).round(n, after)
 				})
 			}

@@ -20,7 +20,7 @@ import (
 // published waits until a port of every address that nothing silences answers a client on the internet.
 func (b *bed) published(port string) {
 	b.t.Helper()
-	for _, c := range b.cloud.Cards() {
+	for _, c := range b.cloud.Interfaces() {
 		for private, eip := range c.EIPs {
 			if slices.Contains(b.dead, private.String()) {
 				continue

@@ -21,13 +21,13 @@ type walk struct {
 	rnd     *rand.Rand
 	all     []neighbour
 	running []bool
-	granted map[netip.Addr]string // that were granted on the way, and their card
+	granted map[netip.Addr]string // that were granted on the way, and their interface
 	public  byte                  // the last byte of the next elastic IP
 }
 
-// TestWalk starts, stops, reloads and restarts neighbours while the cloud grants and withdraws addresses, cards are
+// TestWalk starts, stops, reloads and restarts neighbours while the cloud grants and withdraws addresses, interfaces are
 // plugged and unplugged, and ec2net is restarted and killed. Sometimes something is made wrong. After each step every
-// address that the cloud grants is answered by its card, but for those that what is wrong silences, the neighbours do
+// address that the cloud grants is answered by its interface, but for those that what is wrong silences, the neighbours do
 // their work, and doctor names what was made wrong, and nothing else. EC2NET_WALK says for how long, on every release;
 // EC2NET_SEED repeats one.
 func TestWalk(t *testing.T) {
@@ -63,7 +63,7 @@ func newWalk(t *testing.T, suite string, seed uint64) *walk {
 	tunnel := []neighbour{openvpn(), wireGuardOff()}[w.rnd.IntN(2)] // there is one tunnel for everything
 	w.all = append(rules(), keepalived(), docker(), tunnel)
 	w.running = make([]bool, len(w.all))
-	everyone := neighbour{files: renamed(second(), extra(2)), config: "replies = \"by-card\"\nrefresh = \"1s\"\n"}
+	everyone := neighbour{files: renamed(second(), extra(2)), config: "replies = \"by-interface\"\nrefresh = \"1s\"\n"}
 	for _, n := range w.all {
 		everyone.files = with(everyone.files, n.files)
 	}
@@ -125,10 +125,10 @@ func (w *walk) program() string {
 	return strings.Join(strings.Fields(do), " ")
 }
 
-// grant gives a card one more address, with an elastic IP.
+// grant gives an interface one more address, with an elastic IP.
 func (w *walk) grant() string {
-	cards := w.cloud.Cards()
-	c := cards[w.rnd.IntN(len(cards))]
+	ifaces := w.cloud.Interfaces()
+	c := ifaces[w.rnd.IntN(len(ifaces))]
 	a, err := w.cloud.FreeAddr(c.Subnet)
 	if err == nil {
 		err = w.cloud.Assign(c.Name, a)
@@ -141,21 +141,21 @@ func (w *walk) grant() string {
 }
 
 // reachable gives an address an elastic IP, and has it asked.
-func (w *walk) reachable(card string, a netip.Addr) {
+func (w *walk) reachable(iface string, a netip.Addr) {
 	w.public = 200 + (w.public-199)%50
 	eip := netip.AddrFrom4([4]byte{203, 0, 113, w.public})
 	if err := w.cloud.AssociateEIP(a, eip); err != nil {
 		w.t.Fatal(err)
 	}
-	w.granted[a] = card
+	w.granted[a] = iface
 	w.ask(a.String(), w.cloud.Client(), eip)
 }
 
 // withdraw takes back an address that was granted on the way.
 func (w *walk) withdraw() string {
 	for _, a := range slices.SortedFunc(maps.Keys(w.granted), netip.Addr.Compare) { // in an order that a seed repeats
-		card := w.granted[a]
-		c, err := w.cloud.Card(card)
+		iface := w.granted[a]
+		c, err := w.cloud.Interface(iface)
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -163,10 +163,10 @@ func (w *walk) withdraw() string {
 			continue
 		}
 		w.forget(a)
-		if err := w.cloud.Release(card, a); err != nil {
+		if err := w.cloud.Release(iface, a); err != nil {
 			w.t.Fatal(err)
 		}
-		return fmt.Sprintf("%s is withdrawn from %s", a, card)
+		return fmt.Sprintf("%s is withdrawn from %s", a, iface)
 	}
 	return "nothing is to be withdrawn"
 }
@@ -177,16 +177,16 @@ func (w *walk) forget(a netip.Addr) {
 	w.asked = slices.DeleteFunc(w.asked, func(o asked) bool { return o.name == a.String() && o.Close() == nil })
 }
 
-// plugOrUnplug attaches a third card, or detaches it.
+// plugOrUnplug attaches a third interface, or detaches it.
 func (w *walk) plugOrUnplug() string {
-	const card = "eth2"
-	if _, err := w.cloud.Card(card); err == nil {
+	const iface = "eth2"
+	if _, err := w.cloud.Interface(iface); err == nil {
 		for a, of := range w.granted {
-			if of == card {
+			if of == iface {
 				w.forget(a)
 			}
 		}
-		w.unplug(card, "ens7")
+		w.unplug(iface, "ens7")
 		return "unplug ens7"
 	}
 	c := extra(2)
@@ -194,7 +194,7 @@ func (w *walk) plugOrUnplug() string {
 	if err := w.cloud.Attach(c); err != nil {
 		w.t.Fatal(err)
 	}
-	w.reachable(card, c.Addrs4[0])
+	w.reachable(iface, c.Addrs4[0])
 	w.active("ens7")
 	return "plug ens7"
 }

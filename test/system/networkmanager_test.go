@@ -45,7 +45,7 @@ func TestNetworkManagerNotExternal(t *testing.T) {
 			nm := managers()[1]
 			first := lab.Eth0()
 			first.Addrs4 = append(first.Addrs4, netip.MustParseAddr("10.0.0.40"))
-			m := start(t, options{suite: suite, unmanaged: true, cloud: lab.Config{Cards: []lab.Card{first}}, files: with(renamed(second()), nm.files)})
+			m := start(t, options{suite: suite, unmanaged: true, cloud: lab.Config{Interfaces: []lab.Interface{first}}, files: with(renamed(second()), nm.files)})
 			m.answers(lab.EIP1, hang)
 			shows := func(what string) func() bool {
 				return func() bool { return strings.Contains(m.try("ip", "-4", "-o", "addr", "show", "dev", "eth0"), what) }

@@ -40,7 +40,7 @@ func TestNetworkManagerWalk(t *testing.T) {
 			t.Parallel()
 			t.Logf("EC2NET_SEED=%d", seed)
 			rnd := rand.New(rand.NewPCG(seed, seed))
-			m := start(t, options{suite: suite, unmanaged: true, cloud: lab.Config{Cards: twoCards()},
+			m := start(t, options{suite: suite, unmanaged: true, cloud: lab.Config{Interfaces: twoInterfaces()},
 				files: with(renamed(second()), with(networkManager().files, wanted("NetworkManager.service")))})
 			m.settled("it has booted")
 			for end := time.Now().Add(long); time.Now().Before(end); {
@@ -71,7 +71,7 @@ func (m *machine) settled(after string) {
 	if state != "100 (connected)" || m.unit("ec2net-ifup@eth0.service", "ActiveState") != "active" {
 		return // the routes went with the address, and nobody puts them back
 	}
-	for _, eip := range m.cloud.Cards()[0].EIPs {
+	for _, eip := range m.cloud.Interfaces()[0].EIPs {
 		m.answers(eip, limit)
 	}
 }

@@ -68,7 +68,7 @@ func TestPackageOnRunningMachine(t *testing.T) {
 			m.calm("install", primary)
 			// From the second one's routes to the primary's rules some milliseconds pass: one packet is sent once more.
 			m.within("install", max(time.Second, time.Since(began)/2), beside)
-			if out := m.run("ec2net", "--cloud", "ec2", "scan"); !strings.Contains(out, "every card is set up") {
+			if out := m.run("ec2net", "--cloud", "ec2", "scan"); !strings.Contains(out, "every interface is set up") {
 				t.Errorf("scan says: %s", out)
 			}
 
@@ -94,7 +94,7 @@ func TestPackageOnRunningMachine(t *testing.T) {
 	}
 }
 
-// extraAddress gives the first card another address and an elastic IP for it, which nobody has set up.
+// extraAddress gives the first interface another address and an elastic IP for it, which nobody has set up.
 func (m *machine) extraAddress() (eip netip.Addr) {
 	m.t.Helper()
 	private, eip := netip.MustParseAddr("10.0.0.40"), netip.MustParseAddr("203.0.113.240")

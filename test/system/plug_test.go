@@ -16,22 +16,22 @@ import (
 	"ec2net/test/system/debian"
 )
 
-// extra is the nth card beyond the first, with a MAC that a .link file can name, an address and an elastic IP.
-func extra(n byte) lab.Card {
+// extra is the nth interface beyond the first, with a MAC that a .link file can name, an address and an elastic IP.
+func extra(n byte) lab.Interface {
 	a, eip := netip.AddrFrom4([4]byte{10, 0, 2, 36 + n}), netip.AddrFrom4([4]byte{203, 0, 113, 165 + n})
-	return lab.Card{
+	return lab.Interface{
 		Name: fmt.Sprintf("eth%d", n), MAC: metadata.MAC{0x02, 0xec, 0x20, 0, 1, n},
 		Addrs4: []netip.Addr{a}, EIPs: map[netip.Addr]netip.Addr{a: eip},
 	}
 }
 
-// second is seed 002's second card.
-func second() lab.Card { return extra(1) }
+// second is seed 002's second interface.
+func second() lab.Interface { return extra(1) }
 
-// renamed are .link files that rename the cards to ens6, ens7 and so on, as predictable naming does.
-func renamed(cards ...lab.Card) map[string]string {
+// renamed are .link files that rename the interfaces to ens6, ens7 and so on, as predictable naming does.
+func renamed(ifaces ...lab.Interface) map[string]string {
 	files := map[string]string{}
-	for i, c := range cards {
+	for i, c := range ifaces {
 		name := slot(i)
 		files["/etc/systemd/network/10-"+name+".link"] = "[Match]\nMACAddress=" + c.MAC.String() + "\n[Link]\nName=" + name + "\n"
 	}
@@ -49,7 +49,7 @@ func with(files map[string]string, more map[string]string) map[string]string {
 
 var suites = []string{debian.Bookworm, debian.Trixie}
 
-// A card that udev renames, as it does nearly always, starts the unit under its new name alone.
+// An interface that udev renames, as it does nearly always, starts the unit under its new name alone.
 func TestPlug(t *testing.T) {
 	for _, suite := range suites {
 		t.Run(suite, func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestPlug(t *testing.T) {
 	}
 }
 
-// units are the cards' units that systemd has loaded.
+// units are the interfaces' units that systemd has loaded.
 func (m *machine) units() string {
 	return m.try("systemctl", "list-units", "--all", "--plain", "--no-legend", "ec2net-ifup@*")
 }
@@ -79,11 +79,11 @@ func TestPlugHundredTimes(t *testing.T) {
 	m.active("eth0")
 	var plugs, unplugs time.Duration
 	for i := range 100 {
-		card := one
+		iface := one
 		if i%2 == 1 {
-			card = other
+			iface = other
 		}
-		plugs += m.plug(card)
+		plugs += m.plug(iface)
 		unplugs += m.unplug("eth1", "ens6")
 	}
 	t.Logf("mean of 100: plug to answer %s, unplug to clean %s", plugs/100, unplugs/100)
@@ -91,15 +91,15 @@ func TestPlugHundredTimes(t *testing.T) {
 	m.alone()
 }
 
-// alone waits until the first card, now that it is the only one, has nothing of ours: its own unit takes that off.
+// alone waits until the first interface, now that it is the only one, has nothing of ours: its own unit takes that off.
 func (m *machine) alone() {
 	m.t.Helper()
 	m.until(hang, func() string { return "nothing of ours is left, but\n" + m.ours() }, func() bool { return m.ours() == "" })
 }
 
-// Three cards at once, and boot with all of them in place: each ends right, each alone.
+// Three interfaces at once, and boot with all of them in place: each ends right, each alone.
 func TestThreeAtOnceThenBootWithFour(t *testing.T) {
-	three := []lab.Card{extra(1), extra(2), extra(3)}
+	three := []lab.Interface{extra(1), extra(2), extra(3)}
 	for _, suite := range suites {
 		t.Run(suite, func(t *testing.T) {
 			m := start(t, options{suite: suite, files: renamed(three...)})
@@ -113,7 +113,7 @@ func TestThreeAtOnceThenBootWithFour(t *testing.T) {
 			}
 			wg.Wait()
 			m.allAnswer(three)
-			m.reboot(append([]lab.Card{lab.Eth0()}, three...)...)
+			m.reboot(append([]lab.Interface{lab.Eth0()}, three...)...)
 			m.allAnswer(three)
 			m.healthy()
 			m.onlyTransient()
@@ -121,10 +121,10 @@ func TestThreeAtOnceThenBootWithFour(t *testing.T) {
 	}
 }
 
-func (m *machine) allAnswer(cards []lab.Card) {
+func (m *machine) allAnswer(ifaces []lab.Interface) {
 	m.t.Helper()
 	m.answers(lab.EIP1, hang)
-	for i, c := range cards {
+	for i, c := range ifaces {
 		for _, eip := range c.EIPs {
 			m.answers(eip, hang)
 		}
@@ -222,7 +222,7 @@ func TestUnplugAfterKill(t *testing.T) {
 	}
 }
 
-func onlyEIP(c lab.Card) (a netip.Addr) {
+func onlyEIP(c lab.Interface) (a netip.Addr) {
 	for _, a = range c.EIPs {
 	}
 	return a

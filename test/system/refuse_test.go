@@ -42,22 +42,22 @@ func TestOffCloud(t *testing.T) {
 }
 
 // A broken configuration stops the unit with a message that can be read in its status; what was mended is
-// picked up by a scan, and the first card is never touched.
+// picked up by a scan, and the first interface is never touched.
 func TestBrokenConfiguration(t *testing.T) {
 	const file = "/etc/ec2net/ec2net.toml"
 	m := start(t, options{files: with(renamed(extra(1), extra(2)), map[string]string{file: "refresh = \"30s\"\ndchp = \"auto\"\n"})})
-	for _, c := range []lab.Card{extra(1), extra(2)} {
+	for _, c := range []lab.Interface{extra(1), extra(2)} {
 		if err := m.cloud.Attach(c); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, card := range []string{"ens6", "ens7"} {
-		m.until(hang, said("the unit fails"), func() bool { return m.unit("ec2net-ifup@"+card, "ActiveState") == "failed" })
-		if text := m.unit("ec2net-ifup@"+card, "StatusText"); !strings.Contains(text, "dchp") || !strings.Contains(text, "2") {
-			t.Errorf("status of %s does not name the key and the line: %q", card, text)
+	for _, iface := range []string{"ens6", "ens7"} {
+		m.until(hang, said("the unit fails"), func() bool { return m.unit("ec2net-ifup@"+iface, "ActiveState") == "failed" })
+		if text := m.unit("ec2net-ifup@"+iface, "StatusText"); !strings.Contains(text, "dchp") || !strings.Contains(text, "2") {
+			t.Errorf("status of %s does not name the key and the line: %q", iface, text)
 		}
-		if n := m.unit("ec2net-ifup@"+card, "NRestarts"); n != "0" {
-			t.Errorf("%s was tried again %s times, although nothing was mended", card, n)
+		if n := m.unit("ec2net-ifup@"+iface, "NRestarts"); n != "0" {
+			t.Errorf("%s was tried again %s times, although nothing was mended", iface, n)
 		}
 	}
 	m.answers(lab.EIP1, hang)
@@ -88,28 +88,28 @@ func TestEscapedName(t *testing.T) {
 	m.healthy()
 }
 
-// Several such cards at once: none is missed because a scan for another one has looked around already.
+// Several such interfaces at once: none is missed because a scan for another one has looked around already.
 func TestEscapedNamesAtOnce(t *testing.T) {
-	cards := []lab.Card{extra(1), extra(2), extra(3)}
+	ifaces := []lab.Interface{extra(1), extra(2), extra(3)}
 	files := map[string]string{}
-	for i, c := range cards {
+	for i, c := range ifaces {
 		files[fmt.Sprintf("/etc/systemd/network/10-%d.link", i)] = fmt.Sprintf("[Match]\nMACAddress=%s\n[Link]\nName=net-%d\n", c.MAC, i)
 	}
 	for _, suite := range suites {
 		t.Run(suite, func(t *testing.T) {
 			m := start(t, options{suite: suite, files: files})
 			for round := range 4 {
-				for _, c := range cards {
+				for _, c := range ifaces {
 					if err := m.cloud.Attach(c); err != nil {
 						t.Fatal(err)
 					}
 					time.Sleep(time.Duration(round*10) * time.Millisecond) // the moments that are wanted: 0 to 30 ms
 				}
-				for i, c := range cards {
+				for i, c := range ifaces {
 					m.answers(onlyEIP(c), hang)
 					m.active(fmt.Sprintf(`net\x2d%d`, i))
 				}
-				for i, c := range cards {
+				for i, c := range ifaces {
 					m.unplug(c.Name, fmt.Sprintf("net-%d", i))
 				}
 			}
@@ -118,7 +118,7 @@ func TestEscapedNamesAtOnce(t *testing.T) {
 	}
 }
 
-// Cards that are nobody's, or somebody else's, start nothing.
+// Interfaces that are nobody's, or somebody else's, start nothing.
 func TestNotOurs(t *testing.T) {
 	const optOut = `SUBSYSTEM=="net", ATTR{address}=="02:ec:20:00:01:02", ENV{EC2NET_MANAGE}="0"` + "\n"
 	m := start(t, options{files: with(renamed(extra(1), extra(2)), map[string]string{"/etc/udev/rules.d/95-site.rules": optOut})})
@@ -134,16 +134,16 @@ func TestNotOurs(t *testing.T) {
 	if out := m.run("ec2net", "--cloud", "ec2", "scan"); !strings.Contains(out, "ens7 is left alone, as a udev rule says") {
 		t.Errorf("scan says: %s", out)
 	}
-	for card, wants := range map[string]bool{"ens6": true, "eth0": true, "ens7": false, "va": false, "br0": false, "mv0": false, "lo": false} {
-		props := m.run("udevadm", "info", "--query=property", "/sys/class/net/"+card)
+	for iface, wants := range map[string]bool{"ens6": true, "eth0": true, "ens7": false, "va": false, "br0": false, "mv0": false, "lo": false} {
+		props := m.run("udevadm", "info", "--query=property", "/sys/class/net/"+iface)
 		if got := strings.Contains(props, "SYSTEMD_WANTS=ec2net"); got != wants {
-			t.Errorf("%s starts a unit: %v, want %v\n%s", card, got, wants, props)
+			t.Errorf("%s starts a unit: %v, want %v\n%s", iface, got, wants, props)
 		}
 	}
 	m.healthy()
 }
 
-// A card that is gone, and names that no card has: nothing runs, nothing fails for good, nothing is written.
+// An interface that is gone, and names that no interface has: nothing runs, nothing fails for good, nothing is written.
 func TestHostileNames(t *testing.T) {
 	m := start(t, options{})
 	before := m.run("find", "/etc", "/run/ec2net", "-type", "f")

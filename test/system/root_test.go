@@ -25,7 +25,7 @@ var masked = [...]string{
 	"e2scrub_reap.service", "fstrim.timer", "systemd-tmpfiles-clean.timer", "console-getty.service", "getty@.service",
 }
 
-// fixture is what a container has beyond the release: the coldplug of network cards alone, and cards that
+// fixture is what a container has beyond the release: the coldplug of network interfaces alone, and interfaces that
 // count as the cloud's although they are veths. This machine has no DMI, so the cloud is named.
 var fixture = map[string]string{
 	"/etc/systemd/system/test-coldplug.service": `[Unit]

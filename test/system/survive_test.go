@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What happens to the unit is not felt by the traffic on its card: not one packet waits for a repair.
+// What happens to the unit is not felt by the traffic on its interface: not one packet waits for a repair.
 func TestTrafficSurvivesTheUnit(t *testing.T) {
 	const unit = "ec2net-ifup@ens6.service"
 	for _, suite := range suites {
@@ -53,7 +53,7 @@ func TestTrafficSurvivesTheUnit(t *testing.T) {
 	}
 }
 
-// A card that gets another name while it works keeps working: the old unit ends, a new one begins.
+// An interface that gets another name while it works keeps working: the old unit ends, a new one begins.
 func TestRenameAtRunTime(t *testing.T) {
 	m := start(t, options{files: renamed(second())})
 	m.plug(second())

@@ -26,8 +26,8 @@ func TestHostThatNobodyConfigures(t *testing.T) {
 			m.livesByUs()
 			m.takenOver()
 
-			card := lab.Eth0()
-			m.reboot(card, second())
+			iface := lab.Eth0()
+			m.reboot(iface, second())
 			m.livesByUs()
 			m.answers(onlyEIP(second()), time.Minute)
 			m.active("ens6")
@@ -38,7 +38,7 @@ func TestHostThatNobodyConfigures(t *testing.T) {
 	}
 }
 
-// takenOver has a network manager configure the first card from now on, until the next boot: nothing is cut off, and
+// takenOver has a network manager configure the first interface from now on, until the next boot: nothing is cut off, and
 // ec2net leaves the lease to it.
 func (m *machine) takenOver() {
 	m.t.Helper()
@@ -57,7 +57,7 @@ func (m *machine) takenOver() {
 	m.healthy()
 }
 
-// livesByUs wants the first card to have what ec2net alone gave it.
+// livesByUs wants the first interface to have what ec2net alone gave it.
 func (m *machine) livesByUs() {
 	m.t.Helper()
 	m.answers(lab.EIP1, time.Minute)

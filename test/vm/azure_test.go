@@ -11,36 +11,36 @@ import (
 	"ec2net/test/lab"
 )
 
-// azureNIC is the nth card of a machine like seed 001's, in PCI slot 5+n.
-func azureNIC(n byte) lab.Card {
+// azureNIC is the nth interface of a machine like seed 001's, in PCI slot 5+n.
+func azureNIC(n byte) lab.Interface {
 	a := netip.MustParseAddr([]string{"172.22.5.68", "172.22.5.4", "172.22.5.132"}[n])
 	public := netip.AddrFrom4([4]byte{203, 0, 113, 165 + n})
-	return lab.Card{Name: fmt.Sprintf("eth%d", n), MAC: mac(n), Addrs4: []netip.Addr{a}, EIPs: map[netip.Addr]netip.Addr{a: public}}
+	return lab.Interface{Name: fmt.Sprintf("eth%d", n), MAC: mac(n), Addrs4: []netip.Addr{a}, EIPs: map[netip.Addr]netip.Addr{a: public}}
 }
 
-// azured boots a machine of which the chassis asset tag alone says that it is Azure's. The primary card is
-// networkd's, and known by the routes that its lease brought. Then comes a second device with a card's MAC,
+// azured boots a machine of which the chassis asset tag alone says that it is Azure's. The primary interface is
+// networkd's, and known by the routes that its lease brought. Then comes a second device with an interface's MAC,
 // as a virtual function does: udev starts a unit for it, which leaves it as it is.
 func azured(t *testing.T) {
-	m := powerIn(t, suites[1], "", firmwareAzure, lab.Config{Cloud: lab.Azure, Cards: []lab.Card{azureNIC(0), azureNIC(1), azureNIC(2)}})
+	m := powerIn(t, suites[1], "", firmwareAzure, lab.Config{Cloud: lab.Azure, Interfaces: []lab.Interface{azureNIC(0), azureNIC(1), azureNIC(2)}})
 	t.Logf("boot %s, kernel %s", m.booted(), m.run("uname -r"))
 	for n := range byte(3) {
 		m.answers(eip(azureNIC(n)), hang)
 	}
 	m.state(active+"ens5 ec2net-ifup@ens6 ec2net-ifup@ens7", "active\nactive\nactive")
-	for dst, card := range map[string]string{"168.63.129.16": "ens5", "168.63.129.16 from 172.22.5.4": "ens6", "168.63.129.16 from 172.22.5.68": "ens5"} {
-		if got := m.run("ip -c=never route get " + dst); !strings.Contains(got, "dev "+card) {
+	for dst, iface := range map[string]string{"168.63.129.16": "ens5", "168.63.129.16 from 172.22.5.4": "ens6", "168.63.129.16 from 172.22.5.68": "ens5"} {
+		if got := m.run("ip -c=never route get " + dst); !strings.Contains(got, "dev "+iface) {
 			t.Errorf("to %s: %s", dst, got)
 		}
 	}
-	if got := m.run("ec2net status"); !strings.Contains(got, "ens5: primary card") || !strings.Contains(got, "lease without end") {
+	if got := m.run("ec2net status"); !strings.Contains(got, "ens5: primary interface") || !strings.Contains(got, "lease without end") {
 		t.Errorf("status:\n%s", got)
 	}
 	if got := m.run("ip -c=never route show 168.63.129.16"); !strings.Contains(got, "proto dhcp") {
 		t.Errorf("not from networkd's lease: %s", got)
 	}
 
-	// Without the kernel's own link-local addresses, which are there a moment after the cards.
+	// Without the kernel's own link-local addresses, which are there a moment after the interfaces.
 	const objects = "(ip -c=never rule; ip -c=never route show table all; ip -c=never -o addr show dev ens6) | grep -v 'fe80::\\|ff00::'"
 	before := m.run(objects)
 	for i := range 2 {

@@ -20,7 +20,7 @@ var modules = [...]string{
 	"virtio_net virtio_rng dummy bonding 8021q veth bridge nf_tables nft_ct nft_chain_nat nft_masq",
 }
 
-// guest is what the image has beyond the release: a shell for the tests, and the first card's manager.
+// guest is what the image has beyond the release: a shell for the tests, and the first interface's manager.
 var guest = map[string]string{
 	"/etc/systemd/system/test-shell.service": `[Unit]
 DefaultDependencies=no

@@ -19,7 +19,7 @@ import (
 	"ec2net/test/lab"
 )
 
-// machine is a VM whose cards are the lab's.
+// machine is a VM whose interfaces are the lab's.
 type machine struct {
 	t     *testing.T
 	suite string
@@ -37,11 +37,11 @@ const (
 	firmwareAzure = "type=3,manufacturer=Microsoft Corporation,asset=7783-7084-3265-9085-8269-3286-77"
 )
 
-// power starts a VM on EC2 with the cards in place, from the snapshot if one is named, and ends it with the
+// power starts a VM on EC2 with the interfaces in place, from the snapshot if one is named, and ends it with the
 // test.
-func power(t *testing.T, suite, snapshot string, cards ...lab.Card) *machine {
+func power(t *testing.T, suite, snapshot string, ifaces ...lab.Interface) *machine {
 	t.Helper()
-	return powerIn(t, suite, snapshot, firmwareEC2, lab.Config{Cards: cards})
+	return powerIn(t, suite, snapshot, firmwareEC2, lab.Config{Interfaces: ifaces})
 }
 
 // powerIn is power in a cloud of any kind.
@@ -58,7 +58,7 @@ func powerIn(t *testing.T, suite, snapshot, firmware string, cfg lab.Config) *ma
 	t.Cleanup(m.discard)
 	m.ip("addr flush dev eth0")
 	args := append(m.arguments(), "-smbios", firmware)
-	for i, c := range cfg.Cards {
+	for i, c := range cfg.Interfaces {
 		m.tap(c, i)
 		args = append(args, "-netdev", fmt.Sprintf("tap,id=n%d,ifname=tap%d,script=no,downscript=no", i, i),
 			"-device", fmt.Sprintf("virtio-net-pci,netdev=n%d,id=nic%d,mac=%s,addr=0x%x,romfile=", i, i, c.MAC, 5+i))

@@ -1,7 +1,7 @@
 //go:build vm
 
-// Package vm boots Debian kernels in qemu, without KVM, to show what a container can not: cards plugged
-// into a PCI bus, the names that udev gives them by slot, cards that are there at boot, a reboot, the
+// Package vm boots Debian kernels in qemu, without KVM, to show what a container can not: interfaces plugged
+// into a PCI bus, the names that udev gives them by slot, interfaces that are there at boot, a reboot, the
 // kernels of the releases, and a cloud that is told by the firmware. The network is the lab's.
 package vm
 

@@ -11,11 +11,11 @@ import (
 
 const active = "systemctl is-active ec2net-ifup@"
 
-// left is what a card that was unplugged must not leave.
+// left is what an interface that was unplugged must not leave.
 const left = `ip rule | grep -E '^[12]0[0-9]{3}:'; systemctl list-units --all --plain --no-legend 'ec2net-ifup@ens[67]*'; ls /run/ec2net | grep ens[67]; true`
 
-// For each release's kernel: boot with two cards in place, take one out and put another in its slot; boot again;
-// and from a snapshot of the VM with one card, plug.
+// For each release's kernel: boot with two interfaces in place, take one out and put another in its slot; boot again;
+// and from a snapshot of the VM with one interface, plug.
 func TestVM(t *testing.T) {
 	for _, suite := range suites {
 		t.Run(suite, func(t *testing.T) {
@@ -43,7 +43,7 @@ func plugged(t *testing.T, suite, snapshot string) {
 	m := power(t, suite, snapshot, nic(0))
 	first, second := nic(1), nic(2)
 	second.Name = first.Name
-	for _, c := range []lab.Card{first, second, first} {
+	for _, c := range []lab.Interface{first, second, first} {
 		t.Logf("plug to answer %s", m.plug(c, 1))
 		m.state(active+"ens6", "active")
 		m.unplug(c, 1)

@@ -4,14 +4,14 @@ package vm
 
 import "testing"
 
-// replies has the unit answer by card, on a kernel that has no nftables and on one that has: from the unit's sandbox
+// replies has the unit answer by interface, on a kernel that has no nftables and on one that has: from the unit's sandbox
 // it loads the modules, and what it says of the table afterwards is what was written.
 func replies(t *testing.T, m *machine) {
 	const mark = "cat /proc/sys/net/ipv4/conf/ens6/src_valid_mark"
 	if got := m.run("lsmod | grep -w -e ^nf_tables -e ^nft_ct; true"); got != "" {
 		t.Errorf("a module is loaded before it is needed: %s", got)
 	}
-	m.run("echo 'install nf_tables /bin/false' >/etc/modprobe.d/none.conf; mkdir -p /etc/ec2net; echo 'replies = \"by-card\"' >/etc/ec2net/ec2net.toml; systemctl restart --no-block ec2net-ifup@ens6")
+	m.run("echo 'install nf_tables /bin/false' >/etc/modprobe.d/none.conf; mkdir -p /etc/ec2net; echo 'replies = \"by-interface\"' >/etc/ec2net/ec2net.toml; systemctl restart --no-block ec2net-ifup@ens6")
 	m.state("journalctl -b --no-pager -u ec2net-ifup@ens6 | grep -o 'the kernel has no nftables' | head -1", "the kernel has no nftables")
 	m.state(active+"ens6", "active")
 	m.answers(eip(nic(1)), hang)

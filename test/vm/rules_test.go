@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// rules tries udev's rule on what a container can not make: a real bus below the card, bonds, VLANs.
+// rules tries udev's rule on what a container can not make: a real bus below the interface, bonds, VLANs.
 func rules(t *testing.T, suite, snapshot string) {
 	m := power(t, suite, snapshot, nic(0))
 	m.plug(nic(1), 1)
@@ -17,7 +17,7 @@ func rules(t *testing.T, suite, snapshot string) {
 	}
 	replies(t, m)
 	filter(m)
-	for _, c := range []struct{ make, card string }{
+	for _, c := range []struct{ make, iface string }{
 		{"ip link add dummy7 type dummy", "dummy7"},
 		{"ip link add link ens6 name ens6.7 type vlan id 7", "ens6.7"},
 		{"ip link add br7 type bridge", "br7"},
@@ -25,7 +25,7 @@ func rules(t *testing.T, suite, snapshot string) {
 		{"systemctl stop ec2net-ifup@ens6; ip link set ens6 down; ip link set ens6 master bond7", "ens6"}, // enslaved
 	} {
 		m.run(c.make + "; udevadm settle; udevadm trigger --settle --action=add --subsystem-match=net")
-		if got := m.run("udevadm info -q property /sys/class/net/" + c.card); strings.Contains(got, "SYSTEMD_WANTS") {
+		if got := m.run("udevadm info -q property /sys/class/net/" + c.iface); strings.Contains(got, "SYSTEMD_WANTS") {
 			t.Errorf("after %q a unit is wanted:\n%s", c.make, got)
 		}
 	}
@@ -42,7 +42,7 @@ func filter(m *machine) {
 	m.state(active+"ens6", "active")
 }
 
-// azure tries what the rule does to Azure's virtual functions on a card that is like one but for the names of
+// azure tries what the rule does to Azure's virtual functions on an interface that is like one but for the names of
 // the drivers: enslaved, and below a bus driver, which here is virtio-pci's and not hv_pci's.
 func azure(t *testing.T, m *machine) {
 	m.run("sed 's/hv_pci/virtio-pci/' /usr/lib/udev/rules.d/99-ec2net.rules >/etc/udev/rules.d/99-ec2net.rules && udevadm control --reload")
@@ -55,11 +55,11 @@ func azure(t *testing.T, m *machine) {
 	}
 	m.run("ip link set ens6 nomaster; udevadm trigger --settle --subsystem-match=net --action=change")
 	if got := m.run(marks + "; true"); got != "" {
-		t.Errorf("a card of its own is marked %q", got)
+		t.Errorf("an interface of its own is marked %q", got)
 	}
 }
 
-// coldplug boots with cards in place, then boots the same machine again.
+// coldplug boots with interfaces in place, then boots the same machine again.
 func coldplug(t *testing.T) {
 	m := power(t, suites[0], "", nic(0), nic(1), nic(2))
 	for _, boot := range []string{"first", "second"} {

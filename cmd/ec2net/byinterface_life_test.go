@@ -16,7 +16,7 @@ import (
 func TestContainerKept(t *testing.T) {
 	t.Parallel()
 	c := withContainer(t, lab.Config{RPFilter: 1})
-	c.answering(t, "by-card")
+	c.answering(t, "by-interface")
 	before := c.wholeWorld(t)
 	k := keep(t, c.Cloud, "eth1")
 	k.notify.await(t, "lease until")
@@ -32,7 +32,7 @@ func TestContainerKept(t *testing.T) {
 	session6, err := c.Client().Stream(t.Context(), netip.AddrPortFrom(in6[0], published))
 	must(t, err)
 	held := c.marks()
-	says(t, statusOf1(t, c.Cloud, "eth1"), "nftables   inet ec2net-10001: replies by card, mark 0x2000000/0x7f000000", "drift      none")
+	says(t, statusOf1(t, c.Cloud, "eth1"), "nftables   inet ec2net-10001: replies by interface, mark 0x2000000/0x7f000000", "drift      none")
 
 	for _, damage := range []string{
 		"nft delete table inet ec2net-10001", "nft flush table inet ec2net-10001", "nft add rule inet ec2net-10001 prerouting drop",
@@ -74,7 +74,7 @@ func TestContainerKept(t *testing.T) {
 	}
 }
 
-// table is the card's own nftables table.
+// table is the interface's own nftables table.
 func (c *docked) table(t *testing.T) string {
 	t.Helper()
 	out, status := runOn(c.Instance(), "nft -a list table inet ec2net-10001")
@@ -92,7 +92,7 @@ func (c *docked) unwritten(t *testing.T, before, what string) {
 	}
 }
 
-// The setting is changed while the card stays; and what is left when the process is killed and the card goes.
+// The setting is changed while the interface stays; and what is left when the process is killed and the interface goes.
 func TestContainerSwitched(t *testing.T) {
 	t.Parallel()
 	for _, found := range []string{"0", "1"} {
@@ -104,7 +104,7 @@ func TestContainerSwitched(t *testing.T) {
 			c.answering(t, "by-source")
 			ec2net(t, c.Cloud, exitOK, "up", "eth1")
 			plain := c.wholeWorld(t)
-			c.answering(t, "by-card")
+			c.answering(t, "by-interface")
 			plan := ec2net(t, c.Cloud, exitDifferences, "plan", "eth1")
 			says(t, plan, "+ rule from all fwmark 0x2000000/0x7f000000 lookup 10001 pref 19999\n", "+ table inet ec2net-10001 { chain protocol-236 { };")
 			if strings.Contains(plan, "~ sysctl net/ipv4/conf/eth1/src_valid_mark=1\n") != (found == "0") {
@@ -123,7 +123,7 @@ func TestContainerSwitched(t *testing.T) {
 			if d := cmp.Diff(plain, c.wholeWorld(t)); d != "" {
 				t.Errorf("after the setting was taken back:\n%s", d)
 			}
-			c.answering(t, "by-card")
+			c.answering(t, "by-interface")
 			k := keep(t, c.Cloud, "eth1")
 			must(t, k.Process.Kill())
 			<-k.ended
@@ -138,11 +138,11 @@ func TestContainerSwitched(t *testing.T) {
 	}
 }
 
-// The card goes while a process keeps it, and while none does: no table is left.
+// The interface goes while a process keeps it, and while none does: no table is left.
 func TestContainerUnplugged(t *testing.T) {
 	t.Parallel()
 	c := withContainer(t, lab.Config{})
-	c.answering(t, "by-card")
+	c.answering(t, "by-interface")
 	tables := func() string {
 		out, _ := runOn(c.Instance(), "nft list tables; ip rule; ip -6 rule")
 		return out
@@ -163,7 +163,7 @@ func TestContainerUnplugged(t *testing.T) {
 			ec2net(t, c.Cloud, exitOK, "down", "eth1")
 		}
 		if now := tables(); now != before {
-			t.Errorf("kept %v: left after the card:\n%s", kept, now)
+			t.Errorf("kept %v: left after the interface:\n%s", kept, now)
 		}
 	}
 }
@@ -172,7 +172,7 @@ func TestContainerUnplugged(t *testing.T) {
 func TestContainerTableTaken(t *testing.T) {
 	t.Parallel()
 	c := withContainer(t, lab.Config{})
-	c.answering(t, "by-card")
+	c.answering(t, "by-interface")
 	shell(t, c.Instance(), "nft add table inet ec2net-10001; nft add chain inet ec2net-10001 mine")
 	before := c.table(t)
 	out := ec2net(t, c.Cloud, exitPartial, "up", "eth1")

@@ -8,22 +8,22 @@ import (
 	"slices"
 )
 
-// Attach plugs a card into the instance. It appears there down and bare, and the metadata and DHCP know it.
-func (c *Cloud) Attach(spec Card) error {
+// Attach plugs an interface into the instance. It appears there down and bare, and the metadata and DHCP know it.
+func (c *Cloud) Attach(spec Interface) error {
 	if err := c.plug(c.Instance(), spec, false); err != nil {
 		return fmt.Errorf("attach %s: %w", spec.Name, err)
 	}
 	return nil
 }
 
-// Detach unplugs a card: it disappears from the host at once. Its addresses are free again.
+// Detach unplugs an interface: it disappears from the host at once. Its addresses are free again.
 func (c *Cloud) Detach(key string) error {
 	defer c.altering()()
 	k, err := c.find(key)
 	if err != nil {
 		return fmt.Errorf("detach: %w", err)
 	}
-	c.cards = slices.DeleteFunc(c.cards, func(o *card) bool { return o == k })
+	c.ifaces = slices.DeleteFunc(c.ifaces, func(o *iface) bool { return o == k })
 	errs := []error{c.net.filter.forward(k.port.index, false), c.setPrimary(k, false), c.net.unplugVF(k), c.net.unplug(k.port)} // takes the routes with it
 	for private, public := range k.EIPs {
 		errs = append(errs, c.net.unmap(private, public))
@@ -34,8 +34,8 @@ func (c *Cloud) Detach(key string) error {
 	return nil
 }
 
-// plug completes the description of a card, attaches it to a node and, for an installed card, configures it there.
-func (c *Cloud) plug(n *Node, spec Card, installed bool) error {
+// plug completes the description of an interface, attaches it to a node and, for an installed interface, configures it there.
+func (c *Cloud) plug(n *Node, spec Interface, installed bool) error {
 	defer c.altering()()
 	k, err := c.complete(n, spec)
 	if err != nil {
@@ -45,7 +45,7 @@ func (c *Cloud) plug(n *Node, spec Card, installed bool) error {
 		return err
 	}
 	c.made++
-	c.cards = append(c.cards, k)
+	c.ifaces = append(c.ifaces, k)
 	c.past[k.port.index] = c.label(k)
 	if err := c.connect(k); err != nil {
 		return err
@@ -56,16 +56,16 @@ func (c *Cloud) plug(n *Node, spec Card, installed bool) error {
 	return errors.Join(configureInstalled(k), settle(c.fabric, k.port.index))
 }
 
-// label is the shortest name that find knows a card by.
-func (c *Cloud) label(k *card) string {
+// label is the shortest name that find knows an interface by.
+func (c *Cloud) label(k *iface) string {
 	if k.node.Name == instanceName {
 		return k.Name
 	}
 	return k.node.Name + "/" + k.Name
 }
 
-// connect makes the fabric deliver everything that is the card's.
-func (c *Cloud) connect(k *card) error {
+// connect makes the fabric deliver everything that is the interface's.
+func (c *Cloud) connect(k *iface) error {
 	var errs []error
 	for _, a := range slices.Concat(k.Addrs4, k.Addrs6) {
 		errs = append(errs, c.net.grant(k.port, netip.PrefixFrom(a, a.BitLen())))
@@ -86,17 +86,17 @@ func (c *Cloud) connect(k *card) error {
 	return errors.Join(errs...)
 }
 
-// setPrimary opens the host's servers to a card that is its host's primary, or closes them.
-func (c *Cloud) setPrimary(k *card, on bool) error {
+// setPrimary opens the host's servers to an interface that is its host's primary, or closes them.
+func (c *Cloud) setPrimary(k *iface, on bool) error {
 	if c.cfg.Cloud != Azure || !k.primary || len(k.Addrs4) == 0 {
 		return nil
 	}
 	return c.net.filter.setPrimary(k.port.index, k.Addrs4[0], on)
 }
 
-// neighbours are the other cards of the card's subnet.
-func (c *Cloud) neighbours(k *card) (out []*card) {
-	for _, o := range c.cards {
+// neighbours are the other interfaces of the interface's subnet.
+func (c *Cloud) neighbours(k *iface) (out []*iface) {
+	for _, o := range c.ifaces {
 		if o != k && o.subnet.ID == k.subnet.ID {
 			out = append(out, o)
 		}
@@ -104,15 +104,15 @@ func (c *Cloud) neighbours(k *card) (out []*card) {
 	return out
 }
 
-// altering takes the lock for a change of the cards, and returns what gives it back.
+// altering takes the lock for a change of the interfaces, and returns what gives it back.
 func (c *Cloud) altering() (done func()) {
 	c.mu.Lock()
 	c.changes++
 	return c.mu.Unlock
 }
 
-// change finds a card, changes what it has been granted, and tells the fabric.
-func (c *Cloud) change(key, what string, fn func(*card) error) error {
+// change finds an interface, changes what it has been granted, and tells the fabric.
+func (c *Cloud) change(key, what string, fn func(*iface) error) error {
 	defer c.altering()()
 	k, err := c.find(key)
 	if err == nil {
@@ -124,9 +124,9 @@ func (c *Cloud) change(key, what string, fn func(*card) error) error {
 	return nil
 }
 
-// Assign grants addresses to a card, after those that it has. The host is not touched.
+// Assign grants addresses to an interface, after those that it has. The host is not touched.
 func (c *Cloud) Assign(key string, addrs ...netip.Addr) error {
-	return c.change(key, "assign to "+key, func(k *card) error {
+	return c.change(key, "assign to "+key, func(k *iface) error {
 		for _, a := range addrs {
 			if err := c.free(k.subnet, a); err != nil {
 				return err
@@ -140,7 +140,7 @@ func (c *Cloud) Assign(key string, addrs ...netip.Addr) error {
 	})
 }
 
-func (k *card) add(a netip.Addr) {
+func (k *iface) add(a netip.Addr) {
 	if a.Is4() {
 		k.Addrs4 = append(k.Addrs4, a)
 	} else {
@@ -148,9 +148,9 @@ func (k *card) add(a netip.Addr) {
 	}
 }
 
-// Release takes secondary addresses from a card, and the elastic IPs that were theirs.
+// Release takes secondary addresses from an interface, and the elastic IPs that were theirs.
 func (c *Cloud) Release(key string, addrs ...netip.Addr) error {
-	return c.change(key, "release from "+key, func(k *card) error {
+	return c.change(key, "release from "+key, func(k *iface) error {
 		for _, a := range addrs {
 			if err := c.take(k, a); err != nil {
 				return err
@@ -169,8 +169,8 @@ func (c *Cloud) Release(key string, addrs ...netip.Addr) error {
 	})
 }
 
-// take removes a secondary address from a card's lists and from the neighbours' proxies.
-func (c *Cloud) take(k *card, a netip.Addr) error {
+// take removes a secondary address from an interface's lists and from the neighbours' proxies.
+func (c *Cloud) take(k *iface, a netip.Addr) error {
 	list := &k.Addrs4
 	if a.Is6() {
 		list = &k.Addrs6
@@ -178,18 +178,18 @@ func (c *Cloud) take(k *card, a netip.Addr) error {
 	i := slices.Index(*list, a)
 	switch {
 	case i < 0:
-		return fmt.Errorf("%s is not an address of the card", a)
+		return fmt.Errorf("%s is not an address of the interface", a)
 	case i == 0 && a.Is4():
-		return fmt.Errorf("%s is the primary address; detach the card instead", a)
+		return fmt.Errorf("%s is the primary address; detach the interface instead", a)
 	}
 	*list = slices.Delete(slices.Clone(*list), i, i+1)
 	return c.net.withdraw(a, c.neighbours(k))
 }
 
-// Move takes a secondary address from one card of a subnet and grants it to another, in one step: an
+// Move takes a secondary address from one interface of a subnet and grants it to another, in one step: an
 // elastic IP moves with it.
 func (c *Cloud) Move(a netip.Addr, from, to string) error {
-	return c.change(from, fmt.Sprintf("move %s", a), func(k *card) error {
+	return c.change(from, fmt.Sprintf("move %s", a), func(k *iface) error {
 		target, err := c.find(to)
 		if err != nil {
 			return err

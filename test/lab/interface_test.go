@@ -31,9 +31,9 @@ func eth1Ready(t testing.TB, cfg Config) *Cloud {
 	return c
 }
 
-// A card appears bare and down, and disappears with everything that hung on it.
+// An interface appears bare and down, and disappears with everything that hung on it.
 func TestAttachDetach(t *testing.T) {
-	c := newCloud(t, Config{Cards: []Card{Eth0()}})
+	c := newCloud(t, Config{Interfaces: []Interface{Eth0()}})
 	h := c.Instance().Netlink()
 	for range 3 {
 		must(t, c.Attach(Eth1()))
@@ -44,10 +44,10 @@ func TestAttachDetach(t *testing.T) {
 		if l.Attrs().RawFlags&unix.IFF_UP != 0 || len(addrs) != 0 || l.Attrs().MTU != 1500 {
 			t.Errorf("attached: %+v %v", l.Attrs(), addrs)
 		}
-		k, err := c.Card("eth1")
+		k, err := c.Interface("eth1")
 		must(t, err)
 		if l.Attrs().HardwareAddr.String() != k.MAC.String() || k.DeviceNumber != 1 || !strings.HasPrefix(k.ID, "eni-") {
-			t.Errorf("card: %+v", k)
+			t.Errorf("interface: %+v", k)
 		}
 		must(t, h.LinkSetUp(l))
 		must(t, c.Detach("eth1"))
@@ -65,35 +65,35 @@ func TestAttachDetach(t *testing.T) {
 func TestAttachRefuses(t *testing.T) {
 	c := newCloud(t, Config{})
 	addr := func(s string) []netip.Addr { return []netip.Addr{netip.MustParseAddr(s)} }
-	for want, k := range map[string]Card{
+	for want, k := range map[string]Interface{
 		"no subnet":                       {Addrs4: addr("192.168.1.1")},
 		`no subnet "x"`:                   {Subnet: "x", Addrs4: addr("10.0.0.5")},
 		"10.0.0.29 is eth0's":             {Addrs4: addr("10.0.0.29")},
 		"10.0.0.1 is the gateway":         {Addrs4: addr("10.0.0.1")},
 		"10.0.2.5 is not in subnet-a":     {Subnet: "subnet-a", Addrs4: addr("10.0.2.5")},
-		"instance has a card eth1":        {Name: "eth1", Addrs4: addr("10.0.0.5")},
+		"instance has an interface eth1":  {Name: "eth1", Addrs4: addr("10.0.0.5")},
 		"longer than 15":                  {Name: "enp0s31f6interface", Addrs4: addr("10.0.0.5")},
 		"MAC 02:ec:20:00:00:00 is eth0's": {MAC: [6]byte{2, 0xec, 0x20}, Addrs4: addr("10.0.0.5")},
 		"device number 1 is eth1's":       {DeviceNumber: 1, Addrs4: addr("10.0.0.5")},
-		"not an address of the card":      {Addrs4: addr("10.0.0.5"), EIPs: map[netip.Addr]netip.Addr{ip10_0_0_29: EIP1}},
+		"not an address of the interface": {Addrs4: addr("10.0.0.5"), EIPs: map[netip.Addr]netip.Addr{ip10_0_0_29: EIP1}},
 	} {
 		if err := c.Attach(k); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", k, err, want)
 		}
 	}
-	if n := len(c.Cards()); n != 2 {
-		t.Errorf("%d cards", n)
+	if n := len(c.Interfaces()); n != 2 {
+		t.Errorf("%d interfaces", n)
 	}
 }
 
 func TestNewRefuses(t *testing.T) {
 	for want, cfg := range map[string]Config{
-		"needs a card": {Cards: []Card{}},
-		"rp_filter 3":  {RPFilter: 3},
+		"needs an interface": {Interfaces: []Interface{}},
+		"rp_filter 3":        {RPFilter: 3},
 		"lies in no block of the VPC": {
 			Subnets: []Subnet{{ID: "s", CIDR: netip.MustParsePrefix("192.168.0.0/24")}},
 		},
-		"no subnet": {Cards: []Card{{Name: "eth0", Addrs4: []netip.Addr{netip.MustParseAddr("172.16.0.1")}}}},
+		"no subnet": {Interfaces: []Interface{{Name: "eth0", Addrs4: []netip.Addr{netip.MustParseAddr("172.16.0.1")}}}},
 	} {
 		c, err := New(cfg)
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -105,7 +105,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// A secondary address is delivered to the card from Assign to Release, and only it may be used as a source.
+// A secondary address is delivered to the interface from Assign to Release, and only it may be used as a source.
 func TestAssignRelease(t *testing.T) {
 	c := eth1Ready(t, Config{})
 	second, eip := netip.MustParseAddr("10.0.2.40"), netip.MustParseAddr("203.0.113.40")
@@ -141,36 +141,36 @@ func TestAssignRelease(t *testing.T) {
 	}
 }
 
-// Move: the address, its elastic IP and the right to use it go to the other card at once.
+// Move: the address, its elastic IP and the right to use it go to the other interface at once.
 func TestMove(t *testing.T) {
 	second, eip := netip.MustParseAddr("10.0.2.40"), netip.MustParseAddr("203.0.113.40")
-	eth1, eth2 := Eth1(), Card{Name: "eth2", Addrs4: []netip.Addr{netip.MustParseAddr("10.0.2.60")}}
+	eth1, eth2 := Eth1(), Interface{Name: "eth2", Addrs4: []netip.Addr{netip.MustParseAddr("10.0.2.60")}}
 	eth1.Addrs4 = append(eth1.Addrs4, second)
 	eth1.EIPs[second] = eip
-	c := newCloud(t, Config{Cards: []Card{Eth0(), eth1, eth2}})
+	c := newCloud(t, Config{Interfaces: []Interface{Eth0(), eth1, eth2}})
 	up(t, c, "eth1")
 	up(t, c, "eth2")
-	toCard := func(name string) *Capture {
+	toInterface := func(name string) *Capture {
 		capture, err := c.Capture(name)
 		must(t, err)
 		return capture
 	}
-	one, two := toCard("eth1"), toCard("eth2")
+	one, two := toInterface("eth1"), toInterface("eth2")
 	dead(t, c.Client(), eip)
-	if _, err := one.Wait(within(t), ToCard, To(second)); err != nil {
+	if _, err := one.Wait(within(t), ToInterface, To(second)); err != nil {
 		t.Errorf("before: not sent to eth1: %v", err)
 	}
 	must(t, c.Move(second, "eth1", "eth2"))
 	dead(t, c.Client(), eip)
-	if _, err := two.Wait(within(t), ToCard, To(second)); err != nil {
+	if _, err := two.Wait(within(t), ToInterface, To(second)); err != nil {
 		t.Errorf("after: not sent to eth2: %v", err)
 	}
-	if n := len(one.Packets(ToCard, To(second))); n != 1 {
+	if n := len(one.Packets(ToInterface, To(second))); n != 1 {
 		t.Errorf("eth1 got %d packets, want 1", n)
 	}
-	from, err := c.Card("eth1")
+	from, err := c.Interface("eth1")
 	must(t, err)
-	to, err := c.Card("eth2")
+	to, err := c.Interface("eth2")
 	must(t, err)
 	if slices.Contains(from.Addrs4, second) || !slices.Contains(to.Addrs4, second) || to.EIPs[second] != eip || len(from.EIPs) != 1 {
 		t.Errorf("after: %+v %+v", from, to)
@@ -208,7 +208,7 @@ func TestPrefix(t *testing.T) {
 func TestFreeAddr(t *testing.T) {
 	small := Subnet{ID: "small", CIDR: netip.MustParsePrefix("10.0.9.0/28")}
 	c := newCloud(t, Config{Subnets: append(Config{}.withDefaults().Subnets, small)})
-	k := Card{Name: "eth2", Addrs4: []netip.Addr{netip.MustParseAddr("10.0.9.4")}, Prefixes4: []netip.Prefix{netip.MustParsePrefix("10.0.9.8/29")}}
+	k := Interface{Name: "eth2", Addrs4: []netip.Addr{netip.MustParseAddr("10.0.9.4")}, Prefixes4: []netip.Prefix{netip.MustParsePrefix("10.0.9.8/29")}}
 	must(t, c.Attach(k))
 	for _, want := range []string{"10.0.9.5", "10.0.9.6", "10.0.9.7"} {
 		a, err := c.FreeAddr("small")

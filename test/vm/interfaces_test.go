@@ -13,20 +13,20 @@ import (
 	"ec2net/test/lab"
 )
 
-// nic is the nth card, in PCI slot 5+n: ens5, ens6 and so on.
-func nic(n byte) lab.Card {
+// nic is the nth interface, in PCI slot 5+n: ens5, ens6 and so on.
+func nic(n byte) lab.Interface {
 	if n == 0 {
 		c := lab.Eth0()
 		c.MAC = mac(0)
 		return c
 	}
 	a, eip := netip.AddrFrom4([4]byte{10, 0, 2, 36 + n}), netip.AddrFrom4([4]byte{203, 0, 113, 165 + n})
-	return lab.Card{Name: fmt.Sprintf("eth%d", n), MAC: mac(n), Addrs4: []netip.Addr{a}, EIPs: map[netip.Addr]netip.Addr{a: eip}}
+	return lab.Interface{Name: fmt.Sprintf("eth%d", n), MAC: mac(n), Addrs4: []netip.Addr{a}, EIPs: map[netip.Addr]netip.Addr{a: eip}}
 }
 
 func mac(n byte) metadata.MAC { return metadata.MAC{0x02, 0xec, 0x20, 0, 5, n} }
 
-func eip(c lab.Card) (a netip.Addr) {
+func eip(c lab.Interface) (a netip.Addr) {
 	for _, a = range c.EIPs {
 	}
 	return a
@@ -40,9 +40,9 @@ func (m *machine) ip(args string) {
 	}
 }
 
-// tap joins a card's cable with the VM's slot. The VM has the card's MAC, so that the cable's end here, which had it,
+// tap joins an interface's cable with the VM's slot. The VM has the interface's MAC, so that the cable's end here, which had it,
 // gets another.
-func (m *machine) tap(c lab.Card, n int) {
+func (m *machine) tap(c lab.Interface, n int) {
 	m.t.Helper()
 	m.ip("link set " + c.Name + " down")
 	m.ip(fmt.Sprintf("link set %s address 02:ff:00:00:00:%02x", c.Name, n))
@@ -55,8 +55,8 @@ func (m *machine) tap(c lab.Card, n int) {
 	m.ip(fmt.Sprintf("link set br%d up", n))
 }
 
-// plug attaches a card in the slot of its number and returns the time until its elastic IP answered.
-func (m *machine) plug(c lab.Card, n int) time.Duration {
+// plug attaches an interface in the slot of its number and returns the time until its elastic IP answered.
+func (m *machine) plug(c lab.Interface, n int) time.Duration {
 	m.t.Helper()
 	if err := m.cloud.Attach(c); err != nil {
 		m.t.Fatal(err)
@@ -70,8 +70,8 @@ func (m *machine) plug(c lab.Card, n int) time.Duration {
 	return time.Since(began)
 }
 
-// unplug takes a card out of its slot.
-func (m *machine) unplug(c lab.Card, n int) {
+// unplug takes an interface out of its slot.
+func (m *machine) unplug(c lab.Interface, n int) {
 	m.t.Helper()
 	m.do("device_del", map[string]any{"id": fmt.Sprintf("nic%d", n)})
 	if err := m.qmp.event("DEVICE_DELETED", hang); err != nil {

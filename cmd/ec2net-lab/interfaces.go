@@ -40,25 +40,25 @@ func attachCommand() *cobra.Command {
 	var mac string
 	cmd := &cobra.Command{
 		Use:   "attach [NAME]",
-		Short: "Plug a card into the instance",
-		Long: `Plug a card into the instance. It appears down and bare; the metadata and DHCP
+		Short: "Plug an interface into the instance",
+		Long: `Plug an interface into the instance. It appears down and bare; the metadata and DHCP
 know it. What is left out is chosen: eth1 without an address is seed 002's
-(10.0.2.37), any other card gets a free address of its subnet.`,
+(10.0.2.37), any other interface gets a free address of its subnet.`,
 		Example: "  ec2net-lab attach\n  ec2net-lab attach eth2 --subnet subnet-a\n  ec2net-lab attach eth2 --address 10.0.2.50 --eip 10.0.2.50=203.0.113.50",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				a.Card.Name = args[0]
+				a.Interface.Name = args[0]
 			}
-			err := fillCard(&a.Card, addresses, delegated, eips, mac)
-			var got lab.Card
+			err := fillInterface(&a.Interface, addresses, delegated, eips, mac)
+			var got lab.Interface
 			if err == nil {
 				err = askLab(cmd, "attach", a, &got)
 			}
 			if err != nil {
 				return fmt.Errorf("attach: %w", err)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is attached: %s\n", got.Name, describeCard(got))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is attached: %s\n", got.Name, describeInterface(got))
 			return nil
 		},
 	}
@@ -67,16 +67,16 @@ know it. What is left out is chosen: eth1 without an address is seed 002's
 	f.StringArrayVar(&delegated, "prefix", nil, "a delegated prefix (repeatable)")
 	f.StringArrayVar(&eips, "eip", nil, "an elastic IP, as `PRIVATE=PUBLIC` (repeatable)")
 	f.StringVar(&mac, "mac", "", "hardware address")
-	f.StringVar(&a.Card.ID, "id", "", "ENI ID")
-	f.StringVar(&a.Card.Subnet, "subnet", "", "`name`: subnet-a, subnet-c; on Azure subnet1, 2 or 3")
-	f.IntVar(&a.Card.DeviceNumber, "device-number", 0, "device number (default the next free one)")
-	f.IntVar(&a.Card.NetworkCard, "network-card", 0, "index of the physical network card")
-	f.IntVar(&a.Card.MTU, "mtu", 0, "MTU of the network (default 9001, on Azure 1500)")
-	f.BoolVar(&a.Card.Forwarding, "forwarding", false, "the card may send what is not its own")
+	f.StringVar(&a.Interface.ID, "id", "", "ENI ID")
+	f.StringVar(&a.Interface.Subnet, "subnet", "", "`name`: subnet-a, subnet-c; on Azure subnet1, 2 or 3")
+	f.IntVar(&a.Interface.DeviceNumber, "device-number", 0, "device number (default the next free one)")
+	f.IntVar(&a.Interface.NetworkCard, "network-card", 0, "index of the physical network card")
+	f.IntVar(&a.Interface.MTU, "mtu", 0, "MTU of the network (default 9001, on Azure 1500)")
+	f.BoolVar(&a.Interface.Forwarding, "forwarding", false, "the interface may send what is not its own")
 	return cmd
 }
 
-func fillCard(k *lab.Card, addresses, delegated, eips []string, mac string) error {
+func fillInterface(k *lab.Interface, addresses, delegated, eips []string, mac string) error {
 	all, err := addrs(addresses)
 	if err != nil {
 		return err
@@ -114,8 +114,8 @@ func fillCard(k *lab.Card, addresses, delegated, eips []string, mac string) erro
 	return err
 }
 
-// describeCard is a card in one line.
-func describeCard(k lab.Card) string {
+// describeInterface is an interface in one line.
+func describeInterface(k lab.Interface) string {
 	parts := []string{k.ID, k.MAC.String(), fmt.Sprintf("device %d", k.DeviceNumber), k.Subnet}
 	for _, a := range append(append([]netip.Addr{}, k.Addrs4...), k.Addrs6...) {
 		text := a.String()
@@ -132,9 +132,9 @@ func describeCard(k lab.Card) string {
 
 func detachCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "detach CARD",
-		Short: "Unplug a card",
-		Long: `Unplug a card: it disappears from the host at once. CARD is a name, host/name,
+		Use:   "detach INTERFACE",
+		Short: "Unplug an interface",
+		Long: `Unplug an interface: it disappears from the host at once. INTERFACE is a name, host/name,
 MAC or ENI ID.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -156,9 +156,9 @@ func assignCommand() *cobra.Command {
 	var eip string
 	var delegated []string
 	cmd := &cobra.Command{
-		Use:   "assign CARD [ADDRESS]...",
-		Short: "Give a card more addresses",
-		Long: `Give a card secondary addresses, or delegate prefixes to it. Without either it
+		Use:   "assign INTERFACE [ADDRESS]...",
+		Short: "Give an interface more addresses",
+		Long: `Give an interface secondary addresses, or delegate prefixes to it. Without either it
 is a free address of its subnet.`,
 		Example: "  ec2net-lab assign eth1\n  ec2net-lab assign eth1 10.0.2.40 --eip 203.0.113.40\n  ec2net-lab assign eth1 --prefix 10.0.2.128/28",
 		Args:    cobra.MinimumNArgs(1),
@@ -170,7 +170,7 @@ is a free address of its subnet.`,
 			if err == nil {
 				err = askLab(cmd, "assign", a, &a)
 			}
-			return report(cmd, fmt.Sprintf("%s has%s", a.Card, a.list()), err)
+			return report(cmd, fmt.Sprintf("%s has%s", a.Interface, a.list()), err)
 		},
 	}
 	cmd.Flags().StringVar(&eip, "eip", "", "an elastic IP for the first address")
@@ -179,7 +179,7 @@ is a free address of its subnet.`,
 }
 
 func grantOf(args, delegated []string) (a grantArgs, err error) {
-	a.Card = args[0]
+	a.Interface = args[0]
 	if a.Addrs, err = addrs(args[1:]); err != nil {
 		return a, err
 	}
@@ -201,8 +201,8 @@ func (a grantArgs) list() string {
 func releaseCommand() *cobra.Command {
 	var delegated []string
 	cmd := &cobra.Command{
-		Use:   "release CARD [ADDRESS]...",
-		Short: "Take addresses from a card",
+		Use:   "release INTERFACE [ADDRESS]...",
+		Short: "Take addresses from an interface",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, err := grantOf(args, delegated)
@@ -212,7 +212,7 @@ func releaseCommand() *cobra.Command {
 			if err == nil {
 				err = askLab(cmd, "release", a, nil)
 			}
-			return report(cmd, fmt.Sprintf("%s no longer has%s", a.Card, a.list()), err)
+			return report(cmd, fmt.Sprintf("%s no longer has%s", a.Interface, a.list()), err)
 		},
 	}
 	cmd.Flags().StringArrayVar(&delegated, "prefix", nil, "a delegated prefix (repeatable)")
@@ -222,7 +222,7 @@ func releaseCommand() *cobra.Command {
 func moveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "move ADDRESS FROM TO",
-		Short: "Move a secondary address to another card of the subnet",
+		Short: "Move a secondary address to another interface of the subnet",
 		Args:  cobra.ExactArgs(3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, err := addrs(args[:1])

@@ -16,14 +16,14 @@ import (
 	"ec2net/state"
 )
 
-// card collects the facts of one card. One that goes meanwhile is none.
-func (x *examination) card(ctx context.Context, l doctor.Link) error {
+// interface collects the facts of one interface. One that goes meanwhile is none.
+func (x *examination) iface(ctx context.Context, l doctor.Link) error {
 	a, err := x.agentWith(x.conf, x.records, l.Name)
-	if errors.Is(err, plumb.ErrGone) || x.only == "" && noCard(err) {
+	if errors.Is(err, plumb.ErrGone) || x.only == "" && noInterface(err) {
 		return nil
 	}
 	if errors.Is(err, unix.EPERM) {
-		x.facts.Cards = append(x.facts.Cards, doctor.Card{Name: l.Name, Index: l.Index, MAC: l.MAC, Unread: oneLine(err)})
+		x.facts.Interfaces = append(x.facts.Interfaces, doctor.Interface{Name: l.Name, Index: l.Index, MAC: l.MAC, Unread: oneLine(err)})
 		return nil
 	}
 	if err != nil {
@@ -32,12 +32,12 @@ func (x *examination) card(ctx context.Context, l doctor.Link) error {
 	defer a.link.Close()
 	a.cloud, a.brief = x.cloud, !x.store.Managed(l.Name) // a process that keeps it may be in doubt, and rightly
 	r, recorded := x.record(l)
-	c := doctor.Card{Name: l.Name, Index: l.Index, MAC: l.MAC, SetUp: recorded && r.Ready}
+	c := doctor.Interface{Name: l.Name, Index: l.Index, MAC: l.MAC, SetUp: recorded && r.Ready}
 	x.granted(ctx, a, r, &c)
-	c.Managed = a.card.Manage == config.Full && !a.yields(a.snap)
-	c.Alone = a.card.Manage == config.None
+	c.Managed = a.iface.Manage == config.Full && !a.yields(a.snap)
+	c.Alone = a.iface.Manage == config.None
 	c.Primary = c.Granted.Primary || c.MAC == x.primary
-	c.Have, c.Refresh = a.snap, a.card.Refresh
+	c.Have, c.Refresh = a.snap, a.iface.Refresh
 	x.lived(r, recorded, &c)
 	x.kept(ctx, &c)
 	if c.Managed && c.Source != doctor.Nowhere {
@@ -56,42 +56,42 @@ func (x *examination) card(ctx context.Context, l doctor.Link) error {
 		c.Unsaved = "it is set up, and there is no record of it in " + x.store.Dir()
 	}
 	c.SetUp = c.SetUp || marked(a.snap)
-	x.facts.Cards = append(x.facts.Cards, c)
+	x.facts.Interfaces = append(x.facts.Interfaces, c)
 	return nil
 }
 
-// granted is what the cloud grants the card: now, or by the record of an earlier reading.
-func (x *examination) granted(ctx context.Context, a *agent, r state.Record, c *doctor.Card) {
+// granted is what the cloud grants the interface: now, or by the record of an earlier reading.
+func (x *examination) granted(ctx context.Context, a *agent, r state.Record, c *doctor.Interface) {
 	if len(a.link.Peers) == 0 {
 		a.link.Peers = x.records.Peers(a.snap.MAC)
 	}
 	if x.facts.Metadata.Err == nil && ctx.Err() == nil { // when the time is over, that is no news of the cloud
 		switch err := a.readTwice(ctx); {
-		case err == nil, a.partial() && errors.Is(err, errUnsettled): // the one key is the card's trouble
+		case err == nil, a.partial() && errors.Is(err, errUnsettled): // the one key is the interface's trouble
 			c.Granted, c.Source, c.Problems = a.settled, doctor.FromMetadata, a.settled.Problems
 			_ = a.again()
 			return
-		case errors.Is(err, metadata.ErrNotReady): // as of every new card for a while
-			if r.Card.MAC != c.MAC {
+		case errors.Is(err, metadata.ErrNotReady): // as of every new interface for a while
+			if r.Interface.MAC != c.MAC {
 				c.Waiting = "waiting for the metadata to publish it: " + oneLine(err)
 			}
 		case !errors.Is(err, metadata.ErrUnknownMAC):
 			x.facts.Metadata.Err = err
-		case r.Card.MAC != c.MAC:
+		case r.Interface.MAC != c.MAC:
 			c.Waiting = fmt.Sprintf("the cloud does not know its MAC address %s", c.MAC)
 		}
 	}
 	switch {
-	case r.Card.MAC == c.MAC:
-		c.Granted, c.Source = r.Card, doctor.FromRecord
+	case r.Interface.MAC == c.MAC:
+		c.Granted, c.Source = r.Interface, doctor.FromRecord
 		_ = a.again()
 	case r.Degraded() && effectiveLease(r, a.snap) != nil:
 		c.Source = doctor.FromLease
 	}
 }
 
-// lived is what became of the card since it was set up.
-func (x *examination) lived(r state.Record, recorded bool, c *doctor.Card) {
+// lived is what became of the interface since it was set up.
+func (x *examination) lived(r state.Record, recorded bool, c *doctor.Interface) {
 	c.ReadAt, c.Leasing, c.Lease = r.ReadAt, r.DHCP, r.Lease
 	holder := x.store.Holder(c.Name)
 	c.Keeper, c.Unsaved = holder.PID, holder.Unsaved
@@ -117,7 +117,7 @@ func (x *examination) lived(r state.Record, recorded bool, c *doctor.Card) {
 	}
 }
 
-// owned: the card's primary address is ours to add.
+// owned: the interface's primary address is ours to add.
 func (x *examination) owned(a *agent, r state.Record) bool {
 	if r.Ready && r.DHCP != "" {
 		return owns(r.DHCP)
@@ -125,7 +125,7 @@ func (x *examination) owned(a *agent, r state.Record) bool {
 	return a.wouldOwn()
 }
 
-// leads: the host's own traffic is to leave by the card, by what its process decided.
+// leads: the host's own traffic is to leave by the interface, by what its process decided.
 func (x *examination) leads(a *agent, r state.Record) plumb.Egress {
 	if r.Ready {
 		return r.Egress.Wanted()
@@ -133,7 +133,7 @@ func (x *examination) leads(a *agent, r state.Record) plumb.Egress {
 	return a.wouldLead(x.records)
 }
 
-// marked: something on the card is ours.
+// marked: something on the interface is ours.
 func marked(s plumb.Snapshot) bool {
 	for _, r := range s.Routes {
 		if r.Ours {
@@ -149,7 +149,7 @@ func marked(s plumb.Snapshot) bool {
 }
 
 // kept asks systemd for the unit that keeps the interface.
-func (x *examination) kept(ctx context.Context, c *doctor.Card) {
+func (x *examination) kept(ctx context.Context, c *doctor.Interface) {
 	if !underSystemd() {
 		return
 	}

@@ -16,7 +16,7 @@ import (
 	"ec2net/plumb"
 )
 
-// open looks the card up and refuses what is no network card of a cloud.
+// open looks the interface up and refuses what is no network interface of a cloud.
 func (p *program) open(name string) (*plumb.Link, plumb.Snapshot, error) {
 	link, err := plumb.Open(name)
 	if err != nil {
@@ -33,9 +33,9 @@ func (p *program) open(name string) (*plumb.Link, plumb.Snapshot, error) {
 	return link, s, nil
 }
 
-// asCard looks at what can be set up, and says whether it is clear that it is a card: what open refuses can not, nor
+// asInterface looks at what can be set up, and says whether it is clear that it is an interface: what open refuses can not, nor
 // can a virtual function.
-func (p *program) asCard(name string) (s plumb.Snapshot, certain bool, err error) {
+func (p *program) asInterface(name string) (s plumb.Snapshot, certain bool, err error) {
 	link, s, err := p.open(name)
 	if err != nil {
 		return s, false, err
@@ -51,12 +51,12 @@ func (p *program) asCard(name string) (s plumb.Snapshot, certain bool, err error
 	return s, true, nil
 }
 
-// missing is err, and says which cards there are when it means that this one is not.
+// missing is err, and says which interfaces there are when it means that this one is not.
 func missing(name string, err error) error {
 	if !errors.Is(err, plumb.ErrGone) {
 		return err
 	}
-	return fail(exitUsage, "%w %s here; this host has %s", plumb.ErrGone, name, strings.Join(cardNames(), ", "))
+	return fail(exitUsage, "%w %s here; this host has %s", plumb.ErrGone, name, strings.Join(interfaceNames(), ", "))
 }
 
 var errEnslaved = errors.New("is enslaved")
@@ -65,18 +65,18 @@ var errEnslaved = errors.New("is enslaved")
 func usable(s plumb.Snapshot) error {
 	switch {
 	case s.Loopback:
-		return fail(exitUsage, "%s is the loopback device, not a network card", s.Name)
+		return fail(exitUsage, "%s is the loopback device, not a network interface", s.Name)
 	case s.Master != 0:
 		return belongs(s)
-	case s.Kind != "" && s.Kind != "veth": // veth: a card of a container or of the lab
-		return fail(exitUsage, "%s is a virtual device (%s), not a network card of the cloud", s.Name, s.Kind)
+	case s.Kind != "" && s.Kind != "veth": // veth: an interface of a container or of the lab
+		return fail(exitUsage, "%s is a virtual device (%s), not a network interface of the cloud", s.Name, s.Kind)
 	case s.MAC == (metadata.MAC{}):
 		return fail(exitUsage, "%s has no MAC address, so the cloud can not know it", s.Name)
 	}
 	return nil
 }
 
-// ownName is the name of the card that has this one or an alternative one. Of a card that is not here it is what
+// ownName is the name of the interface that has this one or an alternative one. Of an interface that is not here it is what
 // was asked for.
 func ownName(name string) (string, error) {
 	if err := config.ValidAltName(name); err != nil {
@@ -86,7 +86,7 @@ func ownName(name string) (string, error) {
 		return l.Attrs().Name, nil
 	}
 	if err := config.ValidName(name); err != nil {
-		return "", fail(exitUsage, "%w, nor is it an alternative name of a card here; this host has %s", err, strings.Join(cardNames(), ", "))
+		return "", fail(exitUsage, "%w, nor is it an alternative name of an interface here; this host has %s", err, strings.Join(interfaceNames(), ", "))
 	}
 	return name, nil
 }
@@ -98,7 +98,7 @@ func nameOf(index int) string {
 	return fmt.Sprintf("device %d", index)
 }
 
-func cardNames() []string {
+func interfaceNames() []string {
 	list, _ := net.Interfaces()
 	out := []string{}
 	for _, i := range list {
@@ -112,7 +112,7 @@ func cardNames() []string {
 	return out
 }
 
-// driver is the name of the kernel module behind the card, as `ethtool -i` says it; a virtual one
+// driver is the name of the kernel module behind the interface, as `ethtool -i` says it; a virtual one
 // has none.
 func driver(name string) string {
 	link, err := os.Readlink(filepath.Join("/sys/class/net", name, "device/driver"))

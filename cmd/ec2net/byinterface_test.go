@@ -38,7 +38,7 @@ func withContainer(t *testing.T, cfg lab.Config) *docked {
 	return c
 }
 
-// answering writes the card's setting.
+// answering writes the interface's setting.
 func (c *docked) answering(t *testing.T, replies string) {
 	t.Helper()
 	configure(t, c.Cloud, fmt.Sprintf("replies = %q", replies))
@@ -75,20 +75,20 @@ func echoedWithin(t *testing.T, limit time.Duration, from *lab.Node, at netip.Ad
 	return err == nil && string(got) == "hello"
 }
 
-// marks is what by-card has in the kernel, and every other rule.
+// marks is what by-interface has in the kernel, and every other rule.
 func (c *docked) marks() string {
 	out, _ := runOn(c.Instance(), "nft list ruleset; { ip rule; ip -6 rule; } | sort; cat /proc/sys/net/ipv4/conf/*/src_valid_mark")
 	return out
 }
 
-// wholeWorld is the world with what replies by card take.
+// wholeWorld is the world with what replies by interface take.
 func (c *docked) wholeWorld(t *testing.T) []string {
 	t.Helper()
 	return append(world(t, c.Cloud), c.marks())
 }
 
-// The field's oldest complaint about containers (moby #35251): one that is published on a secondary card's
-// address is answered by the wrong card. With replies = "by-card" every address answers, to every peer,
+// The field's oldest complaint about containers (moby #35251): one that is published on a secondary interface's
+// address is answered by the wrong interface. With replies = "by-interface" every address answers, to every peer,
 // whatever rp_filter; and the setting can be taken back.
 func TestContainerPublished(t *testing.T) {
 	t.Parallel()
@@ -114,23 +114,23 @@ func TestContainerPublished(t *testing.T) {
 			}
 			for _, step := range []struct {
 				replies string
-				cards   []string
-			}{{"by-source", []string{"eth1", "eth0"}}, {"by-card", []string{"eth1", "eth0"}}} {
+				ifaces  []string
+			}{{"by-source", []string{"eth1", "eth0"}}, {"by-interface", []string{"eth1", "eth0"}}} {
 				c.answering(t, step.replies)
-				for _, card := range step.cards {
-					ec2net(t, c.Cloud, exitOK, "up", card)
+				for _, iface := range step.ifaces {
+					ec2net(t, c.Cloud, exitOK, "up", iface)
 				}
 				for _, q := range questions {
 					what := fmt.Sprintf("%s: the container on %s for a host %s", step.replies, q.to, q.from.Name)
-					if q.bySource || step.replies == "by-card" {
+					if q.bySource || step.replies == "by-interface" {
 						eventually(t, hang, what, func() bool { return c.reaches(t, q.from, addr(q.to)) })
 					} else if c.reaches(t, q.from, addr(q.to)) {
 						t.Errorf("%s: reached", what)
 					}
 				}
 			}
-			for _, card := range []string{"eth1", "eth0"} {
-				ec2net(t, c.Cloud, exitOK, "down", card)
+			for _, iface := range []string{"eth1", "eth0"} {
+				ec2net(t, c.Cloud, exitOK, "down", iface)
 			}
 			if d := cmp.Diff(lasting(before), lasting(c.wholeWorld(t))); d != "" {
 				t.Errorf("after down (-before +after):\n%s", d)
@@ -139,8 +139,8 @@ func TestContainerPublished(t *testing.T) {
 	}
 }
 
-// Only what came in by a card is turned to it: what the container and the host begin goes as before, and so
-// does what the host passes on between cards.
+// Only what came in by an interface is turned to it: what the container and the host begin goes as before, and so
+// does what the host passes on between interfaces.
 func TestContainerOutwards(t *testing.T) {
 	t.Parallel()
 	subnet := func(id, four, six string) lab.Subnet {
@@ -152,7 +152,7 @@ func TestContainerOutwards(t *testing.T) {
 	web, err := c.Client().Echo(netip.AddrPortFrom(lab.ClientIP, 80))
 	must(t, err)
 	// The instance is also the router of the hosts in the subnet "inner": in by eth2, out by eth0, and back.
-	must(t, c.Attach(lab.Card{Name: "eth2", Addrs4: []netip.Addr{addr("10.0.3.37")}, Forwarding: true}))
+	must(t, c.Attach(lab.Interface{Name: "eth2", Addrs4: []netip.Addr{addr("10.0.3.37")}, Forwarding: true}))
 	inner, err := c.AddPeer("inner", addr("10.0.3.200"))
 	must(t, err)
 	must(t, c.AddRoute(lab.Route{Subnet: "inner", Prefix: netip.PrefixFrom(lab.ClientIP, 32), NextHop: addr("10.0.3.37")}))
@@ -161,22 +161,22 @@ table ip gateway { chain c { type nat hook postrouting priority srcnat; ip saddr
 E`); status != 0 {
 		t.Fatal(out)
 	}
-	for _, replies := range []string{"by-source", "by-card"} {
+	for _, replies := range []string{"by-source", "by-interface"} {
 		c.answering(t, replies)
-		for _, card := range []string{"eth1", "eth2", "eth0"} {
-			ec2net(t, c.Cloud, exitOK, "up", card)
+		for _, iface := range []string{"eth1", "eth2", "eth0"} {
+			ec2net(t, c.Cloud, exitOK, "up", iface)
 		}
 		for _, from := range []*lab.Node{c.box.Node, c.Instance(), inner} {
-			card, source := c.leavesBy(t, from, web.Addr)
-			if card != "eth0" || source != addr("10.0.0.29") {
-				t.Errorf("%s: a connection of %s leaves by %s from %s", replies, from.Name, card, source)
+			iface, source := c.leavesBy(t, from, web.Addr)
+			if iface != "eth0" || source != addr("10.0.0.29") {
+				t.Errorf("%s: a connection of %s leaves by %s from %s", replies, from.Name, iface, source)
 			}
 		}
 	}
 }
 
-// A port that is passed on to another host of the VPC, by another card, or to another address of the host's own: the
-// question goes there as main says, and the answer leaves by the card that was asked.
+// A port that is passed on to another host of the VPC, by another interface, or to another address of the host's own: the
+// question goes there as main says, and the answer leaves by the interface that was asked.
 func TestForwardedElsewhere(t *testing.T) {
 	t.Parallel()
 	for _, strict := range []int{0, 1} {
@@ -197,23 +197,23 @@ table ip forward {
 E`); status != 0 {
 				t.Fatal(out)
 			}
-			for _, replies := range []string{"by-source", "by-card"} {
+			for _, replies := range []string{"by-source", "by-interface"} {
 				c.answering(t, replies)
-				for _, card := range []string{"eth1", "eth0"} {
-					ec2net(t, c.Cloud, exitOK, "up", card)
+				for _, iface := range []string{"eth1", "eth0"} {
+					ec2net(t, c.Cloud, exitOK, "up", iface)
 				}
 				for _, port := range []uint16{8080, 8081} {
 					what := fmt.Sprintf("%s, port %d", replies, port)
-					eventually(t, hang, what+": by the first card", func() bool { return echoed(t, c.Client(), netip.AddrPortFrom(lab.EIP1, port)) })
+					eventually(t, hang, what+": by the first interface", func() bool { return echoed(t, c.Client(), netip.AddrPortFrom(lab.EIP1, port)) })
 					second := netip.AddrPortFrom(lab.EIP2, port)
-					if replies == "by-card" {
-						eventually(t, hang, what+": by the second card", func() bool { return echoed(t, c.Client(), second) })
+					if replies == "by-interface" {
+						eventually(t, hang, what+": by the second interface", func() bool { return echoed(t, c.Client(), second) })
 					} else if echoed(t, c.Client(), second) {
-						t.Errorf("%s: reached by the second card", what)
+						t.Errorf("%s: reached by the second interface", what)
 					}
 				}
 			}
-			// A packet of such a connection that comes in elsewhere, because its address has moved to another card.
+			// A packet of such a connection that comes in elsewhere, because its address has moved to another interface.
 			if out := ip(t, c.Cloud, "route get 172.17.0.2 mark 0x2000000"); !strings.Contains(out, "dev docker0") {
 				t.Errorf("what was passed on to a container: %s", out)
 			}
@@ -221,15 +221,15 @@ E`); status != 0 {
 	}
 }
 
-// leavesBy makes a connection, and tells by which of the instance's cards it left, and from which address.
+// leavesBy makes a connection, and tells by which of the instance's interfaces it left, and from which address.
 func (c *docked) leavesBy(t *testing.T, from *lab.Node, to netip.AddrPort) (string, netip.Addr) {
 	t.Helper()
 	captures := map[string]*lab.Capture{}
-	for _, card := range []string{"eth0", "eth1", "eth2"} {
+	for _, iface := range []string{"eth0", "eth1", "eth2"} {
 		var err error
-		captures[card], err = c.Capture(card)
+		captures[iface], err = c.Capture(iface)
 		must(t, err)
-		defer captures[card].Close()
+		defer captures[iface].Close()
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), hang)
 	defer cancel()
@@ -242,9 +242,9 @@ func (c *docked) leavesBy(t *testing.T, from *lab.Node, to netip.AddrPort) (stri
 	var by string
 	var source netip.Addr
 	eventually(t, hang, "the connection is seen on the wire", func() bool {
-		for card, seen := range captures {
-			for _, p := range seen.Packets(lab.FromCard, lab.To(to.Addr()), lab.Proto(unix.IPPROTO_TCP)) {
-				by, source = card, p.Src
+		for iface, seen := range captures {
+			for _, p := range seen.Packets(lab.FromInterface, lab.To(to.Addr()), lab.Proto(unix.IPPROTO_TCP)) {
+				by, source = iface, p.Src
 			}
 		}
 		return by != ""
