@@ -2,8 +2,8 @@ package config
 
 import "errors"
 
-// maxPriority leaves room for the rules that follow the first, before the preferences from 10000 on, where rules are when
-// the key is not set.
+// maxPriority leaves room for the rules that follow the first, before the preferences from 10000 on, where rules are
+// when the key is not set.
 const maxPriority = 9990
 
 // priority reads the preference at which the policy rules begin. It is one for the host, and stands beside the settings

@@ -48,8 +48,9 @@ type host struct {
 	procs []process // nil: there is no /proc
 }
 
-// networkManager: it writes a file for an interface once that is connected, disconnected or unmanaged. An interface that it shows as
-// "connected (externally)" has a connection, too, made up of what NetworkManager found on it: its own DHCP is not.
+// networkManager: it writes a file for an interface once that is connected, disconnected or unmanaged. An interface
+// that it shows as "connected (externally)" has a connection, too, made up of what NetworkManager found on it: its
+// own DHCP is not.
 func (h host) networkManager() (Owner, bool) {
 	if !h.alive("NetworkManager") {
 		return Owner{}, false

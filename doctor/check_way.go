@@ -24,8 +24,8 @@ func checkLeave(f Facts, c Interface) []Finding {
 	return out
 }
 
-// right: by the kernel's answer the packet leaves by the interface, or by what the host has for such a destination itself. A route that takes
-// the Internet, or a part of it, into a tunnel is not that.
+// right: by the kernel's answer the packet leaves by the interface, or by what the host has for such a destination
+// itself. A route that takes the Internet, or a part of it, into a tunnel is not that.
 func (f Facts) right(c Interface, p Probe) bool {
 	if p.Leaves.End != Forward || p.Leaves.Device == c.Index {
 		return p.Leaves.End == Forward

@@ -39,8 +39,8 @@ func (a Answer) refused() bool {
 		slices.Contains([]End{Blackhole, Unreachable, Prohibit}, a.End)
 }
 
-// ProbeInterface has the kernel look up a conversation of each of the interface's addresses with a host far away and one in
-// each subnet of the interfaces. ask is Ask but in tests.
+// ProbeInterface has the kernel look up a conversation of each of the interface's addresses with a host far away and
+// one in each subnet of the interfaces. ask is Ask but in tests.
 func ProbeInterface(c Interface, ifaces []Interface, ask func(Packet) (Answer, error)) ([]Probe, error) {
 	var out []Probe
 	peers := map[bool][]netip.Addr{false: peersOf(false, ifaces), true: peersOf(true, ifaces)} // by family

@@ -9,8 +9,9 @@ import (
 	"ec2net/plumb"
 )
 
-// peers says of which hosts something is so that is so of some of an interface's probes only, as in "hosts in 10.0.2.0/24";
-// empty: of all that were tried. The probe far away stands for all that is in no subnet of the interfaces.
+// peers says of which hosts something is so that is so of some of an interface's probes only, as in "hosts in
+// 10.0.2.0/24"; empty: of all that were tried. The probe far away stands for all that is in no subnet of the
+// interfaces.
 func (f Facts) peers(c Interface, src []netip.Addr, is func(Probe) bool) string {
 	var in, out []string // names of subnets; empty: far away
 	for _, p := range c.Probes {

@@ -124,7 +124,8 @@ func (s *Azure) Read(ctx context.Context, mac MAC) (Interface, error) {
 	return n.iface(mac), nil
 }
 
-// Others asks once what the cloud says of the machine's interfaces but the one with this MAC. Their numbers are left out.
+// Others asks once what the cloud says of the machine's interfaces but the one with this MAC. Their numbers are left
+// out.
 func (s *Azure) Others(ctx context.Context, mac MAC) (out []Interface, err error) {
 	n, err := s.read(ctx)
 	if err != nil {

@@ -42,10 +42,10 @@ type Term struct {
 	Others []Interface   // what the cloud says of the host's other interfaces, as far as it was asked
 }
 
-// Settle says what may be acted on, given what was acted on before and a new reading: all that the reading grants, and
-// what it leaves out and is still in doubt. As long as a list has something in doubt its order is that of before, so that no
-// other address becomes the primary one for a moment. ID, number, Primary and Problems are now's. before may also be
-// what an earlier process left; that of another interface, or the zero Interface, leaves now as it is.
+// Settle says what may be acted on, given what was acted on before and a new reading: all that the reading grants,
+// and what it leaves out and is still in doubt. As long as a list has something in doubt its order is that of before,
+// so that no other address becomes the primary one for a moment. ID, number, Primary and Problems are now's. before
+// may also be what an earlier process left; that of another interface, or the zero Interface, leaves now as it is.
 func (d *Doubts) Settle(before, now Interface, t Term) Interface {
 	if d.since == nil || before.MAC != now.MAC {
 		d.since = map[grant]time.Time{}

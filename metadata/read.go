@@ -30,8 +30,8 @@ type facts struct {
 	id            string
 	numbered      bool // device holds; it is not 0, or the interface is the first
 	device        int
-	networkCarded bool // interface was once answered
-	iface         int
+	networkCarded bool // networkCard was once answered
+	networkCard   int
 	subnets4      []netip.Prefix
 	late          bool // the cloud has not published the number yet: nothing else is asked before it has
 }

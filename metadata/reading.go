@@ -34,7 +34,7 @@ func (r *reading) numbering() (keys []string) {
 		keys = append(keys, keyFirst)
 	}
 	keys = r.add(keys, keyDevice, r.facts.numbered)
-	return r.add(keys, r.interfaceName(), r.interfaceFixed())
+	return r.add(keys, r.networkCardName(), r.networkCardFixed())
 }
 
 func (r *reading) add(keys []string, name string, known bool) []string {
@@ -45,18 +45,18 @@ func (r *reading) add(keys []string, name string, known bool) []string {
 	return append(keys, key)
 }
 
-// interfaceName is the listed one of the network card's two names.
-func (r *reading) interfaceName() string {
+// networkCardName is the listed one of the network card's two names.
+func (r *reading) networkCardName() string {
 	if r.names[keyCard] {
 		return keyCard
 	}
 	return keyCardOld
 }
 
-// interfaceFixed says that the network card's number is known and final. A 0 is final only on the first
+// networkCardFixed says that the network card's number is known and final. A 0 is final only on the first
 // interface: on a new one it may be the cloud's way of saying "not yet".
-func (r *reading) interfaceFixed() bool {
-	return r.facts.networkCarded && (r.facts.iface != 0 || r.mac == r.first)
+func (r *reading) networkCardFixed() bool {
+	return r.facts.networkCarded && (r.facts.networkCard != 0 || r.mac == r.first)
 }
 
 // answer is what the metadata said for one of the interface's keys; one that was not listed is Absent.
@@ -73,7 +73,7 @@ func (r *reading) interpret() error {
 	}
 	r.iface.MAC = r.mac
 	r.iface.Primary = r.mac == r.first
-	r.iface.DeviceNumber, r.iface.NetworkCard = r.facts.device, r.facts.iface
+	r.iface.DeviceNumber, r.iface.NetworkCard = r.facts.device, r.facts.networkCard
 	r.readID()
 	r.readSubnets()
 	v4, v6 := family4(), family6()
@@ -149,7 +149,7 @@ func (r *reading) readNumber() error {
 	if err := r.readInterface(); err != nil {
 		return err
 	}
-	if r.facts.device == 0 && r.facts.iface == 0 && r.mac != r.first {
+	if r.facts.device == 0 && r.facts.networkCard == 0 && r.mac != r.first {
 		return notReady(interfaceKey(r.mac, keyDevice), "it is 0, and "+r.first.String()+" is the first interface")
 	}
 	r.facts.numbered = r.facts.device != 0 || r.mac == r.first
@@ -173,10 +173,10 @@ func (r *reading) readDevice() error {
 
 // readInterface keeps the last number when the key could not be had now.
 func (r *reading) readInterface() error {
-	if r.interfaceFixed() {
+	if r.networkCardFixed() {
 		return nil
 	}
-	n, status, err := r.number(r.interfaceName())
+	n, status, err := r.number(r.networkCardName())
 	if err != nil && r.facts.networkCarded {
 		r.problem(err)
 		return nil
@@ -184,7 +184,7 @@ func (r *reading) readInterface() error {
 	if err != nil {
 		return err
 	}
-	r.facts.iface, r.facts.networkCarded = n, status == Present
+	r.facts.networkCard, r.facts.networkCarded = n, status == Present
 	return nil
 }
 

@@ -31,8 +31,9 @@ func TestRPMLint(t *testing.T) {
 	}
 }
 
-// rpmlint runs on a copy of the machine's root that only it sees: it unpacks what it reads with cpio, in a folder of its own,
-// as it thinks; but the names in the payload of an rpm by nfpm 2.45 begin with a slash, and cpio takes them at their word.
+// rpmlint runs on a copy of the machine's root that only it sees: it unpacks what it reads with cpio, in a folder of
+// its own, as it thinks; but the names in the payload of an rpm by nfpm 2.45 begin with a slash, and cpio takes them
+// at their word.
 func rpmlint(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	const inCopy = `set -e

@@ -13,13 +13,13 @@ import (
 	"ec2net/metadata"
 )
 
-// Elsewhere says whether the host itself leaves by another interface than index: main has a default route
-// that it prefers to each one through this interface. IPv4 decides, and IPv6 where IPv4 has no default route. A
-// tie speaks for this interface, and our own routes through it say nothing, but for those that only the primary has, which
-// come before the others; nor does a tunnel's, as of a VPN, whose packets leave by some interface all the same. It costs
-// a dump of main and one of the links.
+// Elsewhere says whether the host itself leaves by another interface than index: main has a default route that it
+// prefers to each one through this interface. IPv4 decides, and IPv6 where IPv4 has no default route. A tie speaks
+// for this interface, and our own routes through it say nothing, but for those that only the primary has, which come
+// before the others; nor does a tunnel's, as of a VPN, whose packets leave by some interface all the same. It costs a
+// dump of main and one of the links.
 func (l *Link) Elsewhere(index int) (bool, error) {
-	ifaces, err := l.rt.interfacelike()
+	ifaces, err := l.rt.networkDevices()
 	if err != nil {
 		return false, err
 	}
@@ -35,10 +35,10 @@ func (l *Link) Elsewhere(index int) (bool, error) {
 	return false, nil
 }
 
-// Nowhere says whether the host itself leaves by no interface at all, by IPv4, and how many interfaces come before this one in
-// the order of their indexes, which is that in which the kernel found them.
+// Nowhere says whether the host itself leaves by no interface at all, by IPv4, and how many interfaces come before
+// this one in the order of their indexes, which is that in which the kernel found them.
 func (l *Link) Nowhere(index int) (ok bool, before int, err error) {
-	ifaces, err := l.rt.interfacelike()
+	ifaces, err := l.rt.networkDevices()
 	if err != nil {
 		return false, 0, err
 	}
@@ -66,8 +66,8 @@ type defaults struct {
 	here, away best
 }
 
-// interfacelike are the devices that are interfaces, or made of interfaces.
-func (s *socket) interfacelike() (map[int]bool, error) {
+// networkDevices are the devices that are interfaces, or made of interfaces.
+func (s *socket) networkDevices() (map[int]bool, error) {
 	made := []string{"", "veth", "bridge", "bond", "team", "vlan", "macvlan", "ipvlan", "vrf"}
 	out := map[int]bool{}
 	return out, s.links(func(one Snapshot) { out[one.Index] = !one.Loopback && slices.Contains(made, one.Kind) })

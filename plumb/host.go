@@ -29,7 +29,7 @@ func ReadHost(platform ...netip.Addr) (metadata.Host, error) {
 	if err != nil {
 		return h, err
 	}
-	ifaces, err := rt.interfacelike()
+	ifaces, err := rt.networkDevices()
 	if err != nil {
 		return h, err
 	}

@@ -9,7 +9,8 @@ import (
 )
 
 // Whoever holds a table keeps it: another interface with the same number takes a free one of those that need no
-// metadata, the next where that one is held as well. Of two that came to a table at the same moment the lower index stays.
+// metadata, the next where that one is held as well. Of two that came to a table at the same moment the lower index
+// stays.
 func TestNumber(t *testing.T) {
 	second := metadata.Interface{MAC: mac("02:00:00:00:00:11"), DeviceNumber: 1}
 	route := []Route{{Table: 10001, Dst: netip.MustParsePrefix("10.0.2.0/24"), Ours: true}}
@@ -41,8 +42,8 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-// The interface with the spare number has all of its own, in both families, but for the name by a device number that is not its
-// own, and says who holds the table. A primary one writes no rule meanwhile.
+// The interface with the spare number has all of its own, in both families, but for the name by a device number that
+// is not its own, and says who holds the table. A primary one writes no rule meanwhile.
 func TestWantContested(t *testing.T) {
 	in := ours(dual())
 	in.Have.held, in.Have.names = map[int]int{in.Interface.N(): 4}, map[int]string{4: "eth9"}

@@ -8,10 +8,11 @@ import (
 	"ec2net/metadata"
 )
 
-// own learns which numbers are the interface's and which are other interfaces': those whose table leads by an interface. Of the interface are
-// those that its routes tell, and of those that it was known by before, or that an interface of its name was, the ones that
-// no other interface has come to hold. An interface that is set up has routes as long as it has rules. Where two lead by
-// one table, as after two processes that began at the same moment, it is the lower index's.
+// own learns which numbers are the interface's and which are other interfaces': those whose table leads by an
+// interface. Of the interface are those that its routes tell, and of those that it was known by before, or that an
+// interface of its name was, the ones that no other interface has come to hold. An interface that is set up has
+// routes as long as it has rules. Where two lead by one table, as after two processes that began at the same moment,
+// it is the lower index's.
 func (l *Link) own(s *Snapshot) error {
 	routed := s.routed()
 	s.mine, s.held = map[int]bool{}, map[int]int{}
@@ -38,10 +39,10 @@ func (s Snapshot) twin(index int) bool {
 }
 
 // Number is the number that the table and the rules of an interface go by, for what the metadata says of it; the zero
-// Interface stands for one that runs on its lease alone. It is the metadata's unless another live interface of the host
-// holds that one's table, as where network-card is not published yet and device-number alone is not unique (EC2: instances
-// with several network cards), or where two MACs hash alike. Then it is a free one of the numbers that need no
-// metadata.
+// Interface stands for one that runs on its lease alone. It is the metadata's unless another live interface of the
+// host holds that one's table, as where network-card is not published yet and device-number alone is not unique (EC2:
+// instances with several network cards), or where two MACs hash alike. Then it is a free one of the numbers that need
+// no metadata.
 func (s Snapshot) Number(iface metadata.Interface) int {
 	n := iface.N()
 	if iface.MAC == (metadata.MAC{}) {

@@ -83,9 +83,9 @@ func decided(t testing.TB, s Snapshot) time.Duration {
 	return least
 }
 
-// TestThousandsOfRoutes: to copy ten times as many of the operator's own routes through the interface takes some ten times as
-// long, and they stay when the
-// addresses go that keep them, although they are more than one message to the kernel holds.
+// TestThousandsOfRoutes: to copy ten times as many of the operator's own routes through the interface takes some ten
+// times as long, and they stay when the addresses go that keep them, although they are more than one message to the
+// kernel holds.
 func TestThousandsOfRoutes(t *testing.T) {
 	const n = 10000
 	host(t)

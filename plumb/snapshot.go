@@ -131,8 +131,8 @@ func (s Snapshot) Held() metadata.Interface {
 // restart, where no record tells it. It is meant as the first argument of metadata.Settle. Of where the interface is
 // plugged in it tells no more than the number. What a lease alone set up was no reading.
 //
-// The number is one that a route of ours through the interface tells, not a rule alone: rules outlive their interface, and
-// may be those of another one that had this one's name. A rule that is missing takes no address away.
+// The number is one that a route of ours through the interface tells, not a rule alone: rules outlive their
+// interface, and may be those of another one that had this one's name. A rule that is missing takes no address away.
 func (s Snapshot) Granted() metadata.Interface {
 	var g metadata.Interface
 	for _, n := range s.routed() {

@@ -12,12 +12,12 @@ import (
 	"ec2net/metadata"
 )
 
-// Towards names the device by which a server of the cloud is asked. The cloud answers by its own interfaces alone,
-// so that the host's routing counts only where it leads by one of them, or by what stands on one. Where it leads
-// into a tunnel, or nowhere, it is the primary if that is known, else the interface by which main has its best default route,
-// else the first one that has an address. Empty: no device is better than what the routing says. A route that refuses is
-// meant so, as systemd-imdsd's lock is: a socket that is bound would pass it by, which the kernel takes for one
-// whose destination is on the link.
+// Towards names the device by which a server of the cloud is asked. The cloud answers by its own interfaces alone, so
+// that the host's routing counts only where it leads by one of them, or by what stands on one. Where it leads into a
+// tunnel, or nowhere, it is the primary if that is known, else the interface by which main has its best default
+// route, else the first one that has an address. Empty: no device is better than what the routing says. A route that
+// refuses is meant so, as systemd-imdsd's lock is: a socket that is bound would pass it by, which the kernel takes
+// for one whose destination is on the link.
 func Towards(server netip.AddrPort, user uint32, primary func() metadata.MAC) (string, error) {
 	rt, err := dial()
 	if err != nil {

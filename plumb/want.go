@@ -19,8 +19,8 @@ type Input struct {
 	// OwnAddress: the primary address is ec2net's to add. False while another program does DHCP on
 	// the interface: then routes and rules wait until it has put the address there.
 	OwnAddress bool
-	// Host: nobody else configures the interface, and the host itself is to leave by it: it is the primary, or may be, as
-	// long as the metadata has not said which is.
+	// Host: nobody else configures the interface, and the host itself is to leave by it: it is the primary, or may
+	// be, as long as the metadata has not said which is.
 	Host bool
 	// NoDHCP: there is to be no lease, so that the MTU of an earlier one is given back.
 	NoDHCP bool
@@ -263,8 +263,8 @@ func (w *want) altNames() {
 	}
 }
 
-// place is the name by where the interface is plugged in, none while its number is another interface's. One by another place is an
-// earlier number's, and may be another interface's by now: it goes.
+// place is the name by where the interface is plugged in, none while its number is another interface's. One by
+// another place is an earlier number's, and may be another interface's by now: it goes.
 func (w *want) place() (names []string) {
 	if c := w.in.Interface; w.n() == c.N() {
 		names = []string{altDevice(c)}

@@ -192,7 +192,8 @@ func lockPID(f *os.File) int {
 	return flockOf(string(locks), fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino))
 }
 
-// flockOf finds a file's lock among the kernel's (proc_locks(5)); -1: it is not there, or a process's that cannot be seen.
+// flockOf finds a file's lock among the kernel's (proc_locks(5)); -1: it is not there, or a process's that cannot be
+// seen.
 func flockOf(locks, file string) int {
 	for line := range strings.Lines(locks) {
 		f := strings.Fields(line)

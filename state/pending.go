@@ -11,8 +11,9 @@ import (
 	"ec2net/plumb"
 )
 
-// Pending is a change that is about to be made, and whose connectivity check has not passed yet: what the next process
-// judges by when this one is killed in between, for to that one the state that cuts the host off is the one that it finds.
+// Pending is a change that is about to be made, and whose connectivity check has not passed yet: what the next
+// process judges by when this one is killed in between, for to that one the state that cuts the host off is the one
+// that it finds.
 type Pending struct {
 	MAC    metadata.MAC `json:"mac"`
 	Index  int          `json:"index"`

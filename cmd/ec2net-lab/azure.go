@@ -18,10 +18,10 @@ func vfCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "vf INTERFACE attach|enslave|free|detach",
 		Short: "Give an interface a VF with its MAC, as on Azure, or take it away",
-		Long: `Give an interface a second device with the same MAC, as accelerated networking on
-Azure does: attach makes it, enslave puts it under a master, free takes it out
-again, detach removes it whatever its state. Nothing may be configured on it,
-and the interface's own traffic does not notice.`,
+		Long: `Give an interface a second device with the same MAC, as accelerated networking
+on Azure does: attach makes it, enslave puts it under a master, free takes it
+out again, detach removes it whatever its state. Nothing may be configured on
+it, and the interface's own traffic does not notice.`,
 		Example:   "  ec2net-lab vf eth2 attach\n  ec2net-lab vf eth2 enslave\n  ec2net-lab vf eth2 detach",
 		Args:      cobra.MatchAll(cobra.ExactArgs(2), lastOf(vfVerbs())),
 		ValidArgs: vfVerbs(),
@@ -81,10 +81,10 @@ func udrCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "udr",
 		Short: "Send a subnet's traffic through an interface (user-defined routes)",
-		Long: `Give a subnet a route of its own: what its hosts send to the prefix goes to the
-interface that has the next hop's address, if that interface may forward ("ec2net-lab
-forward"). The longest prefix counts, the network's own included. The metadata
-and 168.63.129.16 are not subject to it.`,
+		Long: `Give a subnet a route of its own: what its hosts send to the prefix goes to
+the interface that has the next hop's address, if that interface may forward
+("ec2net-lab forward"). The longest prefix counts, the network's own included.
+The metadata and 168.63.129.16 are not subject to it.`,
 		Example: "  ec2net-lab udr add subnet3 0.0.0.0/0 172.22.5.132\n  ec2net-lab udr list\n  ec2net-lab udr delete subnet3 0.0.0.0/0",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -134,7 +134,7 @@ func udrOf(args []string) (r lab.Route, err error) {
 func forwardCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "forward INTERFACE on|off",
-		Short: "Let an interface forward, or not (EC2: the source/destination check)",
+		Short: "Let an interface forward, or not (EC2: source/destination check)",
 		Args:  cobra.MatchAll(cobra.ExactArgs(2), lastOf([]string{"on", "off"})),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := askLab(cmd, "forward", forwardArgs{args[0], args[1] == "on"}, nil)
@@ -152,9 +152,9 @@ func probeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "probe ADDRESS:PORT",
 		Short: "Probe a TCP port as an Azure load balancer does",
-		Long: `Connect to a TCP port of an interface's address from 168.63.129.16 (IPv6: from the
-router), as an Azure load balancer does, and say by which interface the answer left.
-Exit status 0 when the connection came about.`,
+		Long: `Connect to a TCP port of an interface's address from 168.63.129.16 (IPv6: from
+the router), as an Azure load balancer does, and say by which interface the
+answer left. Exit status 0 when the connection came about.`,
 		Example: "  ec2net-lab probe 172.22.5.4:22",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -203,7 +203,7 @@ func probe(ctx context.Context, s *server, to netip.AddrPort) (any, error) {
 func rebootCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "reboot",
-		Short: "Start the instance again: bare interfaces but the first, an empty /run",
+		Short: "Reboot the instance: bare interfaces but the first, an empty /run",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return report(cmd, "the instance is up again", askLab(cmd, "reboot", struct{}{}, nil))

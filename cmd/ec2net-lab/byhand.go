@@ -13,8 +13,8 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// moveDefault does on the machine what seed 001's author types: interfaces 2 and 3 up, the default route by eth2, address
-// translation for the third subnet there, and forwarding.
+// moveDefault does on the machine what seed 001's author types: interfaces 2 and 3 up, the default route by eth2,
+// address translation for the third subnet there, and forwarding.
 func (d *egressStory) moveDefault() error {
 	l, _, err := d.bringUp("eth2", netip.PrefixFrom(vmOutside, 26))
 	if err != nil {

@@ -21,16 +21,16 @@ func demoCommand() *cobra.Command {
 	var like string
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show what goes wrong with several interfaces, and ec2net mending it",
+		Short: "Show what goes wrong with several interfaces, and the mend",
 		Long: `Build a lab and show, with real packets on this machine's kernel: an instance
-with two interfaces and two elastic IPs, of which the second never answers; "ec2net
-up eth1"; both answering; a secondary address that comes and goes; the interface
-unplugged, and nothing left. Exit status 1 when something is not as it should
-be.
+with two interfaces and two elastic IPs, of which the second never answers;
+"ec2net up eth1"; both answering; a secondary address that comes and goes; the
+interface unplugged, and nothing left. Exit status 1 when something is not as
+it should be.
 
-With --cloud azure: traffic shall leave by the second interface, a neighbour's too,
-and SSH to the first one's public address shall stay. By hand it is lost, and
-everything at the next restart; by ec2net's configuration file it stays.
+With --cloud azure: traffic shall leave by the second interface, a neighbour's
+too, and SSH to the first one's public address shall stay. By hand it is lost,
+and everything at the next restart; by ec2net's configuration file it stays.
 
 The ec2net program is the one beside this, else $EC2NET, else the first in
 PATH.`,

@@ -23,7 +23,7 @@ until it is cleared, unless --times or --for bounds it; --skip lets some
 requests pass first.`,
 		Example: `  ec2net-lab fault imds --status 503 --retry-after 2 --times 3
   ec2net-lab fault imds --interface eth1 --absent --for 20s    not published yet
-  ec2net-lab fault imds --interface eth1 --path device-number --value 0 --times 5
+  ec2net-lab fault imds --interface eth1 --path device-number --value 0
   ec2net-lab fault imds --path api/token --body html
   ec2net-lab fault dhcp --interface eth1 --silent
   ec2net-lab fault dhcp --on renewing --nak
@@ -51,9 +51,9 @@ func imdsFaultCommand() *cobra.Command {
 		Use:   "imds",
 		Short: "Make the metadata server answer wrongly",
 		Long: `Make the metadata server answer wrongly. Paths are below /latest/, on Azure
-below /metadata/, and below the interface's own with --interface: * stands for any text
-within a segment, ** across segments. A body is html, binary, empty, huge,
-endless, short, or any text.`,
+below /metadata/, and below the interface's own with --interface: * stands for
+any text within a segment, ** across segments. A body is html, binary, empty,
+huge, endless, short, or any text.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.Body = lab.Body(body)
@@ -145,7 +145,7 @@ is; CODE= leaves it out.`,
 	fl.DurationVar(&f.T1, "t1", 0, "renewal time")
 	fl.DurationVar(&f.T2, "t2", 0, "rebinding time")
 	fl.StringVar(&mangle, "mangle", "", "break the message, see above")
-	fl.StringArrayVar(&options, "option", nil, "send `CODE=HEX` in the place of that option (repeatable)")
+	fl.StringArrayVar(&options, "option", nil, "send `CODE=HEX` instead of that option (repeatable)")
 	return cmd
 }
 

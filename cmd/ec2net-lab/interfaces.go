@@ -41,9 +41,9 @@ func attachCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "attach [NAME]",
 		Short: "Plug an interface into the instance",
-		Long: `Plug an interface into the instance. It appears down and bare; the metadata and DHCP
-know it. What is left out is chosen: eth1 without an address is seed 002's
-(10.0.2.37), any other interface gets a free address of its subnet.`,
+		Long: `Plug an interface into the instance. It appears down and bare; the metadata
+and DHCP know it. What is left out is chosen: eth1 without an address is seed
+002's (10.0.2.37), any other interface gets a free address of its subnet.`,
 		Example: "  ec2net-lab attach\n  ec2net-lab attach eth2 --subnet subnet-a\n  ec2net-lab attach eth2 --address 10.0.2.50 --eip 10.0.2.50=203.0.113.50",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -134,8 +134,8 @@ func detachCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "detach INTERFACE",
 		Short: "Unplug an interface",
-		Long: `Unplug an interface: it disappears from the host at once. INTERFACE is a name, host/name,
-MAC or ENI ID.`,
+		Long: `Unplug an interface: it disappears from the host at once. INTERFACE is a name,
+host/name, MAC or ENI ID.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return report(cmd, fmt.Sprintf("%s is detached", args[0]), askLab(cmd, "detach", args[0], nil))
@@ -158,8 +158,8 @@ func assignCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "assign INTERFACE [ADDRESS]...",
 		Short: "Give an interface more addresses",
-		Long: `Give an interface secondary addresses, or delegate prefixes to it. Without either it
-is a free address of its subnet.`,
+		Long: `Give an interface secondary addresses, or delegate prefixes to it. Without
+either it is a free address of its subnet.`,
 		Example: "  ec2net-lab assign eth1\n  ec2net-lab assign eth1 10.0.2.40 --eip 203.0.113.40\n  ec2net-lab assign eth1 --prefix 10.0.2.128/28",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -1,5 +1,5 @@
-// Command ec2net-lab is a VPC on this machine's kernel: an instance with network interfaces, elastic IPs, a
-// metadata server and DHCP, in network namespaces; or Azure's virtual network. It needs root or unprivileged user namespaces.
+// Command ec2net-lab is a VPC on this machine's kernel: an instance with network interfaces, elastic IPs, a metadata
+// server and DHCP, in network namespaces; or Azure's virtual network. It needs root or unprivileged user namespaces.
 package main
 
 import (
@@ -56,15 +56,15 @@ func newRoot() *cobra.Command {
 		Use:   "ec2net-lab",
 		Short: "A cloud on this machine, to see ec2net work without an account",
 		Long: `ec2net-lab builds a VPC out of network namespaces: an instance with network
-interfaces in two subnets, elastic IPs, a client on the internet, the VPC's router
-with its source/destination check, an IMDSv2 server on 169.254.169.254 and
-DHCP. With --cloud azure it is Azure's virtual network in the same way: Azure's
-metadata and leases, IP forwarding, user-defined routes, load balancer probes,
-VFs. It needs root or unprivileged user namespaces, and touches nothing of the
-machine's own network.
+interfaces in two subnets, elastic IPs, a client on the internet, the VPC's
+router with its source/destination check, an IMDSv2 server on 169.254.169.254
+and DHCP. With --cloud azure it is Azure's virtual network in the same way:
+Azure's metadata and leases, IP forwarding, user-defined routes, load balancer
+probes, VFs. It needs root or unprivileged user namespaces, and touches
+nothing of the machine's own network.
 
-    ec2net-lab demo                        a second interface with and without ec2net
-    ec2net-lab demo --cloud azure          egress by another interface, and SSH stays
+    ec2net-lab demo                        two interfaces, without and with it
+    ec2net-lab demo --cloud azure          egress by another one, and SSH stays
 
     ec2net-lab up                          build one and keep it
     ec2net-lab exec instance -- ip addr    be on the instance, client or fabric

@@ -15,8 +15,8 @@ import (
 	"ec2net/test/lab"
 )
 
-// The addresses of seed 001: SSH comes in by the primary, traffic shall leave by the second interface, that of the machine
-// behind the third too.
+// The addresses of seed 001: SSH comes in by the primary, traffic shall leave by the second interface, that of the
+// machine behind the third too.
 var (
 	seedPrimary = addr("172.22.5.68")
 	seedOutside = addr("172.22.5.4")
@@ -76,8 +76,8 @@ func (s *seed001) boot(t *testing.T) {
 	}
 }
 
-// leaves wants packets of a host to the internet to be answered, and to be seen on an interface's wire from an address, as
-// soon as the keepers have decided; and none from another address from then on.
+// leaves wants packets of a host to the internet to be answered, and to be seen on an interface's wire from an
+// address, as soon as the keepers have decided; and none from another address from then on.
 func (s *seed001) leaves(t *testing.T, from *lab.Node, iface string, as netip.Addr) {
 	t.Helper()
 	wire, err := s.Capture(iface)
@@ -98,7 +98,8 @@ func (s *seed001) leaves(t *testing.T, from *lab.Node, iface string, as netip.Ad
 	}
 }
 
-// works wants all of the seed at once: traffic by the second interface, SSH by the first, and the host's servers by it too.
+// works wants all of the seed at once: traffic by the second interface, SSH by the first, and the host's servers by
+// it too.
 func (s *seed001) works(t *testing.T) {
 	t.Helper()
 	s.leaves(t, s.Instance(), "eth2", seedOutside)
@@ -168,8 +169,8 @@ func TestSeed001(t *testing.T) {
 	}
 }
 
-// unplugged takes the outside interface away and gives it back: traffic takes the primary meanwhile, and nothing is passed
-// on for others.
+// unplugged takes the outside interface away and gives it back: traffic takes the primary meanwhile, and nothing is
+// passed on for others.
 func (s *seed001) unplugged(t *testing.T) {
 	t.Helper()
 	iface, err := s.Interface("eth2")
@@ -186,8 +187,8 @@ func (s *seed001) unplugged(t *testing.T) {
 	s.works(t)
 }
 
-// What the sections ask for is taken away exactly, in whichever order the interfaces are taken down, and the session does not
-// notice: as long as traffic leaves by eth2, the primary's rules are not let go of.
+// What the sections ask for is taken away exactly, in whichever order the interfaces are taken down, and the session
+// does not notice: as long as traffic leaves by eth2, the primary's rules are not let go of.
 func TestSeed001Down(t *testing.T) {
 	t.Parallel()
 	for _, order := range [][]string{{"eth3", "eth2", "eth1"}, {"eth2", "eth1", "eth3"}, {"eth2", "eth3", "eth1"}} {

@@ -175,8 +175,8 @@ E`); status != 0 {
 	}
 }
 
-// A port that is passed on to another host of the VPC, by another interface, or to another address of the host's own: the
-// question goes there as main says, and the answer leaves by the interface that was asked.
+// A port that is passed on to another host of the VPC, by another interface, or to another address of the host's own:
+// the question goes there as main says, and the answer leaves by the interface that was asked.
 func TestForwardedElsewhere(t *testing.T) {
 	t.Parallel()
 	for _, strict := range []int{0, 1} {

@@ -34,8 +34,9 @@ func both(t *testing.T, c *lab.Cloud) {
 	}
 }
 
-// An interface whose network card is not published yet has the number of another one by its device number. It never writes into
-// that one's table or rules: it takes another number, says so, and answers; and moves when the metadata tells the two apart.
+// An interface whose network card is not published yet has the number of another one by its device number. It never
+// writes into that one's table or rules: it takes another number, says so, and answers; and moves when the metadata
+// tells the two apart.
 func TestNetworkCardIsLate(t *testing.T) {
 	t.Parallel()
 	c := twoNetworkCards(t)

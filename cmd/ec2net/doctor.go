@@ -14,12 +14,12 @@ import (
 func (p *program) doctorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor [IF]",
-		Short: "find out what is wrong with the interfaces, and what to do about it",
-		Long: `Find out what is wrong with the interfaces, and what to do about it. The metadata,
-the kernel, the records and the files of other network managers are read; of
-each address the kernel is asked where its packets leave, and whether what
-comes in is let in. Nothing is changed. What follows from a cause is told below
-it.
+		Short: "find out what is wrong with the interfaces, and what to do",
+		Long: `Find out what is wrong with the interfaces, and what to do about it. The
+metadata, the kernel, the records and the files of other network managers are
+read; of each address the kernel is asked where its packets leave, and whether
+what comes in is let in. Nothing is changed. What follows from a cause is told
+below it.
 
 It works without root; what only root may read is "unknown" then.
 Exit status 5 when something fails; warnings alone are 0. Status 3 where

@@ -15,8 +15,8 @@ import (
 const soon = "release = \"1s\"\n"
 
 // A glitch of the metadata that lasts through several readings, as of servers that do not agree yet, changes nothing
-// in the kernel, also where it is the primary address that is left out. The state says what is in doubt; the doctor, who knows
-// that a process is in doubt, finds nothing wrong; and the plan is what comes in the end.
+// in the kernel, also where it is the primary address that is left out. The state says what is in doubt; the doctor,
+// who knows that a process is in doubt, finds nothing wrong; and the plan is what comes in the end.
 func TestGlitch(t *testing.T) {
 	t.Parallel()
 	c := full(t)
@@ -51,7 +51,8 @@ func TestGlitch(t *testing.T) {
 	unchanged(t, c, held, "a glitch")
 }
 
-// What the metadata lists for another interface of the host by now goes at once, and what it lists nowhere when the time is over.
+// What the metadata lists for another interface of the host by now goes at once, and what it lists nowhere when the
+// time is over.
 func TestMovedAtOnce(t *testing.T) {
 	t.Parallel()
 	cfg := secondaries()

@@ -25,10 +25,10 @@ func (p *program) downCommand() *cobra.Command {
 		Short: "take everything of ours off an interface, also when it is gone",
 		Long: `Take everything of ours off an interface, and nothing else: rules, routes and
 addresses with our mark, the interface group, and the link as it was found. It
-works after the interface is gone, too. A running "ec2net run" of the interface is
-stopped first. What the host itself lives by stays, where nobody else
-configures the interface: the address that ec2net leased, and the default route;
---lease takes them, too.`,
+works after the interface is gone, too. A running "ec2net run" of the
+interface is stopped first. What the host itself lives by stays, where nobody
+else configures the interface: the address that ec2net leased, and the default
+route; --lease takes them, too.`,
 		Args: oneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
 			if ifGone {

@@ -194,9 +194,9 @@ func TestEgressMisnamed(t *testing.T) {
 	t.Parallel()
 	c := egressCloud(t)
 	for _, tt := range []struct{ toml, says string }{
-		{"[egress]\ninterface = \"eth9\"\n", ":2:8: [egress] there is no network interface eth9 here"},
-		{"[egress]\ninterface = \"eth3\"\n[[interface]]\nname = \"eth3\"\nmanage = false\n", ":2:8: [egress] eth3 is not managed, so that no traffic leaves by it"},
-		{"[egress]\ninterface = [\"eth0\", \"eth2\"]\n", ":2:17: [egress] eth2 comes after eth0, the primary interface"},
+		{"[egress]\ninterface = \"eth9\"\n", ":2:13: [egress] there is no network interface eth9 here"},
+		{"[egress]\ninterface = \"eth3\"\n[[interface]]\nname = \"eth3\"\nmanage = false\n", ":2:13: [egress] eth3 is not managed, so that no traffic leaves by it"},
+		{"[egress]\ninterface = [\"eth0\", \"eth2\"]\n", ":2:22: [egress] eth2 comes after eth0, the primary interface"},
 	} {
 		l := egressLab{c, write(t, tt.toml)}
 		l.ec2net(t, exitOK, "up", "eth0")

@@ -20,14 +20,14 @@ func (p *program) explainCommand() *cobra.Command {
 		Short: "show the way of one packet, and of its answer, rule by rule",
 		Long: `Show the way of a packet from address SRC to address DST, and of its answer:
 each policy rule as the kernel walks it, matched (+), not (-) or taken (>) and
-why, the route, the interface, and whether the reverse path check lets the packet
-in. The kernel's own look-up confirms each way; where it says something else,
-that is said.
+why, the route, the interface, and whether the reverse path check lets the
+packet in. The kernel's own look-up confirms each way; where it says something
+else, that is said.
 
 A packet from an address of this host is one that it sends; one to its address
-comes in by the interface that has the address, of several by the one that the cloud
-grants it to. --in names another. Nothing is sent.
-Exit status 5 when the packet or its answer would be lost.`,
+comes in by the interface that has the address, of several by the one that the
+cloud grants it to. --in names another. Nothing is sent. Exit status 5 when
+the packet or its answer would be lost.`,
 		Args: usageArgs(cobra.ExactArgs(2)),
 		RunE: func(_ *cobra.Command, args []string) error { return p.explain(args[0], args[1], mark, q) },
 	}

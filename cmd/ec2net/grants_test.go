@@ -35,8 +35,8 @@ var missingRules = []struct{ damage, back string }{
 	{"ip -6 rule flush protocol 236", "+ rule from 2001:db8:ec2:2::51 lookup 10001 pref 20001"},
 }
 
-// A rule that is missing while nobody keeps the interface is drift: `up` puts it back, and nothing else is done, above all
-// no address is taken off; with the records and without them.
+// A rule that is missing while nobody keeps the interface is drift: `up` puts it back, and nothing else is done,
+// above all no address is taken off; with the records and without them.
 func TestUpAfterARuleWentMissing(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, granted2())

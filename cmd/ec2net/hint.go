@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// hint: the primary interface's answers to hosts in this one's subnet would leave by this one, since main has its route.
-// Its own unit sees to that; where nobody set it up, the operator has to know. Of a subnet that both are in nothing is said.
+// hint: the primary interface's answers to hosts in this one's subnet would leave by this one, since main has its
+// route. Its own unit sees to that; where nobody set it up, the operator has to know. Of a subnet that both are in
+// nothing is said.
 func (a *agent) hint() {
 	if a.settled.Primary || !a.iface.MainTable {
 		return

@@ -156,8 +156,8 @@ func TestKeysFailWhileKept(t *testing.T) {
 	}
 }
 
-// What the metadata drops goes after readings that agree for as long as is set, and not after one. An interface in an IPv4
-// subnet without an IPv4 address is not believed at all.
+// What the metadata drops goes after readings that agree for as long as is set, and not after one. An interface in an
+// IPv4 subnet without an IPv4 address is not believed at all.
 func TestDroppedTwice(t *testing.T) {
 	t.Parallel()
 	c := full(t)

@@ -125,8 +125,8 @@ func broadcasts(t *testing.T, c *lab.Cloud) func() int {
 	}
 }
 
-// renewed waits until a lease has been given more time by the server that gave it, asked alone. A machine that is so busy that
-// it comes to that only when anybody is asked comes to it the next time.
+// renewed waits until a lease has been given more time by the server that gave it, asked alone. A machine that is so
+// busy that it comes to that only when anybody is asked comes to it the next time.
 func renewed(t *testing.T, rebinds func() int, term func() any) {
 	t.Helper()
 	last, before := term(), rebinds()

@@ -145,8 +145,9 @@ func wordAfter(text, part string) string {
 	return word
 }
 
-// settled waits until the processes of interfaces have done what there is to do: it is on record, and the kernel has it. What
-// is seen in the kernel alone may be half of it, since it gets one object after another, and the record comes last.
+// settled waits until the processes of interfaces have done what there is to do: it is on record, and the kernel has
+// it. What is seen in the kernel alone may be half of it, since it gets one object after another, and the record
+// comes last.
 func settled(t *testing.T, c *lab.Cloud, names []string, flags ...string) {
 	t.Helper()
 	eventually(t, hang, strings.Join(names, " and ")+" are settled", func() bool {
@@ -166,8 +167,8 @@ func settled(t *testing.T, c *lab.Cloud, names []string, flags ...string) {
 	})
 }
 
-// tells waits until `ec2net status` says every one of the words of an interface: its record comes after what is seen in the
-// kernel.
+// tells waits until `ec2net status` says every one of the words of an interface: its record comes after what is seen
+// in the kernel.
 func tells(t *testing.T, c *lab.Cloud, name string, words ...string) {
 	t.Helper()
 	tellsBy(t, c, nil, name, words...)
@@ -190,8 +191,8 @@ func tellsBy(t *testing.T, c *lab.Cloud, flags []string, name string, words ...s
 	}
 }
 
-// linkLocals waits until the kernel has given interfaces whose links have just been set up an IPv6 address each, and answers
-// for it, which takes it a second or two.
+// linkLocals waits until the kernel has given interfaces whose links have just been set up an IPv6 address each, and
+// answers for it, which takes it a second or two.
 func linkLocals(t *testing.T, c *lab.Cloud, names ...string) {
 	t.Helper()
 	for _, name := range names {

@@ -115,8 +115,8 @@ func TestHostLivesThroughRestarts(t *testing.T) {
 	k.stop(t)
 }
 
-// While the metadata says nothing, the interface that came first serves the host; it is not the primary here, and what it
-// was given moves when the metadata says so. The primary then has the host's default route.
+// While the metadata says nothing, the interface that came first serves the host; it is not the primary here, and
+// what it was given moves when the metadata says so. The primary then has the host's default route.
 func TestHostFoundTheWrongInterface(t *testing.T) {
 	t.Parallel()
 	c := unconfigured(t, lab.Config{})
@@ -183,8 +183,8 @@ func TestHostIsLeftToOthers(t *testing.T) {
 	})
 }
 
-// `down` takes all of ec2net's away but what the host itself lives by: an operator's connection may hang on that. It says
-// so, and takes that too when it is asked to. The next `up` goes on from what there is.
+// `down` takes all of ec2net's away but what the host itself lives by: an operator's connection may hang on that. It
+// says so, and takes that too when it is asked to. The next `up` goes on from what there is.
 func TestHostStaysAfterDown(t *testing.T) {
 	t.Parallel()
 	c := unconfigured(t, lab.Config{})

@@ -33,8 +33,8 @@ func (p *program) open(name string) (*plumb.Link, plumb.Snapshot, error) {
 	return link, s, nil
 }
 
-// asInterface looks at what can be set up, and says whether it is clear that it is an interface: what open refuses can not, nor
-// can a virtual function.
+// asInterface looks at what can be set up, and says whether it is clear that it is an interface: what open refuses
+// can not, nor can a virtual function.
 func (p *program) asInterface(name string) (s plumb.Snapshot, certain bool, err error) {
 	link, s, err := p.open(name)
 	if err != nil {
@@ -76,8 +76,8 @@ func usable(s plumb.Snapshot) error {
 	return nil
 }
 
-// ownName is the name of the interface that has this one or an alternative one. Of an interface that is not here it is what
-// was asked for.
+// ownName is the name of the interface that has this one or an alternative one. Of an interface that is not here it
+// is what was asked for.
 func ownName(name string) (string, error) {
 	if err := config.ValidAltName(name); err != nil {
 		return "", fail(exitUsage, "%w", err)

@@ -94,8 +94,8 @@ func answers(t *testing.T, c *lab.Cloud, dst netip.Addr) {
 	reaches(t, c.Client(), dst, lab.Ping{})
 }
 
-// reaches wants an echo reply for a host, and how soon is no matter: a neighbour's entry may just be made, and the machine
-// may be busy.
+// reaches wants an echo reply for a host, and how soon is no matter: a neighbour's entry may just be made, and the
+// machine may be busy.
 func reaches(t *testing.T, from *lab.Node, dst netip.Addr, o lab.Ping) {
 	t.Helper()
 	o.Tries = int(hang / time.Second)
@@ -126,8 +126,8 @@ func world(t *testing.T, c *lab.Cloud) []string {
 	}
 }
 
-// answered: each IPv6 address of a picture has its local route, but on a link without a signal, where it may never get one,
-// and where another host has it.
+// answered: each IPv6 address of a picture has its local route, but on a link without a signal, where it may never
+// get one, and where another host has it.
 func answered(picture []string) bool {
 	signal := map[string]bool{}
 	for _, line := range picture {

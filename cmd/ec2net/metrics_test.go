@@ -62,9 +62,9 @@ func TestMetricsFile(t *testing.T) {
 		return len(files) == 0
 	})
 
-	// A link in its place is replaced, not followed; a folder that is not there is said once, and is no
-	// reason to leave the interface dead. The other interface's process may write at any moment, so it ends first, and the
-	// link comes in one step.
+	// A link in its place is replaced, not followed; a folder that is not there is said once, and is no reason to
+	// leave the interface dead. The other interface's process may write at any moment, so it ends first, and the link
+	// comes in one step.
 	primary.stop(t)
 	victim, link := filepath.Join(dir, "victim"), filepath.Join(dir, "link")
 	must(t, os.WriteFile(victim, []byte("mine"), 0o600))

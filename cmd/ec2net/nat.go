@@ -101,7 +101,8 @@ func natIn(conf config.NAT, r config.Range, out natInterface, ifaces []natInterf
 	return "", fmt.Errorf("%s: [nat] no interface that is set up is in %s: name the one that it arrives by with the key in", r.At, r.Prefix)
 }
 
-// natInterfaces are the host's interfaces that [nat] names or the records know; of two records of an interface the last counts.
+// natInterfaces are the host's interfaces that [nat] names or the records know; of two records of an interface the
+// last counts.
 func natInterfaces(list state.Records, conf config.Config) (out []natInterface) {
 	if len(conf.NAT.From) == 0 {
 		return nil

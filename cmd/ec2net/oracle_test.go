@@ -12,8 +12,8 @@ import (
 )
 
 // upAsPlanned asks for the plan and then does it with the same arguments: what `plan` prints is what `up` does,
-// operation by operation. It is compared as a set, since up repairs what it remembers before the metadata has answered, and
-// adds what is new after that. Nothing is done twice, and nothing is done that is undone again.
+// operation by operation. It is compared as a set, since up repairs what it remembers before the metadata has
+// answered, and adds what is new after that. Nothing is done twice, and nothing is done that is undone again.
 func upAsPlanned(t *testing.T, c *lab.Cloud, status int, args ...string) string {
 	t.Helper()
 	cloudly := append([]string{"--cloud", string(c.Provider())}, args...)

@@ -99,8 +99,9 @@ func TestExitNodeWithoutPriority(t *testing.T) {
 	}
 }
 
-// What containers publish is answered by the interface that was asked, also with an exit node, where the bridge's rp_filter
-// is not strict: the way back to a container is looked up by the exit node's rule, which ec2net's do not concern.
+// What containers publish is answered by the interface that was asked, also with an exit node, where the bridge's
+// rp_filter is not strict: the way back to a container is looked up by the exit node's rule, which ec2net's do not
+// concern.
 func TestPriorityByInterface(t *testing.T) {
 	t.Parallel()
 	c := withContainer(t, lab.Config{RPFilter: 2})

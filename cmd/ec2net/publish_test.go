@@ -12,8 +12,8 @@ import (
 	"ec2net/test/lab"
 )
 
-// A process that holds the lock of the metrics, and a stopped one that keeps an interface, keep no other interface and no
-// command waiting; what was asked for meanwhile is written once the lock is free.
+// A process that holds the lock of the metrics, and a stopped one that keeps an interface, keep no other interface
+// and no command waiting; what was asked for meanwhile is written once the lock is free.
 func TestMetricsLockHeld(t *testing.T) {
 	t.Parallel()
 	c := hostile(t, lab.Config{})

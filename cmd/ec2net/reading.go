@@ -51,8 +51,8 @@ func (a *agent) ask(ctx context.Context, answers chan<- reading) {
 	}()
 }
 
-// readInterface makes one reading. Where something is missing, the cloud is asked at once whether another interface has it: then there is no
-// doubt about it.
+// readInterface makes one reading. Where something is missing, the cloud is asked at once whether another interface
+// has it: then there is no doubt about it.
 func readInterface(ctx context.Context, cloud metadata.Source, mac metadata.MAC, before metadata.Interface) (r reading) {
 	r.iface, r.err = cloud.Read(ctx, mac)
 	if r.err == nil && metadata.Lacks(before, r.iface) {

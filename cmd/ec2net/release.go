@@ -61,7 +61,8 @@ func (a *agent) release(ctx context.Context, file, command string) error {
 	return a.forget()
 }
 
-// leftAlone says that the configuration leaves the interface alone, be it only since the metadata told its ENI or its number.
+// leftAlone says that the configuration leaves the interface alone, be it only since the metadata told its ENI or its
+// number.
 func (a *agent) leftAlone(file string) {
 	if a.iface.Manage == config.None {
 		a.log.Infof("left alone, as %s says (manage = false)", file)

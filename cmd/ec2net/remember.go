@@ -84,10 +84,10 @@ func (a *agent) lastGood(s plumb.Snapshot) metadata.Interface {
 }
 
 // writeAhead puts on disk which rules and tables are about to be this interface's, before the kernel gets them: a
-// rule outlives the interface, and only the record says whose it was. A full disk is no reason to leave
-// the interface dead; while the interface is there, its routes tell as much. What the interface is granted is there before the
-// kernel has it, and gone before it is taken off: the next process goes by the record. How an interface was found that was plugged in
-// again is written ahead too: what the disk says is how it was found the last time.
+// rule outlives the interface, and only the record says whose it was. A full disk is no reason to leave the interface
+// dead; while the interface is there, its routes tell as much. What the interface is granted is there before the
+// kernel has it, and gone before it is taken off: the next process goes by the record. How an interface was found
+// that was plugged in again is written ahead too: what the disk says is how it was found the last time.
 func (a *agent) writeAhead(w plumb.State) {
 	added := a.unwritten
 	for _, n := range w.Numbers() {

@@ -63,13 +63,13 @@ func args(argv []string) []string {
 	return rest
 }
 
-const longHelp = `ec2net makes every network interface of a cloud instance answer by itself: what came
-in by an interface is answered by that interface.
+const longHelp = `ec2net makes every network interface of a cloud instance answer by itself:
+what came in by an interface is answered by that interface.
 
-It asks the instance metadata about the interface, takes a DHCP lease, and writes
-addresses, a routing table and policy rules. Everything it writes is marked
-with protocol 236, and it touches nothing else. "ec2net down" takes it all
-away.
+It asks the instance metadata about the interface, takes a DHCP lease, and
+writes addresses, a routing table and policy rules. Everything it writes is
+marked with protocol 236, and it touches nothing else. "ec2net down" takes it
+all away.
 
 Exit status: 0 converged or nothing to do, 1 failed, 2 usage or configuration,
 3 metadata unavailable and nothing changed, 4 partly set up, 5 differences or
@@ -158,8 +158,8 @@ func atMostOneInterface(c *cobra.Command, args []string) error {
 	return names(c, args)
 }
 
-// names checks that every argument can be an interface's name, and puts the interface's own in the place of an alternative
-// one: locks, records and units go by that.
+// names checks that every argument can be an interface's name, and puts the interface's own in the place of an
+// alternative one: locks, records and units go by that.
 func names(_ *cobra.Command, args []string) (err error) {
 	for i := range args {
 		if args[i], err = ownName(args[i]); err != nil {

@@ -18,10 +18,10 @@ func (p *program) runCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "run IF",
 		Short: "set an interface up and keep it right until it is gone",
-		Long: `Set an interface up and keep it right until it is gone: the metadata is read again
-and again, the lease is renewed, and what somebody deletes is put back. SIGHUP
-reads the metadata now. When it is stopped, everything stays as it is; when the
-interface goes, everything of its goes too.`,
+		Long: `Set an interface up and keep it right until it is gone: the metadata is read
+again and again, the lease is renewed, and what somebody deletes is put back.
+SIGHUP reads the metadata now. When it is stopped, everything stays as it is;
+when the interface goes, everything of its goes too.`,
 		Args: oneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
 			err := p.run(c.Context(), args[0])
@@ -108,8 +108,8 @@ func vanished(l *plumb.Link) bool {
 	return errors.Is(err, plumb.ErrGone)
 }
 
-// lookOnce looks at the interface once more: systemd stops the unit at the moment that the interface goes, or gets another name, and
-// may be faster than the kernel's message.
+// lookOnce looks at the interface once more: systemd stops the unit at the moment that the interface goes, or gets
+// another name, and may be faster than the kernel's message.
 func (a *agent) lookOnce() error {
 	switch s, err := a.link.Look(); {
 	case errors.Is(err, plumb.ErrGone):

@@ -23,15 +23,15 @@ func (p *program) scanCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "scan [IF...]",
 		Short: "start the interfaces that the cloud knows and nobody set up",
-		Long: `Find the interfaces that the cloud knows and nobody set up, and start them: where
-the package's unit is installed by starting the interface's unit, else in this
-process, like "ec2net up". The primary interface is among them, as at a boot.
-Where the host leaves by no interface, so that the cloud can not be asked, all that
-can be one are started. Interfaces that are set up already are left alone, and those
-that the configuration or a udev rule (EC2NET_MANAGE=0) leaves alone are named.
-What an interface has left that is gone, and whose process was killed, is cleared away
-first.
-Exit status 4 when some could be started and others not.`,
+		Long: `Find the interfaces that the cloud knows and nobody set up, and start them:
+where the package's unit is installed by starting the interface's unit, else
+in this process, like "ec2net up". The primary interface is among them, as at
+a boot. Where the host leaves by no interface, so that the cloud can not be
+asked, all that can be one are started. Interfaces that are set up already are
+left alone, and those that the configuration or a udev rule (EC2NET_MANAGE=0)
+leaves alone are named. What an interface has left that is gone, and whose
+process was killed, is cleared away first. Exit status 4 when some could be
+started and others not.`,
 		Args: names,
 		RunE: func(c *cobra.Command, args []string) error { return p.scan(c.Context(), args) },
 	}
@@ -78,7 +78,8 @@ type unstarted struct {
 	left    []string       // why others are not started, of those that were asked for or that nobody has set up
 }
 
-// unset are the interfaces of this host that the cloud knows and that nobody set up, the primary among them, as at a boot.
+// unset are the interfaces of this host that the cloud knows and that nobody set up, the primary among them, as at a
+// boot.
 func (p *program) unset(ctx context.Context, only []string) (out unstarted, err error) {
 	primary, known, err := p.cloudInterfaces(ctx)
 	if err != nil {
@@ -240,8 +241,8 @@ func (p *program) startWithin(ctx context.Context, name string, patience time.Du
 	}
 	defer bus.Close()
 	instance := unitOf(name)
-	// Starts of an interface that had the name before do not count, nor those that systemd dropped because it was stopping
-	// the unit, which it counts (systemd 252): else interfaces that come and go use up the limit on crashes.
+	// Starts of an interface that had the name before do not count, nor those that systemd dropped because it was
+	// stopping the unit, which it counts (systemd 252): else interfaces that come and go use up the limit on crashes.
 	if err := bus.ResetFailedUnitContext(ctx, instance); err != nil {
 		p.log.WithField("interface", name).Debugf("reset the start limit of %s: %v", instance, err) // it is not loaded: there is none
 	}

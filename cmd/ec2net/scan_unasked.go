@@ -69,7 +69,8 @@ func (p *program) scanUnasked(ctx context.Context, only []string, silent error) 
 	return p.upInTurn(ctx, found)
 }
 
-// ofCloud: udev's rule starts the interface's unit, too (99-ec2net.rules). A host may have others of which no cloud knows.
+// ofCloud: udev's rule starts the interface's unit, too (99-ec2net.rules). A host may have others of which no cloud
+// knows.
 func ofCloud(index int, driver string) bool {
 	return slices.Contains(cloudDrivers(), driver) || udevProperty(os.DirFS("/"), index, "EC2NET_MANAGE") == "1"
 }

@@ -20,10 +20,10 @@ func (p *program) statusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status [IF]",
 		Short: "show the interfaces that ec2net set up",
-		Long: `Show the interfaces that ec2net set up: ENI, addresses, routing table, lease, who
-keeps them, and whether the kernel still is as it was set up (drift). Of
-several interfaces a table stands first. Nothing is asked of the cloud. Only root
-may read the records, and watch them; others see what the kernel tells.`,
+		Long: `Show the interfaces that ec2net set up: ENI, addresses, routing table, lease,
+who keeps them, and whether the kernel still is as it was set up (drift). Of
+several interfaces a table stands first. Nothing is asked of the cloud. Only
+root may read the records, and watch them; others see what the kernel tells.`,
 		Args: atMostOneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
 			if watch {
@@ -130,8 +130,8 @@ func (p *program) ifaces(args []string) ([]interfaceStatus, error) {
 	return p.unrecorded(args, known, list)
 }
 
-// unrecorded adds the interfaces that are set up, as the kernel shows, and of which there is no record: the disk was full,
-// or somebody has deleted it.
+// unrecorded adds the interfaces that are set up, as the kernel shows, and of which there is no record: the disk was
+// full, or somebody has deleted it.
 func (p *program) unrecorded(args []string, known state.Records, list []interfaceStatus) ([]interfaceStatus, error) {
 	host, err := plumb.ReadHost() // which costs less than to read each interface of a host of many
 	if err != nil {

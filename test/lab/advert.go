@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Advert describes the router advertisements (RFC 4861 section 4.2) on an interface's link. The zero value is
-// EC2's, or Azure's on its lab: the subnet's router for half an hour, addresses by DHCPv6, no prefix to make addresses from.
+// Advert describes the router advertisements (RFC 4861 section 4.2) on an interface's link. The zero value is EC2's,
+// or Azure's on its lab: the subnet's router for half an hour, addresses by DHCPv6, no prefix to make addresses from.
 type Advert struct {
 	Router   netip.Addr     // link-local; default the provider's
 	Lifetime time.Duration  // as a default router, whole seconds up to 18 h; default 30 min

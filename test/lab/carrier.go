@@ -21,8 +21,8 @@ func settle(n *Node, index int) error {
 	return nil
 }
 
-// Settle returns when both ends of an interface's cable are ready, after the interface was set up. The cloud does this by
-// itself within a fraction of a millisecond; a test that sends one packet and no second wants to be sure.
+// Settle returns when both ends of an interface's cable are ready, after the interface was set up. The cloud does
+// this by itself within a fraction of a millisecond; a test that sends one packet and no second wants to be sure.
 func (c *Cloud) Settle(key string) error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()

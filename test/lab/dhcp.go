@@ -15,7 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DHCP is the DHCPv4 server of the VPC, or of Azure's hosts. It gives every interface its primary address and nothing else.
+// DHCP is the DHCPv4 server of the VPC, or of Azure's hosts. It gives every interface its primary address and nothing
+// else.
 type DHCP struct {
 	cloud *Cloud
 	conn  *ipv4.PacketConn

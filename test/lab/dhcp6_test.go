@@ -32,8 +32,8 @@ func dhclient6(t *testing.T, c *Cloud, iface string, patience time.Duration) str
 	return ""
 }
 
-// ownAddress waits until an interface's own IPv6 address is usable. The kernel gets that ready in a worker of its own, also
-// without duplicate address detection; ISC's client binds it at once, and ends when it can not.
+// ownAddress waits until an interface's own IPv6 address is usable. The kernel gets that ready in a worker of its
+// own, also without duplicate address detection; ISC's client binds it at once, and ends when it can not.
 func ownAddress(t *testing.T, c *Cloud, iface string) {
 	t.Helper()
 	l, err := c.Instance().Netlink().LinkByName(iface)

@@ -34,7 +34,8 @@ func (c *Cloud) Detach(key string) error {
 	return nil
 }
 
-// plug completes the description of an interface, attaches it to a node and, for an installed interface, configures it there.
+// plug completes the description of an interface, attaches it to a node and, for an installed interface, configures
+// it there.
 func (c *Cloud) plug(n *Node, spec Interface, installed bool) error {
 	defer c.altering()()
 	k, err := c.complete(n, spec)

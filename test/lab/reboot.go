@@ -7,8 +7,9 @@ import (
 )
 
 // Reboot ends everything on the instance and starts it again: a new kernel's network with the same interfaces, the
-// first one as installed and the others down and bare, an empty /run, and /etc as it was left. Instance is
-// another Node from then on; the old one, and sockets and captures on it, are dead. VFs are gone. Nobody else may use the cloud meanwhile.
+// first one as installed and the others down and bare, an empty /run, and /etc as it was left. Instance is another
+// Node from then on; the old one, and sockets and captures on it, are dead. VFs are gone. Nobody else may use the
+// cloud meanwhile.
 func (c *Cloud) Reboot() error {
 	old := c.Instance()
 	ifaces := c.Interfaces()

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// VF is the virtual function of an interface with accelerated networking: a second device of the host with the interface's
-// MAC, which the host's software must leave alone. It comes and goes when Azure moves the machine.
+// VF is the virtual function of an interface with accelerated networking: a second device of the host with the
+// interface's MAC, which the host's software must leave alone. It comes and goes when Azure moves the machine.
 //
 // Azure's synthetic interface (hv_netvsc) makes itself the VF's master. A veth cannot, so that the master here is a
 // bridge of its own: what is true to life is the MAC, the flag and the relation on the VF's side. It has a carrier,

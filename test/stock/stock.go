@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// settings is what the kernel itself begins with, of the settings that decide a packet's way. A new network namespace takes
-// IPv4's over from the machine's first one (net.core.devconf_inherit_init_net, Documentation/admin-guide/sysctl/net.rst):
-// distributions set rp_filter there, Docker forwarding.
+// settings is what the kernel itself begins with, of the settings that decide a packet's way. A new network namespace
+// takes IPv4's over from the machine's first one (net.core.devconf_inherit_init_net,
+// Documentation/admin-guide/sysctl/net.rst): distributions set rp_filter there, Docker forwarding.
 var settings = map[string]string{
 	"accept_local": "0", "accept_redirects": "1", "arp_accept": "0", "arp_announce": "0", "arp_filter": "0",
 	"arp_ignore": "0", "arp_notify": "0", "drop_gratuitous_arp": "0", "forwarding": "0", "ignore_routes_with_linkdown": "0",

@@ -29,8 +29,9 @@ func amazon() map[string]string {
 	})
 }
 
-// Where amazon-ec2-net-utils is replaced, whose file is the only network configuration of the host, nothing is lost on the
-// spot, nothing of it stays behind that would come into the way, and the host is reached after the next boot as before.
+// Where amazon-ec2-net-utils is replaced, whose file is the only network configuration of the host, nothing is lost
+// on the spot, nothing of it stays behind that would come into the way, and the host is reached after the next boot
+// as before.
 func TestReplacesAmazon(t *testing.T) {
 	m := start(t, options{suite: peer, bare: true, unmanaged: true, files: with(renamed(second()), amazon())})
 	m.answers(lab.EIP1, hang)

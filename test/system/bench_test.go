@@ -78,8 +78,8 @@ func alone(t *testing.T, name string, f func(*testing.T)) {
 	}
 }
 
-// plug boots a machine, plugs an interface, and returns the times until a host of its subnet and a client on the internet
-// are answered, and the requests to the metadata in the three seconds from the plug.
+// plug boots a machine, plugs an interface, and returns the times until a host of its subnet and a client on the
+// internet are answered, and the requests to the metadata in the three seconds from the plug.
 func (c contestant) plug(t *testing.T) (near, far, requests float64) {
 	t.Helper()
 	m := start(t, options{suite: c.suite, bare: c.bare, unmanaged: true, files: with(renamed(second()), c.files)})

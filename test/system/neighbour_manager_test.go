@@ -23,8 +23,8 @@ func networkManager() neighbour {
 	}
 }
 
-// What cloud-init wrote for the two interfaces on EC2 (its converter was run by hand, see the versions), but that interfaces are
-// matched by their name: netplan's macaddress means the permanent one, which a veth has not.
+// What cloud-init wrote for the two interfaces on EC2 (its converter was run by hand, see the versions), but that
+// interfaces are matched by their name: netplan's macaddress means the permanent one, which a veth has not.
 const (
 	rendered12 = `network:
   version: 2

@@ -25,11 +25,11 @@ type walk struct {
 	public  byte                  // the last byte of the next elastic IP
 }
 
-// TestWalk starts, stops, reloads and restarts neighbours while the cloud grants and withdraws addresses, interfaces are
-// plugged and unplugged, and ec2net is restarted and killed. Sometimes something is made wrong. After each step every
-// address that the cloud grants is answered by its interface, but for those that what is wrong silences, the neighbours do
-// their work, and doctor names what was made wrong, and nothing else. EC2NET_WALK says for how long, on every release;
-// EC2NET_SEED repeats one.
+// TestWalk starts, stops, reloads and restarts neighbours while the cloud grants and withdraws addresses, interfaces
+// are plugged and unplugged, and ec2net is restarted and killed. Sometimes something is made wrong. After each step
+// every address that the cloud grants is answered by its interface, but for those that what is wrong silences, the
+// neighbours do their work, and doctor names what was made wrong, and nothing else. EC2NET_WALK says for how long, on
+// every release; EC2NET_SEED repeats one.
 func TestWalk(t *testing.T) {
 	t.Parallel()
 	long, seed, on := 30*time.Second, uint64(time.Now().UnixNano()), suites[:1]

@@ -57,8 +57,8 @@ func TestNetworkManagerWalk(t *testing.T) {
 	}
 }
 
-// settled waits until NetworkManager either has eth0 or has let it go; and while it has it and the unit runs, until every
-// address answers.
+// settled waits until NetworkManager either has eth0 or has let it go; and while it has it and the unit runs, until
+// every address answers.
 func (m *machine) settled(after string) {
 	m.t.Helper()
 	var state string

@@ -38,8 +38,8 @@ func TestHostThatNobodyConfigures(t *testing.T) {
 	}
 }
 
-// takenOver has a network manager configure the first interface from now on, until the next boot: nothing is cut off, and
-// ec2net leaves the lease to it.
+// takenOver has a network manager configure the first interface from now on, until the next boot: nothing is cut off,
+// and ec2net leaves the lease to it.
 func (m *machine) takenOver() {
 	m.t.Helper()
 	tr := m.talk(lab.EIP1, 7003)

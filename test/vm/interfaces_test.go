@@ -40,8 +40,8 @@ func (m *machine) ip(args string) {
 	}
 }
 
-// tap joins an interface's cable with the VM's slot. The VM has the interface's MAC, so that the cable's end here, which had it,
-// gets another.
+// tap joins an interface's cable with the VM's slot. The VM has the interface's MAC, so that the cable's end here,
+// which had it, gets another.
 func (m *machine) tap(c lab.Interface, n int) {
 	m.t.Helper()
 	m.ip("link set " + c.Name + " down")

@@ -4,8 +4,8 @@ package vm
 
 import "testing"
 
-// replies has the unit answer by interface, on a kernel that has no nftables and on one that has: from the unit's sandbox
-// it loads the modules, and what it says of the table afterwards is what was written.
+// replies has the unit answer by interface, on a kernel that has no nftables and on one that has: from the unit's
+// sandbox it loads the modules, and what it says of the table afterwards is what was written.
 func replies(t *testing.T, m *machine) {
 	const mark = "cat /proc/sys/net/ipv4/conf/ens6/src_valid_mark"
 	if got := m.run("lsmod | grep -w -e ^nf_tables -e ^nft_ct; true"); got != "" {
