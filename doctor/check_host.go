@@ -205,7 +205,7 @@ func (f Facts) pass(chain Chain) string {
 	var out []string
 	for _, c := range f.Interfaces {
 		for _, r := range c.Want.Rules {
-			if there := command(r.Iif, c.Name); r.Iif != "" && r.Specific && !slices.Contains(out, there) {
+			if there := command(r.Iif, c.Name); r.Kind() == plumb.RuleNATMain && !slices.Contains(out, there) {
 				out = append(out, there, command(c.Name, r.Iif))
 			}
 		}

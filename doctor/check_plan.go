@@ -4,14 +4,12 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 
 	"ec2net/metadata"
 	"ec2net/plumb"
 )
 
-// checkPlan sorts what there would be to do on the interface. An operation's text is a contract: it is ip(8)'s.
+// checkPlan sorts what there would be to do on the interface.
 func checkPlan(f Facts, c Interface) []Finding {
 	var out []Finding
 	for _, op := range c.Plan {
@@ -20,8 +18,8 @@ func checkPlan(f Facts, c Interface) []Finding {
 			continue
 		}
 		iface, about := c.Name, aboutOf(op)
-		if id == "group" { // a plan sees to the other interfaces' too
-			iface = strings.Fields(op.String())[2]
+		if op.Kind() == plumb.OpGroup { // a plan sees to the other interfaces' too
+			iface = op.Device()
 		}
 		i := slices.IndexFunc(out, func(o Finding) bool { return o.ID == id && o.Interface == iface })
 		if i < 0 {
@@ -59,81 +57,82 @@ func gravity(id string) Verdict {
 
 // kindOf says which check an operation belongs to; none for what checkLink says.
 func kindOf(op plumb.Op, c Interface) (id, summary string) {
-	f := strings.Fields(op.String())
-	if len(f) < 2 {
-		return "", ""
-	}
-	text := op.String()
-	switch {
-	case strings.Contains(text, " fe80::/64 "): // the kernel makes that one in its own time; nothing needs it
-		return "", ""
-	case f[1] == "table":
+	switch op.Kind() {
+	case plumb.OpPackets:
 		return "packets", "its nftables table is missing or altered: answers to forwarded traffic may leave by another interface"
-	case f[1] == "sysctl" && strings.HasSuffix(text, "/forwarding=0"):
-		return "forwarding", "it forwards, and nothing translates what is passed on"
-	case f[1] == "sysctl" && strings.Contains(text, "/forwarding="):
+	case plumb.OpForwarding:
+		if !op.On() {
+			return "forwarding", "it forwards, and nothing translates what is passed on"
+		}
 		return "forwarding", "it does not pass on what [nat] says"
-	case f[1] == "sysctl":
+	case plumb.OpValidMark:
 		return "src-valid-mark", "strict rp_filter drops what comes in for containers: the mark of their connections does not count"
-	case f[1] == "rule" && op.Verb == plumb.Add && pref(f) < 30000 && asksForMark(f):
-		return "mark-rule", "a rule for marked connections is missing: published containers do not answer by it"
-	case f[1] == "rule" && op.Verb == plumb.Add && pref(f) >= 30000 && slices.Contains(f, "iif"):
-		return "nat-rule", "a rule for traffic that is passed on is missing: it leaves by another interface"
-	case f[1] == "rule" && op.Verb == plumb.Add && pref(f) >= 30000:
-		return "egress-rule", "a rule for the host's own traffic is missing"
-	case f[1] == "rule" && op.Verb == plumb.Add && strings.Contains(text, " suppress_"):
-		return "guard", "a guard rule is missing: the host's own bridges and tunnels are not reached from its addresses"
-	case f[1] == "rule" && op.Verb == plumb.Add:
-		return "source-rule", "a source rule is missing: answers leave by another interface"
-	case f[1] == "addr" && op.Verb == plumb.Add:
-		return "address", "an address that the cloud grants is missing"
-	case op.Verb == plumb.Del && f[1] == "addr":
-		return "leftover", "an address is left that the cloud does not grant any more"
-	case op.Verb == plumb.Del && f[1] != "link":
-		return "leftover", "something of ec2net's is left that nothing needs"
-	case f[1] == "route" && strings.Contains(text, fmt.Sprintf(" table %d", c.table())):
-		return "table", fmt.Sprintf("routes are missing in its table %d", c.table())
-	case f[1] == "route" && strings.Contains(text, " table local"):
-		return "table", "the host does not answer for a delegated block"
-	case f[1] == "route":
-		return "main-route", "its routes in the table main are missing"
-	case f[1] == "altname":
-		return "altname", "an alternative name is missing"
-	case f[1] == "link" && slices.Contains(f, "mtu"):
+	case plumb.OpMTU:
 		return "mtu", fmt.Sprintf("its MTU is %d, and the lease says another", c.Have.Link.MTU)
-	case f[1] == "link" && slices.Contains(f, "group"):
+	case plumb.OpGroup:
 		return "group", "it is not in the interface group of the cloud's interfaces, so that the guard rules do not know it"
+	case plumb.OpAddr:
+		if op.Verb == plumb.Del {
+			return "leftover", "an address is left that the cloud does not grant any more"
+		}
+		return "address", "an address that the cloud grants is missing"
+	case plumb.OpRoute:
+		return routeKind(op, c)
+	case plumb.OpRule:
+		return ruleKind(op)
+	case plumb.OpAltName:
+		if op.Verb == plumb.Del {
+			return "leftover", leftover
+		}
+		return "altname", "an alternative name is missing"
 	}
 	return "", ""
 }
 
-// asksForMark: the rule compares the packet's mark. A mask of 0 only says whose the rule is.
-func asksForMark(fields []string) bool {
-	i := slices.Index(fields, "fwmark")
-	return i >= 0 && i+1 < len(fields) && !strings.HasSuffix(fields[i+1], "/0")
+const leftover = "something of ec2net's is left that nothing needs"
+
+func routeKind(op plumb.Op, c Interface) (id, summary string) {
+	switch r, _ := op.Route(); {
+	case r.Dst == netip.MustParsePrefix("fe80::/64"): // the kernel makes that one in its own time; nothing needs it
+		return "", ""
+	case op.Verb == plumb.Del:
+		return "leftover", leftover
+	case r.Table == c.table():
+		return "table", fmt.Sprintf("routes are missing in its table %d", r.Table)
+	case r.Local:
+		return "table", "the host does not answer for a delegated block"
+	}
+	return "main-route", "its routes in the table main are missing"
 }
 
-// pref is the preference at the end of a rule's text.
-func pref(fields []string) int {
-	n, _ := strconv.Atoi(fields[len(fields)-1])
-	return n
+func ruleKind(op plumb.Op) (id, summary string) {
+	if op.Verb == plumb.Del {
+		return "leftover", leftover
+	}
+	switch r, _ := op.Rule(); r.Kind() {
+	case plumb.RuleMarkIn, plumb.RuleMarkGuard, plumb.RuleMarkReply:
+		return "mark-rule", "a rule for marked connections is missing: published containers do not answer by it"
+	case plumb.RuleNATMain, plumb.RuleNAT, plumb.RuleNATStop:
+		return "nat-rule", "a rule for traffic that is passed on is missing: it leaves by another interface"
+	case plumb.RuleService, plumb.RuleEgressMain, plumb.RuleEgress:
+		return "egress-rule", "a rule for the host's own traffic is missing"
+	case plumb.RuleGuard:
+		return "guard", "a guard rule is missing: the host's own bridges and tunnels are not reached from its addresses"
+	case plumb.RuleSource:
+		return "source-rule", "a source rule is missing: answers leave by another interface"
+	}
+	return "", ""
 }
 
 // aboutOf are the single addresses that an operation is about.
-func aboutOf(op plumb.Op) (out []netip.Addr) {
-	f := strings.Fields(op.String())
-	for i, word := range f {
-		if i < 2 || f[1] != "addr" && f[i-1] != "from" {
-			continue
-		}
-		if p, err := netip.ParsePrefix(word); err == nil && f[1] == "addr" {
-			out = append(out, p.Addr())
-		}
-		if a, err := netip.ParseAddr(word); err == nil {
-			out = append(out, a)
-		}
+func aboutOf(op plumb.Op) []netip.Addr {
+	if a, ok := op.Addr(); ok {
+		return []netip.Addr{a.Prefix.Addr()}
 	}
-	return out
+	if r, ok := op.Rule(); ok && r.From.IsSingleIP() {
+		return []netip.Addr{r.From.Addr()}
+	}
+	return nil
 }
 
 // checkExtra looks for addresses of others that the cloud does not know: it drops what comes from them.

@@ -175,7 +175,7 @@ func (l *Link) applyRule(v Verb, r Rule) error {
 	if r.MinBits != 0 {
 		data = append(data, attr32(nl.FRA_SUPPRESS_PREFIXLEN, r.MinBits-1))
 	}
-	if r.Guard && r.Iif == "" {
+	if r.NoGroup {
 		data = append(data, attr32(nl.FRA_SUPPRESS_IFGROUP, Group))
 	}
 	data = append(data, r.markAttrs()...)

@@ -20,7 +20,7 @@ const (
 type Op struct {
 	Verb Verb
 	dev  string // name of the interface, for the text
-	obj  any    // Addr, Route, Rule, packetTable, altName, linkUp, linkMTU, linkGroup, linkValidMark, linkForward
+	obj  any    // what it is done with, see Kind
 }
 
 type (
@@ -211,7 +211,9 @@ func diffRules(have, want State) (add, del Plan) {
 }
 
 func sourceRank(o Op) int {
-	if r := o.obj.(Rule); r.Guard || r.Specific {
+	r, _ := o.Rule()
+	switch kind := r.Kind(); {
+	case kind.guards(), kind == RuleNATMain, kind == RuleEgressMain:
 		return 0
 	}
 	return 1

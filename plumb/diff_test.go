@@ -49,7 +49,7 @@ func (d dice) rule() Rule {
 	n := uint32(1 + d.IntN(2))
 	from := d.ip()
 	if d.IntN(2) == 0 {
-		return Rule{Pref: baseTable + n, From: netip.PrefixFrom(from, from.BitLen()), Table: tableMain, Guard: true, MinBits: network}
+		return Rule{Pref: baseTable + n, From: netip.PrefixFrom(from, from.BitLen()), Table: tableMain, NoGroup: true, MinBits: network}
 	}
 	return Rule{Pref: baseSource + n, From: netip.PrefixFrom(from, from.BitLen()), Table: Table(int(n))}
 }
@@ -259,11 +259,11 @@ func phases(o Op) (string, []string) {
 		return "+link route", []string{"+addr"}
 	case Rule:
 		switch {
-		case o.Verb == Del && x.Guard:
+		case o.Verb == Del && x.Kind() == RuleGuard:
 			return "-guard", append(adds, "-source", "-packets")
 		case o.Verb == Del:
 			return "-source", append(adds, "-packets")
-		case x.Guard:
+		case x.Kind() == RuleGuard:
 			return "+guard", []string{"+addr", "+link route", "+gateway"}
 		}
 		return "+source", []string{"+addr", "+link route", "+gateway", "+guard"}

@@ -31,15 +31,16 @@ func (w *want) arrange() {
 // at is the rule where the rules begin at a preference, or where each interface has its own (0).
 func (r Rule) at(first uint32) Rule {
 	n, ok := r.n()
-	if !ok || r.shared() || (first == 0 && !r.early()) {
+	kind := r.Kind()
+	if !ok || kind.shared() || (first == 0 && !r.early()) {
 		return r
 	}
 	switch {
-	case r.Guard:
+	case kind.guards():
 		return r.guardAt(first, n)
 	case r.Table != Table(n):
 		return r // not of a form that is moved
-	case r.marked():
+	case kind == RuleMarkReply:
 		r.Pref = orElse(first, earlyMark, prefMark)
 	default:
 		r.Pref = orElse(first, earlySource, uint32(baseSource+n))

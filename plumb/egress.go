@@ -36,8 +36,6 @@ type Egress struct {
 // on says whether one family leaves by the interface.
 func (e Egress) on(six bool) bool { return six && e.IPv6 || !six && e.IPv4 }
 
-func (r Rule) shared() bool { return r.Pref >= baseShared && r.Pref < baseShared+1000 }
-
 // owner is the number of the interface that a rule belongs to whose preference does not tell.
 func (r Rule) owner() (int, bool) {
 	t := r.Table
@@ -49,12 +47,16 @@ func (r Rule) owner() (int, bool) {
 }
 
 // owned reports whether the rule says by a mark whose it is, since its table does not.
-func (r Rule) owned() bool { return r.Specific || r.Refuse || (r.Guard && r.early()) }
+func (r Rule) owned() bool {
+	kind := r.Kind()
+	if kind.shared() {
+		return r.MinBits != 0 || r.Refuse
+	}
+	return kind.guards() && r.early()
+}
 
 // leads: the rule sends what no source rule caught to an interface's table.
-func (r Rule) leads(six bool) bool {
-	return r.Pref >= prefEgress && r.Pref <= prefEgress+maxRank && !r.Specific && r.From.Addr().Is6() == six
-}
+func (r Rule) leads(six bool) bool { return r.Kind() == RuleEgress && r.From.Addr().Is6() == six }
 
 func (r Rule) sharedText() string {
 	var b strings.Builder
@@ -99,7 +101,7 @@ func (r *Rule) parseShared(h *nl.RtMsg, a attrs) {
 	if to := a.addr(nl.FRA_DST); to.IsValid() {
 		r.To = netip.PrefixFrom(to, int(h.Dst_len))
 	}
-	r.Specific, r.Refuse = r.MinBits != 0, h.Type == unix.RTN_UNREACHABLE && h.Table == 0
+	r.Refuse = h.Type == unix.RTN_UNREACHABLE && h.Table == 0
 	if r.owned() {
 		r.Owner = a.u32(nl.FRA_FWMARK)
 	}
@@ -113,27 +115,22 @@ func (w *want) egress() {
 		}
 		rank, all := uint32(w.in.Egress.Rank), everywhere(six)
 		w.out.Rules = append(w.out.Rules,
-			Rule{Pref: prefStay + rank, From: all, Table: tableMain, Specific: true, MinBits: network, Owner: Table(w.n())},
+			Rule{Pref: prefStay + rank, From: all, Table: tableMain, MinBits: network, Owner: Table(w.n())},
 			Rule{Pref: prefEgress + rank, From: all, Table: Table(w.n())})
 	}
 }
 
 // Leading is the state without the rules by which a family leaves by the interface that does so no more.
 func (s State) Leading(e Egress) State {
-	s.Rules = slices.DeleteFunc(slices.Clone(s.Rules), func(r Rule) bool { return r.moves() && !e.on(r.From.Addr().Is6()) })
+	s.Rules = slices.DeleteFunc(slices.Clone(s.Rules), func(r Rule) bool { return r.Kind().moves() && !e.on(r.From.Addr().Is6()) })
 	return s
-}
-
-// moves: the rule is one of the two by which the host's own traffic leaves by an interface.
-func (r Rule) moves() bool {
-	return r.Pref >= prefStay && r.Pref <= prefStay+maxRank || r.Pref >= prefEgress && r.Pref <= prefEgress+maxRank
 }
 
 // TakesBack: the plan does nothing but take the host's own traffic back from the interface.
 func (p Plan) TakesBack() bool {
 	return !slices.ContainsFunc(p, func(o Op) bool {
-		r, ok := o.obj.(Rule)
-		return !ok || o.Verb != Del || !r.moves()
+		r, ok := o.Rule()
+		return !ok || o.Verb != Del || !r.Kind().moves()
 	})
 }
 

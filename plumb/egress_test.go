@@ -60,7 +60,7 @@ func TestLeads(t *testing.T) {
 		{"a worse one", []Rule{mine}, []Rule{other(2, 10003)}, false, 1, false},
 		{"the same place, lower table", []Rule{mine}, []Rule{other(1, 10001)}, false, 1, true},
 		{"the same place, higher table", []Rule{mine}, []Rule{other(1, 10003)}, false, 1, false},
-		{"a guard alone", []Rule{mine}, []Rule{{Pref: prefStay, From: everywhere(false), Table: tableMain, Specific: true, MinBits: network, Owner: 10003}}, false, 1, false},
+		{"a guard alone", []Rule{mine}, []Rule{{Pref: prefStay, From: everywhere(false), Table: tableMain, MinBits: network, Owner: 10003}}, false, 1, false},
 	} {
 		s := Snapshot{State: State{Rules: tt.rules}, Leaving: tt.left}
 		if rank, better := s.Leads(tt.six, 1); rank != tt.rank || better != tt.better {

@@ -11,9 +11,6 @@ import (
 // because an answer may have an address of another interface. The marks keep the interfaces' rules apart.
 const prefMark = baseTable + maxN
 
-// marked: the rule is for packets with a mark, from everywhere.
-func (r Rule) marked() bool { return r.Mask != 0 }
-
 func (r Rule) markedText() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "rule from %s fwmark %#x/%#x", fromAll(r.From), r.Mark|r.Owner, r.Mask)
@@ -24,7 +21,7 @@ func (r Rule) markedText() string {
 }
 
 func (r Rule) markAttrs() (data []nl.NetlinkRequestData) {
-	if r.marked() && !r.owned() {
+	if r.Kind().Marked() && !r.owned() {
 		data = append(data, attr32(nl.FRA_FWMARK, r.Mark), attr32(nl.FRA_FWMASK, r.Mask))
 	}
 	if r.Iif != "" {
@@ -35,9 +32,6 @@ func (r Rule) markAttrs() (data []nl.NetlinkRequestData) {
 
 func (r *Rule) parseMark(a attrs) {
 	r.Mark, r.Mask = a.u32(nl.FRA_FWMARK), a.u32(nl.FRA_FWMASK)
-	if r.Iif != "" {
-		r.Guard = r.MinBits != 0
-	}
 	if r.owned() {
 		r.Owner, r.Mark = r.Mark&^r.Mask, r.Mark&r.Mask
 	}

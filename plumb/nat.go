@@ -37,7 +37,7 @@ func (w *want) nat() {
 	for _, n := range w.in.NAT {
 		w.packet(PacketRule{Kind: Masquerade, From: n.From})
 		w.out.Rules = append(w.out.Rules,
-			Rule{Pref: prefPass, From: n.From, Iif: n.In, Table: tableMain, Specific: true, MinBits: network, Owner: Table(w.n())},
+			Rule{Pref: prefPass, From: n.From, Iif: n.In, Table: tableMain, MinBits: network, Owner: Table(w.n())},
 			Rule{Pref: prefLeave, From: n.From, Iif: n.In, Table: Table(w.n())})
 	}
 	w.out.Link.Forwarding = true
@@ -78,14 +78,14 @@ func (w *want) inside() {
 // table, and go before it. Before that, and after, nothing is passed on: a connection that was seen untranslated
 // would stay so for as long as it lasts, where another program has the kernel track connections.
 func (s Snapshot) takenOn(p netip.Prefix) bool {
-	return slices.ContainsFunc(s.Leaving, func(r Rule) bool { return r.Pref == prefLeave && r.From == p && r.Iif == s.Name })
+	return slices.ContainsFunc(s.Leaving, func(r Rule) bool { return r.Kind() == RuleNAT && r.From == p && r.Iif == s.Name })
 }
 
 // natLast splits the rules for what is passed on from the others: they come after the table that translates, and go
 // before it.
 func natLast(rules Plan) (others, nat Plan) {
 	for _, op := range rules {
-		if r := op.obj.(Rule); r.Pref == prefPass || r.Pref == prefLeave {
+		if op.leadsPassed() {
 			nat = append(nat, op)
 			continue
 		}
@@ -93,6 +93,14 @@ func natLast(rules Plan) (others, nat Plan) {
 	}
 	return others, nat
 }
+
+// leadsPassed: the operation is on a rule by which what is passed on leaves by an interface.
+func (o Op) leadsPassed() bool {
+	r, ok := o.Rule()
+	return ok && r.leadsPassed()
+}
+
+func (r Rule) leadsPassed() bool { return r.Kind() == RuleNATMain || r.Kind() == RuleNAT }
 
 // subnet4 is the subnet of the interface's primary address.
 func (w *want) subnet4() (netip.Prefix, bool) {
@@ -120,7 +128,7 @@ func (b *Before) forwarding(have Snapshot) bool {
 
 // natted: the kernel holds rules for what the host passes on.
 func natted(s State) bool {
-	return slices.ContainsFunc(s.Rules, func(r Rule) bool { return r.Pref == prefPass || r.Pref == prefLeave })
+	return slices.ContainsFunc(s.Rules, Rule.leadsPassed)
 }
 
 // netconf numbers of linux/netconf.h, and of linux/rtnetlink.h.

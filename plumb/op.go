@@ -40,13 +40,12 @@ func (o Op) text() string {
 
 // MarshalJSON writes the operation as verb, kind of object and text.
 func (o Op) MarshalJSON() ([]byte, error) {
-	kind, _, _ := strings.Cut(o.text(), " ")
 	verb := map[Verb]string{Add: "add", Del: "delete", Set: "change"}[o.Verb]
 	return json.Marshal(struct {
 		Verb   string `json:"verb"`
 		Object string `json:"object"`
 		Text   string `json:"text"`
-	}{verb, kind, o.text()})
+	}{verb, o.Kind().object(), o.text()})
 }
 
 // String is the plan, an operation a line.

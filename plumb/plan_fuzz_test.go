@@ -28,7 +28,7 @@ func planOfBytes(name string, b []byte) Plan {
 	have.Name, have.Index, have.Groups = name, 3, []IfGroup{{name, 2, 0}}
 	want.Addrs = []Addr{{Prefix: p, Ours: true, NoPrefixRoute: true}}
 	want.Routes = []Route{{Table: Table(int(at(20))), Dst: p.Masked(), Via: address(4), Src: address(8), Metric: uint32(at(21)), MTU: uint32(at(22)), OnLink: at(23) > 99, Ours: true}}
-	want.Rules = []Rule{{Pref: 10000 + uint32(at(24)), From: p.Masked(), Table: 254, Guard: true, MinBits: network}, {Pref: 20000 + uint32(at(24)), From: p.Masked(), Table: 10000}}
+	want.Rules = []Rule{{Pref: 10000 + uint32(at(24)), From: p.Masked(), Table: 254, NoGroup: true, MinBits: network}, {Pref: 20000 + uint32(at(24)), From: p.Masked(), Table: 10000}}
 	return append(Diff(have, want), Diff(want, have)...)
 }
 

@@ -21,11 +21,11 @@ func (l *Link) readRules(s *Snapshot) (err error) {
 		switch n, ok := r.n(); {
 		case ok && s.mine[n]:
 			s.Rules = append(s.Rules, r)
-		case ok && r.shared():
+		case ok && r.Kind().shared():
 			s.Leaving = append(s.Leaving, r)
-		case ok && r.marked():
+		case ok && r.Kind().Marked():
 			s.noteMark(r.Mark, n)
-		case ok && r.Guard:
+		case ok && r.Kind() == RuleGuard:
 			s.OthersManaged = s.OthersManaged || n != 0 // another interface's guard asks for the group; the primary's is there because of others
 		case ok:
 			s.Taken = append(s.Taken, r.From)
@@ -126,20 +126,20 @@ func parseRule(m []byte) (r Rule, ok bool, err error) {
 	}
 	h := nl.DeserializeRtMsg(m)
 	r = Rule{
-		Pref:  a.u32(nl.FRA_PRIORITY),
-		From:  netip.PrefixFrom(a.addr(nl.FRA_SRC), int(h.Src_len)),
-		Table: a.u32or(nl.FRA_TABLE, uint32(h.Table)),
-		Guard: a.u32or(nl.FRA_SUPPRESS_IFGROUP, ^uint32(0)) == Group,
-		Iif:   text(a[nl.FRA_IIFNAME]),
+		Pref:    a.u32(nl.FRA_PRIORITY),
+		From:    netip.PrefixFrom(a.addr(nl.FRA_SRC), int(h.Src_len)),
+		Table:   a.u32or(nl.FRA_TABLE, uint32(h.Table)),
+		NoGroup: a.u32or(nl.FRA_SUPPRESS_IFGROUP, ^uint32(0)) == Group,
+		Iif:     text(a[nl.FRA_IIFNAME]),
 
 		MinBits: a.u32or(nl.FRA_SUPPRESS_PREFIXLEN, ^uint32(0)) + 1,
 	}
-	if r.shared() {
+	if r.Kind().shared() {
 		r.parseShared(h, a)
 	} else {
 		r.parseMark(a)
 	}
-	if !r.From.IsValid() && (r.shared() || r.marked()) {
+	if !r.From.IsValid() && (r.Kind().shared() || r.Kind().Marked()) {
 		r.From = everywhere(h.Family == unix.AF_INET6)
 	}
 	return r, r.From.IsValid(), nil

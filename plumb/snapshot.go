@@ -163,7 +163,7 @@ func (s Snapshot) Granted() metadata.Interface {
 
 // isSource: the rule sends what comes from an address or a block of the interface with number n to its table.
 func (s Snapshot) isSource(r Rule, n int) bool {
-	return !r.Guard && !r.shared() && !r.marked() && r.Table == Table(n) && (r.early() || r.Pref == uint32(baseSource+n))
+	return r.Kind() == RuleSource && r.Table == Table(n) && (r.early() || r.Pref == uint32(baseSource+n))
 }
 
 // ruled: there is a source rule with the number.

@@ -98,28 +98,22 @@ type Route struct {
 	Advertised bool
 }
 
-// Rule is a policy rule of ours: a guard (lookup main without its default route, whole or in parts, and
-// without the cloud's interfaces) or a source rule (lookup the interface's table).
+// Rule is a policy rule of ours, as the kernel has it; Kind says what it is for.
 type Rule struct {
 	Pref  uint32
 	From  netip.Prefix
+	To    netip.Prefix // invalid: to everywhere
+	Iif   string       // the interface that the packet came in by; empty: whichever
 	Table uint32
-	Guard bool // MinBits and suppress_ifgroup 236; of a rule with Iif, only the first
 	// MinBits: the table's answer counts only if its prefix is at least this long (suppress_prefixlength
 	// MinBits-1); 0: any does.
 	MinBits uint32
-
-	// For what came in by an interface and was passed on, see mark.go.
+	NoGroup bool // and only if it leads by no interface of the cloud's (suppress_ifgroup 236)
+	Refuse  bool // no table is asked: the answer is that there is no way (type unreachable)
 
 	Mark, Mask uint32 // Mask 0: the rule asks for no mark
-	Iif        string // the interface that the packet came in by; empty: whichever
-
-	// The rest is for the rules that several interfaces may have beside each other, see egress.go.
-
-	To       netip.Prefix // invalid: to everywhere
-	Specific bool         // MinBits: main's answer counts unless it is a default route, whole or in parts
-	Refuse   bool         // what the rule is for is answered as unreachable: no table is asked
-	Owner    uint32       // table of the interface that a Specific or Refuse rule belongs to, or an early guard, see early.go
+	// Owner is the table of the interface that the rule belongs to, where neither Pref nor Table tells: see owned.
+	Owner uint32
 }
 
 // key is what the kernel tells two routes apart by.
@@ -136,10 +130,11 @@ func (r Route) isDefault() bool { return r.Dst.Bits() == 0 }
 // n is the number of the interface that the rule belongs to by its preference, if it is one of ours. What
 // another version wrote there has our mark too, whatever its form.
 func (r Rule) n() (int, bool) {
-	if r.shared() || r.early() {
+	kind := r.Kind()
+	if kind.shared() || r.early() {
 		return r.owner()
 	}
-	if r.marked() && !r.Guard {
+	if kind == RuleMarkReply {
 		n := int(r.Table) - baseTable
 		return n, n >= 0 && n <= maxN
 	}
@@ -213,13 +208,12 @@ func (r Route) text(dev string) string {
 }
 
 func (r Rule) text() string {
-	if r.shared() {
+	switch kind := r.Kind(); {
+	case kind.shared():
 		return r.sharedText()
-	}
-	if r.marked() {
+	case kind.Marked():
 		return r.markedText()
-	}
-	if r.owned() {
+	case r.owned():
 		return fmt.Sprintf("rule from %s fwmark %d/0 lookup %s pref %d", fromText(r.From), r.Owner, r.lookupText(), r.Pref)
 	}
 	return fmt.Sprintf("rule from %s lookup %s pref %d", fromText(r.From), r.lookupText(), r.Pref)

@@ -35,7 +35,7 @@ func (r Rule) lookupText() string {
 	if r.MinBits != 0 {
 		s += fmt.Sprintf(" suppress_prefixlength %d", r.MinBits-1)
 	}
-	if r.Guard && r.Iif == "" {
+	if r.NoGroup {
 		s += fmt.Sprintf(" suppress_ifgroup %d", Group)
 	}
 	return s

@@ -202,7 +202,7 @@ func (w *want) keepRouting(six bool) {
 		}
 	}
 	for _, r := range w.in.Have.Rules {
-		if r.From.Addr().Is6() == six && !r.shared() && !r.marked() { // what has a mark is for the setting to say
+		if kind := r.Kind(); r.From.Addr().Is6() == six && (kind == RuleGuard || kind == RuleSource) { // what has a mark is for the setting to say
 			w.out.Rules = append(w.out.Rules, r)
 		}
 	}

@@ -39,7 +39,7 @@ func without(change func(*Input)) Input {
 func ruled() []Rule {
 	const table = 10000
 	return []Rule{
-		{Pref: table, From: netip.MustParsePrefix("10.0.0.0/24"), Table: tableMain, Guard: true},
+		{Pref: table, From: netip.MustParsePrefix("10.0.0.0/24"), Table: tableMain, NoGroup: true},
 		{Pref: table + 10000, From: netip.MustParsePrefix("10.0.0.29/32"), Table: table},
 	}
 }

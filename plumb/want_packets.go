@@ -45,10 +45,9 @@ func (w *want) replies() {
 		r := Rule{From: all, Mark: mark, Mask: MarkMask}
 		guard, source, in := r, r, r
 		guard.Pref, guard.Table, guard.MinBits = uint32(baseTable+w.n()), tableMain, network
-		guard.Guard = true
 		source.Pref, source.Table = prefMark, Table(w.n())
 		in = guard
-		in.Iif = w.out.Name
+		in.Iif, guard.NoGroup = w.out.Name, true
 		w.out.Rules = append(w.out.Rules, in, guard, source)
 	}
 	w.out.Link.SrcValidMark = true
@@ -58,7 +57,7 @@ func (w *want) replies() {
 func (w *want) answering() (out []netip.Prefix) {
 	for _, r := range w.out.Rules {
 		all := everywhere(r.From.Addr().Is6())
-		if !r.Guard && !r.shared() && r.Table == Table(w.n()) && !slices.Contains(out, all) {
+		if kind := r.Kind(); (kind == RuleSource || kind == RuleMarkReply) && r.Table == Table(w.n()) && !slices.Contains(out, all) {
 			out = append(out, all)
 		}
 	}
@@ -74,6 +73,6 @@ func (w *want) unmarked() {
 
 // marks: the kernel holds what is only there for an interface's marks.
 func marks(s State) bool {
-	return slices.ContainsFunc(s.Rules, Rule.marked) ||
+	return slices.ContainsFunc(s.Rules, func(r Rule) bool { return r.Kind().Marked() }) ||
 		slices.ContainsFunc(s.Packets, func(r PacketRule) bool { return r.Kind == ReplyByInterface })
 }

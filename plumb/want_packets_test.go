@@ -22,7 +22,7 @@ func answering(c metadata.Interface, before *Before) func(Snapshot) (State, erro
 // TestWantReplies: what is wanted of rules, table and setting.
 func TestWantReplies(t *testing.T) {
 	const both, one = "6 rules, 0x2000000, table, src_valid_mark", "3 rules, 0x2000000, table, src_valid_mark"
-	marked := []Rule{{Pref: 10001, From: netip.MustParsePrefix("0.0.0.0/0"), Mark: 7 << 24, Mask: MarkMask, Table: tableMain, Guard: true, MinBits: network}}
+	marked := []Rule{{Pref: 10001, From: netip.MustParsePrefix("0.0.0.0/0"), Mark: 7 << 24, Mask: MarkMask, Table: tableMain, NoGroup: true, MinBits: network}}
 	for _, tt := range []struct {
 		name, want string
 		refused    bool

@@ -33,7 +33,7 @@ func (w *want) delegated(six bool, p metadata.Answer[[]netip.Prefix]) []netip.Pr
 // stillDelegated are the blocks that the interface's rules and local routes are for.
 func (w *want) stillDelegated(six bool) (out []netip.Prefix) {
 	for _, r := range w.in.Have.Rules {
-		if !r.Guard && !r.shared() && !r.marked() && !r.From.IsSingleIP() && r.From.Addr().Is6() == six && r.Table == Table(w.n()) {
+		if r.Kind() == RuleSource && !r.From.IsSingleIP() && r.From.Addr().Is6() == six && r.Table == Table(w.n()) {
 			out = append(out, r.From)
 		}
 	}

@@ -153,7 +153,7 @@ func (w *want) rules(addrs []netip.Addr, subnets, delegated []netip.Prefix) {
 		}
 		if !used[g] {
 			used[g] = true
-			w.out.Rules = append(w.out.Rules, Rule{Pref: uint32(baseTable + w.n()), From: g, Table: tableMain, Guard: true, MinBits: network})
+			w.out.Rules = append(w.out.Rules, Rule{Pref: uint32(baseTable + w.n()), From: g, Table: tableMain, NoGroup: true, MinBits: network})
 		}
 	}
 	for _, a := range addrs {

@@ -129,7 +129,7 @@ func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 			c.Removed = r.text()
 		}
 		// Of another interface's block this one may be waiting to take it over.
-		block := !r.Guard && !r.From.IsSingleIP()
+		block := !r.Kind().guards() && !r.From.IsSingleIP()
 		return c, ok && err == nil && shaped && (mine || l.beside || block)
 	case unix.RTM_NEWNETCONF:
 		index, _, ok := parseNetconf(m.Data)
@@ -137,7 +137,7 @@ func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 	case unix.RTM_NEWRULE:
 		r, ok, err := parseRule(m.Data)
 		_, foreign := parseForeign(m.Data)
-		return c, ok && err == nil && (l.beside || r.Iif == l.name || l.marks && r.marked()) || foreign // Iif: what arrives here may be passed on now
+		return c, ok && err == nil && (l.beside || r.Iif == l.name || l.marks && r.Kind().Marked()) || foreign // Iif: what arrives here may be passed on now
 	}
 	return c, true // an overrun
 }

@@ -41,7 +41,7 @@ func TestEveryPlace(t *testing.T) {
 			for _, r := range state.Rules {
 				take(place, "preference", prefs[r.Pref] != "" && prefs[r.Pref] != place, prefs[r.Pref])
 				prefs[r.Pref] = place
-				if !r.Guard && r.Table != table {
+				if kind := r.Kind(); (kind == plumb.RuleSource || kind == plumb.RuleMarkReply) && r.Table != table {
 					t.Errorf("%s: %v looks elsewhere than in table %d", place, r, table)
 				}
 			}
