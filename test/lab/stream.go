@@ -97,7 +97,7 @@ type StreamStats struct {
 
 // streamEvery is the pause between two pieces of a stream, streamPiece their size in bytes.
 const (
-	streamEvery = 5 * time.Millisecond
+	streamEvery = 20 * time.Millisecond
 	streamPiece = 257 // prime, so that pieces and the pattern below do not fall together
 )
 
@@ -238,8 +238,8 @@ func (s *Stream) abort() error {
 	return nil
 }
 
-// drainTime is how long Close waits for bytes under way.
-const drainTime = 10 * time.Second
+// drainTime is how long Close waits for bytes under way. It ends what hangs.
+const drainTime = time.Minute
 
 // Close stops sending, waits for what is under way, and says what was lost, spoilt or cut off.
 func (s *Stream) Close() error {
