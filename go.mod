@@ -11,13 +11,13 @@ require (
 	github.com/google/nftables v0.3.0 // the nftables table of an interface, and of the lab, without the nft program
 	github.com/insomniacslk/dhcp v0.0.0-20260901064844-234b97448fae // DHCPv4 packet codec; the state machine is ours; no tags exist
 	github.com/mdlayher/packet v1.2.0 // AF_PACKET sockets with a BPF filter, on the runtime poller
-	github.com/pelletier/go-toml/v2 v2.4.3 // strict TOML: unknown keys and type errors with line and column
-	github.com/rogpeppe/go-internal v1.16.0 // testscript: scenarios as txtar files, run against the real binary
+	github.com/pelletier/go-toml/v2 v2.4.3 // the parser of TOML, with line and column; what is allowed in the file, config says
+	github.com/rogpeppe/go-internal v1.16.0 // testscript.Main: the test binary is also the program, by each of its names
 	github.com/sirupsen/logrus v1.10.2 // logging (fixed choice)
-	github.com/spf13/cobra v1.10.2 // commands, completions and man pages from one description
+	github.com/spf13/cobra v1.10.2 // commands, help and shell completions from one description
 	github.com/vishvananda/netlink v1.3.1 // rtnetlink (fixed choice)
 	github.com/vishvananda/netns v0.0.5 // network namespaces for the lab and the tests
-	golang.org/x/net v0.62.0 // bpf assembler, icmp
+	golang.org/x/net v0.62.0 // bpf assembler; icmp, ipv4 and ipv6 for the lab
 	golang.org/x/sys v0.49.0
 )
 

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	tools := []string{"dpkg", "dpkg-deb", "rpm", "lintian", "rpmlint", "man", "mandoc", "mmdebstrap", "bash", "zsh", "fish", "ip", "git", "shellcheck", "setpriv"}
 	for _, tool := range tools {
 		if _, err := exec.LookPath(tool); err != nil {
-			fmt.Fprintf(os.Stderr, "%v: run test/setup\n", err)
+			fmt.Fprintf(os.Stderr, "%v: run test/setup test\n", err)
 			os.Exit(1)
 		}
 	}
@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	if _, err := os.Stat("/usr/share/bash-completion/bash_completion"); err != nil {
-		fmt.Fprintf(os.Stderr, "%v: run test/setup\n", err)
+		fmt.Fprintf(os.Stderr, "%v: run test/setup test\n", err)
 		os.Exit(1)
 	}
 	dir, err := os.MkdirTemp("", "ec2net-packages-")

@@ -40,7 +40,7 @@ func prepare() error {
 	}
 	for _, tool := range []string{"systemd-nspawn", "mmdebstrap", "nsenter", "dpkg"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			return fmt.Errorf("%w: run test/setup system", err)
+			return fmt.Errorf("%w: run test/setup test", err)
 		}
 	}
 	for _, suite := range []string{debian.Bookworm, debian.Trixie} {

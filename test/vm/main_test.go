@@ -43,7 +43,7 @@ func prepare() error {
 	}
 	for _, tool := range []string{"qemu-system-x86_64", "mmdebstrap", "mkfs.ext4", "zstd", "modprobe", "depmod", "dpkg-deb", "xz"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			return fmt.Errorf("%w: run test/setup vm", err)
+			return fmt.Errorf("%w: run test/setup test", err)
 		}
 	}
 	for _, suite := range suites {
