@@ -10,7 +10,7 @@ SEQUENCES ?= 20000
 HISTORIES ?= 1000
 WALK    ?= 2h
 
-.PHONY: build demo test test-go packages test-packages test-system test-neighbours test-vm bench bench-system lint fuzz test-fuzz soak install setup setup-demo clean
+.PHONY: build demo test test-go t packages test-packages test-system test-neighbours test-vm bench bench-system lint fuzz test-fuzz soak install setup setup-demo clean
 
 build:
 	$(BUILD) -o bin/ec2net ./cmd/ec2net
@@ -37,6 +37,10 @@ test-go: setup build
 	$(GO) vet ./...
 	$(GO) test -count=1 -timeout 20m -run '$(SWEEPS)' ./plumb & sweeps=$$!; \
 	$(GO) test -race -count=1 -timeout 20m -skip '$(SWEEPS)' ./...; status=$$?; wait $$sweeps && exit $$status
+
+# One test by its name, wherever it is: make t T=TestUpPlanDown
+t: setup
+	@GO=$(GO) test/one $(T)
 
 # deb and rpm for amd64 and arm64, in dist/.
 packages:
