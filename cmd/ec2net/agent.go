@@ -78,29 +78,34 @@ type agent struct {
 // errGone ends the agent of an interface that was taken away.
 var errGone = errors.New("the interface is gone")
 
-func (p *program) newAgent(name string) (*agent, error) {
-	conf, err := p.config()
-	if err != nil {
-		return nil, err
-	}
-	return p.agentWith(conf, p.store.All(), name)
+// options are what an agent goes by beside the kernel. Of the command line it knows nothing.
+type options struct {
+	cloud    metadata.Cloud  // that the machine runs in
+	source   metadata.Source // that is asked; nil: there is none
+	noSource error           // why there is none
+	config   config.Config
+	store    state.Store
+	known    state.Records // that are in the store
+	log      logrus.FieldLogger
 }
 
-func (p *program) agentWith(conf config.Config, known state.Records, name string) (*agent, error) {
-	link, snap, err := p.open(name)
+// newAgent looks an interface up, and takes over what an earlier process has left of it. Nothing is changed, and nobody
+// is asked.
+func newAgent(name string, o options) (*agent, error) {
+	link, snap, err := openInterface(name)
 	if err != nil {
 		return nil, err
 	}
 	a := &agent{
-		link: link, snap: snap, where: p.detected(), config: conf, facts: facts(snap), store: p.store,
-		log:   p.log.WithField("interface", snap.Name),
+		link: link, snap: snap, where: o.cloud, cloud: o.source, config: o.config, facts: facts(snap), store: o.store,
+		log:   o.log.WithField("interface", snap.Name),
 		begun: time.Now(), waits: time.Now(),
 		tenancy:  tenancy{leases: newLeases()},
 		progress: func(string) {}, said: newSaid(),
 	}
-	a.iface = conf.For(a.facts)
+	a.iface = o.config.For(a.facts)
 	a.egress.rank = -1
-	if err := a.remember(known); err != nil {
+	if err := a.remember(o.known); err != nil {
 		link.Close()
 		return nil, missing(name, err)
 	}

@@ -39,9 +39,20 @@ func (p *program) source() (metadata.Source, error) {
 		s, err = metadata.NewEC2(metadata.EC2Options{Towards: p.towards})
 	}
 	if err != nil {
-		return nil, fail(exitUsage, "%w", err)
+		return nil, errorOf(errInvalid, "%w", err)
 	}
 	return s, nil
+}
+
+// options are those of any interface's agent.
+func (p *program) options() (options, error) {
+	conf, err := p.config()
+	if err != nil {
+		return options{}, err
+	}
+	o := options{cloud: p.detected(), config: conf, store: p.store, known: p.store.All(), log: p.log}
+	o.source, o.noSource = p.source()
+	return o, nil
 }
 
 // towards names the device by which the metadata is asked; empty: the routing decides. An endpoint of the user's own

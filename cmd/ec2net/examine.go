@@ -63,7 +63,7 @@ func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, e
 		return x.facts, err
 	}
 	if only != "" { // of what can not be set up nothing would be found out, which is not to be taken for health
-		if _, _, err := p.asInterface(only); err != nil {
+		if _, _, err := asInterface(only, x.facts.Cloud, p.store.All()); err != nil {
 			return x.facts, err
 		}
 	}

@@ -18,7 +18,7 @@ import (
 
 // interface collects the facts of one interface. One that goes meanwhile is none.
 func (x *examination) iface(ctx context.Context, l doctor.Link) error {
-	a, err := x.agentWith(x.conf, x.records, l.Name)
+	a, err := newAgent(l.Name, options{cloud: x.facts.Cloud, source: x.cloud, config: x.conf, store: x.store, known: x.records, log: x.log})
 	if errors.Is(err, plumb.ErrGone) || x.only == "" && noInterface(err) {
 		return nil
 	}
@@ -30,7 +30,7 @@ func (x *examination) iface(ctx context.Context, l doctor.Link) error {
 		return err
 	}
 	defer a.link.Close()
-	a.cloud, a.brief = x.cloud, !x.store.Managed(l.Name) // a process that keeps it may be in doubt, and rightly
+	a.brief = !x.store.Managed(l.Name) // a process that keeps it may be in doubt, and rightly
 	r, recorded := x.record(l)
 	c := doctor.Interface{Name: l.Name, Index: l.Index, MAC: l.MAC, SetUp: recorded && r.Ready}
 	x.granted(ctx, a, r, &c)

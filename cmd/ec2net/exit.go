@@ -42,6 +42,14 @@ func statusOf(err error) int {
 		return exitOK
 	case errors.As(err, &s):
 		return s.status
+	case errors.Is(err, errDenied): // also beside another one
+		return exitFailed
+	case errors.Is(err, errInvalid):
+		return exitUsage
+	case errors.Is(err, errUnavailable):
+		return exitUnavailable
+	case errors.Is(err, errPartial):
+		return exitPartial
 	}
 	return exitFailed
 }

@@ -71,22 +71,27 @@ func (a *agent) roleOf(s plumb.Snapshot) role {
 		if index == s.Index {
 			return a.setUp || len(a.record.Numbers) > 0
 		}
-		return slices.ContainsFunc(a.store.All(), func(r state.Record) bool {
-			return r.Index == index && r.MAC == s.MAC && (r.Ready || len(r.Numbers) > 0)
-		})
+		return wasSetUp(a.store.All(), index, s.MAC)
+	})
+}
+
+// wasSetUp reports whether ec2net has set up a device, by the records.
+func wasSetUp(known state.Records, index int, mac metadata.MAC) bool {
+	return slices.ContainsFunc(known, func(r state.Record) bool {
+		return r.Index == index && r.MAC == mac && (r.Ready || len(r.Numbers) > 0)
 	})
 }
 
 // belongs is the error of a device that is no interface of its own.
 func belongs(s plumb.Snapshot) error {
 	if s.Master != 0 {
-		return fail(exitUsage, "%s %w to %s: set that one up, or release it first", s.Name, errEnslaved, nameOf(s.Master))
+		return errorOf(errInvalid, "%s %w to %s: set that one up, or release it first", s.Name, errEnslaved, nameOf(s.Master))
 	}
 	of := "an interface that is still to come"
 	if len(s.Twins) > 0 {
 		of = s.Twins[0].Name
 	}
-	return fail(exitUsage, "%s %w of %s, which has the same MAC address: set that one up", s.Name, errFunction, of)
+	return errorOf(errInvalid, "%s %w of %s, which has the same MAC address: set that one up", s.Name, errFunction, of)
 }
 
 // noInterface: the error is belongs'.

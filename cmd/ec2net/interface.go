@@ -14,10 +14,11 @@ import (
 	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
-// open looks the interface up and refuses what is no network interface of a cloud.
-func (p *program) open(name string) (*plumb.Link, plumb.Snapshot, error) {
+// openInterface looks the interface up and refuses what is no network interface of a cloud.
+func openInterface(name string) (*plumb.Link, plumb.Snapshot, error) {
 	link, err := plumb.Open(name)
 	if err != nil {
 		return nil, plumb.Snapshot{}, err
@@ -33,16 +34,16 @@ func (p *program) open(name string) (*plumb.Link, plumb.Snapshot, error) {
 	return link, s, nil
 }
 
-// asInterface looks at what can be set up, and says whether it is clear that it is an interface: what open refuses
-// can not, nor can a virtual function.
-func (p *program) asInterface(name string) (s plumb.Snapshot, certain bool, err error) {
-	link, s, err := p.open(name)
+// asInterface looks at what can be set up, and says whether it is clear that it is an interface: what openInterface
+// refuses can not, nor can a virtual function.
+func asInterface(name string, where metadata.Cloud, known state.Records) (s plumb.Snapshot, certain bool, err error) {
+	link, s, err := openInterface(name)
 	if err != nil {
 		return s, false, err
 	}
 	link.Close()
-	a := agent{where: p.detected(), store: p.store}
-	switch a.roleOf(s) {
+	role := roleOf(s, where, false, driver, func(index int) bool { return index != s.Index && wasSetUp(known, index, s.MAC) })
+	switch role {
 	case isFunction:
 		return s, false, belongs(s)
 	case isUnclear:
@@ -56,7 +57,7 @@ func missing(name string, err error) error {
 	if !errors.Is(err, plumb.ErrGone) {
 		return err
 	}
-	return fail(exitUsage, "%w %s here; this host has %s", plumb.ErrGone, name, strings.Join(interfaceNames(), ", "))
+	return errorOf(errInvalid, "%w %s here; this host has %s", plumb.ErrGone, name, strings.Join(interfaceNames(), ", "))
 }
 
 var errEnslaved = errors.New("is enslaved")
@@ -65,13 +66,13 @@ var errEnslaved = errors.New("is enslaved")
 func usable(s plumb.Snapshot) error {
 	switch {
 	case s.Loopback:
-		return fail(exitUsage, "%s is the loopback device, not a network interface", s.Name)
+		return errorOf(errInvalid, "%s is the loopback device, not a network interface", s.Name)
 	case s.Master != 0:
 		return belongs(s)
 	case s.Kind != "" && s.Kind != "veth": // veth: an interface of a container or of the lab
-		return fail(exitUsage, "%s is a virtual device (%s), not a network interface of the cloud", s.Name, s.Kind)
+		return errorOf(errInvalid, "%s is a virtual device (%s), not a network interface of the cloud", s.Name, s.Kind)
 	case s.MAC == (metadata.MAC{}):
-		return fail(exitUsage, "%s has no MAC address, so the cloud can not know it", s.Name)
+		return errorOf(errInvalid, "%s has no MAC address, so the cloud can not know it", s.Name)
 	}
 	return nil
 }
@@ -132,7 +133,7 @@ func mayChange(command string) error {
 		return fmt.Errorf("read the process's capabilities: %w", err)
 	}
 	if data[0].Effective&(1<<unix.CAP_NET_ADMIN) == 0 {
-		return fail(exitFailed, "ec2net %s changes the network, which needs CAP_NET_ADMIN: run it as root (\"ec2net plan\" shows what it would do)", command)
+		return errorOf(errDenied, "ec2net %s changes the network, which needs CAP_NET_ADMIN: run it as root (\"ec2net plan\" shows what it would do)", command)
 	}
 	return nil
 }

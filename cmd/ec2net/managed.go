@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,7 @@ func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.
 	defer cancel()
 	manager, err := p.store.Manager(name)
 	if manager == nil || err != nil {
-		return errors.Join(err, fail(exitFailed, "process %d, which kept %s, has just ended: try again", pid, name))
+		return errors.Join(err, fmt.Errorf("process %d, which kept %s, has just ended: try again", pid, name))
 	}
 	defer manager.Close()
 	news, err := p.store.Watch(ctx)
@@ -37,7 +38,7 @@ func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.
 		r, _ := p.store.Load(name)
 		fresh := !asks || r.ReadAt.After(asked)
 		if r.InPart && (fresh || r.Degraded() && r.AskedAt.After(asked)) {
-			return fail(exitPartial, "%s: set up in part: %s", name, r.State)
+			return errorOf(errPartial, "%s: set up in part: %s", name, r.State)
 		}
 		if r.Set && fresh {
 			log.Infof("ready: %s", r.State)
@@ -47,12 +48,12 @@ func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.
 			return nil
 		}
 		if r.Undone != nil && fresh {
-			return fail(exitFailed, "%s: %s", name, r.State)
+			return fmt.Errorf("%s: %s", name, r.State)
 		}
 		select {
 		case <-news:
 		case <-ctx.Done():
-			return fail(exitUnavailable, "%s: gave up after %s: %s", name, wait, r.State)
+			return errorOf(errUnavailable, "%s: gave up after %s: %s", name, wait, r.State)
 		}
 	}
 }

@@ -34,7 +34,11 @@ func (p *program) plan(ctx context.Context, name string) error {
 	if p.nowhere() {
 		return p.print(name, plumb.Plan{}, nil)
 	}
-	a, err := p.newAgent(name)
+	o, err := p.options()
+	if err != nil {
+		return err
+	}
+	a, err := newAgent(name, o)
 	if err != nil {
 		return err
 	}
@@ -44,8 +48,8 @@ func (p *program) plan(ctx context.Context, name string) error {
 		return p.print(name, plumb.Diff(a.snap.State, plumb.Yielded(a.snap, a.record.Before)), nil)
 	}
 	if !a.idle() && a.asks() {
-		if a.cloud, err = p.source(); err != nil {
-			return err
+		if o.noSource != nil {
+			return o.noSource
 		}
 		a.brief = true // what up does when the doubts are over
 		if err := a.readTwice(ctx); err != nil {
@@ -56,7 +60,7 @@ func (p *program) plan(ctx context.Context, name string) error {
 		}
 	}
 	if a.idle() {
-		a.leftAlone(p.configFile)
+		a.leftAlone()
 		return p.print(name, plumb.Diff(a.snap.State, a.released(a.snap)), nil)
 	}
 	state, refused := a.planned()

@@ -29,3 +29,12 @@ func aRecord() state.Record {
 		Lease: &dhcp.Lease{Addr: prefix("10.0.2.37/24"), Router: addr("10.0.2.1"), MTU: 1500, Start: time.Unix(1, 0), Expires: time.Hour},
 	}
 }
+
+// agentOf is a program's agent of an interface.
+func agentOf(p *program, name string) (*agent, error) {
+	o, err := p.options()
+	if err != nil {
+		return nil, err
+	}
+	return newAgent(name, o)
+}

@@ -25,11 +25,11 @@ func (a *agent) released(s plumb.Snapshot) plumb.State {
 
 // release takes off what an earlier configuration put on an interface that is to be left alone now. A process that
 // goes by that one keeps it all the same: it is named, since it would put all of it back.
-func (a *agent) release(ctx context.Context, file, command string) error {
+func (a *agent) release(ctx context.Context, command string) error {
 	if a.iface.Manage != config.None {
 		return nil
 	}
-	a.leftAlone(file)
+	a.leftAlone()
 	if pid := a.store.Holder(a.snap.Name).PID; pid > 0 && pid != os.Getpid() {
 		a.log.Warn(keptStill(a.snap.Name, pid))
 		return nil
@@ -38,7 +38,7 @@ func (a *agent) release(ctx context.Context, file, command string) error {
 	case len(plumb.Diff(a.snap.State, a.released(a.snap))) == 0:
 		return a.forget()
 	case a.cloud == nil:
-		return fail(exitUsage, "%s: the metadata can not be asked, so that nothing is taken off: see its endpoint", a.snap.Name)
+		return errorOf(errInvalid, "%s: the metadata can not be asked, so that nothing is taken off: see its endpoint", a.snap.Name)
 	}
 	if err := mayChange(command); err != nil {
 		return err
@@ -53,7 +53,7 @@ func (a *agent) release(ctx context.Context, file, command string) error {
 		if command == "run" { // said by judge; a unit that fails would try it again every second
 			return nil
 		}
-		return fail(exitFailed, "%s is not left alone: without what ec2net set up, %s", a.snap.Name, strings.Join(a.undone.why, "; "))
+		return fmt.Errorf("%s is not left alone: without what ec2net set up, %s", a.snap.Name, strings.Join(a.undone.why, "; "))
 	}
 	if err := r.Err(); err != nil {
 		return err
@@ -63,9 +63,9 @@ func (a *agent) release(ctx context.Context, file, command string) error {
 
 // leftAlone says that the configuration leaves the interface alone, be it only since the metadata told its ENI or its
 // number.
-func (a *agent) leftAlone(file string) {
+func (a *agent) leftAlone() {
 	if a.iface.Manage == config.None {
-		a.log.Infof("left alone, as %s says (manage = false)", file)
+		a.log.Infof("left alone, as %s says (manage = false)", a.config.File)
 	}
 }
 

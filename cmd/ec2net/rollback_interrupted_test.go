@@ -51,14 +51,13 @@ func TestInterruptedAndUndone(t *testing.T) {
 		before := world(t, c)
 		p := &program{cloud: "ec2", configFile: write(t, ""), log: logrus.New(), store: stored(t)}
 		must(t, c.Instance().Do(func() error {
-			a, err := p.newAgent("eth1")
+			a, err := agentOf(p, "eth1")
 			if err != nil {
 				return err
 			}
 			defer a.link.Close()
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			a.cloud, err = p.source()
 			a.stays, a.leasing = true, "off"
 			a.settled = metadata.Interface{MAC: a.snap.MAC, DeviceNumber: 1,
 				Addrs4: metadata.Is([]netip.Addr{addr("10.0.2.37")}), Subnets4: metadata.Is([]netip.Prefix{netip.MustParsePrefix("10.0.2.0/24")}),

@@ -64,7 +64,7 @@ func (p *program) run(ctx context.Context, name string) error {
 	a.progress = func(state string) { told.tell(state, a.set()) }
 	err = a.loop(ctx, 0, reload, func() (bool, error) { return a.idle(), nil })
 	if err == nil {
-		err = a.release(ctx, p.configFile, "run")
+		err = a.release(ctx, "run")
 	}
 	if err == nil {
 		err = a.lookOnce()

@@ -93,8 +93,9 @@ func (p *program) unset(ctx context.Context, only []string) (out unstarted, err 
 	if err != nil {
 		return out, fmt.Errorf("list the network interfaces: %w", err)
 	}
+	where, records := p.detected(), p.store.All()
 	for _, i := range list {
-		s, certain, err := p.asInterface(i.Name)
+		s, certain, err := asInterface(i.Name, where, records)
 		if certain && s.MAC == primary {
 			out.primary = i.Name
 		}

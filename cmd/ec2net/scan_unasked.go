@@ -24,7 +24,7 @@ func (p *program) nowayOut() bool {
 		return false
 	}
 	for _, i := range list {
-		link, s, err := p.open(i.Name)
+		link, s, err := openInterface(i.Name)
 		if err != nil {
 			continue
 		}
@@ -46,8 +46,9 @@ func (p *program) scanUnasked(ctx context.Context, only []string, silent error) 
 		return fmt.Errorf("list the network interfaces: %w", err)
 	}
 	var found unstarted
+	where, records := p.detected(), p.store.All()
 	for _, i := range list {
-		s, certain, err := p.asInterface(i.Name)
+		s, certain, err := asInterface(i.Name, where, records)
 		switch why := p.notStarted(s, certain, err, nil, conf); {
 		case len(only) > 0 && !slices.Contains(only, i.Name), len(only) == 0 && underSystemd() && !ofCloud(s.Index, driver(i.Name)):
 		case why == "":

@@ -19,11 +19,10 @@ func TestKilledBeforeTheProof(t *testing.T) {
 	before := world(t, c)
 	p := &program{cloud: "ec2", configFile: write(t, ""), log: logrus.New(), store: stored(t)}
 	begin := func() (*agent, error) {
-		a, err := p.newAgent("eth1")
+		a, err := agentOf(p, "eth1")
 		if err != nil {
 			return nil, err
 		}
-		a.cloud, err = p.source()
 		a.stays, a.leasing = true, "off"
 		a.settled = metadata.Interface{MAC: a.snap.MAC, DeviceNumber: 1,
 			Addrs4: metadata.Is([]netip.Addr{addr("10.0.2.37")}), Subnets4: metadata.Is([]netip.Prefix{netip.MustParsePrefix("10.0.2.0/24")}),
@@ -57,7 +56,7 @@ func TestKilledBeforeTheProof(t *testing.T) {
 	unchanged(t, c, before, "a change whose process was killed before its proof")
 	alive(t, session)
 	must(t, c.Instance().Do(func() error { // it is proved once
-		a, err := p.newAgent("eth1")
+		a, err := agentOf(p, "eth1")
 		if err == nil && a.trial.open {
 			t.Error("the trial goes on")
 		}

@@ -2,17 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
-
-	"ec2net/metadata"
 )
 
 func (p *program) upCommand() *cobra.Command {
@@ -60,109 +56,21 @@ func (p *program) upUnless(ctx context.Context, name string, wait time.Duration,
 		return fail(exitFailed, "%s: interrupted; \"ec2net down %s\" takes away what was set up so far", name, name)
 	}
 	if err == nil {
-		err = a.release(ctx, p.configFile, "up")
+		err = a.release(ctx, "up")
 	}
 	return a.verdict(err, wait)
 }
 
-// begin checks all that can be checked before anything is touched. A nil agent means that there is
-// nothing to do here.
+// begin makes an agent with the options of the command line; nil: there is nothing to do.
 func (p *program) begin(ctx context.Context, name, command string) (*agent, error) {
 	if p.nowhere() {
 		return nil, nil
 	}
-	a, err := p.newAgent(name)
+	o, err := p.options()
 	if err != nil {
 		return nil, err
 	}
-	var noSource error
-	a.cloud, noSource = p.source()
-	if a.idle() {
-		defer a.close()
-		return nil, a.release(ctx, p.configFile, command)
-	}
-	err = errors.Join(mayChange(command), noSource)
-	if err == nil && a.yields(a.snap) {
-		err = a.giveUp(ctx)
-	}
-	if err != nil || a.record.Yielded != "" {
-		a.close()
-		return nil, err
-	}
-	return a, nil
-}
-
-// hopeless: waiting longer would change nothing.
-func (a *agent) hopeless() bool {
-	off := errors.Is(a.readErr, metadata.ErrDisabled)
-	return a.idle() || (off && !a.degraded && a.leased() && time.Since(a.begun) > confirmAfter)
-}
-
-// verdict is the exit status of `up`, and what it says last.
-func (a *agent) verdict(err error, wait time.Duration) error {
-	switch {
-	case errors.Is(err, errGone):
-		_, err := a.link.Leave(context.Background(), nil)
-		return errors.Join(fail(exitFailed, "%s was taken away meanwhile", a.snap.Name), err)
-	case err != nil:
-		return err
-	case a.idle():
-		return nil
-	case a.role == isUnclear:
-		return fail(exitFailed, "%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.begun), unclear(a.snap))
-	case a.undone != nil:
-		return a.takenBack()
-	case a.inPart():
-		return fail(exitPartial, "%s: set up in part: %s", a.snap.Name, a.state())
-	case a.set():
-		a.log.Infof("ready: %s", a.state())
-		a.hint()
-		return nil
-	case !a.answered && !a.known():
-		return errors.Join(fail(exitUnavailable, "%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.begun), a.lastErr()), a.undo())
-	case a.readErr != nil:
-		return fail(exitUnavailable, "%s: gave up after %s: %w; what was set up stays", a.snap.Name, shorter(wait, a.begun), a.readErr)
-	}
-	a.complain(fromCloud, errors.Join(a.settled.Problems...)) // what lasts no longer than this process is news all the same
-	return fail(exitPartial, "%s: gave up after %s: %s", a.snap.Name, shorter(wait, a.begun), a.state())
-}
-
-// inPart: the interface is set up, but not with all that it is granted.
-func (a *agent) inPart() bool { return a.set() && (a.troubled() || a.degraded) }
-
-// undo leaves an interface of which nothing became known as it was found: not even its link stays up.
-func (a *agent) undo() error {
-	if a.link.Written() == 0 || !owns(a.leasing) {
-		return nil
-	}
-	if _, err := a.link.Leave(context.Background(), a.record.Before); err != nil {
-		return err
-	}
-	return a.forget()
-}
-
-// takenBack is the end of an `up` whose change was undone.
-func (a *agent) takenBack() error {
-	var err error
-	if len(a.origin.Numbers()) == 0 { // nothing of the interface was set up before
-		err = a.forget()
-	}
-	why := strings.Join(a.undone.why, "; ")
-	if strings.Contains(why, "the connection of") {
-		why += "; set the interface of that connection up first (its unit keeps its answers on it), or keep this one out of main (main_table = false)"
-	}
-	return errors.Join(fail(exitFailed, "%s: nothing was changed in the end: with this interface set up, %s", a.snap.Name, why), err)
-}
-
-func (a *agent) lastErr() error {
-	if a.readErr != nil {
-		return a.readErr
-	}
-	return metadata.ErrUnavailable
-}
-
-func shorter(wait time.Duration, begun time.Time) time.Duration {
-	return min(wait, time.Since(begun)).Round(time.Second / 10)
+	return begin(ctx, name, command, o)
 }
 
 // progressLine shows on a terminal what is waited for; elsewhere it is silent. Several may share a terminal, as
