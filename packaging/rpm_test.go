@@ -103,6 +103,26 @@ func TestRPMObsoletes(t *testing.T) {
 	}
 }
 
+// What is unpacked without rpm goes into the folder that one is in, as with the rpms of rpmbuild: the names in the payload
+// are relative. What rpm says of the payload's digest is true of it.
+func TestRPMPayload(t *testing.T) {
+	for _, arch := range []string{rpmArch, otherRPM} {
+		f := file(t, built, rpmName+arch+".rpm")
+		names := strings.Fields(output(t, "sh", "-c", `rpm2cpio "$0" | cpio -t --quiet`, f))
+		if len(names) < 30 {
+			t.Errorf("%s has %d files", f, len(names))
+		}
+		for _, name := range names {
+			if !strings.HasPrefix(name, "./") {
+				t.Errorf("%s would be unpacked as %s", f, name)
+			}
+		}
+		if got := output(t, "rpm", "--checksig", "--verbose", f); strings.Contains(got, "BAD") || !strings.Contains(got, "Payload SHA256 digest: OK") {
+			t.Errorf("%s:\n%s", f, got)
+		}
+	}
+}
+
 // An rpm that is rebuilt needs what its scriptlets call.
 func TestRPMRequires(t *testing.T) {
 	got := strings.Fields(output(t, "rpm", "-qp", "--requires", rpm(t)))

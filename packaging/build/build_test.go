@@ -232,3 +232,17 @@ func TestOutputSaysWhatFailed(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// The library is changed in the one line that is meant, or not at all.
+func TestRelativeNames(t *testing.T) {
+	const line = "\thdr := &cpio.Header{\n\t\tName:  f.Name,\n"
+	got, err := relativeNames([]byte("a" + line + "b"))
+	if want := strings.Replace("a"+line+"b", "f.Name", "\".\" + f.Name", 1); string(got) != want || err != nil {
+		t.Errorf("%q, %v, want %q", got, err, want)
+	}
+	for _, other := range []string{"", line + line, strings.ToUpper(line)} {
+		if got, err := relativeNames([]byte(other)); err == nil {
+			t.Errorf("%q became %q", other, got)
+		}
+	}
+}

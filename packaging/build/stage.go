@@ -152,9 +152,9 @@ func (s stage) packages(ctx context.Context, arch, out string) error {
 	if err := s.build(ctx, filepath.Join(s.dir, "ec2net"), "GOOS=linux", "GOARCH="+arch); err != nil {
 		return err
 	}
-	nfpm, err := output(ctx, "go", "tool", "-n", "-modfile=packaging/tools/go.mod", "nfpm")
+	nfpm, err := s.compileNFPM(ctx)
 	if err != nil {
-		return fmt.Errorf("compile nfpm: %w", err)
+		return err
 	}
 	for _, kind := range []string{"deb", "rpm"} {
 		conf, err := s.config(kind)
