@@ -100,6 +100,27 @@ type Loss struct {
 	Holders []int // the devices that have the flow's local address
 }
 
+// LossKind is what a Loss is of.
+type LossKind uint8
+
+// The kinds.
+const (
+	LossDefault    LossKind = iota // table main's default route
+	LossServer                     // the way to one of the servers that Reach was given
+	LossConnection                 // the way of a connection of this host
+)
+
+// Kind is what the loss is of.
+func (l Loss) Kind() LossKind {
+	switch {
+	case l.Flow == Flow{}:
+		return LossDefault
+	case !l.Flow.Local.IsValid():
+		return LossServer
+	}
+	return LossConnection
+}
+
 // Lost compares r with a look after a change of one interface. What counts as lost, if it was right before:
 // a connection that leaves by another interface or next hop, or whose packets are dropped on their way in;
 // the way to a server; main's best default route, when the interface has taken its place and is not the
@@ -131,7 +152,7 @@ func (l Loss) cut() bool {
 	switch {
 	case !l.Was.ok() || l.Was == l.Is:
 		return false
-	case !l.Flow.Local.IsValid():
+	case l.Kind() == LossServer:
 		return true
 	case len(l.Holders) == 0:
 		return false

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -170,14 +169,14 @@ func (p *program) downTrial(l *plumb.Link, old state.Record) *trial {
 const lately = time.Minute
 
 // stay puts everything back.
-func (p *program) stay(ctx context.Context, t *trial, why []string) error {
+func (p *program) stay(ctx context.Context, t *trial, why losses) error {
 	before := t.before
 	back := t.link.Reconcile(ctx, func(s plumb.Snapshot) (plumb.State, error) { return plumb.Restored(s, before), nil })
 	for _, o := range back.Done {
 		p.log.Info(o)
 	}
 	t.close()
-	return errors.Join(fail(exitFailed, "%s: everything was put back: without this interface, %s", t.link.Name, strings.Join(why, "; ")), back.Failed)
+	return errors.Join(fail(exitFailed, "%s: everything was put back: without this interface, %s", t.link.Name, why), back.Failed)
 }
 
 // keepAgain has an interface that stays as it was kept as it was.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"ec2net/config"
@@ -206,7 +205,7 @@ func (a *agent) decided(was [2]outlet) {
 			continue
 		}
 		if a.undone != nil && o.on { // the rest of the change is tried again at once, traffic only later
-			o.fall(time.Now(), strings.Join(a.undone.why, "; "))
+			o.fall(time.Now(), a.undone.why.String())
 			a.undone, a.setbacks = nil, 0
 		}
 		a.egress.moved, a.unsaved = true, true

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"ec2net/config"
 	"ec2net/plumb"
@@ -53,7 +52,7 @@ func (a *agent) release(ctx context.Context, command string) error {
 		if command == "run" { // said by judge; a unit that fails would try it again every second
 			return nil
 		}
-		return fmt.Errorf("%s is not left alone: without what ec2net set up, %s", a.snap.Name, strings.Join(a.undone.why, "; "))
+		return fmt.Errorf("%s is not left alone: without what ec2net set up, %s", a.snap.Name, a.undone.why)
 	}
 	if err := r.Err(); err != nil {
 		return err

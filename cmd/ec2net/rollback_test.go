@@ -262,7 +262,7 @@ func TestNoLoss(t *testing.T) {
 	if lost, err := look.confirmed(t.Context(), []plumb.Loss{server}); err != nil || len(lost) != 1 || dialled != dials {
 		t.Errorf("%+v, %v; dialled %d times", lost, err, dialled)
 	}
-	if text := strings.Join(describe(append(lost, ended, ended, ended, ended)), "; "); !strings.HasSuffix(text, "; and 2 more") {
+	if text := describe(append(lost, ended, ended, ended, ended)).String(); !strings.HasSuffix(text, "; and 2 more") {
 		t.Error(text)
 	}
 }

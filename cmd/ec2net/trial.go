@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -95,7 +96,7 @@ func (t *trial) close() {
 }
 
 // cuts says what the change has cut so far; nothing when there was none.
-func (t *trial) cuts(ctx context.Context) []string {
+func (t *trial) cuts(ctx context.Context) losses {
 	if !t.open {
 		return nil
 	}
@@ -144,10 +145,10 @@ func (t *trial) confirmed(ctx context.Context, lost []plumb.Loss) ([]plumb.Loss,
 		return nil, err
 	}
 	return slices.DeleteFunc(lost, func(l plumb.Loss) bool {
-		switch {
-		case l.Flow == plumb.Flow{}:
+		switch l.Kind() {
+		case plumb.LossDefault:
 			return false
-		case l.Flow.Local.IsValid():
+		case plumb.LossConnection:
 			return !l.Is.Local && !slices.Contains(flows, l.Flow) || t.follows(l) // what this host answers itself ends at once
 		}
 		_, fresh := t.server()
@@ -185,21 +186,44 @@ func dialTCP(ctx context.Context, server netip.AddrPort) error {
 	return c.Close()
 }
 
-func describe(lost []plumb.Loss) (out []string) {
-	for _, l := range lost[:min(len(lost), lossesNamed)] {
-		out = append(out, lossText(l))
+// loss is what a change has cut off, and how that is said: devices are named as they are called at that moment.
+type loss struct {
+	kind plumb.LossKind
+	text string
+}
+
+type losses []loss
+
+func describe(lost []plumb.Loss) (out losses) {
+	for _, l := range lost {
+		out = append(out, loss{l.Kind(), lossText(l)})
 	}
-	if more := len(lost) - lossesNamed; more > 0 {
+	return out
+}
+
+// texts are for a person: of many the first.
+func (list losses) texts() (out []string) {
+	for _, l := range list[:min(len(list), lossesNamed)] {
+		out = append(out, l.text)
+	}
+	if more := len(list) - lossesNamed; more > 0 {
 		out = append(out, fmt.Sprintf("and %d more", more))
 	}
 	return out
 }
 
+func (list losses) String() string { return strings.Join(list.texts(), "; ") }
+
+// connection reports whether a connection of this host is among them.
+func (list losses) connection() bool {
+	return slices.ContainsFunc(list, func(l loss) bool { return l.kind == plumb.LossConnection })
+}
+
 func lossText(l plumb.Loss) string {
-	switch {
-	case l.Flow == plumb.Flow{}:
+	switch kind := l.Kind(); {
+	case kind == plumb.LossDefault:
 		return fmt.Sprintf("the default route would go %s, not %s", wayText(l.Is), wayText(l.Was))
-	case !l.Flow.Local.IsValid():
+	case kind == plumb.LossServer:
 		return fmt.Sprintf("the metadata would be asked %s, where it does not answer, not %s", wayText(l.Is), wayText(l.Was))
 	case l.Is.Dropped:
 		return fmt.Sprintf("what comes in of the connection of %s would be dropped by the reverse path filter", l.Flow)

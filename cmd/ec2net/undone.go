@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"ec2net/plumb"
@@ -23,13 +22,13 @@ const (
 type undone struct {
 	state plumb.State // to which the interface was taken back
 	plan  plumb.Plan  // the change
-	why   []string
+	why   losses
 	until time.Time // when it is tried again
 }
 
 // text is for STATUS and for status.
 func (u *undone) text() string {
-	return fmt.Sprintf("undone, because %s; tried again at %s, or by a reload", strings.Join(u.why, "; "), clock(u.until))
+	return fmt.Sprintf("undone, because %s; tried again at %s, or by a reload", u.why, clock(u.until))
 }
 
 // onTrial makes the agent prove each of its changes.
@@ -76,7 +75,7 @@ func (a *agent) judge(ctx context.Context, done plumb.Plan) {
 
 // proved says what a change has cut off. The interface follows other programs' routes of main: what of them has changed
 // since it was set up is followed first, and belongs to the change.
-func (a *agent) proved(ctx context.Context, done plumb.Plan) (why []string, all plumb.Plan) {
+func (a *agent) proved(ctx context.Context, done plumb.Plan) (why losses, all plumb.Plan) {
 	for range followsMax {
 		if why = a.trial.cuts(ctx); len(why) == 0 {
 			return nil, done
@@ -110,7 +109,7 @@ func (u *undone) recorded() *state.Rollback {
 	if u == nil {
 		return nil
 	}
-	r := &state.Rollback{Why: u.why, Until: u.until, Plan: []string{}}
+	r := &state.Rollback{Why: u.why.texts(), Until: u.until, Plan: []string{}}
 	for _, o := range u.plan {
 		r.Plan = append(r.Plan, o.String())
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"ec2net/metadata"
@@ -105,8 +104,8 @@ func (a *agent) takenBack() error {
 	if len(a.origin.Numbers()) == 0 { // nothing of the interface was set up before
 		err = a.forget()
 	}
-	why := strings.Join(a.undone.why, "; ")
-	if strings.Contains(why, "the connection of") {
+	why := a.undone.why.String()
+	if a.undone.why.connection() {
 		why += "; set the interface of that connection up first (its unit keeps its answers on it), or keep this one out of main (main_table = false)"
 	}
 	return errors.Join(fmt.Errorf("%s: nothing was changed in the end: with this interface set up, %s", a.snap.Name, why), err)
