@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"ec2net/dhcp"
-	"ec2net/plumb"
+	"ec2net/state"
 )
 
 func checkLease(f Facts, c Interface) []Finding {
@@ -99,11 +99,11 @@ func checkUndone(_ Facts, c Interface) []Finding {
 
 // checkEgress: the host's own traffic was to leave by the interface, and does not.
 func checkEgress(f Facts, c Interface) []Finding {
-	if !strings.Contains(c.Egress, "taken back: ") && !strings.Contains(c.Egress, "not by this interface: ") {
+	if len(c.Egress.Failing()) == 0 {
 		return nil
 	}
 	return []Finding{{
-		ID: "egress", Verdict: Warn, Interface: c.Name, Summary: "the host's own traffic does not leave by it, as [egress] wants", Evidence: []string{c.Egress},
+		ID: "egress", Verdict: Warn, Interface: c.Name, Summary: "the host's own traffic does not leave by it, as [egress] wants", Evidence: []string{c.Egress.Text()},
 		Remedy: letLead(f, c),
 	}}
 }
@@ -111,10 +111,10 @@ func checkEgress(f Facts, c Interface) []Finding {
 // letLead is what lets the host's own traffic leave by the interface. Only its process tries again by itself.
 func letLead(f Facts, c Interface) string {
 	do, then := "see to what is said above", "it is tried again by itself"
-	switch {
-	case strings.Contains(c.Egress, plumb.ErrUnprotected.Error()):
+	switch failing := c.Egress.Failing(); {
+	case slices.Contains(failing, state.EgressUnprotected):
 		do = protect(f)
-	case strings.Contains(c.Egress, "gateway"):
+	case slices.Contains(failing, state.EgressGateway), slices.Contains(failing, state.EgressNoGateway):
 		do = "see why its gateway does not answer"
 	}
 	if c.Keeper == 0 {

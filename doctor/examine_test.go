@@ -13,6 +13,7 @@ import (
 	"ec2net/dhcp"
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 // wrong lists what is wrong: "fail kernel, warn arp eth1".
@@ -38,6 +39,11 @@ func well() Facts {
 	f.Interfaces = []Interface{iface("eth0", 2, true, "10.0.0.29", "10.0.0.0/24"), iface("eth1", 3, false, "10.0.2.37", "10.0.2.0/24")}
 	f.FIB.Links[1].MAC, f.FIB.Links[2].MAC = f.Interfaces[0].MAC, f.Interfaces[1].MAC
 	return f
+}
+
+// fell is what was decided for IPv6 alone.
+func fell(s state.EgressState, why state.EgressReason) *state.Egress {
+	return &state.Egress{State: "IPv6 …", Decided6: state.EgressDecision{State: s, Reason: why}}
 }
 
 // tunnel has main lead to a destination by a device of no cloud's, and eth1's answers go there.
@@ -149,9 +155,11 @@ func TestExamine(t *testing.T) {
 		}, ""},
 		{"by hand there is none", func(f *Facts) { f.Interfaces[1].Keeper = 7 }, ""},
 		{"a change that was undone", func(f *Facts) { f.Interfaces[1].Undone = []string{"the metadata"} }, "fail undone eth1"},
-		{"traffic that fell back", func(f *Facts) { f.Interfaces[1].Egress = "IPv4 taken back: its gateway is silent" }, "warn egress eth1"},
-		{"traffic that no process moves again", func(f *Facts) { f.Interfaces[1].Egress = "IPv6 not by this interface: its link is down" }, "warn egress eth1"},
-		{"traffic that leaves", func(f *Facts) { f.Interfaces[1].Egress = "IPv4 by this interface" }, ""},
+		{"traffic that fell back", func(f *Facts) { f.Interfaces[1].Egress = fell(state.EgressWithdrawn, state.EgressGateway) }, "warn egress eth1"},
+		{"traffic that no process moves again", func(f *Facts) { f.Interfaces[1].Egress = fell(state.EgressBlocked, state.EgressLink) }, "warn egress eth1"},
+		{"traffic that leaves", func(f *Facts) { f.Interfaces[1].Egress = fell(state.EgressActive, "") }, ""},
+		{"traffic that leaves by a preferred one", func(f *Facts) { f.Interfaces[1].Egress = fell(state.EgressStandby, "") }, ""},
+		{"traffic that is about to leave", func(f *Facts) { f.Interfaces[1].Egress = fell(state.EgressPending, "") }, ""},
 		{"[egress] of no interface", func(f *Facts) { f.Egress = []error{errors.New("no")} }, "warn egress"},
 		{"another program", func(f *Facts) { f.Programs = []Program{{Name: "x"}} }, "warn program"},
 		{"another program, and no interface", func(f *Facts) { f.Programs, f.Interfaces = []Program{{Name: "x"}}, nil }, ""},
@@ -183,7 +191,7 @@ func TestRemedyWithoutKeeper(t *testing.T) {
 		7: {"once the metadata answers, it moves to its own table by itself", "remove what is in the way; then systemctl reload ec2net-ifup@eth1",
 			"see to what is said above; it is tried again by itself"},
 	} {
-		c := Interface{Name: "eth1", Keeper: keeper, Degraded: "degraded", Undone: []string{"the metadata"}, Egress: "IPv6 not by this interface: its link is down"}
+		c := Interface{Name: "eth1", Keeper: keeper, Degraded: "degraded", Undone: []string{"the metadata"}, Egress: fell(state.EgressBlocked, state.EgressLink)}
 		for i, f := range [][]Finding{checkDegraded(Facts{}, c), checkUndone(Facts{}, c), checkEgress(Facts{}, c)} {
 			if f[0].Remedy != want[i] {
 				t.Errorf("process %d: %q, want %q", keeper, f[0].Remedy, want[i])

@@ -7,6 +7,7 @@ import (
 	"ec2net/dhcp"
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 // Facts are all that the checks decide from. What could not be learned is in Gaps.
@@ -60,13 +61,13 @@ type Interface struct {
 	Primary  bool
 	Granted  metadata.Interface
 	Source   Source
-	Problems []error  // what the metadata says and is not believed
-	SetUp    bool     // something of ours is there, or a record
-	Unsaved  string   // why what is on record of it is old, or nothing; empty: it is neither
-	Waiting  string   // what an interface that is not ready yet waits for
-	Undone   []string // what its last change cut off, which is why the change was taken back
-	Egress   string   // whether the host's own traffic leaves by it; empty: nobody asked for that
-	Degraded string   // why it runs on its lease alone; empty: it does not
+	Problems []error       // what the metadata says and is not believed
+	SetUp    bool          // something of ours is there, or a record
+	Unsaved  string        // why what is on record of it is old, or nothing; empty: it is neither
+	Waiting  string        // what an interface that is not ready yet waits for
+	Undone   []string      // what its last change cut off, which is why the change was taken back
+	Egress   *state.Egress // whether the host's own traffic leaves by it; nil: nobody asked for that
+	Degraded string        // why it runs on its lease alone; empty: it does not
 	Have     plumb.Snapshot
 	Want     plumb.State
 	Refused  error      // what Want had to leave out

@@ -3,7 +3,7 @@ package doctor
 import (
 	"testing"
 
-	"ec2net/plumb"
+	"ec2net/state"
 )
 
 // Under systemd the remedy is the unit: ec2net up would leave the interface to nobody.
@@ -12,7 +12,7 @@ func TestRemedyByUnit(t *testing.T) {
 	const eth0, eth1 = "ec2net-ifup@eth0.service", "ec2net-ifup@eth1.service"
 	f := Facts{Primary: "eth0", Interfaces: []Interface{{Name: "eth0", Unit: eth0}}}
 	c := Interface{Name: "eth1", Unit: eth1, Degraded: "degraded", Undone: []string{"the metadata"},
-		Egress: "IPv6 not by this interface: " + plumb.ErrUnprotected.Error()}
+		Egress: fell(state.EgressBlocked, state.EgressUnprotected)}
 	for _, tt := range []struct {
 		found []Finding
 		want  string

@@ -47,30 +47,6 @@ type Rollback struct {
 	Until time.Time `json:"until"` // when it is tried again
 }
 
-// Egress is the place of an interface among those that the host's own traffic may leave by. A nil one is none.
-type Egress struct {
-	Rank  int    `json:"rank"` // in the order of preference
-	IPv4  bool   `json:"ipv4"` // it leaves by the interface
-	IPv6  bool   `json:"ipv6"`
-	State string `json:"state"` // one line for a person
-}
-
-// Wanted is the part of a plumb.Input.
-func (e *Egress) Wanted() plumb.Egress {
-	if e == nil {
-		return plumb.Egress{}
-	}
-	return plumb.Egress{Rank: e.Rank, IPv4: e.IPv4, IPv6: e.IPv6}
-}
-
-// Text is its state, for a person; empty for none.
-func (e *Egress) Text() string {
-	if e == nil {
-		return ""
-	}
-	return e.State
-}
-
 // parse reads the record of an interface. What no process of ours can have written is none.
 func parse(name string, b []byte) (Record, bool) {
 	var r Record

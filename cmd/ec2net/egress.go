@@ -205,7 +205,7 @@ func (a *agent) decided(was [2]outlet) {
 			continue
 		}
 		if a.undone != nil && o.on { // the rest of the change is tried again at once, traffic only later
-			o.fall(time.Now(), a.undone.why.String())
+			o.fall(time.Now(), obstacle{state.EgressRollback, a.undone.why.String()})
 			a.undone, a.setbacks = nil, 0
 		}
 		a.egress.moved, a.unsaved = true, true
@@ -226,14 +226,16 @@ func (a *agent) decided(was [2]outlet) {
 // starting that is no news.
 func (a *agent) egressTrouble(family int, now time.Time) error {
 	o := a.egress.outlets[family]
-	fell := o.falls > 0
-	switch {
-	case o.on || o.better || o.why == "" || o.why == errNoGateway.Error() || o.why == errUnread.Error() || !fell && a.stays && now.Sub(a.begun) < silence:
+	if o.why.reason == state.EgressNoGateway || o.why.reason == state.EgressUnread { // an interface may have one family alone
 		return nil
-	case fell:
-		return fmt.Errorf("the host's own traffic was taken back from this interface: %s", o.why)
 	}
-	return fmt.Errorf("the host's own traffic does not leave by this interface: %s", o.why)
+	switch decision := o.state(); {
+	case decision == state.EgressWithdrawn && o.why.text != "":
+		return fmt.Errorf("the host's own traffic was taken back from this interface: %s", o.why.text)
+	case decision == state.EgressBlocked && (!a.stays || now.Sub(a.begun) >= silence):
+		return fmt.Errorf("the host's own traffic does not leave by this interface: %s", o.why.text)
+	}
+	return nil
 }
 
 // watchWay asks the gateways again whose answer is old.

@@ -108,7 +108,7 @@ func (x *examination) lived(r state.Record, recorded bool, c *doctor.Interface) 
 	if r.Undone != nil {
 		c.Undone = r.Undone.Why
 	}
-	c.Egress = r.Egress.Text()
+	c.Egress = r.Egress
 	if o, ok := dhcp.FindOwner(os.DirFS("/"), c.Name, c.Index); ok {
 		c.Manager = o.Program
 		if !o.Pending {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 const (
@@ -40,8 +41,14 @@ type outlet struct {
 	broken time.Time // since when something that may pass is amiss; zero: nothing is
 	rest   time.Time // not again before
 	falls  int
-	better bool   // an interface that is preferred has it
-	why    string // what stands in the way, or why traffic was taken back
+	better bool     // an interface that is preferred has it
+	why    obstacle // what stands in the way, or why traffic was taken back; zero: nothing
+}
+
+// obstacle is what keeps traffic from leaving by an interface.
+type obstacle struct {
+	reason state.EgressReason
+	text   string // for a person
 }
 
 // outletFacts are what it is decided from.
@@ -65,7 +72,7 @@ func (o *outlet) decide(now time.Time, f outletFacts) {
 	o.better = f.better
 	switch {
 	case f.better:
-		o.on, o.clear, o.why = false, time.Time{}, ""
+		o.on, o.clear, o.why = false, time.Time{}, obstacle{}
 	case o.on:
 		o.hold(now, f)
 	default:
@@ -83,53 +90,60 @@ func (o *outlet) hold(now time.Time, f outletFacts) {
 	}
 	switch {
 	case f.set != nil:
-		o.fall(now, f.set.Error())
+		o.fall(now, obstacle{state.EgressLink, f.set.Error()})
 	case f.neighbour == plumb.Silent:
-		o.fall(now, fmt.Sprintf("its gateway %s does not answer", f.gateway))
+		o.fall(now, f.silent())
 	case f.primary != nil && now.Sub(o.broken) >= primaryGrace:
-		o.fall(now, f.primary.Error())
+		o.fall(now, ofPrimary(f.primary))
 	case !o.proven && now.Sub(o.since) >= proofTime:
-		o.fall(now, fmt.Sprintf("the metadata did not answer within %s", proofTime))
+		o.fall(now, obstacle{state.EgressMetadata, fmt.Sprintf("the metadata did not answer within %s", proofTime)})
 	case now.Sub(o.since) >= restOver:
 		o.falls = 0
 	}
 }
 
 // fall takes traffic back.
-func (o *outlet) fall(now time.Time, why string) {
+func (o *outlet) fall(now time.Time, why obstacle) {
 	o.on, o.clear, o.broken, o.why = false, time.Time{}, time.Time{}, why
 	o.rest = now.Add(min(restFirst<<min(o.falls, 10), restMost))
 	o.falls++
 }
 
-var errSilent = errors.New("the metadata does not answer, so that nothing could be proved afterwards")
-
-// hindrance is why traffic can not leave by the interface now.
-func (f outletFacts) hindrance() error {
+// hindrance is why traffic can not leave by the interface now; zero: it can.
+func (f outletFacts) hindrance() obstacle {
 	switch {
 	case f.set != nil:
-		return f.set
+		return obstacle{state.EgressLink, f.set.Error()}
 	case !f.gateway.IsValid():
-		return errNoGateway
+		return obstacle{state.EgressNoGateway, "it has no gateway"}
 	case f.neighbour == plumb.Silent:
-		return fmt.Errorf("its gateway %s does not answer", f.gateway)
+		return f.silent()
 	case f.primary != nil:
-		return f.primary
+		return ofPrimary(f.primary)
 	case errors.Is(f.metadata, errUnread):
-		return errUnread
+		return obstacle{state.EgressUnread, errUnread.Error()}
 	case f.metadata != nil:
-		return errSilent
+		return obstacle{state.EgressMetadata, "the metadata does not answer, so that nothing could be proved afterwards"}
 	}
-	return nil
+	return obstacle{}
 }
 
-// errNoGateway is no trouble: an interface may have one family alone.
-var errNoGateway = errors.New("it has no gateway")
+func (f outletFacts) silent() obstacle {
+	return obstacle{state.EgressGateway, fmt.Sprintf("its gateway %s does not answer", f.gateway)}
+}
+
+// ofPrimary is what an error of the primary interface stands for, see egress.primaryKept.
+func ofPrimary(err error) obstacle {
+	if errors.Is(err, plumb.ErrUnprotected) {
+		return obstacle{state.EgressUnprotected, err.Error()}
+	}
+	return obstacle{state.EgressNoPrimary, err.Error()}
+}
 
 // seek looks for a moment to move traffic to the interface.
 func (o *outlet) seek(now time.Time, f outletFacts) {
-	err := f.hindrance()
-	if err != nil || f.neighbour != plumb.Answers {
+	why := f.hindrance()
+	if why != (obstacle{}) || f.neighbour != plumb.Answers {
 		o.clear = time.Time{}
 	} else if o.clear.IsZero() {
 		o.clear = now
@@ -140,10 +154,10 @@ func (o *outlet) seek(now time.Time, f outletFacts) {
 	}
 	switch {
 	case now.Before(o.rest): // why it was taken back is what counts
-	case err != nil:
-		o.why = err.Error()
+	case why != (obstacle{}):
+		o.why = why
 	case !o.clear.IsZero() && now.Sub(o.clear) >= wait:
-		o.on, o.since, o.proven, o.why = true, now, false, ""
+		o.on, o.since, o.proven, o.why = true, now, false, obstacle{}
 	}
 }
 
@@ -165,7 +179,7 @@ func (o *outlet) pause(now time.Time, f outletFacts) time.Duration {
 // pending: it is about to be decided.
 func (o *outlet) pending(f outletFacts) bool {
 	switch {
-	case f.better || f.hindrance() != nil && !o.on:
+	case f.better || f.hindrance() != (obstacle{}) && !o.on:
 		return false
 	case o.on:
 		return !o.proven

@@ -20,45 +20,72 @@ func (a *agent) way() *state.Egress {
 	case a.settled.Primary:
 		return &state.Egress{Rank: rank, State: "as without [egress]: this is the primary interface"}
 	}
-	o := a.egress.outlets
 	if a.egress.rank < 0 {
 		return nil
 	}
-	return &state.Egress{Rank: a.egress.rank, IPv4: o[0].on, IPv6: o[1].on, State: leavingText(o, a.egress.facts)}
+	return leaving(a.egress.rank, a.egress.outlets, a.egress.facts)
 }
 
-// leavingText says where each family leaves, in one sentence where they agree.
-func leavingText(outlets [2]outlet, facts [2]outletFacts) string {
+// leaving says whether each family leaves by an interface, in one sentence where they agree.
+func leaving(rank int, outlets [2]outlet, facts [2]outletFacts) *state.Egress {
+	e := &state.Egress{Rank: rank, IPv4: outlets[0].on, IPv6: outlets[1].on}
 	texts := [2]string{}
-	for i, o := range outlets {
-		if facts[i].gateway.IsValid() || o.on || i == 0 && !facts[1].gateway.IsValid() {
-			texts[i] = o.text()
+	for i, decision := range []*state.EgressDecision{&e.Decided4, &e.Decided6} {
+		o := outlets[i]
+		if facts[i].gateway.IsValid() || o.on || (i == 0 && !facts[1].gateway.IsValid()) {
+			texts[i], *decision = o.text(), o.decision()
 		}
 	}
 	switch {
 	case texts[0] == texts[1]:
-		return "IPv4 and IPv6 " + texts[0]
+		e.State = "IPv4 and IPv6 " + texts[0]
 	case texts[1] == "":
-		return "IPv4 " + texts[0]
+		e.State = "IPv4 " + texts[0]
 	case texts[0] == "":
-		return "IPv6 " + texts[1]
+		e.State = "IPv6 " + texts[1]
+	default:
+		e.State = "IPv4 " + texts[0] + "; IPv6 " + texts[1]
 	}
-	return "IPv4 " + texts[0] + "; IPv6 " + texts[1]
+	return e
+}
+
+// state is how the interface stands to the family's traffic.
+func (o outlet) state() state.EgressState {
+	switch {
+	case o.on:
+		return state.EgressActive
+	case o.better:
+		return state.EgressStandby
+	case o.falls > 0:
+		return state.EgressWithdrawn
+	case o.why != (obstacle{}):
+		return state.EgressBlocked
+	}
+	return state.EgressPending
+}
+
+func (o outlet) decision() state.EgressDecision {
+	d := state.EgressDecision{State: o.state()}
+	if d.State == state.EgressWithdrawn || d.State == state.EgressBlocked {
+		d.Reason = o.why.reason
+	}
+	return d
 }
 
 // text is one family's part of the sentence. It changes only with the facts.
 func (o outlet) text() string {
-	switch {
-	case o.on:
+	switch o.state() {
+	case state.EgressActive:
 		return "by this interface"
-	case o.better:
+	case state.EgressStandby:
 		return "by an interface that is preferred"
-	case o.falls > 0 && o.rest.After(time.Now()):
-		return fmt.Sprintf("taken back: %s; tried again at %s", o.why, clock(o.rest))
-	case o.falls > 0:
-		return "taken back: " + o.why
-	case o.why != "":
-		return "not by this interface: " + o.why
+	case state.EgressWithdrawn:
+		if o.rest.After(time.Now()) {
+			return fmt.Sprintf("taken back: %s; tried again at %s", o.why.text, clock(o.rest))
+		}
+		return "taken back: " + o.why.text
+	case state.EgressBlocked:
+		return "not by this interface: " + o.why.text
 	}
 	return "about to be by this interface"
 }
@@ -76,7 +103,7 @@ func (a *agent) wouldLead(others state.Records) plumb.Egress {
 		// The interface need not be up yet, nor have its table.
 		ok := !better && f.neighbour != plumb.Silent && f.primary == nil
 		if f.primary != nil {
-			a.egress.outlets[i].why = f.primary.Error()
+			a.egress.outlets[i].why = ofPrimary(f.primary)
 		}
 		if i == 0 {
 			e.IPv4 = mine >= 0 || ok
