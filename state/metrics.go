@@ -27,10 +27,10 @@ func metrics() []metric {
 	}
 	return []metric{
 		{"ec2net_interface_info", "gauge", "An interface that ec2net knows; always 1.", yes(func(Record) bool { return true })},
-		{"ec2net_interface_ready", "gauge", "Whether the interface is set up.", yes(func(r Record) bool { return r.Ready })},
-		{"ec2net_interface_degraded", "gauge", "Whether the interface runs on its lease alone.", yes(Record.Degraded)},
-		{"ec2net_interface_undone", "gauge", "Whether a change was undone because it cut something off.", yes(func(r Record) bool { return r.Undone != nil })},
-		{"ec2net_interface_yielded", "gauge", "Whether the interface is left to another program.", yes(func(r Record) bool { return r.Yielded != "" })},
+		{"ec2net_interface_ready", "gauge", "Whether the interface is set up.", yes(func(r Record) bool { return r.Phase.Managed() })},
+		{"ec2net_interface_degraded", "gauge", "Whether the interface runs on its lease alone.", yes(func(r Record) bool { return r.Phase == LeaseOnly })},
+		{"ec2net_interface_undone", "gauge", "Whether a change was undone because it cut something off.", yes(func(r Record) bool { return r.Phase == RolledBack })},
+		{"ec2net_interface_yielded", "gauge", "Whether the interface is left to another program.", yes(func(r Record) bool { return r.Phase == LeftTo })},
 		{"ec2net_interface_addresses", "gauge", "Addresses that the metadata grants.", func(r Record) (float64, bool) {
 			return float64(len(r.Interface.Addrs4.Value) + len(r.Interface.Addrs6.Value)), true
 		}},

@@ -19,13 +19,14 @@ import (
 func recorded(now time.Time) Records {
 	is := func(name string, change func(*Record)) Record {
 		r := Record{
-			Name: name, MAC: mac(1), Ready: true, ReadAt: now.Add(-12 * time.Second), DHCP: "native",
+			Name: name, MAC: mac(1), ReadAt: now.Add(-12 * time.Second), DHCP: "native",
 			Interface: metadata.Interface{
 				MAC: mac(1), ID: "eni-0123456789abcdef0", DeviceNumber: 1,
 				Addrs4: metadata.Is([]netip.Addr{addr("10.0.2.37"), addr("10.0.2.40")}),
 			},
 			Lease: &dhcp.Lease{Addr: prefix("10.0.2.37/24"), Server: addr("10.0.2.1"), Start: now, Expires: time.Hour},
 		}
+		r.Enter(Ready)
 		change(&r)
 		return r
 	}
@@ -36,11 +37,11 @@ func recorded(now time.Time) Records {
 				r.Interface.Addrs6.Value = append(r.Interface.Addrs6.Value, addr(fmt.Sprintf("2001:db8:ec2:2::%x", 1000+i)))
 			}
 		}),
-		is("eth2", func(r *Record) { r.Ready, r.ReadAt = false, time.Time{} }),
-		is("eth3", func(r *Record) { r.Index, r.Interface = 4, metadata.Interface{} }),
+		is("eth2", func(r *Record) { r.Enter(Waiting); r.ReadAt = time.Time{} }),
+		is("eth3", func(r *Record) { r.Enter(LeaseOnly); r.Index, r.Interface = 4, metadata.Interface{} }),
 		is("eth4", func(r *Record) { r.Repairs, r.Lease.Expires = 7, dhcp.Infinite }),
-		is("eth5", func(r *Record) { r.Undone = &Rollback{} }),
-		is("eth6", func(r *Record) { r.Yielded = "Cilium" }),
+		is("eth5", func(r *Record) { r.Enter(RolledBack); r.Undone = &Rollback{} }),
+		is("eth6", func(r *Record) { r.Enter(LeftTo); r.Yielded = "Cilium" }),
 		is("a\"b\\c\n\xff", func(*Record) {}),
 	}
 }

@@ -30,10 +30,11 @@ type Record struct {
 	Hosts     bool               `json:"hosts"`             // nobody else configures the interface: the host itself lives by this lease
 	Foreign   bool               `json:"foreign,omitempty"` // another program has given it an IPv4 address, now or once
 	State     string             `json:"state"`             // one line for a person
-	Ready     bool               `json:"ready"`
-	Set       bool               `json:"set"`     // and nothing more is expected soon
-	InPart    bool               `json:"in_part"` // set, but for something that the log names, or without the metadata
-	Repairs   int                `json:"repairs"` // since the process began
+	Phase     Phase              `json:"phase"`             // how far its set-up has got; see Enter
+	Ready     bool               `json:"ready"`             // Phase.Managed
+	Set       bool               `json:"set"`               // Phase.Settled
+	InPart    bool               `json:"in_part"`           // Phase.InPart
+	Repairs   int                `json:"repairs"`           // since the process began
 	Undone    *Rollback          `json:"undone,omitempty"`
 	Egress    *Egress            `json:"egress,omitempty"`
 	Taken     string             `json:"taken,omitempty"`   // the container network that has taken the interface, now or once
@@ -60,7 +61,7 @@ const maxNumber = 9999 // of an interface, in preferences and tables
 
 // Canonical reports whether every value is one that ec2net writes.
 func (r Record) Canonical() bool {
-	return r.Interface.Canonical() && (r.Lease == nil || r.Lease.Canonical()) &&
+	return (r.Phase == "" || r.Phase.Known()) && r.Interface.Canonical() && (r.Lease == nil || r.Lease.Canonical()) &&
 		!slices.ContainsFunc(r.Numbers, func(n int) bool { return n < 0 || n > maxNumber })
 }
 

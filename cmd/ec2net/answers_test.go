@@ -26,11 +26,11 @@ func TestSetOnceAnswered(t *testing.T) {
 		a.leasing, a.answered, a.settled.MAC, a.last.MAC = "off", true, mac, mac
 		a.snap = plumb.Snapshot{MAC: mac, Answered: tt.answered}
 		a.snap.Addrs = []plumb.Addr{{Prefix: netip.PrefixFrom(six, 128), Ours: true}}
-		if a.set() != tt.set {
-			t.Errorf("%s: set is %v", tt.name, a.set())
+		if a.phase().Settled() != tt.set {
+			t.Errorf("%s: the phase is %s", tt.name, a.phase())
 		}
-		if waits := strings.Contains(a.state(), "waiting for the kernel to answer for 2001:db8::37"); waits == tt.set {
-			t.Errorf("%s: %s", tt.name, a.state())
+		if waits := strings.Contains(a.text(), "waiting for the kernel to answer for 2001:db8::37"); waits == tt.set {
+			t.Errorf("%s: %s", tt.name, a.text())
 		}
 	}
 }

@@ -215,18 +215,5 @@ func (a *agent) waiting() bool {
 	return a.iface.Manage == config.Full && (!a.converged || !a.answers() || !a.settledDown() || !a.leased())
 }
 
-// set: the interface is as it should be, and nothing more is expected soon.
-func (a *agent) set() bool {
-	switch {
-	case a.idle():
-		return true
-	case a.iface.Manage == config.LinkUp:
-		return len(plumb.Diff(a.snap.State, a.released(a.snap))) == 0
-	case a.degraded:
-		return a.converged
-	}
-	return a.converged && a.answers() && a.settledDown() && a.leased() && !a.settling()
-}
-
 // answers: the kernel does, for all that the interface has.
 func (a *agent) answers() bool { return len(a.snap.Unanswered()) == 0 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ec2net/config"
+	"ec2net/state"
 )
 
 // upByManager has the process that manages the interface read the metadata now, and waits for its record to
@@ -37,17 +38,16 @@ func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.
 	for {
 		r, _ := p.store.Load(name)
 		fresh := !asks || r.ReadAt.After(asked)
-		if r.InPart && (fresh || r.Degraded() && r.AskedAt.After(asked)) {
+		switch {
+		case r.Phase.InPart() && (fresh || r.Phase == state.LeaseOnly && r.AskedAt.After(asked)):
 			return errorOf(errPartial, "%s: set up in part: %s", name, r.State)
-		}
-		if r.Set && fresh {
+		case r.Phase.Settled() && fresh:
 			log.Infof("ready: %s", r.State)
 			if p.configFile == config.Path && p.store.Outdated(name, p.configFile) {
 				log.Warnf("%s was changed after process %d had read it: systemctl restart %s", p.configFile, manager.PID, unitWord(name))
 			}
 			return nil
-		}
-		if r.Undone != nil && fresh {
+		case r.Phase == state.RolledBack && fresh:
 			return fmt.Errorf("%s: %s", name, r.State)
 		}
 		select {

@@ -44,7 +44,7 @@ func (p *program) plan(ctx context.Context, name string) error {
 	}
 	defer a.link.Close()
 	if a.yields(a.snap) {
-		a.log.Info(a.state())
+		a.log.Info(a.text())
 		return p.print(name, plumb.Diff(a.snap.State, plumb.Yielded(a.snap, a.record.Before)), nil)
 	}
 	if !a.idle() && a.asks() {

@@ -142,9 +142,11 @@ func (a *agent) saved() {
 func (a *agent) save() error {
 	a.record.Interface, a.record.Lease, a.record.DHCP, a.record.Peers = a.settled, a.trusted(), a.leasing, a.link.Peers
 	a.record.Interface.Problems = nil // of one reading, and no JSON
-	a.record.State, a.record.Ready, a.record.Set = a.state(), a.converged, a.set() && !a.ahead
+	f := a.phaseFacts()
+	f.writing = a.ahead
+	a.record.Enter(f.phase())
+	a.record.State = a.text()
 	a.record.Hosts = a.hosting()
-	a.record.InPart = a.inPart() && !a.ahead
 	a.record.Undone = a.undone.recorded()
 	a.record.Egress = a.way()
 	if err := a.store.Save(a.record); err != nil {

@@ -9,33 +9,50 @@ import (
 	"ec2net/dhcp"
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 // state is one line for a person: what the interface holds, or what it waits for and since when.
-func (a *agent) state() string {
-	switch {
-	case a.record.Yielded != "":
+func (a *agent) text() string {
+	switch f := a.phaseFacts(); f.phase() {
+	case state.LeftTo:
 		return "left to " + a.record.Yielded
-	case a.idle():
+	case state.Unmanaged:
 		return "left alone, as configured"
-	case a.undone != nil:
+	case state.RolledBack:
 		return a.undone.text()
-	case a.role == isUnclear:
+	case state.Ambiguous:
 		return "waiting: " + unclear(a.snap).Error()
-	case a.iface.Manage == config.LinkUp:
+	case state.LinkOnly:
 		return "link up only, as configured"
-	case a.converged && a.degraded:
+	case state.LeaseOnly:
 		return fmt.Sprintf("degraded: %s; waiting for %s since %s", a.standsOn(), a.whyNot(), clock(a.begun))
-	case a.converged && a.set():
+	case state.Partial, state.Ready:
 		return a.holds()
-	case a.converged && !a.leased():
-		return fmt.Sprintf("%s; waiting for DHCP since %s", a.holds(), clock(a.leaseAt))
-	case a.converged && !a.answers():
-		return fmt.Sprintf("%s; waiting for the kernel to answer for %s", a.holds(), a.snap.Unanswered()[0])
-	case a.converged && a.lacking.IsZero():
-		return fmt.Sprintf("%s; waiting for %s", a.holds(), a.whyNot())
-	case a.converged:
-		return fmt.Sprintf("%s; waiting for %s since %s", a.holds(), a.whyNot(), clock(a.lacking))
+	case state.Settling:
+		return fmt.Sprintf("%s; waiting for %s", a.holds(), a.expects(f.lacks))
+	}
+	return a.waitsFor()
+}
+
+// expects says what a converged interface still waits for.
+func (a *agent) expects(what lacking) string {
+	switch {
+	case what == lackLease:
+		return "DHCP since " + clock(a.leaseAt)
+	case what == lackAnswer:
+		return fmt.Sprintf("the kernel to answer for %s", a.snap.Unanswered()[0])
+	case a.lacking.IsZero():
+		return a.whyNot()
+	}
+	return fmt.Sprintf("%s since %s", a.whyNot(), clock(a.lacking))
+}
+
+// waitsFor says what an interface that is not converged waits for.
+func (a *agent) waitsFor() string {
+	switch {
+	case a.iface.Manage == config.LinkUp:
+		return "waiting for the kernel to keep the link up, which is all that is configured"
 	case a.settledDown() && a.leasing == "":
 		return fmt.Sprintf("waiting for %s: its carrier, or a network manager's word whose it is, since %s", a.snap.Name, clock(a.begun))
 	case a.settledDown() && a.leasing != native:
@@ -137,9 +154,9 @@ func (a *agent) whyNot() string {
 // report tells systemd or the terminal, when there is something new to tell. Others read the record, which is
 // written once for all that an event has brought, and has to follow what only the time has changed.
 func (a *agent) report() {
-	if a.unsaved && !a.idle() || a.setUp && a.record.Set != a.set() {
+	if a.unsaved && !a.idle() || a.setUp && a.record.Phase != a.phase() {
 		a.saved()
 	}
 	a.complain(fromMetrics, a.metrics.Err())
-	a.progress(a.state())
+	a.progress(a.text())
 }

@@ -20,7 +20,8 @@ import (
 func shown(now time.Time) []interfaceStatus {
 	iface := func(name, word string, change func(*interfaceStatus)) interfaceStatus {
 		c := interfaceStatus{Present: true, Process: 4711, Table: 10001, Drift: []string{}}
-		c.Name, c.MAC, c.Set, c.Ready = name, metadata.MAC{2, 0, 0, 0, 0, 1}, true, true
+		c.Name, c.MAC = name, metadata.MAC{2, 0, 0, 0, 0, 1}
+		c.Enter(state.Ready)
 		c.State = "10.0.2.37 and 1 more, table 10001, lease until 17:30:03"
 		c.Interface = metadata.Interface{
 			MAC: c.MAC, ID: "eni-0123456789abcdef0", DeviceNumber: 1,
@@ -42,16 +43,24 @@ func shown(now time.Time) []interfaceStatus {
 				c.Interface.Addrs6.Value = append(c.Interface.Addrs6.Value, addr(fmt.Sprintf("2001:db8:ec2:2::%x", 1000+i)))
 			}
 		}),
-		iface("eth2", "waiting", func(c *interfaceStatus) { c.Set, c.State, c.ReadAt = false, "waiting for the metadata", time.Time{} }),
+		iface("eth2", "waiting", func(c *interfaceStatus) {
+			c.Enter(state.Waiting)
+			c.State, c.ReadAt = "waiting for the metadata", time.Time{}
+		}),
 		iface("eth3", "degraded", func(c *interfaceStatus) {
+			c.Enter(state.LeaseOnly)
 			c.State, c.Interface = "degraded: 10.0.2.37/24 by its lease alone", metadata.Interface{}
 		}),
 		iface("eth4", "drift", func(c *interfaceStatus) { c.Drift = []string{"+ rule from 10.0.2.37 lookup 10001 pref 20001"} }),
 		iface("eth5", "undone", func(c *interfaceStatus) {
+			c.Enter(state.RolledBack)
 			c.Undone = &state.Rollback{Plan: []string{"+ addr 10.0.2.37/24 dev eth5 noprefixroute", "+ rule from 10.0.2.37 lookup 10001 pref 20001"}}
 			c.State = "undone, because the connection of 10.0.0.29:22 with 192.0.2.1:40000 would go by eth5, not by eth0 via 10.0.0.1"
 		}),
-		iface("eth6", "left", func(c *interfaceStatus) { c.Yielded, c.State = "Cilium", "left to Cilium" }),
+		iface("eth6", "left", func(c *interfaceStatus) {
+			c.Enter(state.LeftTo)
+			c.Yielded, c.State = "Cilium", "left to Cilium"
+		}),
 		iface("averylongname15", "gone", func(c *interfaceStatus) { c.Present = false }),
 	}
 }

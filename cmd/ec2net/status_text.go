@@ -110,15 +110,15 @@ func (c interfaceStatus) word() string {
 		return "gone"
 	case c.Limited:
 		return "?"
-	case c.Yielded != "":
+	case c.Phase == state.LeftTo:
 		return "left"
-	case c.Undone != nil:
+	case c.Phase == state.RolledBack:
 		return "undone"
 	case len(c.Drift) > 0:
 		return "drift"
-	case c.Degraded():
+	case c.Phase == state.LeaseOnly:
 		return "degraded"
-	case c.Set:
+	case c.Phase.Settled():
 		return "ok"
 	}
 	return "waiting"

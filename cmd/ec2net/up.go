@@ -9,6 +9,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
+
+	"ec2net/state"
 )
 
 func (p *program) upCommand() *cobra.Command {
@@ -49,8 +51,11 @@ func (p *program) upUnless(ctx context.Context, name string, wait time.Duration,
 		return p.upByManager(ctx, a, pid, wait)
 	}
 	line := terminalLine(p.err, p.log)
-	a.progress = func(state string) { line.show(name, state, a.begun.Add(wait), a.set()) }
-	err = a.loop(ctx, wait, nil, func() (bool, error) { return a.set() || a.hopeless() || a.undone != nil || vain(), nil })
+	a.progress = func(text string) { line.show(name, text, a.begun.Add(wait), a.phase().Settled()) }
+	err = a.loop(ctx, wait, nil, func() (bool, error) {
+		phase := a.phase()
+		return phase.Settled() || phase == state.RolledBack || a.hopeless() || vain(), nil
+	})
 	line.clear()
 	if ctx.Err() != nil {
 		return fail(exitFailed, "%s: interrupted; \"ec2net down %s\" takes away what was set up so far", name, name)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ec2net/metadata"
+	"ec2net/state"
 )
 
 // The kinds of error that an interface ends with, beside errGone. What exit status each is, statusOf knows.
@@ -63,29 +64,35 @@ func (a *agent) verdict(err error, wait time.Duration) error {
 		return errors.Join(fmt.Errorf("%s was taken away meanwhile", a.snap.Name), err)
 	case err != nil:
 		return err
-	case a.idle():
+	}
+	switch a.phase() {
+	case state.Unmanaged, state.LeftTo:
 		return nil
-	case a.role == isUnclear:
+	case state.Ambiguous:
 		return fmt.Errorf("%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.begun), unclear(a.snap))
-	case a.undone != nil:
+	case state.RolledBack:
 		return a.takenBack()
-	case a.inPart():
-		return errorOf(errPartial, "%s: set up in part: %s", a.snap.Name, a.state())
-	case a.set():
-		a.log.Infof("ready: %s", a.state())
+	case state.LeaseOnly, state.Partial:
+		return errorOf(errPartial, "%s: set up in part: %s", a.snap.Name, a.text())
+	case state.LinkOnly, state.Ready:
+		a.log.Infof("ready: %s", a.text())
 		a.hint()
 		return nil
+	}
+	return a.gaveUp(wait)
+}
+
+// gaveUp is the end of an `up` whose time was over before the interface had all that is known of it.
+func (a *agent) gaveUp(wait time.Duration) error {
+	switch {
 	case !a.answered && !a.known():
 		return errors.Join(errorOf(errUnavailable, "%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.begun), a.lastErr()), a.undo())
 	case a.readErr != nil:
 		return errorOf(errUnavailable, "%s: gave up after %s: %w; what was set up stays", a.snap.Name, shorter(wait, a.begun), a.readErr)
 	}
 	a.complain(fromCloud, errors.Join(a.settled.Problems...)) // what lasts no longer than this process is news all the same
-	return errorOf(errPartial, "%s: gave up after %s: %s", a.snap.Name, shorter(wait, a.begun), a.state())
+	return errorOf(errPartial, "%s: gave up after %s: %s", a.snap.Name, shorter(wait, a.begun), a.text())
 }
-
-// inPart: the interface is set up, but not with all that it is granted.
-func (a *agent) inPart() bool { return a.set() && (a.troubled() || a.degraded) }
 
 // undo leaves an interface of which nothing became known as it was found: not even its link stays up.
 func (a *agent) undo() error {
