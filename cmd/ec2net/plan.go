@@ -77,7 +77,7 @@ var errUnsettled = errors.New("gave up after " + planTime.String())
 
 // readTwice reads the metadata, and once more if it dropped something and no process waits for the end of the doubt,
 // or if it left keys open that it could not be asked for. What it has answered and is not believed is not asked for
-// again.
+// again. A later reading that fails, as on a machine that is too busy for it, is tried again.
 func (a *agent) readTwice(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, planTime)
 	defer cancel()
@@ -88,16 +88,12 @@ func (a *agent) readTwice(ctx context.Context) error {
 			return r.err
 		})
 		switch {
+		case err == nil && a.settles(r):
+			return a.again()
 		case err != nil && ctx.Err() != nil && a.answered: // the time is over in the middle of a reading
 			return a.unsettled()
-		case err != nil:
+		case err != nil && !(a.answered && kind(err) == metadata.ErrUnavailable): // else what was answered before stands
 			return err
-		}
-		if r.iface.Unlisted4() && a.last.Addrs4.Status != metadata.Present { // whether that lasts there is no time to see
-			r.iface = r.iface.Without4()
-		}
-		if a.take(r); a.settledDown() || a.vain() || a.doubtful() {
-			return a.again()
 		}
 		select {
 		case <-time.After(confirmAfter): // of a cloud's glitch there is no event to wait for
@@ -105,6 +101,15 @@ func (a *agent) readTwice(ctx context.Context) error {
 			return a.unsettled()
 		}
 	}
+}
+
+// settles works a reading of readTwice in, and says whether another one would tell no more.
+func (a *agent) settles(r reading) bool {
+	if r.iface.Unlisted4() && a.last.Addrs4.Status != metadata.Present { // whether that lasts there is no time to see
+		r.iface = r.iface.Without4()
+	}
+	a.take(r)
+	return a.settledDown() || a.vain() || a.doubtful()
 }
 
 func (a *agent) unsettled() error { return fmt.Errorf("%w waiting for %s", errUnsettled, a.whyNot()) }
