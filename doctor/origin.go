@@ -22,6 +22,7 @@ type Declared struct {
 	Program string // that reads the file
 	File    string
 	Rule    bool
+	Leased  bool // every route of a lease or a router advertisement that goes into the table
 	// Of a rule; of a route Dst and Via. What is not valid, or 0, the file does not say.
 	From, To, Dst netip.Prefix
 	Via           netip.Addr
@@ -54,18 +55,24 @@ func (o Origin) where() string {
 	switch {
 	case o.File != "":
 		return "in " + o.File
-	case o.Program == handmade, o.Program == "":
+	case o.Program == handmade, o.Program == unmarked, o.Program == managed, o.Program == "":
 		return "where it is configured"
 	}
 	return "in the configuration of " + o.Program
 }
 
-const handmade = "ip, by hand or a script"
+// Those that the protocol does not tell apart. `ip route` writes boot, and `ip rule` nothing, as do programs that use no
+// other than the kernel's interface; static is what systemd-networkd and NetworkManager write.
+const (
+	handmade = "ip, by hand or a script"
+	unmarked = "ip by hand, a script, or a program"
+	managed  = "a network manager, or ip by hand"
+)
 
 // protocolNames are those of linux/rtnetlink.h and of iproute2's rt_protos that programs have for themselves.
 func protocolNames() map[uint8]string {
 	return map[uint8]string{
-		unix.RTPROT_REDIRECT: "the kernel, by an ICMP redirect", unix.RTPROT_KERNEL: "the kernel", unix.RTPROT_BOOT: handmade,
+		unix.RTPROT_REDIRECT: "the kernel, by an ICMP redirect", unix.RTPROT_KERNEL: "the kernel",
 		unix.RTPROT_GATED: "gated", unix.RTPROT_RA: "the kernel, by a router advertisement", unix.RTPROT_MRT: "mrt", unix.RTPROT_ZEBRA: "zebra (FRR)",
 		unix.RTPROT_BIRD: "bird", unix.RTPROT_DNROUTED: "dnrouted", unix.RTPROT_XORP: "xorp", unix.RTPROT_NTK: "netsukuku", unix.RTPROT_DHCP: "a DHCP client",
 		unix.RTPROT_MROUTED: "mrouted", unix.RTPROT_KEEPALIVED: "keepalived", unix.RTPROT_BABEL: "babeld", 84: "OVN", unix.RTPROT_OPENR: "openr",
@@ -74,22 +81,26 @@ func protocolNames() map[uint8]string {
 	}
 }
 
-// byProtocol: static is what any network manager writes, and says nothing.
+// byProtocol is who writes with a protocol.
 func (o Origins) byProtocol(p uint8) Origin {
-	if p == plumb.Protocol {
+	switch p {
+	case plumb.Protocol:
 		return Origin{}
+	case unix.RTPROT_UNSPEC:
+		return Origin{Program: unmarked, How: "no protocol"}
+	case unix.RTPROT_BOOT:
+		return Origin{Program: handmade, How: "protocol boot"}
+	case unix.RTPROT_STATIC:
+		return Origin{Program: managed, How: "protocol static"}
 	}
 	how := fmt.Sprintf("protocol %d", p)
 	if name := protocolNames()[p]; name != "" {
 		return Origin{Program: name, How: how}
 	}
-	if name := o.Protocols[p]; name != "" && p > unix.RTPROT_STATIC {
+	if name := o.Protocols[p]; name != "" {
 		return Origin{Program: name, How: how}
 	}
-	if p > unix.RTPROT_STATIC {
-		return Origin{Program: "a program without a name", How: how}
-	}
-	return Origin{}
+	return Origin{Program: "a program without a name", How: how}
 }
 
 // ofRule is who wrote a rule: by a file that asks for it, by what only one program writes, or by its protocol.
@@ -100,8 +111,8 @@ func (f FIB) ofRule(r Rule) Origin {
 	switch {
 	case r.tailscale():
 		return Origin{Program: "Tailscale", How: "its preferences are 5210 to 5270"}
-	case r.Pref == 220 && r.Table == 220:
-		return Origin{Program: "strongSwan", How: "its preference and table are 220"}
+	case r.Table == 220:
+		return Origin{Program: "strongSwan", How: "its table is 220"}
 	case f.wgQuick(r):
 		return f.wireGuard(r)
 	}
@@ -140,6 +151,9 @@ func (d Declared) asksForRoute(r Route) bool {
 	table := d.Table
 	if table == 0 {
 		table = tableMain
+	}
+	if d.Leased {
+		return table == r.Table && slices.Contains([]uint8{unix.RTPROT_DHCP, unix.RTPROT_RA}, r.Protocol)
 	}
 	return !d.Rule && table == r.Table && d.Dst == r.Dst &&
 		(!d.Via.IsValid() || slices.ContainsFunc(r.Hops, func(h Hop) bool { return h.Via == d.Via }))

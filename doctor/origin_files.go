@@ -117,6 +117,12 @@ func (p *declarations) networkd() {
 			case "Route":
 				via, _ := netip.ParseAddr(s.keys["Gateway"])
 				d.Dst, d.Via = prefixOf(s.keys["Destination"]), via
+			case "DHCPv4", "DHCP", "IPv6AcceptRA":
+				if d.Table = p.table(s.keys["RouteTable"]); d.Table != 0 {
+					d.Leased = true
+					p.found = append(p.found, d)
+				}
+				continue
 			default:
 				continue
 			}
@@ -176,6 +182,12 @@ func (p *declarations) networkManager() {
 func (p *declarations) keyfile(s section, d Declared) {
 	for key, value := range s.keys {
 		switch {
+		case key == "route-table":
+			r := d
+			if r.Table = p.table(value); r.Table != 0 {
+				r.Leased = true
+				p.found = append(p.found, r)
+			}
 		case strings.HasPrefix(key, "routing-rule"):
 			r := d
 			r.Rule = true

@@ -22,6 +22,8 @@ func TestOrigins(t *testing.T) {
 		"etc/sysconfig/network-scripts/rule-eth1":      "from 10.0.2.40 table 107 prio 3\n",
 		"etc/sysconfig/network-scripts/route-eth1":     "default via 10.0.2.1 dev eth1 table 107\n",
 		"etc/wireguard/wg0.conf":                       "x",
+		"etc/systemd/network/lease.network":            "[Network]\nDHCP=yes\n[DHCPv4]\nRouteTable=10001\n[IPv6AcceptRA]\nUseDNS=no\n",
+		"etc/NetworkManager/system-connections/lease":  "[ipv4]\nmethod=auto\nroute-table=10002\n[ipv6]\nroute-table=0\n",
 		"usr/lib/systemd/network/broken.network":       "[Route\nTable=\n=\n[RoutingPolicyRule]\n",
 		"run/systemd/network/10-netplan-eth2.network":  "[RoutingPolicyRule]\nFrom=10.0.3.1\nTable=108\n",
 		"run/systemd/network/70-eth3.network.d/x.conf": "# policy-routes@eth3\n[RoutingPolicyRule]\nFrom=10.0.4.1\nTable=10003\nPriority=10003\n",
@@ -53,22 +55,25 @@ func TestOrigins(t *testing.T) {
 	}{
 		{rule(32764, 100, "", "198.51.100.0/24"), "systemd-networkd, /etc/systemd/network/a.network"},
 		{rule(7, 100, "10.0.2.38/32", ""), "systemd-networkd, /etc/systemd/network/a.network"},
-		{rule(8, 100, "10.0.2.38/32", ""), ""}, // another preference than the file's
+		{rule(8, 100, "10.0.2.38/32", ""), "a network manager, or ip by hand (protocol static)"}, // another preference than the file's
 		{rule(9, 104, "2001:db8::/64", ""), "NetworkManager, /etc/NetworkManager/system-connections/x"},
 		{rule(500, 100, "10.0.2.37/32", ""), "a script, /etc/network/interfaces"},
-		{rule(500, 9, "10.0.2.1/32", ""), ""},
-		{rule(500, 106, "", ""), ""},
+		{rule(500, 9, "10.0.2.1/32", ""), "a network manager, or ip by hand (protocol static)"},
+		{rule(500, 106, "", ""), "a network manager, or ip by hand (protocol static)"},
 		{rule(3, 107, "10.0.2.40/32", ""), "the network scripts, /etc/sysconfig/network-scripts/rule-eth1"},
 		{rule(500, 108, "10.0.3.1/32", ""), "netplan, /run/systemd/network/10-netplan-eth2.network"},
 		{rule(10003, 10003, "10.0.4.1/32", ""), "amazon-ec2-net-utils, /run/systemd/network/70-eth3.network.d/x.conf"},
 		{wg, "wg-quick, /etc/wireguard/wg0.conf"},
 		{bare, "wg-quick, /etc/wireguard/wg0.conf"},
 		{rule(5270, 52, "", ""), "Tailscale (its preferences are 5210 to 5270)"},
-		{rule(220, 220, "", ""), "strongSwan (its preference and table are 220)"},
+		{rule(220, 220, "", ""), "strongSwan (its table is 220)"},
 		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = 18 }), "keepalived (protocol 18)"},
 		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = 201 }), "mine (protocol 201)"},
 		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = 77 }), "a program without a name (protocol 77)"},
-		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = 0 }), ""},
+		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = 0 }), "ip by hand, a script, or a program (no protocol)"},
+		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = unix.RTPROT_BOOT }), "ip, by hand or a script (protocol boot)"},
+		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = unix.RTPROT_ZEBRA }), "zebra (FRR) (protocol 11)"},
+		{rule(32000, 220, "", ""), "strongSwan (its table is 220)"}, // charon.routing_table_prio
 		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = 236 }), ""},
 	} {
 		if got := f.ofRule(tt.rule).String(); got != tt.want {
@@ -76,8 +81,11 @@ func TestOrigins(t *testing.T) {
 		}
 	}
 	for want, r := range map[string]Route{
-		"systemd-networkd, /etc/systemd/network/a.network": {Table: 100, Dst: net("10.9.0.0/16"), Hops: []Hop{{Via: netip.MustParseAddr("10.0.2.9")}}},
-		"": {Table: 100, Dst: net("10.9.0.0/16"), Hops: []Hop{{Via: netip.MustParseAddr("10.0.2.7")}}},
+		"systemd-networkd, /etc/systemd/network/a.network":               {Table: 100, Dst: net("10.9.0.0/16"), Hops: []Hop{{Via: netip.MustParseAddr("10.0.2.9")}}},
+		"ip by hand, a script, or a program (no protocol)":               {Table: 100, Dst: net("10.9.0.0/16"), Hops: []Hop{{Via: netip.MustParseAddr("10.0.2.7")}}},
+		"systemd-networkd, /etc/systemd/network/lease.network":           {Table: 10001, Dst: net("10.0.2.0/24"), Protocol: unix.RTPROT_DHCP},
+		"NetworkManager, /etc/NetworkManager/system-connections/lease":   {Table: 10002, Dst: net("0.0.0.0/0"), Protocol: unix.RTPROT_DHCP},
+		"the kernel (protocol 2)":                                        {Table: 10001, Dst: net("10.0.2.0/24"), Protocol: unix.RTPROT_KERNEL},
 		"NetworkManager, /etc/NetworkManager/system-connections/x":       {Table: 102, Dst: net("10.8.0.0/16"), Hops: []Hop{{Via: netip.MustParseAddr("10.0.2.8")}}},
 		"a script, /etc/network/interfaces":                              {Table: 105, Dst: net("0.0.0.0/0"), Hops: []Hop{{Via: netip.MustParseAddr("10.0.2.1")}}},
 		"the network scripts, /etc/sysconfig/network-scripts/route-eth1": {Table: 107, Dst: net("0.0.0.0/0"), Hops: []Hop{{Via: netip.MustParseAddr("10.0.2.1")}}},

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // file writes a file of another program's.
 func file(name, text string) string {
@@ -15,9 +18,9 @@ func sickAuthors() []patient {
 		return patient{name: name, breaks: []string{routed, file}, want: "warn rule-in-front eth1",
 			says: "100: from 10.0.2.37 lookup 100, written by " + author + ";", told: true}
 	}
-	inTable := func(name, proto, author string) patient {
+	inTable := func(name, proto, author string, files ...string) patient {
 		route := "192.0.2.128/25 dev eth1 table 10001"
-		return patient{name: name, breaks: []string{"ip route add " + route + " proto " + proto}, want: "warn table-collision eth1",
+		return patient{name: name, breaks: append(files, "ip route add "+route+" proto "+proto), want: "warn table-collision eth1",
 			says: "192.0.2.128/25 dev eth1, written by " + author, cure: []string{"ip route del " + route}}
 	}
 	const asked = "[Match]\nName=eth1\n[RoutingPolicyRule]\nFrom=10.0.2.37\nTable=100\nPriority=100\n"
@@ -31,11 +34,16 @@ func sickAuthors() []patient {
 		front("by a script", file("/etc/rc.local", "#!/bin/sh\nip rule add from 10.0.2.37 table 100 pref 100\n"), "a script, /etc/rc.local"),
 		inTable("by keepalived", "18", "keepalived (protocol 18)"),
 		inTable("by bird", "bird", "bird (protocol 12)"),
-		inTable("by hand", "boot", "ip, by hand or a script (protocol 3)"),
+		inTable("by hand", "boot", "ip, by hand or a script (protocol boot)"),
+		inTable("by the lease of networkd", "dhcp", "systemd-networkd, /etc/systemd/network/30-eth1.network",
+			file("/etc/systemd/network/30-eth1.network", "[Match]\nName=eth1\n[Network]\nDHCP=yes\n[DHCPv4]\nRouteTable=10001\n")),
+		front("by networkd, of which no file is known", "true", "a network manager, or ip by hand (protocol static)"),
+		{name: "a rule by hand", breaks: []string{strings.TrimSuffix(routed, " proto static")}, want: "warn rule-in-front eth1",
+			says: "100: from 10.0.2.37 lookup 100, written by ip by hand, a script, or a program (no protocol);", told: true},
 		inTable("by nobody that is known", "77", "a program without a name (protocol 77)"),
 		{name: "strongSwan's tunnel for all", breaks: []string{"ip link add ipsec0 type veth peer name ipsec1; ip link set ipsec1 up; ip link set ipsec0 up; ip route add 169.254.169.254 via 10.0.0.1 dev eth0; ec2net --cloud ec2 up eth0; " +
 			"ip route add throw 169.254.169.254 table 220; ip route add default dev ipsec0 table 220; ip rule add pref 220 lookup 220"},
 			want: "fail rule-in-front eth0, fail rule-in-front eth1", because: []string{"leave"},
-			says: "written by strongSwan (its preference and table are 220)", told: true},
+			says: "written by strongSwan (its table is 220)", told: true},
 	}
 }

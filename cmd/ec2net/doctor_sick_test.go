@@ -78,7 +78,7 @@ func sickFront() []patient {
 		{name: "Tailscale's exit node", breaks: []string{exit}, want: "fail rule-in-front eth0, fail rule-in-front eth1", because: []string{"leave"},
 			says: "write priority = 1000 at the top of ec2net.toml"},
 		{name: "the blog's rule", breaks: []string{bridged, blog}, want: "warn rule-in-front eth1",
-			says: "9999: from 10.0.2.37 lookup 100; from 10.0.2.37 to 172.17.0.2 via 10.0.2.1 dev eth1, not dev docker0", told: true},
+			says: "9999: from 10.0.2.37 lookup 100, written by ip by hand, a script, or a program (no protocol); from 10.0.2.37 to 172.17.0.2 via 10.0.2.1 dev eth1, not dev docker0", told: true},
 		{name: "the blog's rule, without a bridge", breaks: []string{blog}},
 		{name: "the blog's rule for IPv6", cfg: dualSecond(), breaks: []string{"ip link add docker0 type bridge; ip link set docker0 up; ip addr add fd00:17::1/64 dev docker0 nodad",
 			"ip -6 route add default via fe80::1 dev eth1 table 100; ip -6 rule add from 2001:db8:ec2:2::37 table 100"}, want: "warn rule-in-front eth1",
