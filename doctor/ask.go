@@ -46,7 +46,7 @@ func Ask(p Packet) (Answer, error) {
 	case err != nil:
 		return Answer{}, fmt.Errorf("ask the kernel for the route from %s to %s: %w", p.Src, p.Dst, err)
 	case len(msgs) == 0:
-		return Answer{}, fmt.Errorf("ask the kernel for the route from %s to %s: it said nothing", p.Src, p.Dst)
+		return Answer{}, fmt.Errorf("ask the kernel for the route from %s to %s: no answer", p.Src, p.Dst)
 	}
 	r, _, err := parseRoute(msgs[0])
 	if err != nil {

@@ -9,10 +9,10 @@ func checkAlone(_ Facts, c Interface) []Finding {
 	case !c.Alone:
 		return nil
 	case c.Keeper != 0:
-		out.Summary = fmt.Sprintf("the configuration leaves it alone, and process %d still keeps it, by the configuration as it was", c.Keeper)
+		out.Summary = fmt.Sprintf("the configuration leaves it alone, but process %d still manages it with an older configuration", c.Keeper)
 		out.Remedy = fmt.Sprintf("systemctl restart %s, or without its unit: ec2net down %s", c.unit(), c.Name)
 	case c.SetUp:
-		out.Summary = "the configuration leaves it alone, and something of ec2net's is still on it"
+		out.Summary = "the configuration leaves it alone, but something that ec2net set up is still on it"
 		out.Remedy = "ec2net down " + c.Name
 	default:
 		return nil

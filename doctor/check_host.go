@@ -16,7 +16,7 @@ func checkConfig(f Facts) []Finding {
 		return nil
 	}
 	return []Finding{{
-		ID: "config", Verdict: Fail, Summary: "the configuration file has an error, so that nothing can start",
+		ID: "config", Verdict: Fail, Summary: "the configuration file has an error: ec2net cannot start",
 		Evidence: strings.Split(f.Config.Error(), "\n"), Remedy: "correct the file",
 	}}
 }
@@ -26,7 +26,7 @@ func checkCloud(f Facts) []Finding {
 	if f.Cloud != metadata.CloudNone {
 		return nil
 	}
-	out := Finding{ID: "cloud", Verdict: Unknown, Summary: "no cloud is recognised here, so that no interface was checked"}
+	out := Finding{ID: "cloud", Verdict: Unknown, Summary: "no cloud is recognised here: no interface was checked"}
 	if f.Recorded != "" {
 		out.Evidence = []string{"interfaces were set up for " + string(f.Recorded)}
 		out.Remedy = "ec2net --cloud " + string(f.Recorded) + " doctor"
@@ -40,13 +40,13 @@ const oldestMajor, oldestMinor = 4, 18
 func checkKernel(f Facts) []Finding {
 	var major, minor int
 	if n, _ := fmt.Sscanf(f.Kernel, "%d.%d", &major, &minor); n != 2 {
-		return []Finding{{ID: "kernel", Verdict: Unknown, Summary: fmt.Sprintf("the kernel's release %.40q is not understood", f.Kernel)}}
+		return []Finding{{ID: "kernel", Verdict: Unknown, Summary: fmt.Sprintf("cannot parse the kernel's release %.40q", f.Kernel)}}
 	}
 	if major > oldestMajor || major == oldestMajor && minor >= oldestMinor {
 		return nil
 	}
 	return []Finding{{
-		ID: "kernel", Verdict: Fail, Summary: "the kernel is too old: it does not keep the mark of ec2net's rules",
+		ID: "kernel", Verdict: Fail, Summary: "the kernel is too old: it does not store the protocol that marks ec2net's rules",
 		Evidence: []string{"Linux " + f.Kernel}, Remedy: fmt.Sprintf("boot Linux %d.%d or newer", oldestMajor, oldestMinor),
 	}}
 }
@@ -58,7 +58,7 @@ func checkMetadata(f Facts) []Finding {
 	}
 	var refused *metadata.Error
 	if errors.As(err, &refused) && refused.Status == http.StatusTooManyRequests {
-		return []Finding{{ID: "metadata", Verdict: Unknown, Summary: "the instance metadata answers, and takes no more questions for now", Evidence: []string{err.Error()}, Remedy: "ask again in a minute"}}
+		return []Finding{{ID: "metadata", Verdict: Unknown, Summary: "the instance metadata rate-limits requests (HTTP 429)", Evidence: []string{err.Error()}, Remedy: "run the doctor again in a minute"}}
 	}
 	out := Finding{ID: "metadata", Verdict: Fail, Summary: "the instance metadata does not answer", Evidence: []string{err.Error()}}
 	if r := f.Metadata.Route; r != nil {
@@ -86,7 +86,7 @@ func checkMetadataRoute(f Facts) []Finding {
 		return nil
 	}
 	return []Finding{{
-		ID: "metadata-route", Verdict: Fail, Summary: fmt.Sprintf("packets to the metadata (%s) do not leave by an interface that it answers by", f.Metadata.Server),
+		ID: "metadata-route", Verdict: Fail, Summary: fmt.Sprintf("packets to the metadata (%s) leave by an interface where it does not answer", f.Metadata.Server),
 		Evidence: f.wayTo(*r, f.Metadata.Out), Remedy: "remove that route or rule",
 	}}
 }
@@ -99,8 +99,8 @@ func (f Facts) othersAstray() []Finding {
 	}
 	return []Finding{{
 		ID: "metadata-route", Verdict: Warn,
-		Summary:  fmt.Sprintf("other programs do not reach the metadata (%s), which ec2net asks by %s", f.Metadata.Server, f.FIB.name(f.Metadata.Out)),
-		Evidence: f.wayTo(*r, 0), Remedy: "if they need it, add a route to it by that interface, or have the tunnel leave it out",
+		Summary:  fmt.Sprintf("other programs cannot reach the metadata (%s); ec2net can, by %s", f.Metadata.Server, f.FIB.name(f.Metadata.Out)),
+		Evidence: f.wayTo(*r, 0), Remedy: "if they need it, add a route to it by that interface, or exclude its address from the tunnel",
 	}}
 }
 
@@ -145,9 +145,9 @@ func checkNetworkd(f Facts) []Finding {
 	}
 	return []Finding{{
 		ID: "networkd", Verdict: Warn,
-		Summary:  fmt.Sprintf("systemd-networkd deletes the %s of others whenever it starts", strings.Join(what, " and ")),
-		Evidence: []string{"its configuration does not say " + strings.Join(keys, ", ")},
-		Remedy:   "put them into /etc/systemd/networkd.conf.d/ec2net.conf, section [Network]",
+		Summary:  fmt.Sprintf("systemd-networkd deletes other programs' %s whenever it starts", strings.Join(what, " and ")),
+		Evidence: []string{"its configuration lacks " + strings.Join(keys, ", ")},
+		Remedy:   "add that to the section [Network] of /etc/systemd/networkd.conf.d/ec2net.conf",
 	}}
 }
 
@@ -165,7 +165,7 @@ func checkPrograms(f Facts) (out []Finding) {
 func checkOrphans(f Facts) (out []Finding) {
 	for _, name := range f.Orphans {
 		out = append(out, Finding{
-			ID: "orphan", Verdict: Warn, Interface: name, Summary: "the interface is gone, and something of it is left",
+			ID: "orphan", Verdict: Warn, Interface: name, Summary: "the interface is gone, but some of its configuration is left",
 			Remedy: "ec2net down " + name,
 		})
 	}
@@ -175,8 +175,8 @@ func checkOrphans(f Facts) (out []Finding) {
 func checkStrays(f Facts) (out []Finding) {
 	for _, mac := range f.Strays {
 		out = append(out, Finding{
-			ID: "absent", Verdict: Warn, Summary: fmt.Sprintf("the cloud has plugged in %s, and this host has no such interface", mac),
-			Remedy: "load its driver, or unplug and plug it in again; an interface in another network namespace, or for EFA only, is no matter",
+			ID: "absent", Verdict: Warn, Summary: fmt.Sprintf("the cloud has attached %s, but this host has no such interface", mac),
+			Remedy: "load its driver, or unplug and plug it in again; an interface in another network namespace, or for EFA only, can be ignored",
 		})
 	}
 	return out
@@ -189,8 +189,8 @@ func checkRefused(f Facts) (out []Finding) {
 			out = append(out, Finding{ID: id, Verdict: Warn, Summary: summary, Evidence: strings.Split(err.Error(), "\n"), Remedy: "correct the configuration file"})
 		}
 	}
-	refuse("egress", "the host's own traffic is to leave by an interface that cannot have it", f.Egress)
-	refuse("nat", "traffic is to be passed on as it cannot be", f.NAT)
+	refuse("egress", "[egress] cannot be applied on this host", f.Egress)
+	refuse("nat", "[nat] cannot be applied on this host", f.NAT)
 	return out
 }
 
@@ -210,7 +210,7 @@ func (f Facts) pass(chain Chain) string {
 			}
 		}
 	}
-	return "unless its rules accept it already, have that program accept what [nat] passes on: " + strings.Join(out, "; ")
+	return "unless its rules accept it already, have that program accept the traffic that [nat] forwards: " + strings.Join(out, "; ")
 }
 
 // checkForward: where traffic is passed on under an interface's address, a chain of another program that drops what
@@ -222,7 +222,7 @@ func checkForward(f Facts) (out []Finding) {
 	for _, c := range f.Chains {
 		if passes && c.Drops && c.Family != "ip6" {
 			out = append(out, Finding{
-				ID: "forward", Verdict: Warn, Summary: "another program drops traffic that is passed on, unless its own rules accept it",
+				ID: "forward", Verdict: Warn, Summary: "another program drops forwarded traffic that its own rules do not accept",
 				Evidence: []string{c.String() + ": policy drop"}, Remedy: f.pass(c),
 			})
 		}

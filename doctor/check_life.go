@@ -17,16 +17,16 @@ func checkLease(f Facts, c Interface) []Finding {
 	}
 	age := f.Now.Sub(l.Start)
 	late := l.Renew + (l.Rebind-l.Renew)/2
-	evidence := []string{fmt.Sprintf("%s from %s, taken %s; renewal is due after %s, its end after %s", l.Addr, l.Server, l.Start.Format(time.DateTime), l.Renew, l.Expires)}
-	remedy := "nobody keeps the interface: " + c.start()
+	evidence := []string{fmt.Sprintf("%s from %s, obtained %s; to be renewed after %s, ends after %s", l.Addr, l.Server, l.Start.Format(time.DateTime), l.Renew, l.Expires)}
+	remedy := "no process manages the interface: " + c.start()
 	if c.Keeper != 0 {
-		remedy = "see what the DHCP server says: journalctl -u " + c.unit()
+		remedy = "see what the DHCP server answers: journalctl -u " + c.unit()
 	}
 	switch {
 	case age >= l.Expires:
-		return []Finding{{ID: "lease", Verdict: Warn, Interface: c.Name, Summary: "its lease has ended; what is set up stays, on the metadata's word", Evidence: evidence, Remedy: remedy}}
+		return []Finding{{ID: "lease", Verdict: Warn, Interface: c.Name, Summary: "its lease has expired; its configuration stays, because the metadata confirms it", Evidence: evidence, Remedy: remedy}}
 	case age >= late:
-		return []Finding{{ID: "renewal", Verdict: Warn, Interface: c.Name, Summary: "its lease is not renewed", Evidence: evidence, Remedy: remedy}}
+		return []Finding{{ID: "renewal", Verdict: Warn, Interface: c.Name, Summary: "its lease is overdue for renewal", Evidence: evidence, Remedy: remedy}}
 	}
 	return nil
 }
@@ -36,7 +36,7 @@ func checkHost(_ Facts, c Interface) []Finding {
 	if !c.Hosts || c.Owner != nil {
 		return nil
 	}
-	out := Finding{ID: "host", Verdict: OK, Interface: c.Name, Summary: "nobody else configures it: ec2net gives it its lease and the host's default route; names (DNS) are not set up by it"}
+	out := Finding{ID: "host", Verdict: OK, Interface: c.Name, Summary: "nobody else configures it: ec2net takes its lease and sets the host's default route, but does not set up DNS"}
 	if l := c.Lease; l != nil {
 		out.Evidence = []string{fmt.Sprintf("%s from %s", l.Addr, l.Server)}
 	}
@@ -48,7 +48,7 @@ func checkKeeper(_ Facts, c Interface) []Finding {
 		return nil
 	}
 	return []Finding{{
-		ID: "keeper", Verdict: Fail, Interface: c.Name, Summary: "the process that kept it has died: nobody follows the cloud's changes",
+		ID: "keeper", Verdict: Fail, Interface: c.Name, Summary: "the process that managed it has died: changes in the cloud are no longer applied",
 		Remedy: "systemctl restart " + c.unit(),
 	}}
 }
@@ -63,7 +63,7 @@ func checkAge(f Facts, c Interface) []Finding {
 		return nil
 	}
 	return []Finding{{
-		ID: "reading-age", Verdict: Warn, Interface: c.Name, Summary: "its process has had no answer of the metadata for " + age.Round(time.Second).String(),
+		ID: "reading-age", Verdict: Warn, Interface: c.Name, Summary: "its process has had no answer from the metadata for " + age.Round(time.Second).String(),
 		Remedy: "journalctl -u " + c.unit() + " says why",
 	}}
 }
@@ -72,7 +72,7 @@ func checkDegraded(_ Facts, c Interface) []Finding {
 	if c.Degraded == "" {
 		return nil
 	}
-	remedy := "once the metadata answers, it moves to its own table by itself"
+	remedy := "wait: it moves to its own table once the metadata answers"
 	if c.Keeper == 0 {
 		remedy = "once the metadata answers: " + again(c)
 	}
@@ -92,8 +92,8 @@ func checkUndone(_ Facts, c Interface) []Finding {
 		then = again(c)
 	}
 	return []Finding{{
-		ID: "undone", Verdict: Fail, Interface: c.Name, Summary: "its last change was undone, because it cut something off", Evidence: c.Undone,
-		Remedy: "remove what is in the way; then " + then,
+		ID: "undone", Verdict: Fail, Interface: c.Name, Summary: "its last change was rolled back, because it cut something off", Evidence: c.Undone,
+		Remedy: "remove the cause shown above; then " + then,
 	}}
 }
 
@@ -103,19 +103,19 @@ func checkEgress(f Facts, c Interface) []Finding {
 		return nil
 	}
 	return []Finding{{
-		ID: "egress", Verdict: Warn, Interface: c.Name, Summary: "the host's own traffic does not leave by it, as [egress] wants", Evidence: []string{c.Egress.Text()},
+		ID: "egress", Verdict: Warn, Interface: c.Name, Summary: "the host's own traffic does not leave by it, although [egress] says so", Evidence: []string{c.Egress.Text()},
 		Remedy: letLead(f, c),
 	}}
 }
 
 // letLead is what lets the host's own traffic leave by the interface. Only its process tries again by itself.
 func letLead(f Facts, c Interface) string {
-	do, then := "see to what is said above", "it is tried again by itself"
+	do, then := "fix the cause shown above", "ec2net retries by itself"
 	switch failing := c.Egress.Failing(); {
 	case slices.Contains(failing, state.EgressUnprotected):
 		do = protect(f)
 	case slices.Contains(failing, state.EgressGateway), slices.Contains(failing, state.EgressNoGateway):
-		do = "see why its gateway does not answer"
+		do = "find out why its gateway does not answer"
 	}
 	if c.Keeper == 0 {
 		then = "then " + again(c)
@@ -138,7 +138,7 @@ func checkSandbox(_ Facts, c Interface) []Finding {
 		return nil
 	}
 	return []Finding{{
-		ID: "sandbox", Verdict: Warn, Interface: c.Name, Summary: "the process that keeps it runs without its unit's sandbox",
+		ID: "sandbox", Verdict: Warn, Interface: c.Name, Summary: "the process that manages it runs without its unit's sandbox",
 		Evidence: []string{fmt.Sprintf("process %d: NoNewPrivileges %v, SystemCallFilter %v", c.Keeper, c.Sandbox.NoNewPrivileges, c.Sandbox.Filtered)},
 		Remedy:   "look for a drop-in: systemctl cat " + c.unit(),
 	}}
@@ -154,8 +154,8 @@ func checkReadable(_ Facts, c Interface) []Finding {
 
 // checkUnit: what is set up stays when the unit has failed or was stopped, and nobody follows the cloud's changes.
 func checkUnit(_ Facts, c Interface) []Finding {
-	summary := map[string]string{"failed": "its unit has failed: nobody keeps it", "inactive": "its unit does not run: nobody keeps it",
-		masked: "its unit is masked: nobody keeps it, and nothing starts it"}[c.State]
+	summary := map[string]string{"failed": "its unit has failed: no process manages it", "inactive": "its unit is not running: no process manages it",
+		masked: "its unit is masked: no process manages it, and nothing starts one"}[c.State]
 	if summary == "" || c.Keeper != 0 || c.State == "inactive" && !c.SetUp {
 		return nil
 	}

@@ -22,9 +22,9 @@ func checkSetUp(f Facts, c Interface) []Finding {
 	}
 	out := Finding{ID: "set-up", Verdict: Fail, Interface: c.Name, Summary: "nobody has set it up", Remedy: again(c)}
 	if c.Primary && len(c.Granted.Addrs4.Value)+len(c.Granted.Addrs6.Value) <= 1 {
-		out.Summary = "it is not set up beside the other interfaces: hosts in their subnets that are not its own get no answer from it"
+		out.Summary = "it has no rules beside the other interfaces: hosts in their subnets, but not in its own, get no answer from it"
 		if hosts := f.peers(c, c.sources(), func(p Probe) bool { return !f.right(c, p) }); hosts != "" {
-			out.Summary = "it is not set up beside the other interfaces: " + hosts + " get no answer from it, all others do"
+			out.Summary = "it has no rules beside the other interfaces: " + hosts + " get no answer from it; all others do"
 		}
 	}
 	return []Finding{out}
@@ -34,9 +34,9 @@ func checkSetUp(f Facts, c Interface) []Finding {
 func again(c Interface) string {
 	switch {
 	case c.Keeper != 0 && c.Outdated:
-		return fmt.Sprintf("process %d goes by the configuration as it was: systemctl restart %s", c.Keeper, c.unit())
+		return fmt.Sprintf("process %d uses an older configuration: systemctl restart %s", c.Keeper, c.unit())
 	case c.Keeper != 0:
-		return fmt.Sprintf("process %d should put it back within seconds; if not: systemctl restart %s", c.Keeper, c.unit())
+		return fmt.Sprintf("process %d should restore it within seconds; if not: systemctl restart %s", c.Keeper, c.unit())
 	}
 	if c.Unit != "" {
 		return c.start()
@@ -49,7 +49,7 @@ func checkValues(_ Facts, c Interface) []Finding {
 		return nil
 	}
 	return []Finding{{
-		ID: "values", Verdict: Warn, Interface: c.Name, Summary: "the metadata says something of it that is not believed",
+		ID: "values", Verdict: Warn, Interface: c.Name, Summary: "the metadata gives an invalid value for it, which is ignored",
 		Evidence: []string{errors.Join(c.Problems...).Error()}, Remedy: "if it lasts, report it to the cloud",
 	}}
 }
@@ -60,8 +60,8 @@ func checkLeftOut(_ Facts, c Interface) []Finding {
 		return nil
 	}
 	return []Finding{{
-		ID: "left-out", Verdict: Warn, Interface: c.Name, Summary: "something of it cannot be set up",
-		Evidence: strings.Split(c.Refused.Error(), "\n"), Remedy: "see the reason; what can be set up is",
+		ID: "left-out", Verdict: Warn, Interface: c.Name, Summary: "part of it cannot be set up",
+		Evidence: strings.Split(c.Refused.Error(), "\n"), Remedy: "fix the cause shown above; everything else is set up",
 	}}
 }
 
@@ -70,9 +70,9 @@ func checkManager(_ Facts, c Interface) []Finding {
 		return nil
 	}
 	return []Finding{{
-		ID: "manager", Verdict: Warn, Interface: c.Name, Summary: c.Owner.Program + " configures it, and so does ec2net",
+		ID: "manager", Verdict: Warn, Interface: c.Name, Summary: c.Owner.Program + " and ec2net both configure it",
 		Evidence: []string{c.Owner.Why},
-		Remedy:   fmt.Sprintf("keep %s off the interface, or leave the lease to it: systemctl restart %s", c.Owner.Program, c.unit()),
+		Remedy:   fmt.Sprintf("keep %s off the interface, or let it have the lease: systemctl restart %s", c.Owner.Program, c.unit()),
 	}}
 }
 
@@ -105,7 +105,7 @@ func checkVF(f Facts, c Interface) (out []Finding) {
 		}
 		if has := f.FIB.addressesOf(l.Index); len(has) > 0 {
 			out = append(out, Finding{
-				ID: "vf", Verdict: Fail, Interface: c.Name, Summary: fmt.Sprintf("%s has the same MAC address, and has addresses: it is the function behind the interface", l.Name),
+				ID: "vf", Verdict: Fail, Interface: c.Name, Summary: fmt.Sprintf("%s has the same MAC address and has addresses, although it is the virtual function behind the interface", l.Name),
 				Evidence: []string{fmt.Sprintf("%s: %v", l.Name, has)}, Remedy: "ip addr flush dev " + l.Name + "; keep your network manager off it",
 			})
 		}
@@ -128,7 +128,7 @@ func checkIPv6(_ Facts, c Interface) []Finding {
 		return nil
 	}
 	return []Finding{{
-		ID: "ipv6", Verdict: Warn, Interface: c.Name, Summary: "the cloud grants it IPv6, which is switched off here", about: c.Granted.Addrs6.Value,
+		ID: "ipv6", Verdict: Warn, Interface: c.Name, Summary: "the cloud grants it IPv6 addresses, but IPv6 is switched off on it", about: c.Granted.Addrs6.Value,
 		Evidence: []string{fmt.Sprintf("%v; disable_ipv6 is 1", c.Granted.Addrs6.Value)},
 		Remedy:   fmt.Sprintf("sysctl -w net.ipv6.conf.%s.disable_ipv6=0", c.Name),
 	}}

@@ -26,7 +26,7 @@ func checkPlan(f Facts, c Interface) []Finding {
 			i = len(out)
 			out = append(out, Finding{ID: id, Verdict: gravity(id), Interface: iface, also: c.Name, Summary: summary, Remedy: again(c)})
 		}
-		out[i].Evidence = append(out[i].Evidence, "the kernel needs: "+op.String())
+		out[i].Evidence = append(out[i].Evidence, "missing: "+op.String())
 		out[i].about = append(out[i].about, about...)
 	}
 	for i := range out {
@@ -59,21 +59,21 @@ func gravity(id string) Verdict {
 func kindOf(op plumb.Op, c Interface) (id, summary string) {
 	switch op.Kind() {
 	case plumb.OpPackets:
-		return "packets", "its nftables table is missing or altered: answers to forwarded traffic may leave by another interface"
+		return "packets", "its nftables table is missing or was changed: answers to forwarded traffic may leave by another interface"
 	case plumb.OpForwarding:
 		if !op.On() {
-			return "forwarding", "it forwards, and nothing translates what is passed on"
+			return "forwarding", "it forwards traffic, but nothing translates it"
 		}
-		return "forwarding", "it does not pass on what [nat] says"
+		return "forwarding", "it does not forward the traffic of [nat]"
 	case plumb.OpValidMark:
-		return "src-valid-mark", "strict rp_filter drops what comes in for containers: the mark of their connections does not count"
+		return "src-valid-mark", "strict rp_filter drops what comes in for containers, because src_valid_mark is off"
 	case plumb.OpMTU:
-		return "mtu", fmt.Sprintf("its MTU is %d, and the lease says another", c.Have.Link.MTU)
+		return "mtu", fmt.Sprintf("its MTU is %d, but the lease gives another one", c.Have.Link.MTU)
 	case plumb.OpGroup:
-		return "group", "it is not in the interface group of the cloud's interfaces, so that the guard rules do not know it"
+		return "group", "it is not in the cloud interfaces' group, so the guard rules do not cover it"
 	case plumb.OpAddr:
 		if op.Verb == plumb.Del {
-			return "leftover", "an address is left that the cloud does not grant any more"
+			return "leftover", "it still has an address that the cloud no longer grants"
 		}
 		return "address", "an address that the cloud grants is missing"
 	case plumb.OpRoute:
@@ -89,7 +89,7 @@ func kindOf(op plumb.Op, c Interface) (id, summary string) {
 	return "", ""
 }
 
-const leftover = "something of ec2net's is left that nothing needs"
+const leftover = "something that ec2net set up is left over"
 
 func routeKind(op plumb.Op, c Interface) (id, summary string) {
 	switch r, _ := op.Route(); {
@@ -102,7 +102,7 @@ func routeKind(op plumb.Op, c Interface) (id, summary string) {
 	case r.Local:
 		return "table", "the host does not answer for a delegated block"
 	}
-	return "main-route", "its routes in the table main are missing"
+	return "main-route", "its routes in the main table are missing"
 }
 
 func ruleKind(op plumb.Op) (id, summary string) {
@@ -113,11 +113,11 @@ func ruleKind(op plumb.Op) (id, summary string) {
 	case plumb.RuleMarkIn, plumb.RuleMarkGuard, plumb.RuleMarkReply:
 		return "mark-rule", "a rule for marked connections is missing: published containers do not answer by it"
 	case plumb.RuleNATMain, plumb.RuleNAT, plumb.RuleNATStop:
-		return "nat-rule", "a rule for traffic that is passed on is missing: it leaves by another interface"
+		return "nat-rule", "a rule for forwarded traffic is missing: that traffic leaves by another interface"
 	case plumb.RuleService, plumb.RuleEgressMain, plumb.RuleEgress:
 		return "egress-rule", "a rule for the host's own traffic is missing"
 	case plumb.RuleGuard:
-		return "guard", "a guard rule is missing: the host's own bridges and tunnels are not reached from its addresses"
+		return "guard", "a guard rule is missing: the host's own bridges and tunnels cannot be reached from its addresses"
 	case plumb.RuleSource:
 		return "source-rule", "a source rule is missing: answers leave by another interface"
 	}
@@ -154,7 +154,7 @@ func checkExtra(f Facts, c Interface) (out []Finding) {
 		return out
 	}
 	return append(out, Finding{
-		ID: "extra-address", Verdict: Warn, Interface: c.Name, Summary: "it has an address that the cloud does not grant it: what comes from there is dropped",
+		ID: "extra-address", Verdict: Warn, Interface: c.Name, Summary: "it has an address that the cloud does not grant it: the cloud drops what it sends from there",
 		Evidence: []string{fmt.Sprint(extra)}, Remedy: "assign it to the interface in the cloud, or: ip addr del " + extra[0].String() + " dev " + c.Name, about: extra,
 	})
 }
@@ -172,8 +172,8 @@ func (f Facts) grantee(a netip.Addr) (Interface, bool) {
 // movedAddress: the cloud gave the address to another interface of the host, and somebody keeps it on this one.
 func movedAddress(c, o Interface, p netip.Prefix) Finding {
 	out := Finding{
-		ID: "moved-address", Verdict: Warn, Interface: c.Name, Summary: fmt.Sprintf("it keeps %s, which the cloud has given to %s", p.Addr(), o.Name),
-		Remedy: fmt.Sprintf("take it out of what configures %s, such as netplan's files; until then: ip addr del %s dev %s", c.Name, p, c.Name), about: []netip.Addr{p.Addr()},
+		ID: "moved-address", Verdict: Warn, Interface: c.Name, Summary: fmt.Sprintf("it still has %s, which the cloud has moved to %s", p.Addr(), o.Name),
+		Remedy: fmt.Sprintf("remove it from the configuration of %s, such as netplan's files; until then: ip addr del %s dev %s", c.Name, p, c.Name), about: []netip.Addr{p.Addr()},
 	}
 	if c.Manager != "" {
 		out.Evidence = []string{c.Name + " is configured by " + c.Manager}

@@ -6,8 +6,8 @@ func checkRoom(f Facts) []Finding {
 		return nil
 	}
 	return []Finding{{
-		ID: "room", Verdict: Warn, Summary: "there is no room left in " + f.Full + ": ec2net cannot write down what it has set up",
-		Remedy: "see what fills it: df " + f.Full + "; du -xa /run | sort -n | tail; what is set up stays, and is written down when there is room",
+		ID: "room", Verdict: Warn, Summary: "no space is left in " + f.Full + ": ec2net cannot record what it has set up",
+		Remedy: "see what fills it: df " + f.Full + "; du -xa /run | sort -n | tail; the configuration stays, and ec2net records it when there is space",
 	}}
 }
 
@@ -17,8 +17,8 @@ func checkRecord(_ Facts, c Interface) []Finding {
 		return nil
 	}
 	out := Finding{
-		ID: "record", Verdict: Warn, Interface: c.Name, Summary: "what is on record of it is old, or nothing", Evidence: []string{c.Unsaved},
-		Remedy: "it is written again with the next change of the interface: systemctl reload " + c.unit(),
+		ID: "record", Verdict: Warn, Interface: c.Name, Summary: "its record is out of date or missing", Evidence: []string{c.Unsaved},
+		Remedy: "it is written again at the next change; to do that now: systemctl reload " + c.unit(),
 	}
 	if c.Keeper == 0 {
 		out.Remedy = again(c)

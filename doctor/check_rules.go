@@ -25,7 +25,7 @@ func checkTable(f Facts, c Interface) []Finding {
 		}
 		by := f.FIB.ofRoute(r)
 		out = append(out, Finding{
-			ID: "table-collision", Verdict: v, Interface: c.Name, Summary: fmt.Sprintf("another program writes into its table %d", r.Table),
+			ID: "table-collision", Verdict: v, Interface: c.Name, Summary: fmt.Sprintf("another program has routes in its table %d", r.Table),
 			Evidence: []string{by.written(f.FIB.text(r))},
 			Remedy:   fmt.Sprintf("have that program use another table, %s; ip%s route del %s table %d", by.where(), six(r.Dst.Addr().Is6()), f.FIB.text(r), r.Table),
 		})
@@ -41,7 +41,7 @@ func checkRuleCollision(f Facts, c Interface) []Finding {
 			continue
 		}
 		fd := Finding{
-			ID: "rule-collision", Verdict: Warn, Interface: c.Name, Summary: fmt.Sprintf("a rule of another program has the preference %d of its own", r.Pref),
+			ID: "rule-collision", Verdict: Warn, Interface: c.Name, Summary: fmt.Sprintf("another program's rule has the same preference (%d) as one of its own", r.Pref),
 			Evidence: []string{f.FIB.ofRule(r).written(fmt.Sprintf("%d: %s", r.Pref, r))}, Remedy: f.FIB.behind([]Rule{r}, c.last()),
 		}
 		for _, s := range f.swayed(c) {
@@ -68,13 +68,13 @@ func (c Interface) prefers(o Rule) bool {
 // added without a preference gets the lowest one minus 1, which is before all of ours.
 func checkInFront(f Facts, c Interface) []Finding {
 	var rules []Rule
-	out := Finding{ID: "rule-in-front", Verdict: Warn, Interface: c.Name, Summary: "a rule of another program decides before its own: the host's bridges, tunnels and static routes are not reached from its addresses"}
+	out := Finding{ID: "rule-in-front", Verdict: Warn, Interface: c.Name, Summary: "another program's rule comes before its own: the host's bridges, tunnels and static routes cannot be reached from its addresses"}
 	for _, s := range f.swayed(c) {
 		if c.prefers(s.rule) {
 			continue
 		}
 		if s.lost {
-			out.Verdict, out.Summary = Fail, "a rule of another program decides before its own"
+			out.Verdict, out.Summary = Fail, "another program's rule comes before its own"
 			out.about = appendNew(out.about, s.src)
 		}
 		if !slices.Contains(rules, s.rule) {
@@ -124,7 +124,7 @@ func checkMainDefault(f Facts, c Interface) []Finding {
 		case !c.Primary || len(c.Granted.Addrs4.Value) == 0 && !six || len(c.Granted.Addrs6.Value) == 0 && six:
 		case !ok && !six:
 			out = append(out, Finding{
-				ID: "main-default", Verdict: Fail, Interface: c.Name, Summary: "the table main has no default route: the host itself reaches nobody outside of its own subnets",
+				ID: "main-default", Verdict: Fail, Interface: c.Name, Summary: "the main table has no default route: the host can reach nothing outside its own subnets",
 				Remedy: configurer(c),
 			})
 		case ok && !best.leads(c.Index) && !f.FIB.hasDefault(six, c.Index):
@@ -143,8 +143,8 @@ func (r Route) leads(index int) bool {
 // lost: the primary interface has lost its own default route, so that what another's has is only the best of the rest.
 func (f Facts) lost(c Interface, best Route) []Finding {
 	out := Finding{
-		ID: "main-default", Verdict: Fail, Interface: c.Name, Summary: "it has no default route in the table main: the host's own connections do not leave by it, but for those to its own subnet",
-		Evidence: []string{"table main: " + f.FIB.ofRoute(best).written(f.FIB.text(best))}, Remedy: configurer(c),
+		ID: "main-default", Verdict: Fail, Interface: c.Name, Summary: "it has no default route in the main table: except for connections to its own subnet, the host's own connections do not leave by it",
+		Evidence: []string{"main table: " + f.FIB.ofRoute(best).written(f.FIB.text(best))}, Remedy: configurer(c),
 	}
 	if len(f.FIB.addressesOf(c.Index)) == 0 {
 		out.Summary = "it has lost its addresses and its default route"
@@ -188,8 +188,8 @@ func (f Facts) usurped(c Interface, best Route) (out []Finding) {
 	for _, o := range f.Interfaces {
 		if best.leads(o.Index) {
 			out = append(out, Finding{
-				ID: "main-default", Verdict: Fail, Interface: o.Name, also: c.Name, Summary: fmt.Sprintf("the host's own connections leave by it, not by the primary interface %s, but for those to hosts in their subnets", c.Name),
-				Evidence: []string{"table main: " + f.FIB.ofRoute(best).written(f.FIB.text(best))},
+				ID: "main-default", Verdict: Fail, Interface: o.Name, also: c.Name, Summary: fmt.Sprintf("the host's own connections leave by it, not by the primary interface %s, except for those to hosts in their subnets", c.Name),
+				Evidence: []string{"main table: " + f.FIB.ofRoute(best).written(f.FIB.text(best))},
 				Remedy:   fmt.Sprintf("give its default route a higher metric than %s's, or: ip route del %s", c.Name, f.FIB.text(best)),
 			})
 		}

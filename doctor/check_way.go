@@ -45,7 +45,7 @@ func checkEnter(f Facts, c Interface) []Finding {
 		}
 		from := preposed("from", f.peers(c, []netip.Addr{p.Src}, kept))
 		fd := Finding{
-			ID: "enter", Verdict: Fail, Interface: c.Name, Summary: fmt.Sprintf("what comes in for %s%s is not let in", p.Src, from), about: []netip.Addr{p.Src},
+			ID: "enter", Verdict: Fail, Interface: c.Name, Summary: fmt.Sprintf("the kernel rejects what comes in for %s%s", p.Src, from), about: []netip.Addr{p.Src},
 			Evidence: []string{fmt.Sprintf("from %s: %s", p.Peer, f.FIB.answer(p.Enters))},
 			Remedy:   fmt.Sprintf("ec2net explain %s %s --in %s shows why", p.Peer, p.Src, c.Name),
 		}
@@ -81,12 +81,12 @@ func (f Facts) rpFilter(c Interface, p Probe, r Rule, from string) Finding {
 		ID: "rp_filter", Verdict: Fail, Interface: c.Name, Summary: fmt.Sprintf("the reverse path check drops what comes in for %s%s", p.Src, from), about: []netip.Addr{p.Src},
 		Evidence: []string{
 			fmt.Sprintf("from %s: %s", p.Peer, f.FIB.answer(p.Enters)), f.FIB.link(c.Index).Conf.modeText(c.Name),
-			fmt.Sprintf("answers leave by %s through a rule that the check does not see: %d: %s", c.Name, r.Pref, r),
+			fmt.Sprintf("answers leave by %s through a rule that the check does not use: %d: %s", c.Name, r.Pref, r),
 		},
-		Remedy: fmt.Sprintf("sysctl -w net.ipv4.conf.%s.rp_filter=2 (the larger of all's and the interface's counts)", c.Name),
+		Remedy: fmt.Sprintf("sysctl -w net.ipv4.conf.%s.rp_filter=2 (the larger of \"all\" and the interface's own applies)", c.Name),
 	}
 	if r.Mask != 0 && !r.UID.Set {
-		out.Remedy = fmt.Sprintf("sysctl -w net.ipv4.conf.%s.src_valid_mark=1, if what comes in has the mark; else rp_filter=2", c.Name)
+		out.Remedy = fmt.Sprintf("sysctl -w net.ipv4.conf.%s.src_valid_mark=1, if incoming packets have the mark; else rp_filter=2", c.Name)
 	}
 	return out
 }

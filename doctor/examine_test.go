@@ -187,9 +187,9 @@ func TestExamine(t *testing.T) {
 func TestRemedyWithoutKeeper(t *testing.T) {
 	t.Parallel()
 	for keeper, want := range map[int][]string{
-		0: {"once the metadata answers: ec2net up eth1", "remove what is in the way; then ec2net up eth1", "see to what is said above; then ec2net up eth1"},
-		7: {"once the metadata answers, it moves to its own table by itself", "remove what is in the way; then systemctl reload ec2net-ifup@eth1",
-			"see to what is said above; it is tried again by itself"},
+		0: {"once the metadata answers: ec2net up eth1", "remove the cause shown above; then ec2net up eth1", "fix the cause shown above; then ec2net up eth1"},
+		7: {"wait: it moves to its own table once the metadata answers", "remove the cause shown above; then systemctl reload ec2net-ifup@eth1",
+			"fix the cause shown above; ec2net retries by itself"},
 	} {
 		c := Interface{Name: "eth1", Keeper: keeper, Degraded: "degraded", Undone: []string{"the metadata"}, Egress: fell(state.EgressBlocked, state.EgressLink)}
 		for i, f := range [][]Finding{checkDegraded(Facts{}, c), checkUndone(Facts{}, c), checkEgress(Facts{}, c)} {
@@ -300,7 +300,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("%d columns: %s", len(line), line)
 		}
 	}
-	for _, want := range []string{"warn    old [kernel]", "and 16 more", "answers from 0 do not leave by it [leave], and 19", "1 failed, 1 to be warned of, 1 unknown"} {
+	for _, want := range []string{"warn    old [kernel]", "and 16 more", "answers from 0 do not leave by it [leave], and 19", "1 failed, 1 warnings, 1 unknown"} {
 		if !strings.Contains(strings.Join(strings.Fields(b.String()), " "), strings.Join(strings.Fields(want), " ")) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}

@@ -79,9 +79,9 @@ func (e *Explanation) shared(q Question) {
 		return
 	}
 	to, _ := e.fib.owner(q.Dst)
-	why := "which is taken since the kernel names it first"
+	why := "the first that the kernel lists"
 	if by, ok := e.fib.granted(q.Dst); ok && by == to.Index {
-		why = "to which the cloud grants it, by ec2net's rule"
+		why = "to which the cloud grants it, according to ec2net's rule"
 	}
 	var others []string
 	for _, index := range all {
@@ -89,7 +89,7 @@ func (e *Explanation) shared(q Question) {
 			others = append(others, e.fib.name(index))
 		}
 	}
-	e.Notes = append(e.Notes, fmt.Sprintf("%s is an address of %s, too; the packet comes in by %s, %s (--in names another)", q.Dst, strings.Join(others, " and "), to.Name, why))
+	e.Notes = append(e.Notes, fmt.Sprintf("%s is an address of %s, too; this assumes that the packet comes in by %s, %s (use --in for another)", q.Dst, strings.Join(others, " and "), to.Name, why))
 }
 
 // packet checks the question.
@@ -99,11 +99,11 @@ func (f FIB) packet(q Question) (Packet, error) {
 	case q.Src.Is4() != q.Dst.Is4():
 		return p, fmt.Errorf("%w: %s and %s are of different families", ErrQuestion, q.Src, q.Dst)
 	case q.Src.IsUnspecified() || q.Src.IsMulticast() || q.Src == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return p, fmt.Errorf("%w: %s is no address that a packet can come from", ErrQuestion, q.Src)
+		return p, fmt.Errorf("%w: no packet can come from %s", ErrQuestion, q.Src)
 	case q.Dst.IsUnspecified():
-		return p, fmt.Errorf("%w: %s is no address that a packet can go to", ErrQuestion, q.Dst)
+		return p, fmt.Errorf("%w: no packet can go to %s", ErrQuestion, q.Dst)
 	case q.Dst.IsMulticast() || q.Dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return p, fmt.Errorf("%w: %s is the address of many hosts, and no answer comes from it", ErrQuestion, q.Dst)
+		return p, fmt.Errorf("%w: %s is the address of many hosts, from which no answer comes", ErrQuestion, q.Dst)
 	}
 	if q.In != "" {
 		l, ok := f.Named(q.In)
@@ -117,7 +117,7 @@ func (f FIB) packet(q Question) (Packet, error) {
 	}
 	to, own := f.owner(q.Dst)
 	if !own {
-		return p, fmt.Errorf("%w: neither %s nor %s is an address of this host: say by which interface it comes in (--in)", ErrQuestion, q.Src, q.Dst)
+		return p, fmt.Errorf("%w: neither %s nor %s is an address of this host: name the interface that it comes in by (--in)", ErrQuestion, q.Src, q.Dst)
 	}
 	return f.incoming(p, to), nil
 }

@@ -43,9 +43,9 @@ func (e Explanation) leg(b *strings.Builder, l Leg, what string) {
 		b.WriteString(wrap(fmt.Sprintf("  %5d  ", s.Pref), s.Text))
 		b.WriteString(wrap("         "+mark(s)+" ", s.Why))
 	}
-	b.WriteString(wrap("  so:    ", e.outcome(l)))
+	b.WriteString(wrap("  result: ", e.outcome(l)))
 	if l.Check != nil && l.Check.Why != "" {
-		b.WriteString(wrap("  check: ", e.check(l)))
+		b.WriteString(wrap("  check:  ", e.check(l)))
 	}
 	kernel := "the same"
 	if l.Differs != "" {

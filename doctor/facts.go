@@ -63,7 +63,7 @@ type Interface struct {
 	Source   Source
 	Problems []error       // what the metadata says and is not believed
 	SetUp    bool          // something of ours is there, or a record
-	Unsaved  string        // why what is on record of it is old, or nothing; empty: it is neither
+	Unsaved  string        // why its record is out of date or missing; empty: it is neither
 	Waiting  string        // what an interface that is not ready yet waits for
 	Undone   []string      // what its last change cut off, which is why the change was taken back
 	Egress   *state.Egress // whether the host's own traffic leaves by it; nil: nobody asked for that

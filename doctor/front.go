@@ -56,7 +56,7 @@ func (f FIB) outcome(p Path) string {
 // behind says how to have ec2net's rules, of which the last has a preference, decide before those of others.
 func (f FIB) behind(rules []Rule, last uint32) string {
 	if !slices.ContainsFunc(rules, func(r Rule) bool { return !r.tailscale() }) {
-		return "those of Tailscale (5210 to 5270) can not be moved: write priority = 1000 at the top of ec2net.toml; systemctl restart 'ec2net-ifup@*'"
+		return "Tailscale's rules (5210 to 5270) cannot be moved: set priority = 1000 at the top of ec2net.toml; systemctl restart 'ec2net-ifup@*'"
 	}
 	return fmt.Sprintf("%s; until then: %s", f.placed(rules, last), f.moved(rules))
 }
@@ -69,9 +69,9 @@ func (f FIB) placed(rules []Rule, last uint32) string {
 		how := fmt.Sprintf("give it a preference above %d %s", last, by.where())
 		switch by.Program {
 		case "wg-quick":
-			how = fmt.Sprintf("write Table = off %s and the rules with a preference above %d (docs/neighbours.md, WireGuard)", by.where(), last)
+			how = fmt.Sprintf("set Table = off %s and add the rules with a preference above %d (docs/neighbours.md, WireGuard)", by.where(), last)
 		case "strongSwan":
-			how = fmt.Sprintf("write charon.routing_table_prio = %d in strongswan.conf", max(last+1, 32000))
+			how = fmt.Sprintf("set charon.routing_table_prio = %d in strongswan.conf", max(last+1, 32000))
 		}
 		if !slices.Contains(out, how) {
 			out = append(out, how)

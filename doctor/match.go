@@ -101,7 +101,7 @@ func addresses(r Rule, p Packet) string {
 		return fmt.Sprintf("to %s: it goes to %s", prefixText(r.To), p.Dst)
 	}
 	if r.TOS != 0 && r.TOS != p.TOS {
-		return fmt.Sprintf("tos %#x: its is %#x", r.TOS, p.TOS)
+		return fmt.Sprintf("tos %#x: the packet has %#x", r.TOS, p.TOS)
 	}
 	return ""
 }
@@ -109,11 +109,11 @@ func addresses(r Rule, p Packet) string {
 func transport(r Rule, p Packet) string {
 	switch {
 	case r.IPProto != 0 && r.IPProto != p.IPProto:
-		return fmt.Sprintf("ipproto %s: not asked about", protoText(r.IPProto))
+		return fmt.Sprintf("ipproto %s: the question names no protocol", protoText(r.IPProto))
 	case r.SPort != Ports{} && !r.SPort.has(p.SPort):
-		return fmt.Sprintf("sport %s: not asked about", r.SPort)
+		return fmt.Sprintf("sport %s: the question names no port", r.SPort)
 	case r.DPort != Ports{} && !r.DPort.has(p.DPort):
-		return fmt.Sprintf("dport %s: not asked about", r.DPort)
+		return fmt.Sprintf("dport %s: the question names no port", r.DPort)
 	}
 	return ""
 }

@@ -100,7 +100,7 @@ func (o Origins) byProtocol(p uint8) Origin {
 	if name := o.Protocols[p]; name != "" {
 		return Origin{Program: name, How: how}
 	}
-	return Origin{Program: "a program without a name", How: how}
+	return Origin{Program: "an unknown program", How: how}
 }
 
 // ofRule is who wrote a rule: by a file that asks for it, by what only one program writes, or by its protocol.
@@ -110,9 +110,9 @@ func (f FIB) ofRule(r Rule) Origin {
 	}
 	switch {
 	case r.tailscale():
-		return Origin{Program: "Tailscale", How: "its preferences are 5210 to 5270"}
+		return Origin{Program: "Tailscale", How: "recognised by the preferences 5210 to 5270"}
 	case r.Table == 220:
-		return Origin{Program: "strongSwan", How: "its table is 220"}
+		return Origin{Program: "strongSwan", How: "recognised by table 220"}
 	case f.wgQuick(r):
 		return f.wireGuard(r)
 	}
@@ -126,9 +126,9 @@ func (f FIB) ofRoute(r Route) Origin {
 	}
 	switch r.Table {
 	case 52:
-		return Origin{Program: "Tailscale", How: "its table is 52"}
+		return Origin{Program: "Tailscale", How: "recognised by table 52"}
 	case 220:
-		return Origin{Program: "strongSwan", How: "its table is 220"}
+		return Origin{Program: "strongSwan", How: "recognised by table 220"}
 	}
 	return f.Origins.byProtocol(r.Protocol)
 }
@@ -179,5 +179,5 @@ func (f FIB) wireGuard(r Rule) Origin {
 			return Origin{Program: "wg-quick", File: "/etc/wireguard/" + name + ".conf"}
 		}
 	}
-	return Origin{Program: "wg-quick", How: "its mark is its table's number"}
+	return Origin{Program: "wg-quick", How: "recognised by a mark equal to the table's number"}
 }

@@ -65,11 +65,11 @@ func TestOrigins(t *testing.T) {
 		{rule(10003, 10003, "10.0.4.1/32", ""), "amazon-ec2-net-utils, /run/systemd/network/70-eth3.network.d/x.conf"},
 		{wg, "wg-quick, /etc/wireguard/wg0.conf"},
 		{bare, "wg-quick, /etc/wireguard/wg0.conf"},
-		{rule(5270, 52, "", ""), "Tailscale (its preferences are 5210 to 5270)"},
+		{rule(5270, 52, "", ""), "Tailscale (recognised by the preferences 5210 to 5270)"},
 		{rule(220, 220, "", ""), "strongSwan (its table is 220)"},
 		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = 18 }), "keepalived (protocol 18)"},
 		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = 201 }), "mine (protocol 201)"},
-		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = 77 }), "a program without a name (protocol 77)"},
+		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = 77 }), "an unknown program (protocol 77)"},
 		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = 0 }), "ip by hand, a script, or a program (no protocol)"},
 		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = unix.RTPROT_BOOT }), "ip, by hand or a script (protocol boot)"},
 		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = unix.RTPROT_ZEBRA }), "zebra (FRR) (protocol 11)"},
@@ -89,7 +89,7 @@ func TestOrigins(t *testing.T) {
 		"NetworkManager, /etc/NetworkManager/system-connections/x":       {Table: 102, Dst: net("10.8.0.0/16"), Hops: []Hop{{Via: netip.MustParseAddr("10.0.2.8")}}},
 		"a script, /etc/network/interfaces":                              {Table: 105, Dst: net("0.0.0.0/0"), Hops: []Hop{{Via: netip.MustParseAddr("10.0.2.1")}}},
 		"the network scripts, /etc/sysconfig/network-scripts/route-eth1": {Table: 107, Dst: net("0.0.0.0/0"), Hops: []Hop{{Via: netip.MustParseAddr("10.0.2.1")}}},
-		"Tailscale (its table is 52)":                                    {Table: 52, Dst: net("0.0.0.0/0")},
+		"Tailscale (recognised by table 52)":                             {Table: 52, Dst: net("0.0.0.0/0")},
 		"a DHCP client (protocol 16)":                                    {Table: 254, Dst: net("0.0.0.0/0"), Protocol: 16},
 	} {
 		if got := f.ofRoute(r).String(); got != want {

@@ -20,8 +20,8 @@ type known struct {
 func rivals() []known {
 	return []known{
 		{
-			"cloud-init", "configures interfaces when they are plugged in (hotplug)",
-			"take hotplug out of updates: network: when: in /etc/cloud/cloud.cfg.d",
+			"cloud-init", "also also also also also configures interfaces when they are plugged in (hotplug)",
+			"remove hotplug from updates: network: when: in /etc/cloud/cloud.cfg.d",
 			[]string{"etc/udev/rules.d/*cloud-init-hook-hotplug.rules", "usr/lib/udev/rules.d/*cloud-init-hook-hotplug.rules"}, "",
 		},
 		{

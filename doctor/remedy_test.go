@@ -18,7 +18,7 @@ func TestRemedyByUnit(t *testing.T) {
 		want  string
 	}{
 		{checkDegraded(f, c), "once the metadata answers: systemctl start " + eth1},
-		{checkUndone(f, c), "remove what is in the way; then systemctl start " + eth1},
+		{checkUndone(f, c), "remove the cause shown above; then systemctl start " + eth1},
 		{checkEgress(f, c), "systemctl restart " + eth0 + "; then systemctl start " + eth1},
 		{checkEgress(Facts{Primary: "eth0"}, c), "ec2net up eth0; then systemctl start " + eth1},
 	} {

@@ -86,9 +86,9 @@ func (r Report) summary(b *strings.Builder, colour bool) {
 	case n[Fail]+n[Warn] == 0 && len(ifaces) == 0:
 		fmt.Fprintf(b, "nothing was checked: %s\n", checked)
 	case n[Fail]+n[Warn] == 0:
-		fmt.Fprintf(b, "nothing wrong was found: %s, %d of them could not be made\n", checked, n[Unknown])
+		fmt.Fprintf(b, "no problems found: %s, of which %d could not be made\n", checked, n[Unknown])
 	default:
-		fmt.Fprintf(b, "%d failed, %d to be warned of, %d unknown: %s\n", n[Fail], n[Warn], n[Unknown], checked)
+		fmt.Fprintf(b, "%d failed, %d warnings, %d unknown: %s\n", n[Fail], n[Warn], n[Unknown], checked)
 	}
 }
 

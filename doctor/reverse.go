@@ -21,7 +21,7 @@ func checkSource(f FIB, p Packet, out int) Check {
 	}
 	in := f.link(p.In)
 	if in.Loopback {
-		return Check{Why: "not made on the loopback device"}
+		return Check{Why: "the loopback device is not checked"}
 	}
 	back := Packet{Src: p.Dst, Dst: p.Src, In: out, TOS: p.TOS, VRF: p.VRF}
 	if in.Conf.SrcValidMark {
@@ -40,15 +40,15 @@ func (f FIB) verdict(in Link, back Path) (drops bool, why string) {
 	case back.End == Local && in.Conf.AcceptLocal:
 		return false, "the source is the host's own, and accept_local is on"
 	case back.End == Local:
-		return true, "the source is the host's own address: a martian, whatever rp_filter says"
+		return true, "the source is the host's own address: a martian packet, dropped whatever rp_filter says"
 	case back.End == Other:
-		return true, "the source is no address of a single host: a martian"
+		return true, "the source is not the address of a single host: a martian packet"
 	case back.End != Forward && mode == 0:
-		return false, fmt.Sprintf("there is no way back (%s), which nobody checks", back.End)
+		return false, fmt.Sprintf("there is no way back (%s), but rp_filter is off", back.End)
 	case back.End != Forward:
 		return true, fmt.Sprintf("there is no way back: %s", back.End)
 	case slices.Contains(back.by(), in.Index), in.Master != 0 && slices.Contains(back.by(), in.Master):
-		return false, fmt.Sprintf("the way back leads by %s, too", in.Name)
+		return false, fmt.Sprintf("the way back leads by %s as well", in.Name)
 	}
 	by := f.name(back.by()[0])
 	switch {
@@ -57,7 +57,7 @@ func (f FIB) verdict(in Link, back Path) (drops bool, why string) {
 	case mode != 0 && !f.hasIPv4(in.Index):
 		return true, fmt.Sprintf("the way back leads by %s, and %s has no IPv4 address", by, in.Name)
 	}
-	return false, fmt.Sprintf("the way back leads by %s, which is no matter", by)
+	return false, fmt.Sprintf("the way back leads by %s, which rp_filter allows", by)
 }
 
 // hasIPv4 goes by the routes that the kernel makes for a device's own addresses.

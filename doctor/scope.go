@@ -86,7 +86,7 @@ func (e *Explanation) bounded(l Leg) {
 	if rest.End != Forward || slices.Equal(rest.by(), l.path.by()) || !e.allCloud(rest) || !e.allCloud(l.path) {
 		return
 	}
-	e.Notes = append(e.Notes, fmt.Sprintf("this holds for hosts in %s; what %s sends to hosts elsewhere leaves %s", dst, l.Src, e.fib.outcome(rest)))
+	e.Notes = append(e.Notes, fmt.Sprintf("this is so for hosts in %s; what %s sends to other hosts leaves %s", dst, l.Src, e.fib.outcome(rest)))
 }
 
 // allCloud: each way leads by an interface of the cloud.

@@ -25,7 +25,7 @@ func (e *Explanation) judge() {
 		e.astray(*e.Back)
 		e.bounded(*e.Back)
 		if by := e.Back.By; len(by) == 1 && by[0] != e.There.In && e.Back.End == Forward {
-			e.add("the answer leaves by %s, and the question came in by %s", by[0], e.There.In)
+			e.add("the answer leaves by %s, but the packet came in by %s", by[0], e.There.In)
 		}
 	}
 }
@@ -73,7 +73,7 @@ func (e *Explanation) overruled(l Leg, what string) {
 		if by := e.fib.ofRule(l.path.By); by != (Origin{}) {
 			author = by.String()
 		}
-		e.add("the rule %d of %s decides before ec2net's own; without it, %s leaves %s. To mend it, %s",
+		e.add("the rule %d of %s comes before ec2net's own; without it, %s leaves %s. To fix it, %s",
 			l.path.By.Pref, author, what, e.fib.outcome(should), e.fib.behind([]Rule{l.path.By}, should.By.Pref))
 	}
 }
@@ -87,7 +87,7 @@ func (e *Explanation) oneWay() {
 	}
 	for _, name := range l.By {
 		if by, _ := e.fib.Named(name); by.Index != owner.Index && !e.fib.cloudInterface(by) {
-			e.add("%s leaves by %s, but is %s's address: unless it is translated there, no answer comes back through %s", l.Src, name, owner.Name, name)
+			e.add("%s leaves by %s, but is %s's address: unless NAT translates it there, no answer comes back through %s", l.Src, name, owner.Name, name)
 		}
 	}
 }

@@ -44,7 +44,7 @@ const (
 )
 
 func (e End) String() string {
-	return [...]string{"no route", "leaves", "local", "broadcast or multicast", "blackhole", "unreachable", "prohibit", "this host forwards nothing that comes in there"}[e]
+	return [...]string{"no route", "leaves", "local", "broadcast or multicast", "blackhole", "unreachable", "prohibit", "this host does not forward what comes in there"}[e]
 }
 
 // MarshalText makes it readable in JSON.
@@ -112,7 +112,7 @@ func (w *walk) act(r Rule) bool {
 	case nl.FR_ACT_TO_TBL:
 		return w.table(r)
 	case nl.FR_ACT_BLACKHOLE:
-		return w.end(r, Blackhole, "drops it without a word")
+		return w.end(r, Blackhole, "drops it silently")
 	case nl.FR_ACT_UNREACHABLE:
 		return w.end(r, Unreachable, "refuses it: unreachable")
 	case nl.FR_ACT_PROHIBIT:

@@ -122,11 +122,11 @@ func TestCheckSource(t *testing.T) {
 		says   string
 	}{
 		{"strict", func(f *FIB) { f.Links[2].Conf.RPFilter = 1 }, in, true, "leads by eth0, not by eth1"},
-		{"loose", func(f *FIB) { f.Links[2].Conf.RPFilter = 2 }, in, false, "no matter"},
-		{"off", func(*FIB) {}, in, false, "no matter"},
+		{"loose", func(f *FIB) { f.Links[2].Conf.RPFilter = 2 }, in, false, "which rp_filter allows"},
+		{"off", func(*FIB) {}, in, false, "which rp_filter allows"},
 		{"loose, no address", func(f *FIB) { f.Links[2].Conf.RPFilter, f.Routes = 2, f.Routes[:4] }, in, true, "eth1 has no IPv4 address"},
 		{"no way back", func(f *FIB) { f.Links[2].Conf.RPFilter, f.Rules = 2, nil }, in, true, "there is no way back"},
-		{"no way back, off", func(f *FIB) { f.Rules = nil }, in, false, "which nobody checks"},
+		{"no way back, off", func(f *FIB) { f.Rules = nil }, in, false, "but rp_filter is off"},
 		{"right", func(f *FIB) { f.Links[2].Conf.RPFilter, f.Routes[0].Hops[0].Index = 1, 3 }, in, false, "leads by eth1, too"},
 		{"martian", func(*FIB) {}, Packet{Src: addr("10.0.0.29"), Dst: in.Dst, In: 3}, true, "a martian"},
 		{"accept_local", func(f *FIB) { f.Links[2].Conf.AcceptLocal = true }, Packet{Src: addr("10.0.0.29"), Dst: in.Dst, In: 3}, false, "accept_local"},
@@ -138,7 +138,7 @@ func TestCheckSource(t *testing.T) {
 		{"mark valid", func(f *FIB) {
 			f.Links[2].Conf = Conf{RPFilter: 1, SrcValidMark: true}
 			marked(f)
-		}, Packet{Src: in.Src, Dst: in.Dst, In: 3, Mark: 7}, false, "leads by eth1, too"},
+		}, Packet{Src: in.Src, Dst: in.Dst, In: 3, Mark: 7}, false, "leads by eth1 as well"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := host()

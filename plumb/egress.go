@@ -195,7 +195,7 @@ func (s Snapshot) Leads(six bool, limit int) (rank int, better bool) {
 
 // ErrUnprotected says that the primary interface's own traffic would leave by another one, were the host's
 // traffic to leave there: connections to its addresses would end.
-var ErrUnprotected = errors.New("its answers are not kept on it yet")
+var ErrUnprotected = errors.New("its own rules are not set up yet")
 
 // Protected says whether the primary interface keeps its own traffic of one family: each address that the
 // cloud gave it has a source rule, and its table a way out; and the cloud's servers are reached by it.

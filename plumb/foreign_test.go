@@ -83,7 +83,7 @@ func TestStrangerTakesOver(t *testing.T) {
 // That is told, once and without a fight, and the rest is set up.
 func TestStrangerInTheWay(t *testing.T) {
 	for _, tt := range []struct{ route, want string }{
-		{"default via 10.0.2.254 dev eth1 onlink table 10001", "another program has its own there: route default via 10.0.2.254 dev eth1 table 10001"},
+		{"default via 10.0.2.254 dev eth1 onlink table 10001", "another program has its own route there: route default via 10.0.2.254 dev eth1 table 10001"},
 		{"default via 10.0.0.1 dev eth0 table 10001", "+ route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37"},
 	} {
 		host(t)

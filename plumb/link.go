@@ -60,7 +60,7 @@ func (l *Link) Close() {
 func (l *Link) Written() int { return l.written }
 
 // ErrNotConverged says that the kernel still differs after several attempts.
-var ErrNotConverged = errors.New("the kernel does not keep what it is given")
+var ErrNotConverged = errors.New("the configuration does not stay in place; another program may be changing it")
 
 // passes bounds Reconcile: one to change, one to see that nothing is left, and some for what others
 // change meanwhile.

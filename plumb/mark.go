@@ -60,6 +60,6 @@ func (w *want) mark() (uint32, bool) {
 			return m, true
 		}
 	}
-	w.refuse("replies by interface: all %d marks are other interfaces'", markIDs)
+	w.refuse("replies by interface: other interfaces use all %d marks", markIDs)
 	return 0, false
 }

@@ -39,7 +39,7 @@ func TestWantNAT(t *testing.T) {
 + rule from 10.9.0.0/16 iif eth3 lookup 10001 pref 30020
 ~ sysctl net/ipv4/conf/eth1/forwarding=1`},
 		{"the table's name is another program's: nothing at all", with(func(in *Input) { in.Have.TakenTables = []uint32{10001} }), parts,
-			`! table inet ec2net-10001: another program's, left alone ("nft delete table inet ec2net-10001" makes room)`},
+			`! table inet ec2net-10001: it belongs to another program and is left alone (to remove it: nft delete table inet ec2net-10001)`},
 		{"inside, behind the gateway", inside(func(*Input) {}), parts, `
 + route 10.9.0.0/16 via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001
 + rule from 10.9.0.0/16 iif eth1 fwmark 10001/0 unreachable pref 30030

@@ -48,7 +48,7 @@ func TestWantContested(t *testing.T) {
 	in := ours(dual())
 	in.Have.held, in.Have.names = map[int]int{in.Interface.N(): 4}, map[int]string{4: "eth9"}
 	state, err := Want(in)
-	if err == nil || !strings.Contains(err.Error(), "eth9 holds table 10001, which the metadata's numbers make this interface's too: set up in table 19003") {
+	if err == nil || !strings.Contains(err.Error(), "eth9 holds table 10001, which the metadata's numbers give to this interface too: using table 19003") {
 		t.Errorf("it says %v", err)
 	}
 	text := Diff(in.Have.State, state).String()

@@ -76,9 +76,9 @@ func (w *want) contested() {
 	}
 	holder, t := have.names[have.held[iface.N()]], Table(iface.N())
 	if iface.Primary {
-		w.refuse("%s holds table %d, which is this interface's: it waits until the table is free", holder, t)
+		w.refuse("%s holds table %d, which this interface needs: waiting until the table is free", holder, t)
 		return
 	}
-	w.refuse("%s holds table %d, which the metadata's numbers make this interface's too: set up in table %d until they tell the two apart",
+	w.refuse("%s holds table %d, which the metadata's numbers give to this interface too: using table %d until the metadata tells the two apart",
 		holder, t, Table(w.number))
 }

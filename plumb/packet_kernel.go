@@ -13,10 +13,10 @@ import (
 )
 
 // ErrNoPackets says that the kernel can not do what a PacketRule asks for.
-var ErrNoPackets = errors.New("the kernel has no nftables that can do this (Linux 5.2 with nf_tables is needed)")
+var ErrNoPackets = errors.New("the kernel's nftables cannot do this (Linux 5.2 with nf_tables is needed)")
 
 // ErrTaken says that another program's nftables table has the name of ours.
-var ErrTaken = errors.New("another program's, left alone")
+var ErrTaken = errors.New("it belongs to another program and is left alone")
 
 // nft is the socket for nftables, opened when it is first needed: on a host that does without, the
 // kernel need not even load the module.

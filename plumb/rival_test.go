@@ -62,7 +62,7 @@ func TestWantOvertakes(t *testing.T) {
 	const (
 		written = "+ route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001"
 		not     = "! route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001 would come before the host's own default route, " +
-			"whose metric is higher: not written until that of the primary interface is set up to come first (ec2net up does it there)"
+			"which has a higher metric: left out until the primary interface's default route comes first (run \"ec2net up\" for the primary interface)"
 	)
 	copied := Rival{Metric: 9999, Ours: true}
 	check(t, []golden{

@@ -157,9 +157,9 @@ func (w *want) family(six bool, addrs metadata.Answer[[]netip.Addr], subnets met
 	switch {
 	case !ok && subnets.Status == metadata.Unavailable:
 		w.keep(six)
-		w.refuse("the subnet of %s could not be asked, its set-up stays as it is", anchor)
+		w.refuse("the metadata did not give the subnet of %s: its configuration stays as it is", anchor)
 	case !ok:
-		w.refuse("%s lies in no subnet of the interface, left out", anchor)
+		w.refuse("%s is in none of the interface's subnets: left out", anchor)
 	case !w.in.OwnAddress && !six && len(addrs.Value) > 0 && !w.in.Have.hasAddr(anchor):
 		w.keep(six)
 		w.refuse("%w: waiting for %s", ErrNoAddress, anchor)

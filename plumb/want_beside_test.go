@@ -75,7 +75,7 @@ func TestWantPrimaryBesideOthers(t *testing.T) {
 			in.Have.Routes = []Route{{Table: 10000, Dst: everywhere(false), Via: netip.MustParseAddr("10.9.0.9"), Src: in.Interface.Addrs4.Value[0], Ours: true}}
 		}), only("default"), "~ route default via 10.0.0.1 dev eth0 table 10000 src 10.0.0.29"},
 		{"its address is not there", first(func(in *Input) { in.Have.Addrs = nil; in.Interface.Addrs6 = metadata.None[[]netip.Addr]() }), all,
-			"! eth0 has not got its primary address 10.0.0.29, which its network manager adds: 10.0.0.5 waits for it"},
+			"! eth0 does not have its primary address 10.0.0.29 yet, which its network manager adds: 10.0.0.5 waits for it"},
 		{"another program has given it another one", first(func(in *Input) {
 			in.Have.Addrs, in.Interface.Addrs6 = []Addr{{Prefix: netip.MustParsePrefix("10.0.0.77/24")}}, metadata.None[[]netip.Addr]()
 		}), only("addr"), "+ addr 10.0.0.5/32 dev eth0 noprefixroute"},
@@ -84,19 +84,19 @@ func TestWantPrimaryBesideOthers(t *testing.T) {
 		}), only("addr "), `
 + addr 2001:db8::29/128 dev eth0 noprefixroute
 - addr 10.0.0.5/32 dev eth0 noprefixroute
-! eth0 has not got its primary address 10.0.0.29, which its network manager adds: 10.0.0.5 waits for it`},
+! eth0 does not have its primary address 10.0.0.29 yet, which its network manager adds: 10.0.0.5 waits for it`},
 		{"all of it is gone", first(func(in *Input) {
 			in.Have.Routes = nil
 			in.Have.Addrs = []Addr{{Prefix: netip.MustParsePrefix("2001:db8::29/128"), Ours: true, NoPrefixRoute: true}}
 		}), only("- addr"), `
 - addr 2001:db8::29/128 dev eth0 noprefixroute
-! eth0 has not got its primary address 10.0.0.29, which its network manager adds: 10.0.0.5 waits for it
-! eth0 has not got its primary address 10.0.0.29, which its network manager adds: 2001:db8::29 waits for it`},
+! eth0 does not have its primary address 10.0.0.29 yet, which its network manager adds: 10.0.0.5 waits for it
+! eth0 does not have its primary address 10.0.0.29 yet, which its network manager adds: 2001:db8::29 waits for it`},
 		{"addresses without a subnet", first(func(in *Input) { in.Interface.Subnets6 = metadata.None[[]netip.Prefix]() }), only("! "),
-			"! 2001:db8::29 lies in no subnet of the interface, left out"},
+			"! 2001:db8::29 is in none of the interface's subnets: left out"},
 		{"a delegated prefix without a subnet", without(func(in *Input) {
 			in.Interface.Prefixes6, in.Interface.Subnets6 = prefixes("2001:db8:0:1::/80"), metadata.None[[]netip.Prefix]()
-		}), only("! "), "! 2001:db8:0:1:: lies in no subnet of the interface, left out"},
+		}), only("! "), "! 2001:db8:0:1:: is in none of the interface's subnets: left out"},
 		{"a delegated prefix alone", without(func(in *Input) {
 			in.Interface.Prefixes6, in.Interface.Subnets6 = prefixes("2001:db8:0:0:1::/80"), prefixes("2001:db8::/64")
 			in.Gateway6 = netip.MustParseAddr("fe80:ec2::1")
@@ -151,7 +151,7 @@ func TestWantPrefixes(t *testing.T) {
 		}), block, "+ rule from 10.0.2.64/28 lookup 10001 pref 20001"},
 		{"another interface's", with(DelegateLocal, func(in *Input) {
 			in.Have.Taken = []netip.Prefix{netip.MustParsePrefix("10.0.2.70/32")}
-		}), only("64/28"), "! the delegated prefix 10.0.2.64/28 overlaps 10.0.2.70 of another interface, left out"},
+		}), only("64/28"), "! the delegated prefix 10.0.2.64/28 overlaps 10.0.2.70 of another interface: left out"},
 		{"nothing but a block", with(DelegateRules, func(in *Input) { in.Interface.Addrs4 = metadata.None[[]netip.Addr]() }), noLink, `
 + route 10.0.2.0/24 dev eth1 table 10001 scope link
 + route default via 10.0.2.1 dev eth1 table 10001
@@ -173,5 +173,5 @@ func TestWantAdvertised(t *testing.T) {
 	check(t, []golden{{"", in, only("default via fe80", "0:7", "ffff"), `
 + route 2001:db8:ffff::/48 via fe80::1 dev eth1 table 10001 metric 1024
 + route default via fe80::2 dev eth1 src 2001:db8:0:2::37 metric 10001
-! a router advertisement on eth1 says that 2001:db8:0:7::/64 is on its link, which is no subnet of the interface: not followed`}})
+! ignored a router advertisement on eth1: it says that 2001:db8:0:7::/64 is on-link, which is not a subnet of the interface`}})
 }

@@ -35,9 +35,9 @@ func TestWantGateway4(t *testing.T) {
 		{"the lease's router wins over the metadata's", in4("10.0.2.37", "10.0.2.0/24", lease("10.0.2.37/24", "10.0.2.254", 0), "10.0.2.9"), gw,
 			"+ route default via 10.0.2.254 dev eth1 table 10001 src 10.0.2.37"},
 		{"a router outside of the subnet", in4("10.0.2.37", "10.0.2.0/24", lease("10.0.2.37/24", "10.0.3.1", 0), ""), gw,
-			"+ route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37\n! the lease's router 10.0.3.1 lies outside of the subnet 10.0.2.0/24, whose router is 10.0.2.1 by what the cloud says: not used"},
+			"+ route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37\n! ignored the lease's router 10.0.3.1: it is outside the subnet 10.0.2.0/24, whose router is 10.0.2.1 according to the cloud"},
 		{"the same, and the metadata names another", in4("10.0.2.37", "10.0.2.0/24", lease("10.0.2.37/24", "10.0.3.1", 0), "10.0.2.9"), gw,
-			"+ route default via 10.0.2.9 dev eth1 table 10001 src 10.0.2.37\n! the lease's router 10.0.3.1 lies outside of the subnet 10.0.2.0/24, whose router is 10.0.2.9 by what the cloud says: not used"},
+			"+ route default via 10.0.2.9 dev eth1 table 10001 src 10.0.2.37\n! ignored the lease's router 10.0.3.1: it is outside the subnet 10.0.2.0/24, whose router is 10.0.2.9 according to the cloud"},
 		{"a router outside of the subnet, which the lease alone tells", alone(lease("10.0.2.37/24", "10.0.3.1", 0)), gw,
 			"+ route default via 10.0.3.1 dev eth1 table 19003 src 10.0.2.37 onlink"},
 		{"a lease of one address", in4("10.0.2.37", "10.0.2.37/32", lease("10.0.2.37/32", "10.0.2.1", 0), ""), gw,
@@ -133,7 +133,7 @@ func TestWantCopiesStaticRoutes(t *testing.T) {
 + route default via 10.0.2.1 dev eth1 table 10001 src 10.0.2.37
 + route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001
 - route 10.77.0.0/16 via 10.0.2.9 dev eth1
-! route 172.17.0.0/16 via 10.0.2.37 dev eth1: the gateway is the host itself by now, not copied to table 10001`}})
+! route 172.17.0.0/16 via 10.0.2.37 dev eth1: its gateway is now the host itself: not copied to table 10001`}})
 }
 
 // TestWantForeignRouteInTheWay: an identical one serves as well; one that leads elsewhere is told.
@@ -146,5 +146,5 @@ func TestWantForeignRouteInTheWay(t *testing.T) {
 	check(t, []golden{{"two defaults of rc.local", in, onlyRoutes, `
 + route 10.0.2.0/24 dev eth1 table 10001 scope link src 10.0.2.37
 + route 10.0.2.0/24 dev eth1 scope link src 10.0.2.37 metric 10001
-! route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001: another program has its own there: route default via 10.0.2.254 dev eth1 metric 10001`}})
+! route default via 10.0.2.1 dev eth1 src 10.0.2.37 metric 10001: another program has its own route there: route default via 10.0.2.254 dev eth1 metric 10001`}})
 }

@@ -115,7 +115,7 @@ func (w *want) leasedMTU() {
 
 func (w *want) mtu(leased int) int {
 	if most := w.in.Have.MaxMTU; most != 0 && leased > most {
-		w.refuse("the lease's MTU of %d is more than the interface's driver can do (%d)", leased, most)
+		w.refuse("the lease's MTU of %d is more than the interface's driver supports (%d)", leased, most)
 		return most
 	}
 	return leased

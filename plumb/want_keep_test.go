@@ -71,7 +71,7 @@ func TestWantLink(t *testing.T) {
 		{"somebody else has the lease", leased(9001, 9001, false), links, "~ link eth1 up\n~ link eth1 group 236"},
 		{"the driver names no limit", leased(9001, 0, true), links, "~ link eth1 mtu 9001\n~ link eth1 up\n~ link eth1 group 236"},
 		{"more than the driver can do", leased(9001, 3498, true), links,
-			"~ link eth1 mtu 3498\n~ link eth1 up\n~ link eth1 group 236\n! the lease's MTU of 9001 is more than the interface's driver can do (3498)"},
+			"~ link eth1 mtu 3498\n~ link eth1 up\n~ link eth1 group 236\n! the lease's MTU of 9001 is more than the interface's driver supports (3498)"},
 		{"a user's group is kept", grouped, link, "~ link eth0 group 236\n+ altname eni-0a1 dev eth1\n+ altname device-number-1 dev eth1"},
 		{"a name that is there is not given again", named, link, "~ link eth1 up\n~ link eth1 group 236\n+ altname device-number-1 dev eth1"},
 	})

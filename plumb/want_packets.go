@@ -15,7 +15,7 @@ func (w *want) packet(r PacketRule) bool {
 		w.refuse("table inet %s: %w", name, ErrNoPackets)
 		return false
 	case slices.Contains(w.in.Have.TakenTables, r.Table):
-		w.refuse("table inet %s: %w (\"nft delete table inet %[1]s\" makes room)", name, ErrTaken)
+		w.refuse("table inet %s: %w (to remove it: nft delete table inet %[1]s)", name, ErrTaken)
 		return false
 	}
 	w.out.Packets = append(w.out.Packets, r)

@@ -50,7 +50,7 @@ func (w *want) stillDelegated(six bool) (out []netip.Prefix) {
 func (w *want) free(list []netip.Prefix) (out []netip.Prefix) {
 	for _, p := range list {
 		if i := slices.IndexFunc(w.in.Have.Taken, p.Overlaps); i >= 0 {
-			w.refuse("the delegated prefix %s overlaps %s of another interface, left out", p, fromText(w.in.Have.Taken[i]))
+			w.refuse("the delegated prefix %s overlaps %s of another interface: left out", p, fromText(w.in.Have.Taken[i]))
 			continue
 		}
 		out = append(out, p)

@@ -56,7 +56,7 @@ func (w *want) waiting(six bool, list []netip.Addr) {
 		list = list[1:]
 	}
 	if len(list) > 0 {
-		w.refuse("%s has not got its primary address %s, which its network manager adds: %s waits for it", w.out.Name, w.in.Interface.Addrs4.Value[0], list[0])
+		w.refuse("%s does not have its primary address %s yet, which its network manager adds: %s waits for it", w.out.Name, w.in.Interface.Addrs4.Value[0], list[0])
 	}
 }
 
@@ -83,7 +83,7 @@ func (w *want) beside(six bool, addrs metadata.Answer[[]netip.Addr], subnets met
 	}
 	subnet, ok := containing(subnets.Value, first)
 	if !ok {
-		w.refuse("%s lies in no subnet of the interface, left out", first)
+		w.refuse("%s is in none of the interface's subnets: left out", first)
 		return
 	}
 	var primary netip.Addr // none where there is a delegated prefix alone

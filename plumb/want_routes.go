@@ -21,9 +21,9 @@ func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
 		c, ok := copied(r, t, subnet, six)
 		switch {
 		case ok && w.astray(r):
-			w.refuse("a router advertisement on %s says that %s is on its link, which is no subnet of the interface: not followed", w.out.Name, r.Dst)
+			w.refuse("ignored a router advertisement on %s: it says that %s is on-link, which is not a subnet of the interface", w.out.Name, r.Dst)
 		case ok && w.ownAddr(c.Via):
-			w.refuse("%s: the gateway is the host itself by now, not copied to table %d", r.text(w.out.Name), t)
+			w.refuse("%s: its gateway is now the host itself: not copied to table %d", r.text(w.out.Name), t)
 		case ok:
 			w.route(c)
 		}
@@ -56,7 +56,7 @@ func (w *want) leased(t uint32, subnet netip.Prefix) {
 		switch {
 		case w.placed(r.key()):
 		case w.ownAddr(r.Via):
-			w.refuse("%s of the lease: the gateway is the host itself, left out", r.text(w.out.Name))
+			w.refuse("%s of the lease: its gateway is the host itself: left out", r.text(w.out.Name))
 		default:
 			w.route(r)
 		}
@@ -67,7 +67,7 @@ func (w *want) leased(t uint32, subnet netip.Prefix) {
 func (w *want) main(r Route, metric uint32) {
 	r.Table, r.Metric = tableMain, metric
 	if six := r.Dst.Addr().Is6(); r.isDefault() && w.in.Have.overtakes(six, metric) {
-		w.refuse("%s would come before the host's own default route, whose metric is higher: not written until that of the primary interface is set up to come first (ec2net up does it there)", r.text(w.out.Name))
+		w.refuse("%s would come before the host's own default route, which has a higher metric: left out until the primary interface's default route comes first (run \"ec2net up\" for the primary interface)", r.text(w.out.Name))
 		return
 	}
 	w.route(r)
@@ -81,7 +81,7 @@ func (w *want) route(r Route) {
 	}
 	for _, o := range w.foreign(r.key()) {
 		if o.Via != r.Via {
-			w.refuse("%s: another program has its own there: %s", r.text(w.out.Name), o.text(w.out.Name))
+			w.refuse("%s: another program has its own route there: %s", r.text(w.out.Name), o.text(w.out.Name))
 		}
 	}
 	w.out.Routes = append(w.out.Routes, r)
@@ -190,7 +190,7 @@ func (w *want) gateway4(subnet netip.Prefix) netip.Addr {
 		best = g
 	}
 	if leased.IsValid() && leased != best {
-		w.refuse("the lease's router %s lies outside of the subnet %s, whose router is %s by what the cloud says: not used", leased, subnet, best)
+		w.refuse("ignored the lease's router %s: it is outside the subnet %s, whose router is %s according to the cloud", leased, subnet, best)
 	}
 	return best // invalid for a subnet of one address without a lease
 }

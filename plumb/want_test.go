@@ -212,7 +212,7 @@ func TestWantInterfaces(t *testing.T) {
 + addr 2001:db8::a/128 dev eth1 noprefixroute`},
 		{"one interface, one address: nothing", Input{Interface: lone, Have: bare(), OwnAddress: true, MainTable: true}, all, ""},
 		{"an address in no subnet is an error", ours(iface(func(c *metadata.Interface) { c.Subnets4 = prefixes("10.9.0.0/24") })), noLink,
-			"! 10.0.2.37 lies in no subnet of the interface, left out"},
+			"! 10.0.2.37 is in none of the interface's subnets: left out"},
 	})
 }
 

@@ -26,7 +26,7 @@ type EgressState string
 // The states.
 const (
 	EgressActive    EgressState = "active"    // it leaves by the interface
-	EgressStandby   EgressState = "standby"   // it leaves by an interface that is preferred
+	EgressStandby   EgressState = "standby"   // it leaves by a preferred interface
 	EgressPending   EgressState = "pending"   // nothing stands in the way: it is about to leave by the interface
 	EgressBlocked   EgressState = "blocked"   // something stands in the way
 	EgressWithdrawn EgressState = "withdrawn" // it left by the interface and was taken back
@@ -42,7 +42,7 @@ const (
 	EgressGateway     EgressReason = "gateway"     // it does not answer
 	EgressNoPrimary   EgressReason = "no_primary"  // the primary interface is not set up, or can not be read
 	EgressUnprotected EgressReason = "unprotected" // the primary interface does not keep its own traffic
-	EgressUnread      EgressReason = "unread"      // the metadata was not asked yet
+	EgressUnread      EgressReason = "unread"      // the metadata has not been read yet
 	EgressMetadata    EgressReason = "metadata"    // it does not answer
 	EgressRollback    EgressReason = "rollback"    // the change cut something off
 )

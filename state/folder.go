@@ -66,7 +66,7 @@ func (s Store) open(name, suffix string) (*os.File, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && (!info.Mode().IsRegular() || ownerOf(info) != 0 && ownerOf(info) != os.Geteuid()) {
-		err = fmt.Errorf("%s: not a file of ours", f.Name())
+		err = fmt.Errorf("%s: not a file of ec2net's", f.Name())
 	}
 	if err != nil {
 		f.Close()

@@ -25,7 +25,9 @@ type HeldError struct {
 	PID  int    // -1: it cannot be told
 }
 
-func (e *HeldError) Error() string { return fmt.Sprintf("process %d keeps %s already", e.PID, e.Name) }
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("process %d already manages %s", e.PID, e.Name)
+}
 
 // lookTime is longer than Holder, which shares the lock, takes to see whether somebody has it.
 const lookTime = time.Millisecond
@@ -173,7 +175,7 @@ func lockLines(f *os.File) (number, unsaved string) {
 func unsavedOf(f *os.File) string {
 	number, unsaved := lockLines(f)
 	if number == "" {
-		return "not even its number could be written"
+		return "its process id could not be written"
 	}
 	return unsaved
 }

@@ -26,7 +26,7 @@ func (s Store) Manager(name string) (*Manager, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("process %d, which keeps %s: %w", pid, name, err)
+		return nil, fmt.Errorf("process %d, which manages %s: %w", pid, name, err)
 	}
 	if s.Holder(name).PID != pid { // it ended, and the number may be somebody else's now
 		unix.Close(fd)

@@ -29,12 +29,12 @@ func metrics() []metric {
 		{"ec2net_interface_info", "gauge", "An interface that ec2net knows; always 1.", yes(func(Record) bool { return true })},
 		{"ec2net_interface_ready", "gauge", "Whether the interface is set up.", yes(func(r Record) bool { return r.Phase.Managed() })},
 		{"ec2net_interface_degraded", "gauge", "Whether the interface runs on its lease alone.", yes(func(r Record) bool { return r.Phase == LeaseOnly })},
-		{"ec2net_interface_undone", "gauge", "Whether a change was undone because it cut something off.", yes(func(r Record) bool { return r.Phase == RolledBack })},
+		{"ec2net_interface_undone", "gauge", "Whether a change was rolled back because it cut something off.", yes(func(r Record) bool { return r.Phase == RolledBack })},
 		{"ec2net_interface_yielded", "gauge", "Whether the interface is left to another program.", yes(func(r Record) bool { return r.Phase == LeftTo })},
 		{"ec2net_interface_addresses", "gauge", "Addresses that the metadata grants.", func(r Record) (float64, bool) {
 			return float64(len(r.Interface.Addrs4.Value) + len(r.Interface.Addrs6.Value)), true
 		}},
-		{"ec2net_interface_repairs_total", "counter", "Times that something was put back, since the process began.", func(r Record) (float64, bool) {
+		{"ec2net_interface_repairs_total", "counter", "Repairs since the process started.", func(r Record) (float64, bool) {
 			return float64(r.Repairs), true
 		}},
 		{"ec2net_metadata_last_read_timestamp_seconds", "gauge", "When the metadata last answered.", since(func(r Record) time.Time { return r.ReadAt })},

@@ -105,7 +105,7 @@ func (s Store) publish(file string) error {
 	err = replaceMetrics(file, metricsText(s.All()))
 	switch dir := filepath.Dir(file); {
 	case errors.Is(err, unix.EROFS):
-		return fmt.Errorf("%w: the unit may not write there; a drop-in with ReadWritePaths=%s lets it", err, dir)
+		return fmt.Errorf("%w: the unit may not write there; a drop-in with ReadWritePaths=%s allows it", err, dir)
 	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("%w: %s has to belong to root, because the unit may not write into another user's folder", err, dir)
 	}

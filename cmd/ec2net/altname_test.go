@@ -23,10 +23,10 @@ func TestByAltName(t *testing.T) {
 		}
 		ec2net(t, c, exitOK, "plan", name)
 		ec2net(t, c, exitOK, "doctor", name)
-		if out := ec2net(t, c, exitOK, "up", name); !strings.Contains(out, "keeps this interface: asked it") {
+		if out := ec2net(t, c, exitOK, "up", name); !strings.Contains(out, "manages this interface: asked it") {
 			t.Errorf("up %s:\n%s", name, out)
 		}
-		if out := ec2net(t, c, exitFailed, "run", name); !strings.Contains(out, "keeps eth1 already") {
+		if out := ec2net(t, c, exitFailed, "run", name); !strings.Contains(out, "already manages eth1") {
 			t.Errorf("run %s:\n%s", name, out)
 		}
 		if out := ec2net(t, c, exitOK, "explain", "198.51.100.146", "10.0.2.37", "--in", name); !strings.Contains(out, "eth1") {

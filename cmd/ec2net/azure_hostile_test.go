@@ -42,10 +42,10 @@ var azureFaults = []struct {
 	{"reset", lab.Fault{Reset: true}, exitUnavailable, "metadata unavailable"},
 	{"closed", lab.Fault{Close: true}, exitUnavailable, "metadata unavailable"},
 	{"redirect", lab.Fault{Redirect: "http://172.22.5.4/"}, exitUnavailable, "status 302"},
-	{"no ipv4", lab.Fault{Interface: "eth2", Path: "ipv4", Absent: true}, exitPartial, "an answer of the metadata that can be believed ("},
-	{"no addresses", lab.Fault{Interface: "eth2", Path: "ipv4/ipAddress", JSON: value("[]")}, exitPartial, "an answer of the metadata that can be believed ("},
-	{"addresses of a wrong type", lab.Fault{Interface: "eth2", Path: "ipv4/ipAddress", JSON: value(`[1,"2",{"privateIpAddress":3}]`)}, exitPartial, "an answer of the metadata that can be believed ("},
-	{"an address outside of the subnet", lab.Fault{Interface: "eth2", Path: "ipv4/ipAddress/*/privateIpAddress", Value: value("192.0.2.9")}, exitPartial, "an answer of the metadata that can be believed ("},
+	{"no ipv4", lab.Fault{Interface: "eth2", Path: "ipv4", Absent: true}, exitPartial, "a valid answer from the metadata ("},
+	{"no addresses", lab.Fault{Interface: "eth2", Path: "ipv4/ipAddress", JSON: value("[]")}, exitPartial, "a valid answer from the metadata ("},
+	{"addresses of a wrong type", lab.Fault{Interface: "eth2", Path: "ipv4/ipAddress", JSON: value(`[1,"2",{"privateIpAddress":3}]`)}, exitPartial, "a valid answer from the metadata ("},
+	{"an address outside of the subnet", lab.Fault{Interface: "eth2", Path: "ipv4/ipAddress/*/privateIpAddress", Value: value("192.0.2.9")}, exitPartial, "a valid answer from the metadata ("},
 }
 
 // hostileAzure is seed 001's machine with the operator's session over its primary interface.

@@ -201,7 +201,7 @@ func TestSeed001Down(t *testing.T) {
 			for _, iface := range order {
 				s.keepers[iface].stop(t)
 			}
-			says(t, ec2net(t, s.Cloud, exitFailed, "--config", s.conf, "down", "eth1"), "everything was put back", "would go by eth2")
+			says(t, ec2net(t, s.Cloud, exitFailed, "--config", s.conf, "down", "eth1"), "rolled back: without this interface", "would go by eth2")
 			s.works(t) // stopping leaves all as it is, and so does that
 			for _, iface := range order {
 				ec2net(t, s.Cloud, exitOK, "--config", s.conf, "down", iface)

@@ -35,7 +35,7 @@ func TestAzureUpPlanDown(t *testing.T) {
 		t.Errorf("alternative names on Azure:\n%s", links)
 	}
 	says(t, ip(t, c, "rule"), "from 172.22.5.68 lookup 10000", "from 172.22.5.4 lookup 14202", "from 172.22.5.132 lookup 13904")
-	says(t, ec2net(t, c, exitOK, "status"), "eth1: primary interface", "eth2: 172.22.5.4, table 14202, lease without end", "drift      none")
+	says(t, ec2net(t, c, exitOK, "status"), "eth1: primary interface", "eth2: 172.22.5.4, table 14202, lease with no expiry", "drift       none")
 	for _, iface := range []string{"eth1", "eth2", "eth3"} {
 		ec2net(t, c, exitOK, "down", iface)
 	}
@@ -94,7 +94,7 @@ func TestAzureLate(t *testing.T) {
 	c.IMDS().Limit(0)
 	heal := spoil(t, c, lab.Fault{Interface: "eth2", Absent: true})
 	k := keep(t, c, "eth2")
-	k.notify.await(t, "STATUS=degraded: 172.22.5.4/26 by its lease alone")
+	k.notify.await(t, "STATUS=degraded: 172.22.5.4/26 from its lease alone")
 	answers(t, c, lab.EIP2)
 	end := session(t, c, "172.22.5.4", lab.EIP2)
 	heal()

@@ -32,7 +32,7 @@ func TestContainerKept(t *testing.T) {
 	session6, err := c.Client().Stream(t.Context(), netip.AddrPortFrom(in6[0], published))
 	must(t, err)
 	held := c.marks()
-	says(t, statusOf1(t, c.Cloud, "eth1"), "nftables   inet ec2net-10001: replies by interface, mark 0x2000000/0x7f000000", "drift      none")
+	says(t, statusOf1(t, c.Cloud, "eth1"), "nftables    inet ec2net-10001: replies by interface, mark 0x2000000/0x7f000000", "drift       none")
 
 	for _, damage := range []string{
 		"nft delete table inet ec2net-10001", "nft flush table inet ec2net-10001", "nft add rule inet ec2net-10001 prerouting drop",
@@ -176,7 +176,7 @@ func TestContainerTableTaken(t *testing.T) {
 	shell(t, c.Instance(), "nft add table inet ec2net-10001; nft add chain inet ec2net-10001 mine")
 	before := c.table(t)
 	out := ec2net(t, c.Cloud, exitPartial, "up", "eth1")
-	says(t, out, `table inet ec2net-10001: another program's, left alone ("nft delete table inet ec2net-10001" makes room)`)
+	says(t, out, `table inet ec2net-10001: it belongs to another program and is left alone (to remove it: nft delete table inet ec2net-10001)`)
 	answers(t, c.Cloud, lab.EIP2)
 	ec2net(t, c.Cloud, exitOK, "down", "eth1")
 	if now := c.table(t); now != before || now == "" {

@@ -33,7 +33,7 @@ func effectiveLease(r state.Record, s plumb.Snapshot) *dhcp.Lease {
 func (t *tenancy) standsOn() string {
 	switch {
 	case t.lease != nil:
-		return t.lease.Addr.String() + " by its lease alone"
+		return t.lease.Addr.String() + " from its lease alone"
 	case t.leasing != "" && !owns(t.leasing):
 		return t.borrowed.Addr.String() + " as " + t.leasing + " set it up"
 	}
@@ -96,7 +96,7 @@ func (a *agent) degrade() {
 	case degraded == a.degraded:
 		return
 	case degraded:
-		a.log.Warnf("degraded: running on %s, because the metadata says nothing of the interface: %s", a.standsOn(), oneLine(a.lastErr()))
+		a.log.Warnf("degraded: running on %s, because the metadata says nothing about this interface: %s", a.standsOn(), oneLine(a.lastErr()))
 	case a.settled.MAC != (metadata.MAC{}):
 		a.log.Info("the metadata knows the interface now: no longer degraded")
 	}

@@ -23,7 +23,7 @@ below it.
 
 It works without root; what only root may read is "unknown" then.
 Exit status 5 when something fails; warnings alone are 0. Status 3 where
-no cloud is recognised, so that nothing was checked.`,
+no cloud is recognised, so nothing was checked.`,
 		Args: atMostOneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.doctor(c.Context(), append(args, "")[0])

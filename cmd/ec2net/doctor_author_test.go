@@ -40,7 +40,7 @@ func sickAuthors() []patient {
 		front("by networkd, of which no file is known", "true", "a network manager, or ip by hand (protocol static)"),
 		{name: "a rule by hand", breaks: []string{strings.TrimSuffix(routed, " proto static")}, want: "warn rule-in-front eth1",
 			says: "100: from 10.0.2.37 lookup 100, written by ip by hand, a script, or a program (no protocol);", told: true},
-		inTable("by nobody that is known", "77", "a program without a name (protocol 77)"),
+		inTable("by nobody that is known", "77", "an unknown program (protocol 77)"),
 		{name: "strongSwan's tunnel for all", breaks: []string{"ip link add ipsec0 type veth peer name ipsec1; ip link set ipsec1 up; ip link set ipsec0 up; ip route add 169.254.169.254 via 10.0.0.1 dev eth0; ec2net --cloud ec2 up eth0; " +
 			"ip route add throw 169.254.169.254 table 220; ip route add default dev ipsec0 table 220; ip rule add pref 220 lookup 220"},
 			want: "fail rule-in-front eth0, fail rule-in-front eth1", because: []string{"leave"},

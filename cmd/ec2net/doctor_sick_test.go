@@ -76,7 +76,7 @@ func sickFront() []patient {
 		"ip rule add pref 5210 fwmark 0x80000/0xff0000 lookup main; ip rule add pref 5250 fwmark 0x80000/0xff0000 unreachable; ip rule add pref 5270 lookup 52"
 	return []patient{
 		{name: "Tailscale's exit node", breaks: []string{exit}, want: "fail rule-in-front eth0, fail rule-in-front eth1", because: []string{"leave"},
-			says: "write priority = 1000 at the top of ec2net.toml"},
+			says: "set priority = 1000 at the top of ec2net.toml"},
 		{name: "the blog's rule", breaks: []string{bridged, blog}, want: "warn rule-in-front eth1",
 			says: "9999: from 10.0.2.37 lookup 100, written by ip by hand, a script, or a program (no protocol); from 10.0.2.37 to 172.17.0.2 via 10.0.2.1 dev eth1, not dev docker0", told: true},
 		{name: "the blog's rule, without a bridge", breaks: []string{blog}},
@@ -94,7 +94,7 @@ func sickFront() []patient {
 func frontExplained(t *testing.T, c *lab.Cloud) {
 	t.Helper()
 	says(t, strings.Join(strings.Fields(ec2net(t, c, exitDifferences, "explain", "10.0.2.37", "198.51.100.146")), " "),
-		"the rule 9999 of wg-quick, /etc/wireguard/wg0.conf decides before ec2net's own; without it, the packet leaves via 10.0.2.1 dev eth1",
+		"the rule 9999 of wg-quick, /etc/wireguard/wg0.conf comes before ec2net's own; without it, the packet leaves via 10.0.2.1 dev eth1",
 		"no answer comes back through wg0")
 }
 
@@ -175,7 +175,7 @@ func sickLinks() []patient {
 		{name: "an address that moved to another interface", ifaces: "eth1 eth2 eth0", cfg: lab.Config{Interfaces: []lab.Interface{lab.Eth0(), lab.Eth1(),
 			{Name: "eth2", Subnet: "subnet-c", Addrs4: []netip.Addr{addr("10.0.2.38"), addr("10.0.2.101")}}}},
 			breaks: []string{"ip addr add 10.0.2.101/24 dev eth1", "ec2net explain 10.0.2.101 198.51.100.146"}, want: "warn moved-address eth1",
-			says: "it keeps 10.0.2.101, which the cloud has given to eth2", told: true},
+			says: "it still has 10.0.2.101, which the cloud has moved to eth2", told: true},
 		{name: "the function behind the interface", breaks: []string{"ip link add vf1 address $(cat /sys/class/net/eth1/address) type veth peer name vf2",
 			"ip link set vf1 up", "ip addr add 10.0.2.37/24 dev vf1 noprefixroute"}, want: "fail vf eth1", says: "ip addr flush dev vf1",
 			cure: []string{"ip addr flush dev vf1"}},
@@ -193,7 +193,7 @@ func sickOthers() []patient {
 		{name: "networkd restarted", breaks: []string{networkdRuns, untold, "ip rule del pref 20001", "ip rule del pref 10001", "ip route flush table 10001"},
 			want: "fail networkd", because: []string{"source-rule", "guard", "table", "leave"}},
 		{name: "another manager's default", harm: func(t *testing.T, c *lab.Cloud) { startDhclient(t, c, 10) },
-			want: "fail manager eth1", because: []string{"main-default"}, says: "dhclient configures it, and so does ec2net"},
+			want: "fail manager eth1", because: []string{"main-default"}, says: "dhclient and ec2net both configure it"},
 		{name: "NetworkManager", breaks: []string{"bash -c 'exec -a /usr/sbin/NetworkManager sleep 600' >/dev/null 2>&1 &",
 			"mkdir -p /run/NetworkManager/devices; echo connection-uuid=7 > /run/NetworkManager/devices/$(cat /sys/class/net/eth1/ifindex)"},
 			want: "warn manager eth1", says: "NetworkManager configures it"},
@@ -225,7 +225,7 @@ func sickCloud() []patient {
 			breaks: []string{"ip rule add pref 50 to 169.254.169.254 lookup $(ip rule | sed -n 's/.*from 10.1.1.31 lookup \\([0-9]*\\).*/\\1/p')"},
 			want:   "fail metadata-route", because: []string{"metadata"}, says: "50: from all to 169.254.169.254 lookup", cure: []string{"ip rule del pref 50"}},
 		{name: "not set up", ifaces: "-", want: "fail set-up eth1", because: []string{"link", "table", "leave"}, cure: []string{upAgain, "ec2net --cloud ec2 up eth0"}},
-		{name: "primary not set up", ifaces: "eth1", want: "fail set-up eth0", because: []string{"source-rule", "leave"}, says: "not set up beside the other interfaces: hosts in 10.0.2.0/24 get no answer from it, all others do",
+		{name: "primary not set up", ifaces: "eth1", want: "fail set-up eth0", because: []string{"source-rule", "leave"}, says: "it has no rules beside the other interfaces:  hosts in 10.0.2.0/24 get no answer from it; all others do",
 			cure: []string{"ec2net --cloud ec2 up eth0"}},
 		{name: "assigned, and nobody looks", harm: func(t *testing.T, c *lab.Cloud) { must(t, c.Assign("eth1", addr("10.0.2.50"))) },
 			want: "fail address eth1", because: []string{"source-rule", "leave"}, cure: []string{upAgain}},
@@ -243,8 +243,8 @@ func sickLife() []patient {
 		return `sed -i "s/\"start\": \"[^\"]*\"/\"start\": \"$(date -u -d '` + ago + `' +%FT%TZ)\"/" /run/ec2net/eth1.json`
 	}
 	return []patient{
-		{name: "stale lease", breaks: []string{started("2 hours ago")}, want: "warn lease eth1", says: "its lease has ended", cure: []string{upAgain}},
-		{name: "renewals fail", breaks: []string{started("45 minutes ago")}, want: "warn renewal eth1", says: "its lease is not renewed"},
+		{name: "stale lease", breaks: []string{started("2 hours ago")}, want: "warn lease eth1", says: "its lease has expired", cure: []string{upAgain}},
+		{name: "renewals fail", breaks: []string{started("45 minutes ago")}, want: "warn renewal eth1", says: "its lease is overdue for renewal"},
 		{name: "the keeper died", harm: killed, want: "fail keeper eth1"},
 		{name: "the keeper died, and the lease ended", harm: func(t *testing.T, c *lab.Cloud) { killed(t, c); shell(t, c.Instance(), started("2 hours ago")) },
 			want: "fail keeper eth1", because: []string{"lease"}},
@@ -291,5 +291,5 @@ func cutOff(t *testing.T, c *lab.Cloud) {
 	t.Helper()
 	operator(t, c, "10.0.3.200", "10.0.0.29")
 	ip(t, c, "rule add from 10.0.0.29 lookup 10001 pref 100")
-	start(t, c, "eth1").notify.await(t, "STATUS=undone, because the connection of 10.0.0.29:2222")
+	start(t, c, "eth1").notify.await(t, "STATUS=rolled back, because the connection of 10.0.0.29:2222")
 }

@@ -27,13 +27,13 @@ func TestDoctorNotRoot(t *testing.T) {
 	locked := func() { shell(t, c.Instance(), "mkdir -p /run/ec2net", "chmod 0 /run/ec2net") } // the lab's only user owns the folder
 	locked()
 	out, status := nobody("doctor")
-	if status != exitOK || !strings.Contains(out, "nothing wrong was found: ") || !strings.Contains(out, "unknown the records in /run/ec2net are root's to read") {
+	if status != exitOK || !strings.Contains(out, "no problems found: ") || !strings.Contains(out, "unknown only root may read the records in /run/ec2net") {
 		t.Errorf("exit status %d\n%s", status, out)
 	}
 	configure(t, c, "main_table = false\n")
 	shell(t, c.Instance(), "chmod 0 /etc/ec2net/ec2net.toml")
 	out, status = nobody("doctor")
-	if status != exitOK || !strings.Contains(out, "unknown the configuration /etc/ec2net/ec2net.toml is root's to read [plan]") {
+	if status != exitOK || !strings.Contains(out, "unknown only root may read the configuration /etc/ec2net/ec2net.toml [plan]") {
 		t.Errorf("what the file says: exit status %d\n%s", status, out)
 	}
 	shell(t, c.Instance(), "rm /etc/ec2net/ec2net.toml")
@@ -202,7 +202,7 @@ func TestBrokenFile(t *testing.T) {
 	if got := roots(findings); got != "fail config" {
 		t.Errorf("found %q\n%s", got, report(t, c, "--config", broken))
 	}
-	says(t, ec2net(t, c, exitUsage, "status", "eth1", "--config", broken), "drift      not known: the configuration has an error", broken+":2:14")
+	says(t, ec2net(t, c, exitUsage, "status", "eth1", "--config", broken), "drift       unknown: the configuration has an error", broken+":2:14")
 	out, _ := on(t, c, "ec2net", "status", "--json", "--config", broken)
 	says(t, out, `"drift": null`, `"broken": true`)
 }

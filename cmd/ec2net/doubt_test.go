@@ -32,7 +32,7 @@ func TestGlitch(t *testing.T) {
 		begun := time.Now()
 		k.reload(t, c, glitch.key)
 		eventually(t, hang, "the doubt is told", func() bool {
-			return strings.Contains(statusOf1(t, c, "eth1"), "which no longer lists "+glitch.lost+": it goes at ")
+			return strings.Contains(statusOf1(t, c, "eth1"), "the metadata to list "+glitch.lost+" again, else removal at ")
 		})
 		for time.Since(begun) < 2500*time.Millisecond { // how long it lasts is the point
 			k.reload(t, c, glitch.key)
@@ -45,7 +45,7 @@ func TestGlitch(t *testing.T) {
 		}
 		heal()
 		k.reload(t, c, glitch.key)
-		eventually(t, hang, "the doubt is over", func() bool { return !strings.Contains(statusOf1(t, c, "eth1"), "no longer lists") })
+		eventually(t, hang, "the doubt is over", func() bool { return !strings.Contains(statusOf1(t, c, "eth1"), "again, else removal at") })
 	}
 	quiet("a glitch")
 	unchanged(t, c, held, "a glitch")

@@ -145,7 +145,7 @@ func (p *program) remains(l *plumb.Link) {
 	if err != nil || !s.Hosts() {
 		return
 	}
-	p.log.Infof("%s and its default route stay, since nobody else configures %s: \"ec2net down --lease %s\" takes them away", first(s.Held()), s.Name, s.Name)
+	p.log.Infof("%s and its default route stay, because nobody else configures %s; to remove them: ec2net down --lease %s", first(s.Held()), s.Name, s.Name)
 }
 
 // downTrial proves that nothing is cut off by what is taken away. Where the metadata's address is not known,
@@ -176,7 +176,7 @@ func (p *program) stay(ctx context.Context, t *trial, why losses) error {
 		p.log.Info(o)
 	}
 	t.close()
-	return errors.Join(fail(exitFailed, "%s: everything was put back: without this interface, %s", t.link.Name, why), back.Failed)
+	return errors.Join(fail(exitFailed, "%s: rolled back: without this interface, %s", t.link.Name, why), back.Failed)
 }
 
 // keepAgain has an interface that stays as it was kept as it was.
@@ -187,7 +187,7 @@ func (p *program) keepAgain(ctx context.Context, name string, kept bool) error {
 	case underSystemd():
 		return p.start(ctx, name)
 	}
-	return fmt.Errorf("%s: the process that kept it has ended: \"ec2net run %s\" keeps it again", name, name)
+	return fmt.Errorf("%s: the process that managed it has ended; to manage it again: ec2net run %s", name, name)
 }
 
 // before is how the interface was found. Of another interface, and of one that was plugged in again since, that is
@@ -216,7 +216,7 @@ func (p *program) before(l *plumb.Link, old state.Record) *plumb.Before {
 }
 
 // errNothingLeft says that there is nothing to take away, of an interface that is not here either.
-var errNothingLeft = errors.New("nothing of one is left")
+var errNothingLeft = errors.New("none has left anything behind")
 
 // downUnknown is for an interface that is not there and was never recorded under this name.
 func (p *program) downUnknown(ctx context.Context, name string) error {

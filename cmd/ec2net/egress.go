@@ -118,7 +118,7 @@ func (e *egress) inVain(family int, n plumb.Neighbour, now time.Time) plumb.Neig
 	return n
 }
 
-var errUnread = errors.New("the metadata was not asked yet")
+var errUnread = errors.New("the metadata has not been read yet")
 
 // primaryKept says for each family why the primary interface's own traffic would leave by another interface, were the
 // host's to leave there; nil: it would not.
@@ -136,7 +136,7 @@ func (e *egress) primaryKept(r state.Record, services []netip.Addr) (out [2]erro
 	return out
 }
 
-var errNoPrimary = errors.New("nobody has set up the primary interface, whose connections would end: start its unit, or run \"ec2net up\" for it")
+var errNoPrimary = errors.New("nobody has set up the primary interface, whose connections would break: start its unit, or run \"ec2net up\" for it")
 
 func (e *egress) readPrimary(r state.Record) (plumb.Snapshot, error) {
 	if e.primary == nil {
@@ -212,9 +212,9 @@ func (a *agent) decided(was [2]outlet) {
 		switch {
 		case o.on:
 			a.egress.prove = true
-			a.note(fmt.Sprintf("the host's own %s traffic leaves by this interface now", families[i]))
+			a.note(fmt.Sprintf("the host's own %s traffic now leaves by this interface", families[i]))
 		case o.better:
-			a.note(fmt.Sprintf("the host's own %s traffic leaves by an interface that is preferred", families[i]))
+			a.note(fmt.Sprintf("the host's own %s traffic now leaves by a preferred interface", families[i]))
 		}
 	}
 	for i, family := range families {
@@ -231,7 +231,7 @@ func (a *agent) egressTrouble(family int, now time.Time) error {
 	}
 	switch decision := o.state(); {
 	case decision == state.EgressWithdrawn && o.why.text != "":
-		return fmt.Errorf("the host's own traffic was taken back from this interface: %s", o.why.text)
+		return fmt.Errorf("the host's own traffic was withdrawn from this interface: %s", o.why.text)
 	case decision == state.EgressBlocked && (!a.stays || now.Sub(a.begun) >= silence):
 		return fmt.Errorf("the host's own traffic does not leave by this interface: %s", o.why.text)
 	}

@@ -27,7 +27,7 @@ func TestEgressTakenBack(t *testing.T) {
 		says        string
 	}{
 		{"unplugged", func(t *testing.T, c *lab.Cloud) { must(t, c.Detach("eth2")) }, nil, ""},
-		{"no carrier", func(t *testing.T, c *lab.Cloud) { port(t, c, "ip link set p1 down") }, nil, "taken back from this interface: its link is down"},
+		{"no carrier", func(t *testing.T, c *lab.Cloud) { port(t, c, "ip link set p1 down") }, nil, "withdrawn from this interface: its link is down"},
 		{"gateway dead", func(t *testing.T, c *lab.Cloud) {
 			port(t, c, "nft add table netdev dead", "nft 'add chain netdev dead in { type filter hook ingress device p1 priority 0; policy drop; }'")
 		}, func(t *testing.T, c *lab.Cloud) { port(t, c, "nft delete table netdev dead") }, "does not answer"},
@@ -77,7 +77,7 @@ func TestEgressProved(t *testing.T) {
 	k := l.keep(t, "eth2")
 	leads6 := func() bool { return ways(t, l.Cloud) == "10001" } // what IPv6 needs is there
 	eventually(t, hang, "IPv6", leads6)
-	l.tells(t, "eth2", "IPv4 not by this interface: the primary interface eth0: its answers are not kept on it yet: no rule from all to 169.254.169.254 lookup 10000")
+	l.tells(t, "eth2", "IPv4 not by this interface: the primary interface eth0: its own rules are not set up yet: no rule from all to 169.254.169.254 lookup 10000")
 
 	must(t, l.IMDS().Silence())
 	begun := time.Now()
@@ -85,7 +85,7 @@ func TestEgressProved(t *testing.T) {
 	leads(t, l.Cloud, hang, "10001")
 	eventually(t, rollBack, "IPv4 is taken back", leads6)
 	t.Logf("taken back after %s", time.Since(begun).Round(time.Millisecond))
-	k.logs(t, "egress IPv4: the host's own traffic was taken back from this interface: the metadata did not answer within 7s")
+	k.logs(t, "egress IPv4: the host's own traffic was withdrawn from this interface: the metadata did not answer within 7s")
 	must(t, l.IMDS().Resume())
 	leads(t, l.Cloud, hang, "10001")
 	l.settled(t, "eth0", "eth2")
@@ -97,7 +97,7 @@ func TestEgressProved(t *testing.T) {
 	ip(t, l.Cloud, "-6 rule del pref 20000")
 	took := leadsNowhere(t, l.Cloud, rollBack)
 	t.Logf("the primary interface's rules are gone: taken back after %s", took.Round(time.Millisecond))
-	l.tells(t, "eth2", "taken back: the primary interface eth0: its answers are not kept on it yet: no rule from 10.0.0.29")
+	l.tells(t, "eth2", "withdrawn: the primary interface eth0: its own rules are not set up yet: no rule from 10.0.0.29")
 }
 
 // While another change of the interface is undone, traffic is taken back all the same, and it comes back.
@@ -110,13 +110,13 @@ func TestEgressTakenBackWhileUndone(t *testing.T) {
 	speak := idle(t, l.Cloud, "10.0.2.200", "10.0.0.29")
 	heal := spoil(t, l.Cloud, lab.Fault{Interface: "eth2", Path: "local-ipv4s", Value: value("10.0.2.37\n10.0.2.200")})
 	k.reload(t, l.Cloud)
-	k.notify.await(t, "STATUS=undone, because the connection of 10.0.0.29:2222 with 10.0.2.200")
+	k.notify.await(t, "STATUS=rolled back, because the connection of 10.0.0.29:2222 with 10.0.2.200")
 	leads(t, l.Cloud, 0, "10001")
 
 	shell(t, l.Fabric(), "nft add table netdev dead", "nft 'add chain netdev dead in { type filter hook ingress device p1 priority 0; policy drop; }'")
 	took := leadsNowhere(t, l.Cloud, rollBack)
 	t.Logf("taken back after %s", took.Round(time.Millisecond))
-	l.tells(t, "eth2", "taken back: its gateway")
+	l.tells(t, "eth2", "withdrawn: its gateway")
 	speak()
 	shell(t, l.Fabric(), "nft delete table netdev dead")
 	heal()
@@ -139,7 +139,7 @@ func TestEgressTakenBackFromAConnection(t *testing.T) {
 	idle(t, l.Cloud, "10.0.3.200", "10.99.0.1")()
 	shell(t, l.Fabric(), "nft add table netdev dead", "nft 'add chain netdev dead in { type filter hook ingress device p1 priority 0; policy drop; }'")
 	leadsNowhere(t, l.Cloud, rollBack)
-	if log := k.log.String(); strings.Contains(log, "undone") {
+	if log := k.log.String(); strings.Contains(log, "rolled back") {
 		t.Errorf("a false alarm:\n%s", log)
 	}
 }
@@ -160,5 +160,5 @@ func TestEgressWithoutRecords(t *testing.T) {
 	ip(t, l.Cloud, "rule del pref 20000")
 	ip(t, l.Cloud, "-6 rule del pref 20000")
 	leadsNowhere(t, l.Cloud, rollBack)
-	k.logs(t, "the primary interface eth0: its answers are not kept on it yet")
+	k.logs(t, "the primary interface eth0: its own rules are not set up yet")
 }

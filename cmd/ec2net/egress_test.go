@@ -141,11 +141,11 @@ func TestEgress(t *testing.T) {
 		answers(t, l.Cloud, eip)
 	}
 	byPrimary(t, l.Cloud)
-	l.tells(t, "eth2", "egress     IPv4 and IPv6 by this interface")
+	l.tells(t, "eth2", "egress      IPv4 and IPv6 by this interface")
 	if out := l.ec2net(t, exitOK, "plan", "eth2") + l.ec2net(t, exitOK, "plan", "eth0"); out != "" {
 		t.Errorf("plan:\n%s", out)
 	}
-	k2.logsTimes(t, "leaves by this interface now", 2) // once for each family
+	k2.logsTimes(t, "now leaves by this interface", 2) // once for each family
 
 	held, quiet := world(t, l.Cloud), silently(t, l.Cloud)
 	for _, k := range []*kept{k2, k0} {
@@ -158,7 +158,7 @@ func TestEgress(t *testing.T) {
 	for _, damage := range []string{"rule del pref 30200", "rule del pref 30100"} { // one of both families, and of several
 		ip(t, l.Cloud, damage)
 		took := restored(t, l.Cloud, held, damage)
-		if log := k2.log.String(); took < primaryGrace && strings.Contains(log, "taken back") {
+		if log := k2.log.String(); took < primaryGrace && strings.Contains(log, "withdrawn") {
 			t.Errorf("%s, put right within %s: traffic was taken back\n%s", damage, took, log)
 		}
 	}
@@ -195,8 +195,8 @@ func TestEgressMisnamed(t *testing.T) {
 	c := egressCloud(t)
 	for _, tt := range []struct{ toml, says string }{
 		{"[egress]\ninterface = \"eth9\"\n", ":2:13: [egress] there is no network interface eth9 here"},
-		{"[egress]\ninterface = \"eth3\"\n[[interface]]\nname = \"eth3\"\nmanage = false\n", ":2:13: [egress] eth3 is not managed, so that no traffic leaves by it"},
-		{"[egress]\ninterface = [\"eth0\", \"eth2\"]\n", ":2:22: [egress] eth2 comes after eth0, the primary interface"},
+		{"[egress]\ninterface = \"eth3\"\n[[interface]]\nname = \"eth3\"\nmanage = false\n", ":2:13: [egress] eth3 is not managed, so traffic cannot leave by it"},
+		{"[egress]\ninterface = [\"eth0\", \"eth2\"]\n", ":2:22: [egress] eth2 is never used: it is listed after eth0, the primary interface"},
 	} {
 		l := egressLab{c, write(t, tt.toml)}
 		l.ec2net(t, exitOK, "up", "eth0")
@@ -222,7 +222,7 @@ func TestEgressUpAlone(t *testing.T) {
 	l := egressLab{egressCloud(t), write(t, "[egress]\ninterface = \"eth2\"\n")}
 	says(t, l.ec2net(t, exitDifferences, "plan", "eth2"), "nobody has set up the primary interface", "+ rule from 10.0.2.37")
 	says(t, l.ec2net(t, exitPartial, "up", "eth2"), "egress IPv4: the host's own traffic does not leave by this interface: nobody has set up the primary interface",
-		"set up in part: 10.0.2.37 and 1 more, table 10001")
+		"partly set up: 10.0.2.37 and 1 more, table 10001")
 	answers(t, l.Cloud, egressEIP2)
 	l.ec2net(t, exitOK, "up", "eth0")
 	says(t, l.ec2net(t, exitDifferences, "plan", "eth2"), "+ rule from all lookup 10001 pref 30200")

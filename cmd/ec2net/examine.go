@@ -105,7 +105,7 @@ func (x *examination) settings() (err error) {
 	}
 	if errors.Is(x.facts.Config, fs.ErrPermission) { // which says nothing of what is in it
 		for _, id := range []string{"config", "set-up", "plan", "left-out"} {
-			x.facts.Gaps[id] = "the configuration " + x.configFile + " is root's to read"
+			x.facts.Gaps[id] = "only root may read the configuration " + x.configFile
 		}
 	}
 	return nil
@@ -127,7 +127,7 @@ func (x *examination) readRecords() {
 	}
 	if !x.store.Readable() {
 		for _, id := range []string{"manager", "lease", "keeper", "reading-age", "record", "degraded", "orphan"} {
-			x.facts.Gaps[id] = "the records in " + x.store.Dir() + " are root's to read"
+			x.facts.Gaps[id] = "only root may read the records in " + x.store.Dir()
 		}
 		return
 	}

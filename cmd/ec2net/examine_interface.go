@@ -53,7 +53,7 @@ func (x *examination) iface(ctx context.Context, l doctor.Link) error {
 		c.Plan = plumb.Diff(a.snap.State, c.Want)
 	}
 	if marked(a.snap) && !recorded && c.Unsaved == "" && x.store.Readable() {
-		c.Unsaved = "it is set up, and there is no record of it in " + x.store.Dir()
+		c.Unsaved = "it is set up, but there is no record of it in " + x.store.Dir()
 	}
 	c.SetUp = c.SetUp || marked(a.snap)
 	x.facts.Interfaces = append(x.facts.Interfaces, c)

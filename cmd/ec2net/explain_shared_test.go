@@ -22,10 +22,10 @@ func TestExplainSharedAddress(t *testing.T) {
 		t.Errorf("in by %s:\n%+v", e.There.In, e)
 	}
 	out := strings.Join(strings.Fields(ec2net(t, c, exitOK, "explain", "198.51.100.146", "10.0.2.101")), " ")
-	says(t, out, "Note: 10.0.2.101 is an address of eth1, too; the packet comes in by eth2, to which the cloud grants it, by ec2net's rule (--in names another)")
+	says(t, out, "Note: 10.0.2.101 is an address of eth1, too; this assumes that the packet comes in by eth2, to which the cloud grants it, according to ec2net's rule (use --in for another)")
 	if e := explain(t, c, exitOK, "--in", "eth2", "198.51.100.146", "10.0.2.101"); len(e.Notes) != 0 {
 		t.Errorf("asked for by name: %q", e.Notes)
 	}
 	out, _ = on(t, c, "ec2net", "explain", "198.51.100.146", "192.0.2.9")
-	says(t, strings.Join(strings.Fields(out), " "), "which is taken since the kernel names it first")
+	says(t, strings.Join(strings.Fields(out), " "), "the first that the kernel lists")
 }

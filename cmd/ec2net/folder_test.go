@@ -57,12 +57,12 @@ func TestKeptWithoutADisk(t *testing.T) {
 	k := keep(t, c, "eth1")
 	answers(t, c, lab.EIP2)
 	k.logs(t, "no space left on device")
-	kept := fmt.Sprintf("kept by    process %d", k.Process.Pid)
+	kept := fmt.Sprintf("managed by  process %d", k.Process.Pid)
 	full := func(why string) {
 		t.Helper()
 		out := ec2net(t, c, exitOK, "status", "eth1")
-		says(t, out, kept, "there is no room left in /run/ec2net", "record     its process could not write it", why)
-		if strings.Contains(out, "drift      none") {
+		says(t, out, kept, "no space is left in /run/ec2net", "record      the process that manages the interface cannot write it", why)
+		if strings.Contains(out, "drift       none") {
 			t.Errorf("status knows no drift:\n%s", out)
 		}
 		says(t, ec2net(t, c, exitOK, "up", "eth0"), "no space left on device")
@@ -71,7 +71,7 @@ func TestKeptWithoutADisk(t *testing.T) {
 			t.Errorf("doctor found %q\n%s", got, report(t, c))
 		}
 	}
-	full("not even its number could be written")
+	full("its process id could not be written")
 	told := func(when string) {
 		t.Helper()
 		must(t, k.Process.Signal(syscallHUP))
@@ -82,7 +82,7 @@ func TestKeptWithoutADisk(t *testing.T) {
 	}
 	shell(t, c.Instance(), "mount -o remount,size=1m /run/ec2net", "rm /run/ec2net/full")
 	told("once there is room")
-	if out := ec2net(t, c, exitOK, "status", "eth1"); strings.Contains(out, "record  ") || !strings.Contains(out, "drift      none") {
+	if out := ec2net(t, c, exitOK, "status", "eth1"); strings.Contains(out, "record  ") || !strings.Contains(out, "drift       none") {
 		t.Errorf("with room again:\n%s", out)
 	}
 	shell(t, c.Instance(), "head -c 2m /dev/zero >/run/ec2net/full || true")
@@ -95,7 +95,7 @@ func TestKeptWithoutADisk(t *testing.T) {
 	told("once there is room again")
 	shell(t, c.Instance(), "umount -l /run/ec2net", "rm -r /run/ec2net")
 	told("in a new folder")
-	says(t, ec2net(t, c, exitFailed, "run", "eth1"), "keeps eth1 already")
+	says(t, ec2net(t, c, exitFailed, "run", "eth1"), "already manages eth1")
 	k.stop(t)
 	if files, _ := runOn(c.Instance(), "ls -A /run/ec2net"); strings.Contains(files, "lock") {
 		t.Errorf("left behind: %s", files)

@@ -36,7 +36,7 @@ const driverMANA = "mana"
 
 var (
 	errFunction = errors.New("is the virtual function")
-	errUnclear  = errors.New("nothing says yet which device belongs to which")
+	errUnclear  = errors.New("it is not known yet which device belongs to which")
 )
 
 // roleOf decides by what is the same on every kernel: who is enslaved, the drivers, and, where two devices
@@ -87,7 +87,7 @@ func belongs(s plumb.Snapshot) error {
 	if s.Master != 0 {
 		return errorOf(errInvalid, "%s %w to %s: set that one up, or release it first", s.Name, errEnslaved, nameOf(s.Master))
 	}
-	of := "an interface that is still to come"
+	of := "an interface that has not appeared yet"
 	if len(s.Twins) > 0 {
 		of = s.Twins[0].Name
 	}
@@ -100,7 +100,7 @@ func noInterface(err error) bool { return errors.Is(err, errEnslaved) || errors.
 // unclear is why nothing is done with a device for the time being.
 func unclear(s plumb.Snapshot) error {
 	if len(s.Twins) == 0 {
-		return fmt.Errorf("%s may belong to an interface that is still to come: %w", s.Name, errUnclear)
+		return fmt.Errorf("%s may belong to an interface that has not appeared yet: %w", s.Name, errUnclear)
 	}
 	return fmt.Errorf("%s and %s have the same MAC address: %w", s.Name, s.Twins[0].Name, errUnclear)
 }

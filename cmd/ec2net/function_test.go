@@ -64,7 +64,7 @@ func TestEnslavedWhileKept(t *testing.T) {
 	answers(t, c, lab.EIP2)
 	ip(t, c, "link set eth1 master br0")
 	k.end(t)
-	says(t, k.log.String(), "eth1 is enslaved to br0", "nothing of ours is left on it")
+	says(t, k.log.String(), "eth1 is enslaved to br0", "ec2net has removed everything of its own from it")
 	eventually(t, hang, "everything of ours is gone", func() bool { return objects(t, c, []string{"eth0", "eth1"}) == before })
 	if links := ip(t, c, "link show dev eth1"); strings.Contains(links, "altname") {
 		t.Errorf("names of ours are left:\n%s", links)

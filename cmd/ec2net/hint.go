@@ -19,7 +19,7 @@ func (a *agent) hint() {
 		}
 		for _, subnet := range slices.Concat(a.settled.Subnets4.Value, a.settled.Subnets6.Value) {
 			if outside(g.Index, subnet) {
-				a.log.Infof("hosts in %s, the subnet of %s, get an answer from %s only after \"ec2net up %s\"; those elsewhere do as before", subnet, a.snap.Name, g.Name, g.Name)
+				a.log.Infof("hosts in %s, the subnet of %s, get no answer from %s until you run \"ec2net up %s\"; hosts elsewhere do", subnet, a.snap.Name, g.Name, g.Name)
 			}
 		}
 	}

@@ -20,13 +20,13 @@ func TestHintNamesTheSubnet(t *testing.T) {
 		_, err := from.Ping(t.Context(), addr("10.0.0.29"), lab.Ping{})
 		return err == nil
 	}
-	const hint = "hosts in 10.0.2.0/24, the subnet of eth1, get an answer from eth0 only after \"ec2net up eth0\"; those elsewhere do as before"
+	const hint = "hosts in 10.0.2.0/24, the subnet of eth1, get no answer from eth0 until you run \"ec2net up eth0\"; hosts elsewhere do"
 	says(t, ec2net(t, c, exitOK, "up", "eth1"), hint)
 	if asks(neighbour) || !asks(beside) {
 		t.Error("the hint is not true")
 	}
 	answers(t, c, lab.EIP1)
-	const told = "hosts in 10.0.2.0/24 get no answer from it, all others do"
+	const told = "hosts in 10.0.2.0/24 get no answer from it; all others do"
 	says(t, strings.Join(strings.Fields(report(t, c)), " "), told, "answers from 10.0.0.29 to hosts in 10.0.2.0/24 do not leave by it",
 		"a source rule is missing: answers to hosts in 10.0.2.0/24 leave by another interface")
 	if got := ec2net(t, c, exitOK, "up", "eth0"); strings.Contains(got, "only after") {
@@ -66,7 +66,7 @@ func TestExplainHoldsForASubnet(t *testing.T) {
 	c := cloud(t, lab.Config{})
 	ec2net(t, c, exitOK, "up", "eth1")
 	says(t, ec2net(t, c, exitDifferences, "explain", "10.0.2.50", "10.0.0.29"), "10.0.0.29 leaves by eth1, but is eth0's address",
-		"this holds for hosts in 10.0.2.0/24; what 10.0.0.29 sends to hosts")
+		"this is so for hosts in 10.0.2.0/24; what 10.0.0.29 sends to other hosts")
 	if e := explain(t, c, exitOK, "198.51.100.146", "10.0.0.29"); len(e.Notes) != 0 {
 		t.Errorf("of a host far away: %q", e.Notes)
 	}
@@ -75,7 +75,7 @@ func TestExplainHoldsForASubnet(t *testing.T) {
 		t.Errorf("where all leave by one interface: %q", e.Notes)
 	}
 	ip(t, c, "rule del pref 20001")
-	const note = "this holds for hosts in 10.0.2.0/24; what 10.0.2.37 sends to hosts elsewhere leaves via 10.0.0.1 dev eth0"
+	const note = "this is so for hosts in 10.0.2.0/24; what 10.0.2.37 sends to other hosts leaves via 10.0.0.1 dev eth0"
 	if e := explain(t, c, exitOK, "10.0.2.50", "10.0.2.37"); len(e.Notes) != 1 || e.Notes[0] != note {
 		t.Errorf("a neighbour is answered, and others are not: %q", e.Notes)
 	}

@@ -87,7 +87,7 @@ func TestRetryAfter(t *testing.T) {
 		says  string
 	}{
 		{"503 for everything", lab.Fault{Status: 503, RetryAfter: "4"}, "; waiting for the metadata ("},
-		{"429 for one key", lab.Fault{Interface: "eth1", Path: "local-ipv4s", Status: 429, RetryAfter: "4"}, "; waiting for keys that the metadata could not be asked for ("},
+		{"429 for one key", lab.Fault{Interface: "eth1", Path: "local-ipv4s", Status: 429, RetryAfter: "4"}, "; waiting for metadata keys that could not be read ("},
 		{"a date", lab.Fault{Status: 503}, "; waiting for the metadata ("},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -125,7 +125,7 @@ func TestOffIsLeftAlone(t *testing.T) {
 	if n := len(c.IMDS().Requests(time.Time{})); n > 2 {
 		t.Errorf("%d requests to a service that is switched off", n)
 	}
-	says(t, statusOf1(t, c, "eth1"), "degraded: 10.0.2.37/24 by its lease alone", "switched off")
+	says(t, statusOf1(t, c, "eth1"), "degraded: 10.0.2.37/24 from its lease alone", "switched off")
 	if n := k.lineCount(); n > 5 {
 		t.Errorf("log:\n%s", k.log)
 	}

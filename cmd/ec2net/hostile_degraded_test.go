@@ -52,8 +52,8 @@ func TestDegraded(t *testing.T) {
 			t.Logf("ready after %s", took.Round(time.Millisecond))
 			table := leaseTable(t, c, "eth1")
 			holds(t, ip(t, c, "rule"), "from 10.0.2.37 lookup "+table)
-			k.notify.await(t, "STATUS=degraded: 10.0.2.37/24 by its lease alone; waiting for the metadata")
-			says(t, statusOf1(t, c, "eth1"), "eth1: degraded: 10.0.2.37/24 by its lease alone")
+			k.notify.await(t, "STATUS=degraded: 10.0.2.37/24 from its lease alone; waiting for the metadata")
+			says(t, statusOf1(t, c, "eth1"), "eth1: degraded: 10.0.2.37/24 from its lease alone")
 			says(t, ec2net(t, c, exitOK, "status", "--json"), `"ready": true`)
 			session(t, c, "10.0.2.37", lab.EIP2)
 			ip(t, c, "rule del lookup "+table) // it is looked after like any other
@@ -98,7 +98,7 @@ func TestDegradedConflict(t *testing.T) {
 	}
 
 	spoilDHCP(t, c, lab.DHCPFault{Interface: "eth1", Offer: addr("10.0.2.99")})
-	k.notify.await(t, "STATUS=degraded: 10.0.2.99/24 by its lease alone")
+	k.notify.await(t, "STATUS=degraded: 10.0.2.99/24 from its lease alone")
 	holds(t, ip(t, c, "rule"), "from 10.0.2.99 lookup "+table)
 	must(t, squatter.Close())
 	heal()
@@ -116,7 +116,7 @@ func TestUpDegraded(t *testing.T) {
 	t.Parallel()
 	c := hostile(t, lab.Config{})
 	heal := spoil(t, c, lab.Fault{Status: 403})
-	says(t, ec2net(t, c, exitPartial, "up", "eth1"), "set up in part: degraded: 10.0.2.37/24 by its lease alone")
+	says(t, ec2net(t, c, exitPartial, "up", "eth1"), "partly set up: degraded: 10.0.2.37/24 from its lease alone")
 	answers(t, c, lab.EIP2)
 	end := session(t, c, "10.0.2.37", lab.EIP2)
 	eventually(t, hang, "the interface's own IPv6 address", func() bool { // in the kernel's own time
@@ -147,11 +147,11 @@ func TestUpBesideADegradedKeeper(t *testing.T) {
 	c := hostile(t, lab.Config{})
 	heal := spoil(t, c, lab.Fault{Status: 403})
 	keep(t, c, "eth1")
-	says(t, ec2net(t, c, exitPartial, "up", "eth1"), "keeps this interface", "set up in part: degraded: 10.0.2.37/24 by its lease alone")
+	says(t, ec2net(t, c, exitPartial, "up", "eth1"), "manages this interface", "partly set up: degraded: 10.0.2.37/24 from its lease alone")
 	heal()
 	says(t, ec2net(t, c, exitOK, "up", "eth1"), "ready: 10.0.2.37, table 10001")
 	spoil(t, c, lab.Fault{Interface: "eth1", Path: "local-ipv4s", Value: value("10.0.2.37\n192.0.2.9")})
-	says(t, ec2net(t, c, exitPartial, "up", "eth1"), "set up in part: 10.0.2.37")
+	says(t, ec2net(t, c, exitPartial, "up", "eth1"), "partly set up: 10.0.2.37")
 }
 
 // A lease that ends and a DHCP server that is dead take nothing away that the metadata grants.
@@ -168,7 +168,7 @@ func TestLeaseLost(t *testing.T) {
 	eventually(t, hang, "the lease ends", func() bool { return strings.Contains(k.log.String(), "the lease of 10.0.2.37/24 is lost") })
 	unchanged(t, c, held, "the end of the lease")
 	answers(t, c, lab.EIP2)
-	tells(t, c, "eth1", "lease ended", "drift      none")
+	tells(t, c, "eth1", "lease ended", "drift       none")
 	c.DHCP().Clear()
 	eventually(t, hang, "the lease comes back", func() bool { return strings.Count(k.log.String(), "lease of 10.0.2.37/24 from 10.0.2.1") == 2 })
 	if n := k.lineCount(); n > 11 {

@@ -60,7 +60,7 @@ func TestDrift(t *testing.T) {
 	ip(t, c, "rule del pref 20001 from 10.0.2.37")
 	answersWithin(t, c, hang, lab.EIP2)
 	eventually(t, hang, "it is counted", func() bool { return repairsOf(t, c) > counted })
-	says(t, statusOf1(t, c, "ens9"), "ens9: 10.0.2.37 and 4 more", "drift      none")
+	says(t, statusOf1(t, c, "ens9"), "ens9: 10.0.2.37 and 4 more", "drift       none")
 }
 
 // cpu is what a process has used so far, in user and in system mode.
@@ -94,7 +94,7 @@ func TestFight(t *testing.T) {
 		must(t, err)
 	}
 	used = cpu(t, k.Process.Pid) - used
-	name := fmt.Sprintf("ip (process %d) keeps undoing this interface's set-up (last: rule from 10.0.2.37 lookup 10001 pref 20001)", fighter.Process.Pid)
+	name := fmt.Sprintf("ip (process %d) keeps undoing this interface's configuration (last: rule from 10.0.2.37 lookup 10001 pref 20001)", fighter.Process.Pid)
 	must(t, blows.Close())
 	_ = fighter.Wait() // of the rules that were not there it says so, by its status
 	eventually(t, hang, "the rule is back", func() bool { return same(held, world(t, c)) })

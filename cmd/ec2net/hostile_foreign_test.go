@@ -130,10 +130,10 @@ func TestDegradedDrift(t *testing.T) {
 				own(t, c, "eth1")
 			}
 			degraded(t, c)
-			says(t, statusOf1(t, c, "eth1"), "drift      none")
+			says(t, statusOf1(t, c, "eth1"), "drift       none")
 			table := leaseTable(t, c, "eth1")
 			ip(t, c, "rule del lookup "+table)
-			says(t, statusOf1(t, c, "eth1"), "drift      + rule from 10.0.2.37 lookup "+table)
+			says(t, statusOf1(t, c, "eth1"), "drift       + rule from 10.0.2.37 lookup "+table)
 			says(t, ec2net(t, c, exitDifferences, "doctor", "eth1"), "[source-rule]")
 		})
 	}

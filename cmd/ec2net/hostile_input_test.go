@@ -70,7 +70,7 @@ func TestOddOffers(t *testing.T) {
 		"everything twice":  {Mangle: lab.Repeated},
 		"T1 beyond the end": {Lease: 20 * time.Second, T1: time.Hour, T2: 2 * time.Hour},
 		"T2 before T1":      {Lease: 20 * time.Second, T1: 15 * time.Second, T2: 5 * time.Second},
-		"without end":       {Lease: lab.InfiniteLease},
+		"with no expiry":    {Lease: lab.InfiniteLease},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

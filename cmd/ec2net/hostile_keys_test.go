@@ -144,7 +144,7 @@ func TestKeysFailWhileKept(t *testing.T) {
 	k.reload(t, c, "local-ipv4s")
 	eventually(t, hang, "the interface is set again", func() bool {
 		out := statusOf1(t, c, "eth1")
-		return !strings.Contains(out, "waiting") && strings.Contains(out, "drift      none")
+		return !strings.Contains(out, "waiting") && strings.Contains(out, "drift       none")
 	})
 	if got := c.IMDS().Stats().Tokens - tokens; got > 4 { // one for each of the connections at most
 		t.Errorf("%d tokens were asked for after all had expired", got)

@@ -60,7 +60,7 @@ func TestKilled(t *testing.T) {
 	k := keep(t, c, "eth1")
 	k.notify.await(t, "lease until")
 	disturbed := world(t, c)
-	says(t, statusOf1(t, c, "eth1"), "drift      none")
+	says(t, statusOf1(t, c, "eth1"), "drift       none")
 	answers(t, c, lab.EIP2)
 	k.stop(t)
 	ec2net(t, c, exitOK, "down", "eth1")

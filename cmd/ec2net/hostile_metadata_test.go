@@ -35,9 +35,9 @@ var metadataFaults = []struct {
 	{"closed", lab.Fault{Close: true}, exitUnavailable, "metadata unavailable"},
 	{"redirect", lab.Fault{Redirect: "http://10.0.2.37/"}, exitUnavailable, "status 302"},
 	{"empty", lab.Fault{Interface: "eth1", Path: "device-number", Body: lab.Empty}, exitUnavailable, "no value yet"},
-	{"no addresses", lab.Fault{Interface: "eth1", Path: "local-ipv4s", Body: lab.Empty}, exitPartial, "an answer of the metadata that can be believed ("},
-	{"a wrong type", lab.Fault{Interface: "eth1", Path: "local-ipv4s", Value: value(`{"a":[1,2]}`)}, exitPartial, "an answer of the metadata that can be believed ("},
-	{"an address outside of the subnet", lab.Fault{Interface: "eth1", Path: "local-ipv4s", Value: value("192.0.2.9")}, exitPartial, "an answer of the metadata that can be believed ("},
+	{"no addresses", lab.Fault{Interface: "eth1", Path: "local-ipv4s", Body: lab.Empty}, exitPartial, "a valid answer from the metadata ("},
+	{"a wrong type", lab.Fault{Interface: "eth1", Path: "local-ipv4s", Value: value(`{"a":[1,2]}`)}, exitPartial, "a valid answer from the metadata ("},
+	{"an address outside of the subnet", lab.Fault{Interface: "eth1", Path: "local-ipv4s", Value: value("192.0.2.9")}, exitPartial, "a valid answer from the metadata ("},
 }
 
 // givesUp has `up` wait in vain, and longer where the machine is so slow that it has not met with the fault by then.
@@ -150,7 +150,7 @@ func TestTwentySeconds(t *testing.T) {
 			if took := time.Since(begun); took < silence {
 				t.Errorf("ready after %s, want %s of silence at least", took, silence)
 			}
-			k.notify.await(t, "STATUS=degraded: 10.0.2.37/24 by its lease alone")
+			k.notify.await(t, "STATUS=degraded: 10.0.2.37/24 from its lease alone")
 			answers(t, c, lab.EIP2)
 			session(t, c, "10.0.2.37", lab.EIP2)
 			k.notify.await(t, "STATUS=10.0.2.37, table 10001")

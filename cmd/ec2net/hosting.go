@@ -67,7 +67,7 @@ func (a *agent) claim() string {
 	if !a.hosts {
 		a.hosts, a.unsaved = true, true
 		if a.stays {
-			a.log.Infof("nobody configures %s: ec2net gives it a lease and main's default route; names (DNS) are not set up", a.snap.Name)
+			a.log.Infof("nobody else configures %s: ec2net takes a lease and adds a default route to the main table; it does not set up DNS", a.snap.Name)
 		}
 	}
 	return native

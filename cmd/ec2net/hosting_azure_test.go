@@ -21,7 +21,7 @@ func TestHostThatNobodyConfiguresOnAzure(t *testing.T) {
 				k := start(t, c, iface)
 				list = append(list, k)
 				if i == 0 && iface != "eth1" {
-					k.logs(t, "nobody configures eth2", "lease of 172.22.5.4")
+					k.logs(t, "nobody else configures eth2", "lease of 172.22.5.4")
 				}
 			}
 			for _, k := range list {

@@ -48,7 +48,7 @@ func TestHostThatNobodyConfigures(t *testing.T) {
 			if def := ip(t, c, "-N route show default"); !strings.HasPrefix(def, "default via 10.0.0.1 dev eth0 proto 236 src 10.0.0.29 metric 512") {
 				t.Errorf("the host's own traffic does not leave by the primary:\n%s", def)
 			}
-			tells(t, c, "eth0", "lives by this lease", "nobody else configures it")
+			tells(t, c, "eth0", "depends on this lease", "nobody else configures it")
 			sound(t, c)
 			first.stop(t)
 			second.stop(t)
@@ -69,7 +69,7 @@ func sound(t *testing.T, c *lab.Cloud) {
 			t.Errorf("plan %s:\n%s", name, out)
 		}
 	}
-	says(t, ec2net(t, c, exitOK, "doctor"), "eth0: nobody else configures it: ec2net gives it its lease", "all well")
+	says(t, ec2net(t, c, exitOK, "doctor"), "eth0: nobody else configures it: ec2net takes its lease", "all well")
 }
 
 // What the host lives by outlives the process that gave it, with the metadata and without, and is renewed by the next.
@@ -106,7 +106,7 @@ func TestHostLivesThroughRestarts(t *testing.T) {
 	must(t, k.Process.Kill())
 	<-k.ended
 	k = keep(t, c, "eth0") // with no record, and the metadata silent
-	k.notify.await(t, "STATUS=degraded: 10.0.0.29/24 by its lease alone")
+	k.notify.await(t, "STATUS=degraded: 10.0.0.29/24 from its lease alone")
 	quiet("a restart without a record")
 	must(t, c.IMDS().Resume())
 	k.notify.await(t, "STATUS=primary interface")
@@ -122,7 +122,7 @@ func TestHostFoundTheWrongInterface(t *testing.T) {
 	c := unconfigured(t, lab.Config{})
 	heal := spoil(t, c, lab.Fault{Status: 404})
 	second := start(t, c, "eth1")
-	second.notify.await(t, "STATUS=degraded: 10.0.2.37/24 by its lease alone") // eth0 had its turn, and took none
+	second.notify.await(t, "STATUS=degraded: 10.0.2.37/24 from its lease alone") // eth0 had its turn, and took none
 	answers(t, c, lab.EIP2)
 	if def := ip(t, c, "-N route show default"); !strings.Contains(def, "dev eth1 proto 236 src 10.0.2.37 metric 512") {
 		t.Errorf("the host has no way out:\n%s", def)
@@ -158,9 +158,9 @@ func TestHostIsLeftToOthers(t *testing.T) {
 		must(t, other.Start())
 		t.Cleanup(func() { _ = other.Process.Kill(); _ = other.Wait() })
 		k := start(t, c, "eth0")
-		k.logs(t, "dhclient has the interface")
+		k.logs(t, "dhclient manages the interface")
 		k.notify.await(t, "WATCHDOG=1")
-		if got := k.log.String(); strings.Contains(got, "lease of") || strings.Contains(got, "nobody configures") {
+		if got := k.log.String(); strings.Contains(got, "lease of") || strings.Contains(got, "nobody else configures") {
 			t.Errorf("log:\n%s", got)
 		}
 	})

@@ -31,7 +31,7 @@ func TestBadInput(t *testing.T) {
 		{"up nosuch0", exitUsage, "no such network interface nosuch0 here; this host has eth0, eth1, br0, "},
 		{"run nosuch0", exitOK, "no such network interface nosuch0 here"}, // to the unit it is unplugged, which is no failure
 		{"plan nosuch0", exitUsage, "no such network interface nosuch0 here"},
-		{"down nosuch0", exitUsage, "there is no network interface nosuch0 here, and nothing of one is left"},
+		{"down nosuch0", exitUsage, "there is no network interface nosuch0 here, and none has left anything behind"},
 		{"up lo", exitUsage, "lo is the loopback device, not a network interface"},
 		{"up br0", exitUsage, "br0 is a virtual device (bridge), not a network interface of the cloud"},
 		{"up vx0", exitUsage, "vx0 is a virtual device (vxlan)"},
@@ -40,10 +40,10 @@ func TestBadInput(t *testing.T) {
 		{"scan eth1 nosuch0", exitUsage, "no such network interface nosuch0 here"}, // and eth1 is not started
 		{"scan vx0", exitOK, "vx0 is a virtual device (vxlan)"},
 		{"scan stranger", exitOK, "the cloud does not know stranger (02:00:00:00:99:99)"},
-		{"status --json nosuch0", exitUsage, "there is no network interface nosuch0 here, and ec2net knows nothing of one"},
-		{"status nosuch0", exitUsage, "there is no network interface nosuch0 here, and ec2net knows nothing of one; this host has eth0, eth1, "},
-		{"status eth1", exitOK, "eth1 is not set up by ec2net"},
-		{"status", exitOK, "no interface is set up by ec2net"},
+		{"status --json nosuch0", exitUsage, "there is no network interface nosuch0 here, nor any record of one"},
+		{"status nosuch0", exitUsage, "there is no network interface nosuch0 here, nor any record of one; this host has eth0, eth1, "},
+		{"status eth1", exitOK, "ec2net has not set up eth1"},
+		{"status", exitOK, "ec2net has set up no interface"},
 		{"doctor br0", exitUsage, "br0 is a virtual device (bridge), not a network interface of the cloud"},
 		{"doctor vf0", exitUsage, "vf0 is enslaved to br0: set that one up, or release it first"},
 		{"doctor lo", exitUsage, "lo is the loopback device"},
@@ -150,7 +150,7 @@ func TestManage(t *testing.T) {
 				planned = exitOK
 			}
 			out := ec2net(t, c, planned, "--config", conf, "plan", "eth1") + ec2net(t, c, exitOK, "--config", conf, "up", "eth1")
-			if n := strings.Count(out, "left alone, as "+conf+" says (manage = false)"); alone != (n == 2) {
+			if n := strings.Count(out, "left alone, because "+conf+" says manage = false"); alone != (n == 2) {
 				t.Errorf("said %d times:\n%s", n, out)
 			}
 			if up := strings.Contains(ip(t, c, "link show dev eth1"), ",UP"); up != tt.up {
@@ -197,7 +197,7 @@ func TestUpAfterTheFileChanged(t *testing.T) {
 	configure(t, c, "")
 	k := keep(t, c, "eth1")
 	told := func() bool {
-		return strings.Contains(ec2net(t, c, exitOK, "up", "eth1"), "ec2net.toml was changed after process "+strconv.Itoa(k.Process.Pid)+" had read it: systemctl restart ec2net-ifup@eth1")
+		return strings.Contains(ec2net(t, c, exitOK, "up", "eth1"), "ec2net.toml has changed since process "+strconv.Itoa(k.Process.Pid)+" read it; to apply it: systemctl restart ec2net-ifup@eth1")
 	}
 	if told() {
 		t.Error("the file is as it was")
@@ -206,7 +206,7 @@ func TestUpAfterTheFileChanged(t *testing.T) {
 	if !told() {
 		t.Error("the change is not told of")
 	}
-	says(t, ec2net(t, c, exitOK, "doctor", "eth1", "--json"), `"remedy": "process `+strconv.Itoa(k.Process.Pid)+` goes by the configuration as it was: systemctl restart ec2net-ifup@eth1"`)
+	says(t, ec2net(t, c, exitOK, "doctor", "eth1", "--json"), `"remedy": "process `+strconv.Itoa(k.Process.Pid)+` uses an older configuration: systemctl restart ec2net-ifup@eth1"`)
 	k.stop(t)
 	k = keep(t, c, "eth1")
 	if told() {

@@ -258,7 +258,7 @@ func TestForeignIPv6(t *testing.T) {
 	}
 	before := words()
 	out := ec2net(t, c, exitPartial, "up", "eth1")
-	if want := "a router advertisement on eth1 says that 2001:db8:ec2::/64 is on its link, which is no subnet of the interface"; !strings.Contains(out, want) {
+	if want := "ignored a router advertisement on eth1: it says that 2001:db8:ec2::/64 is on-link, which is not a subnet of the interface"; !strings.Contains(out, want) {
 		t.Errorf("up says\n%s\nwant %q", out, want)
 	}
 	if strings.Contains(out, "+ addr 2001:db8:ec2:2::38") {

@@ -98,10 +98,10 @@ func (a *agent) autoDHCP() {
 	case owned && owner.Pending && time.Since(a.begun) < undecided:
 	case owned && !owner.Pending:
 		a.leasing = owner.Program
-		a.log.Infof("%s has the interface (%s): its lease is left alone", owner.Program, owner.Why)
+		a.log.Infof("%s manages the interface (%s): ec2net leaves the lease to it", owner.Program, owner.Why)
 	case a.foreignAddress() != "":
 		a.leasing = "another program"
-		a.log.Infof("%s was put on the interface by another program: no DHCP", a.foreignAddress())
+		a.log.Infof("another program put %s on the interface: ec2net runs no DHCP there", a.foreignAddress())
 	default:
 		a.leasing = a.client()
 	}
@@ -150,7 +150,7 @@ func (l *leases) run(ctx context.Context, client *dhcp.Client, prior *dhcp.Lease
 		if err == nil || errors.Is(err, dhcp.ErrNoInterface) {
 			return // the end, or the interface's, of which the kernel tells
 		}
-		report(dhcp.Event{Lease: prior, Err: fmt.Errorf("DHCP has stopped, and begins again in %s: %w", restartDHCP, err), At: time.Now()})
+		report(dhcp.Event{Lease: prior, Err: fmt.Errorf("DHCP has stopped and restarts in %s: %w", restartDHCP, err), At: time.Now()})
 		select {
 		case <-time.After(restartDHCP):
 		case <-ctx.Done():
@@ -240,7 +240,7 @@ func (a *agent) disagreement() error {
 	}
 	// An IPv6-only subnet of EC2 leases a link-local address, of which the metadata says nothing.
 	if addr := a.lease.Addr.Addr(); !addr.IsLinkLocalUnicast() && !slices.Contains(a.settled.Addrs4.Value, addr) {
-		return fmt.Errorf("%s leases %s, which the metadata does not list for this interface: the metadata is believed", a.lease.Server, addr)
+		return fmt.Errorf("%s leases %s, which the metadata does not list for this interface: ec2net goes by the metadata", a.lease.Server, addr)
 	}
 	return nil
 }

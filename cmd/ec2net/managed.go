@@ -20,7 +20,7 @@ func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.
 	defer cancel()
 	manager, err := p.store.Manager(name)
 	if manager == nil || err != nil {
-		return errors.Join(err, fmt.Errorf("process %d, which kept %s, has just ended: try again", pid, name))
+		return errors.Join(err, fmt.Errorf("process %d, which managed %s, has just ended: try again", pid, name))
 	}
 	defer manager.Close()
 	news, err := p.store.Watch(ctx)
@@ -33,18 +33,18 @@ func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.
 		if err := manager.Signal(unix.SIGHUP); err != nil {
 			return err
 		}
-		log.Infof("process %d keeps this interface: asked it to read the metadata now", manager.PID)
+		log.Infof("process %d manages this interface: asked it to read the metadata now", manager.PID)
 	}
 	for {
 		r, _ := p.store.Load(name)
 		fresh := !asks || r.ReadAt.After(asked)
 		switch {
 		case r.Phase.InPart() && (fresh || r.Phase == state.LeaseOnly && r.AskedAt.After(asked)):
-			return errorOf(errPartial, "%s: set up in part: %s", name, r.State)
+			return errorOf(errPartial, "%s: partly set up: %s", name, r.State)
 		case r.Phase.Settled() && fresh:
 			log.Infof("ready: %s", r.State)
 			if p.configFile == config.Path && p.store.Outdated(name, p.configFile) {
-				log.Warnf("%s was changed after process %d had read it: systemctl restart %s", p.configFile, manager.PID, unitWord(name))
+				log.Warnf("%s has changed since process %d read it; to apply it: systemctl restart %s", p.configFile, manager.PID, unitWord(name))
 			}
 			return nil
 		case r.Phase == state.RolledBack && fresh:

@@ -66,7 +66,7 @@ func TestEqualMetrics(t *testing.T) {
 		t.Errorf("after down:\n%s", out)
 	}
 	k.end(t)
-	if strings.Contains(k.log.String(), "undone") || strings.Contains(k.log.String(), "default route would go") {
+	if strings.Contains(k.log.String(), "rolled back") || strings.Contains(k.log.String(), "default route would go") {
 		t.Errorf("a change was taken for a loss:\n%s", k.log)
 	}
 }

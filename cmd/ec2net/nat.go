@@ -66,7 +66,7 @@ func natOut(n config.Named, ifaces []natInterface) (natInterface, error) {
 	case err != nil:
 		return c, err
 	case c.primary:
-		return c, fmt.Errorf("%s: [nat] %s is the primary interface, whose routes are not ec2net's; name another interface", n.At, n.Name)
+		return c, fmt.Errorf("%s: [nat] %s is the primary interface, whose routes ec2net does not manage; name another interface", n.At, n.Name)
 	case !c.set:
 		return c, fmt.Errorf("%s: [nat] %s is not set up yet", n.At, n.Name)
 	}
@@ -79,7 +79,7 @@ func natNamed(n config.Named, ifaces []natInterface) (natInterface, error) {
 	case i < 0:
 		return natInterface{}, fmt.Errorf("%s: [nat] there is no network interface %s here", n.At, n.Name)
 	case !ifaces[i].managed:
-		return ifaces[i], fmt.Errorf("%s: [nat] %s is not managed, so that it passes nothing on", n.At, n.Name)
+		return ifaces[i], fmt.Errorf("%s: [nat] %s is not managed, so it cannot forward traffic", n.At, n.Name)
 	}
 	return ifaces[i], nil
 }
@@ -87,7 +87,7 @@ func natNamed(n config.Named, ifaces []natInterface) (natInterface, error) {
 // natIn is the interface that a range arrives by: the one that the file names, or the one in whose subnet it lies.
 func natIn(conf config.NAT, r config.Range, out natInterface, ifaces []natInterface) (string, error) {
 	if i := slices.IndexFunc(out.subnets, r.Prefix.Overlaps); i >= 0 {
-		return "", fmt.Errorf("%s: [nat] %s overlaps %s, where %s itself is", r.At, r.Prefix, out.subnets[i], out.name)
+		return "", fmt.Errorf("%s: [nat] %s overlaps %s, the subnet of %s itself", r.At, r.Prefix, out.subnets[i], out.name)
 	}
 	if conf.In.Name != "" {
 		c, err := natNamed(conf.In, ifaces)
@@ -98,7 +98,7 @@ func natIn(conf config.NAT, r config.Range, out natInterface, ifaces []natInterf
 			return c.name, nil
 		}
 	}
-	return "", fmt.Errorf("%s: [nat] no interface that is set up is in %s: name the one that it arrives by with the key in", r.At, r.Prefix)
+	return "", fmt.Errorf("%s: [nat] no interface that is set up has a subnet that contains %s: name the interface that it arrives by with the key in", r.At, r.Prefix)
 }
 
 // natInterfaces are the host's interfaces that [nat] names or the records know; of two records of an interface the

@@ -47,16 +47,16 @@ func TestNATRoles(t *testing.T) {
 			"eth2": {out: []plumb.NAT{{From: prefix("10.9.0.0/16"), In: "eth3"}}}, "eth3": {in: []netip.Prefix{prefix("10.9.0.0/16")}},
 		}, ""},
 		{"one of two is refused", conf("eth2", "", "10.9.0.0/16", "172.22.5.128/26"), whole,
-			"f:3:9: [nat] no interface that is set up is in 10.9.0.0/16: name the one that it arrives by with the key in"},
-		{"outside's own subnet", conf("eth2", "eth3", "172.22.5.0/24"), nil, "f:3:9: [nat] 172.22.5.0/24 overlaps 172.22.5.64/26, where eth2 itself is"},
-		{"the primary as outside", conf("eth0", "", "172.22.5.128/26"), nil, "f:1:1: [nat] eth0 is the primary interface, whose routes are not ec2net's; name another interface"},
+			"f:3:9: [nat] no interface that is set up has a subnet that contains 10.9.0.0/16: name the interface that it arrives by with the key in"},
+		{"outside's own subnet", conf("eth2", "eth3", "172.22.5.0/24"), nil, "f:3:9: [nat] 172.22.5.0/24 overlaps 172.22.5.64/26, the subnet of eth2 itself"},
+		{"the primary as outside", conf("eth0", "", "172.22.5.128/26"), nil, "f:1:1: [nat] eth0 is the primary interface, whose routes ec2net does not manage; name another interface"},
 		{"the primary as inside", conf("eth2", "", "172.22.5.0/27"), map[string]natRole{
 			"eth2": {out: []plumb.NAT{{From: prefix("172.22.5.0/27"), In: "eth0"}}}, "eth0": {in: []netip.Prefix{prefix("172.22.5.0/27")}},
 		}, ""},
 		{"no such outside", conf("eth9", "", "172.22.5.128/26"), nil, "f:1:1: [nat] there is no network interface eth9 here"},
 		{"no such inside", conf("eth2", "eth9", "172.22.5.128/26"), nil, "f:2:1: [nat] there is no network interface eth9 here"},
-		{"a bridge", conf("docker0", "", "172.22.5.128/26"), nil, "f:1:1: [nat] docker0 is not managed, so that it passes nothing on"},
-		{"a bridge inside", conf("eth2", "docker0", "172.17.0.0/16"), nil, "f:2:1: [nat] docker0 is not managed, so that it passes nothing on"},
+		{"a bridge", conf("docker0", "", "172.22.5.128/26"), nil, "f:1:1: [nat] docker0 is not managed, so it cannot forward traffic"},
+		{"a bridge inside", conf("eth2", "docker0", "172.17.0.0/16"), nil, "f:2:1: [nat] docker0 is not managed, so it cannot forward traffic"},
 		{"not set up", conf("eth4", "", "172.22.5.128/26"), nil, "f:1:1: [nat] eth4 is not set up yet"},
 	} {
 		roles, refused := natRoles(tt.conf, ifaces)
@@ -136,7 +136,7 @@ func TestNAT(t *testing.T) {
 			if list := capture.Packets(append(tcp, lab.FromInterface, lab.From(addr("10.0.3.200")))...); len(list) > 0 {
 				t.Errorf("%d packets left by eth2 untranslated", len(list))
 			}
-			says(t, l.ec2net(t, exitOK, "status"), "10.0.3.0/24 from eth3 leaves by this interface", "10.0.3.0/24 arrives by this interface", "drift      none")
+			says(t, l.ec2net(t, exitOK, "status"), "10.0.3.0/24 from eth3 leaves by this interface", "10.0.3.0/24 arrives by this interface", "drift       none")
 
 			if tt.toml == egress3 {
 				leads(t, l.Cloud, hang, "10002")
@@ -218,11 +218,11 @@ func TestNATRefused(t *testing.T) {
 	before, rules := world(t, c), nftables(t, c)
 	for _, tt := range []struct{ nat, says string }{
 		{"from = \"10.0.3.0/24\"\nout = \"eth9\"\n", ":3:7: [nat] there is no network interface eth9 here"},
-		{"from = \"10.0.3.0/24\"\nout = \"eth0\"\n", ":3:7: [nat] eth0 is the primary interface, whose routes are not ec2net's; name another interface"},
-		{"from = \"10.0.2.0/25\"\nout = \"eth2\"\n", ":2:8: [nat] 10.0.2.0/25 overlaps 10.0.2.0/24, where eth2 itself is"},
-		{"from = \"10.9.0.0/24\"\nout = \"eth2\"\n", ":2:8: [nat] no interface that is set up is in 10.9.0.0/24: name the one that it arrives by with the key in"},
+		{"from = \"10.0.3.0/24\"\nout = \"eth0\"\n", ":3:7: [nat] eth0 is the primary interface, whose routes ec2net does not manage; name another interface"},
+		{"from = \"10.0.2.0/25\"\nout = \"eth2\"\n", ":2:8: [nat] 10.0.2.0/25 overlaps 10.0.2.0/24, the subnet of eth2 itself"},
+		{"from = \"10.9.0.0/24\"\nout = \"eth2\"\n", ":2:8: [nat] no interface that is set up has a subnet that contains 10.9.0.0/24: name the interface that it arrives by with the key in"},
 		{"from = \"10.9.0.0/24\"\nout = \"eth2\"\nin = \"eth9\"\n", ":4:6: [nat] there is no network interface eth9 here"},
-		{"from = \"10.0.3.0/24\"\nout = \"eth2\"\n[[interface]]\nname = \"eth2\"\nmanage = \"link-up\"\n", ":3:7: [nat] eth2 is not managed, so that it passes nothing on"},
+		{"from = \"10.0.3.0/24\"\nout = \"eth2\"\n[[interface]]\nname = \"eth2\"\nmanage = \"link-up\"\n", ":3:7: [nat] eth2 is not managed, so it cannot forward traffic"},
 	} {
 		l := egressLab{c, write(t, "[nat]\n"+tt.nat)}
 		for _, args := range [][]string{{"up", "eth3"}, {"plan", "eth3"}, {"status"}} {

@@ -30,9 +30,9 @@ func clearOrphans(ctx context.Context, store state.Store, log logrus.FieldLogger
 			log.Info(o)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("clear up after %s, which is gone: %w", r.Name, err))
+			errs = append(errs, fmt.Errorf("clean up after %s, which is gone: %w", r.Name, err))
 		} else {
-			log.Infof("%s is gone, and so is the process that kept it: cleared up after it", r.Name)
+			log.Infof("%s and the process that managed it are gone: removed what they left", r.Name)
 		}
 	}
 	return found, errors.Join(errs...)

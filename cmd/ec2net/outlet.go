@@ -24,7 +24,7 @@ const (
 	primaryGrace = time.Second
 	// seniority is how long an interface that is not the first choice waits for a better one.
 	seniority = 2 * time.Second
-	// restFirst is the time before an interface is tried again that traffic was taken back from; it doubles
+	// restFirst is the time before an interface is tried again that traffic was withdrawn from; it doubles
 	// each time up to restMost, and begins anew once traffic has left by the interface for restOver.
 	restFirst, restMost, restOver = 10 * time.Second, 5 * time.Minute, 10 * time.Minute
 )
@@ -123,7 +123,7 @@ func (f outletFacts) hindrance() obstacle {
 	case errors.Is(f.metadata, errUnread):
 		return obstacle{state.EgressUnread, errUnread.Error()}
 	case f.metadata != nil:
-		return obstacle{state.EgressMetadata, "the metadata does not answer, so that nothing could be proved afterwards"}
+		return obstacle{state.EgressMetadata, "the metadata does not answer, so a switch could not be verified"}
 	}
 	return obstacle{}
 }

@@ -46,7 +46,7 @@ func TestOutlet(t *testing.T) {
 			{time.Minute, func(f *outletFacts) { f.metadata = errors.New("it times out") }, true, ""},
 		},
 		"not moved while the metadata does not answer": {
-			{0, func(f *outletFacts) { f.metadata = errors.New("it times out") }, false, "nothing could be proved"}, {time.Second, fine, true, ""},
+			{0, func(f *outletFacts) { f.metadata = errors.New("it times out") }, false, "could not be verified"}, {time.Second, fine, true, ""},
 		},
 		"the gateway falls silent, again and again: longer pauses": {
 			{0, fine, true, ""}, {time.Second, silent, false, "gateway 10.0.2.1 does not answer"},

@@ -40,11 +40,11 @@ func TestOwner(t *testing.T) {
 	if out := ip(t, c, "-4 -o addr show dev eth1"); strings.Count(out, "inet ") != 1 || strings.Contains(out, "noprefixroute") {
 		t.Errorf("the address is not dhclient's alone:\n%s", out)
 	}
-	k.logs(t, "dhclient has the interface")
+	k.logs(t, "dhclient manages the interface")
 	if got := k.log.String(); strings.Contains(got, "lease of") {
 		t.Errorf("log:\n%s", got)
 	}
-	if out := ec2net(t, c, exitOK, "status"); !strings.Contains(out, "lease      dhclient") {
+	if out := ec2net(t, c, exitOK, "status"); !strings.Contains(out, "lease       dhclient") {
 		t.Errorf("status:\n%s", out)
 	}
 	must(t, c.Assign("eth1", addr("10.0.2.77")))

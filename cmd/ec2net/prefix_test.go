@@ -138,7 +138,7 @@ func TestPrefixMoved(t *testing.T) {
 	spoil(t, c, lab.Fault{Interface: "eth1", Status: 503}) // of that interface nothing is read yet
 	to.reload(t, c, "ipv4-prefix", "ipv6-prefix")
 	eventually(t, hang, "it is refused", func() bool {
-		return strings.Contains(to.log.String(), "the delegated prefix 10.0.2.64/28 overlaps 10.0.2.64/28 of another interface, left out")
+		return strings.Contains(to.log.String(), "the delegated prefix 10.0.2.64/28 overlaps 10.0.2.64/28 of another interface: left out")
 	})
 	c.IMDS().Clear()
 	spoil(t, c, lab.Fault{Interface: "eth2", Status: 503}) // nothing more is read of this one
@@ -235,10 +235,10 @@ func TestRefused(t *testing.T) {
 		{"ipv4-prefix", "10.0.2.0/24", `ipv4-prefix: "10.0.2.0/24" contains a whole subnet of the interface`},
 		{"ipv6-prefix", "ff00:1::/80", `ipv6-prefix: "ff00:1::/80" is in a range`},
 		{"ipv6-prefix", "10.0.2.64/28", `ipv6-prefix: "10.0.2.64/28" is not an address block of this family`},
-		{"ipv4-prefix", "10.0.2.72/29", "the delegated prefix 10.0.2.72/29 overlaps 10.0.2.64/28 of another interface, left out"},
-		{"ipv6-prefix", "2001:db8:ec2:2:1:2::/96", "the delegated prefix 2001:db8:ec2:2:1:2::/96 overlaps 2001:db8:ec2:2:1::/80 of another interface, left out"},
-		{"ipv4-prefix", "10.0.2.48/28", "the delegated prefix 10.0.2.48/28 overlaps 10.0.2.60 of another interface, left out"},
-		{"ipv4-prefix", "10.0.0.16/28", "the delegated prefix 10.0.0.16/28 overlaps 10.0.0.29 of another interface, left out"},
+		{"ipv4-prefix", "10.0.2.72/29", "the delegated prefix 10.0.2.72/29 overlaps 10.0.2.64/28 of another interface: left out"},
+		{"ipv6-prefix", "2001:db8:ec2:2:1:2::/96", "the delegated prefix 2001:db8:ec2:2:1:2::/96 overlaps 2001:db8:ec2:2:1::/80 of another interface: left out"},
+		{"ipv4-prefix", "10.0.2.48/28", "the delegated prefix 10.0.2.48/28 overlaps 10.0.2.60 of another interface: left out"},
+		{"ipv4-prefix", "10.0.0.16/28", "the delegated prefix 10.0.0.16/28 overlaps 10.0.0.29 of another interface: left out"},
 	} {
 		_, err := c.IMDS().Inject(lab.Fault{Interface: "eth1", Path: tt.key, Value: &tt.value})
 		must(t, err)

@@ -82,7 +82,7 @@ func TestSecondariesFollowThePrimaryAddress(t *testing.T) {
 	end()
 	ip(t, c, "addr del 10.0.0.29/24 dev eth0")
 	eventually(t, hang, "no address on eth0", bare)
-	first.logs(t, "has not got its primary address 10.0.0.29", "10.0.0.5 waits for it")
+	first.logs(t, "does not have its primary address 10.0.0.29 yet", "10.0.0.5 waits for it")
 	first.stop(t)
 	if out, status := on(t, c, "ec2net", "--cloud", "ec2", "up", "eth0"); status != exitPartial || !bare() {
 		t.Errorf("up without the primary address: exit status %d\n%s", status, out)

@@ -37,7 +37,7 @@ func TestPriorityWhileKept(t *testing.T) {
 	end := session(t, c, "10.0.2.37", lab.EIP2)
 	configure(t, c, "priority = 1000\n")
 	second.reload(t, c)
-	says(t, statusOf1(t, c, "eth1"), "by the configuration as it was")
+	says(t, statusOf1(t, c, "eth1"), "with an older configuration")
 	if got := preferences(t, c); got != "10000 10001 20000 20001" {
 		t.Errorf("after a reload: %s", got)
 	}

@@ -183,9 +183,9 @@ func (a *agent) bare() bool {
 func (r *readings) awaited() string {
 	why := oneLine(errors.Join(r.missing...))
 	if r.vain() {
-		return fmt.Sprintf("an answer of the metadata that can be believed (%s)", why)
+		return fmt.Sprintf("a valid answer from the metadata (%s)", why)
 	}
-	return fmt.Sprintf("keys that the metadata could not be asked for (%s)", why)
+	return fmt.Sprintf("metadata keys that could not be read (%s)", why)
 }
 
 // vain reports whether all that the last reading left open was answered, but not believed.

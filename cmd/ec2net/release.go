@@ -37,7 +37,7 @@ func (a *agent) release(ctx context.Context, command string) error {
 	case len(plumb.Diff(a.snap.State, a.released(a.snap))) == 0:
 		return a.forget()
 	case a.cloud == nil:
-		return errorOf(errInvalid, "%s: the metadata can not be asked, so that nothing is taken off: see its endpoint", a.snap.Name)
+		return errorOf(errInvalid, "%s: the metadata cannot be asked, so nothing was removed: check its endpoint", a.snap.Name)
 	}
 	if err := mayChange(command); err != nil {
 		return err
@@ -52,7 +52,7 @@ func (a *agent) release(ctx context.Context, command string) error {
 		if command == "run" { // said by judge; a unit that fails would try it again every second
 			return nil
 		}
-		return fmt.Errorf("%s is not left alone: without what ec2net set up, %s", a.snap.Name, a.undone.why)
+		return fmt.Errorf("%s: rolled back: without what ec2net set up, %s", a.snap.Name, a.undone.why)
 	}
 	if err := r.Err(); err != nil {
 		return err
@@ -64,13 +64,13 @@ func (a *agent) release(ctx context.Context, command string) error {
 // number.
 func (a *agent) leftAlone() {
 	if a.iface.Manage == config.None {
-		a.log.Infof("left alone, as %s says (manage = false)", a.config.File)
+		a.log.Infof("left alone, because %s says manage = false", a.config.File)
 	}
 }
 
 // keptStill says what to do about a process that keeps an interface by an earlier configuration.
 func keptStill(name string, pid int) string {
-	return fmt.Sprintf("process %d still keeps %s, by the configuration as it was: %s", pid, name, letGo(name))
+	return fmt.Sprintf("process %d still manages %s with an older configuration; to stop it: %s", pid, name, letGo(name))
 }
 
 // letGo is the command after which nobody keeps an interface that the configuration leaves alone.
@@ -85,13 +85,13 @@ func letGo(name string) string {
 func keptBy(c interfaceStatus) string {
 	switch {
 	case c.Died:
-		return "nobody: the process that kept it has died"
+		return "nobody: the process that managed it has died"
 	case c.Process == 0:
-		return "nobody (set up once, by hand)"
+		return "nobody (set up once, with ec2net up)"
 	}
 	s := fmt.Sprintf("%s, %s", processText(c.Process), plural(c.Repairs, "repair", "repairs"))
 	if c.Former {
-		s += "; by the configuration as it was: " + letGo(c.Name)
+		s += "; with an older configuration; to stop it: " + letGo(c.Name)
 	}
 	return s
 }
@@ -99,7 +99,7 @@ func keptBy(c interfaceStatus) string {
 // processText names the process that keeps an interface.
 func processText(pid int) string {
 	if pid < 0 {
-		return "a process that cannot be told"
+		return "an unknown process"
 	}
 	return fmt.Sprintf("process %d", pid)
 }

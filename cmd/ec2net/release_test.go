@@ -60,7 +60,7 @@ func TestLeasedNoLonger(t *testing.T) {
 			ec2net(t, c, exitOK, "--config", conf, "up", "eth1")
 			says(t, ip(t, c, "link show dev eth1"), want)
 			ec2net(t, c, exitOK, "--config", conf, "plan", "eth1")
-			says(t, ec2net(t, c, exitOK, "--config", conf, "status", "eth1"), "drift      none")
+			says(t, ec2net(t, c, exitOK, "--config", conf, "status", "eth1"), "drift       none")
 			ip(t, c, "link set eth1 mtu 9000") // whoever sets one later is not undone
 			ec2net(t, c, exitOK, "--config", conf, "up", "eth1")
 			says(t, ip(t, c, "link show dev eth1"), "mtu 9000")
@@ -102,10 +102,10 @@ func TestManagedNoLongerAndKept(t *testing.T) {
 	conf := write(t, "[[interface]]\nname = \"eth1\"\nmanage = false\n")
 	flag := func(args ...string) []string { return append([]string{"--config", conf}, args...) }
 	who := fmt.Sprintf("process %d", k.Process.Pid)
-	says(t, ec2net(t, c, exitOK, flag("up", "eth1")...), "left alone", who+" still keeps eth1, by the configuration as it was: ec2net down eth1")
-	says(t, ec2net(t, c, exitOK, flag("status", "eth1")...), who, "by the configuration as it was: ec2net down eth1")
+	says(t, ec2net(t, c, exitOK, flag("up", "eth1")...), "left alone", who+" still manages eth1 with an older configuration; to stop it: ec2net down eth1")
+	says(t, ec2net(t, c, exitOK, flag("status", "eth1")...), who, "with an older configuration; to stop it: ec2net down eth1")
 	out, _ := on(t, c, "ec2net", append([]string{"--cloud", "ec2"}, flag("doctor", "eth1")...)...)
-	says(t, strings.Join(strings.Fields(out), " "), "the configuration leaves it alone, and "+who+" still keeps it", "systemctl restart ec2net-ifup@eth1, or without its unit: ec2net down eth1")
+	says(t, strings.Join(strings.Fields(out), " "), "the configuration leaves it alone, but "+who+" still manages it", "systemctl restart ec2net-ifup@eth1, or without its unit: ec2net down eth1")
 	unchanged(t, c, held, "up of what is to be left alone")
 	ec2net(t, c, exitOK, "down", "eth1")
 	out, _ = on(t, c, "ec2net", append([]string{"--cloud", "ec2"}, flag("doctor", "eth1")...)...)

@@ -95,14 +95,14 @@ func (r *repairs) delay(now time.Time) time.Duration {
 
 // made counts a repair. It returns what to say when a fight begins, and nothing else.
 func (r *repairs) made(now time.Time) string {
-	removed, by := cmp.Or(r.removed, "an attribute of a link"), cmp.Or(r.by, "another program")
+	removed, by := cmp.Or(r.removed, "a link attribute"), cmp.Or(r.by, "another program")
 	r.forget(now)
 	r.recent = append(r.recent, now)
 	if len(r.recent) < repairsMax || r.fight {
 		return ""
 	}
 	r.fight = true
-	return fmt.Sprintf("%s keeps undoing this interface's set-up (last: %s): from now on it is put back once in %s, and not said again",
+	return fmt.Sprintf("%s keeps undoing this interface's configuration (last: %s): from now on ec2net restores it once every %s, without logging it again",
 		by, removed, repairPause)
 }
 

@@ -40,7 +40,7 @@ func TestInterruptedAndUndone(t *testing.T) {
 		if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != exitFailed {
 			t.Errorf("down: %v", err)
 		}
-		says(t, said.String(), "everything was put back")
+		says(t, said.String(), "rolled back: without this interface")
 		unchanged(t, c, held, "an interrupted down")
 		alive(t, session)
 	})

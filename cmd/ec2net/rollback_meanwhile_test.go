@@ -51,7 +51,7 @@ func TestPrimaryFollowsMeanwhile(t *testing.T) {
 	})
 	must(t, session.Alive(t.Context()))
 	must(t, session.Close())
-	if log := k.log.String(); strings.Contains(log, "undone") {
+	if log := k.log.String(); strings.Contains(log, "rolled back") {
 		t.Errorf("a false alarm:\n%s", log)
 	}
 }

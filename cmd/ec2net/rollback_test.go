@@ -62,7 +62,7 @@ var cutting = []struct {
 		ip(t, c, "rule add to 169.254.169.254 lookup 10001 pref 100")
 		wall(t, c, "eth1", "10.0.2.1")
 		return func() { ip(t, c, "rule flush pref 100"); ip(t, c, "neigh flush all nud permanent dev eth1") }
-	}, "the metadata would be asked by eth1 via 10.0.2.1, where it does not answer"},
+	}, "requests to the metadata would go by eth1 via 10.0.2.1, where it does not answer"},
 }
 
 // wall lets nothing out of an interface: its router's address leads nowhere.
@@ -87,10 +87,10 @@ func TestUpIsUndone(t *testing.T) {
 			}
 			before := world(t, c)
 			out := ec2net(t, c, exitFailed, "up", "eth1")
-			says(t, out, tt.says, "+ rule from 10.0.2.37", "- rule from 10.0.2.37", "undone, because", "the change was: ")
+			says(t, out, tt.says, "+ rule from 10.0.2.37", "- rule from 10.0.2.37", "rolled back, because", "the change was: ")
 			unchanged(t, c, before, "an `up` that was undone")
 			must(t, session.Alive(t.Context()))
-			if out := ec2net(t, c, exitOK, "status"); !strings.Contains(out, "no interface is set up") {
+			if out := ec2net(t, c, exitOK, "status"); !strings.Contains(out, "ec2net has set up no interface") {
 				t.Errorf("status: %s", out)
 			}
 			if tt.make == nil {
@@ -111,21 +111,21 @@ func TestRunIsUndone(t *testing.T) {
 	session := operator(t, c, "10.0.3.200", "10.0.0.29")
 	ip(t, c, "rule add from 10.0.0.29 lookup 10001 pref 100")
 	k := start(t, c, "eth1")
-	k.notify.await(t, "STATUS=undone, because the connection of 10.0.0.29:2222")
-	if out, _ := on(t, c, "ec2net", "--cloud", "ec2", "up", "--wait", "10s", "eth1"); !strings.Contains(out, "undone, because") {
+	k.notify.await(t, "STATUS=rolled back, because the connection of 10.0.0.29:2222")
+	if out, _ := on(t, c, "ec2net", "--cloud", "ec2", "up", "--wait", "10s", "eth1"); !strings.Contains(out, "rolled back, because") {
 		t.Errorf("up beside it: %s", out)
 	}
 	held := ip(t, c, "rule") + ip(t, c, "route show table all")
 	if strings.Contains(held, "proto ec2net") || strings.Contains(held, "10001 proto") || strings.Contains(held, "pref 20001") {
 		t.Errorf("left behind:\n%s", held)
 	}
-	k.logs(t, "undone, because")
-	tries := strings.Count(k.log.String(), "undone, because")
+	k.logs(t, "rolled back, because")
+	tries := strings.Count(k.log.String(), "rolled back, because")
 	time.Sleep(7 * time.Second) // a young interface's next reading has no news
-	if n := strings.Count(k.log.String(), "undone, because"); n != tries || n > 2 {
+	if n := strings.Count(k.log.String(), "rolled back, because"); n != tries || n > 2 {
 		t.Errorf("undone %d times:\n%s", n, k.log)
 	}
-	says(t, statusOf1(t, c, "eth1"), "undone, because")
+	says(t, statusOf1(t, c, "eth1"), "rolled back, because")
 	must(t, session.Alive(t.Context()))
 
 	ip(t, c, "rule del from 10.0.0.29 lookup 10001 pref 100")
@@ -148,7 +148,7 @@ func TestLaterChangeIsUndone(t *testing.T) {
 	held := world(t, c)
 	heal := spoil(t, c, lab.Fault{Interface: "eth1", Path: "local-ipv4s", Value: value("10.0.2.37\n10.0.2.200")})
 	k.reload(t, c)
-	k.notify.await(t, "STATUS=undone, because the connection of 10.0.0.29:2222 with 10.0.2.200")
+	k.notify.await(t, "STATUS=rolled back, because the connection of 10.0.0.29:2222 with 10.0.2.200")
 	unchanged(t, c, held, "a change that was undone")
 	ip(t, c, "rule del pref 20001")
 	restored(t, c, held, "what stood before")
@@ -225,7 +225,7 @@ func TestNoFalseAlarm(t *testing.T) {
 			prepare(t, c)
 			k := keep(t, c, "eth1")
 			answers(t, c, lab.EIP2)
-			if log := k.log.String(); strings.Contains(log, "undone") {
+			if log := k.log.String(); strings.Contains(log, "rolled back") {
 				t.Errorf("a false alarm:\n%s", log)
 			}
 		})
@@ -289,8 +289,8 @@ func TestDownIsUndone(t *testing.T) {
 	settled(t, c, []string{"eth0", "eth1"})
 	k.stop(t)
 	held := world(t, c)
-	says(t, ec2net(t, c, exitFailed, "down", "eth0"), "everything was put back", "10.0.0.29:2222 with 10.0.2.200", "by eth1, not by eth0 via 10.0.0.1",
-		"eth0: the process that kept it has ended")
+	says(t, ec2net(t, c, exitFailed, "down", "eth0"), "rolled back: without this interface", "10.0.0.29:2222 with 10.0.2.200", "by eth1, not by eth0 via 10.0.0.1",
+		"eth0: the process that managed it has ended")
 	unchanged(t, c, held, "a `down` that was undone")
 	ec2net(t, c, exitOK, "down", "eth1")
 	ec2net(t, c, exitOK, "down", "eth0")
@@ -340,7 +340,7 @@ func TestPrimaryFollowsItsRouter(t *testing.T) {
 	ip(t, c, "-6 route add 2001:db8:ffff::/64 via fe80:ec2::1 dev eth0")
 	by("fe80:ec2::1")
 	must(t, session.Close())
-	if log := k.log.String(); strings.Contains(log, "undone") {
+	if log := k.log.String(); strings.Contains(log, "rolled back") {
 		t.Errorf("a false alarm:\n%s", log)
 	}
 }

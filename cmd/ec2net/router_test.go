@@ -47,12 +47,12 @@ func TestRouterOutside(t *testing.T) {
 	t.Parallel()
 	c := hostile(t, lab.Config{RPFilter: 1})
 	spoilDHCP(t, c, lab.DHCPFault{Router: addr("10.0.3.1")})
-	const why = "the lease's router 10.0.3.1 lies outside of the subnet 10.0.2.0/24, whose router is 10.0.2.1 by what the cloud says: not used"
+	const why = "ignored the lease's router 10.0.3.1: it is outside the subnet 10.0.2.0/24, whose router is 10.0.2.1 according to the cloud"
 	says(t, ec2net(t, c, exitPartial, "up", "eth1"), why)
 	ec2net(t, c, exitOK, "up", "eth0")
 	answers(t, c, lab.EIP2)
 	holds(t, ip(t, c, "route show table 10001"), "default via 10.0.2.1 dev eth1 proto 236 src 10.0.2.37")
-	says(t, statusOf1(t, c, "eth1"), "left out   "+why)
+	says(t, statusOf1(t, c, "eth1"), "left out    "+why)
 	says(t, ec2net(t, c, exitOK, "status", "--json"), why)
 	findings, status := diagnosis(t, c)
 	if roots(findings) != "warn left-out eth1" || status != exitOK {
@@ -67,7 +67,7 @@ func settledWell(t *testing.T, c *lab.Cloud) {
 	if out := ec2net(t, c, exitOK, "plan", "eth1"); out != "" {
 		t.Errorf("after up there is something to do:\n%s", out)
 	}
-	says(t, statusOf1(t, c, "eth1"), "drift      none")
+	says(t, statusOf1(t, c, "eth1"), "drift       none")
 	ec2net(t, c, exitOK, "up", "eth0")
 	if findings, status := diagnosis(t, c); roots(findings) != "" || status != exitOK {
 		t.Errorf("status %d\n%s", status, report(t, c))
@@ -79,7 +79,7 @@ func TestDegradedOnASingleAddress(t *testing.T) {
 	t.Parallel()
 	single := 32
 	for name, set := range map[string][]string{
-		"by its lease": nil,
+		"from its lease": nil,
 		"by another program": {"ip link set eth1 up", "ip addr add 10.0.2.37/32 dev eth1", "ip route add 10.0.2.1 dev eth1",
 			"ip route add default via 10.0.2.1 dev eth1 metric 300"},
 	} {
@@ -89,10 +89,10 @@ func TestDegradedOnASingleAddress(t *testing.T) {
 			spoilDHCP(t, c, lab.DHCPFault{Mask: &single})
 			heal := spoil(t, c, lab.Fault{Status: 403})
 			shell(t, c.Instance(), set...)
-			says(t, ec2net(t, c, exitPartial, "up", "eth1"), "set up in part: degraded: 10.0.2.37/32 ")
+			says(t, ec2net(t, c, exitPartial, "up", "eth1"), "partly set up: degraded: 10.0.2.37/32 ")
 			answers(t, c, lab.EIP2)
 			holds(t, ip(t, c, "route show table "+leaseTable(t, c, "eth1")), "default via 10.0.2.1 dev eth1")
-			says(t, statusOf1(t, c, "eth1"), "drift      none")
+			says(t, statusOf1(t, c, "eth1"), "drift       none")
 			heal()
 			says(t, ec2net(t, c, exitOK, "up", "eth1"), "ready: 10.0.2.37, table 10001")
 			answers(t, c, lab.EIP2)

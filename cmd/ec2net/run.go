@@ -70,7 +70,7 @@ func (p *program) run(ctx context.Context, name string) error {
 		err = a.lookOnce()
 	}
 	if noInterface(err) {
-		a.log.Infof("%s; nothing of ours is left on it", oneLine(err))
+		a.log.Infof("%s; ec2net has removed everything of its own from it", oneLine(err))
 		told.tell("not an interface of its own", true)
 		return a.forget()
 	}
@@ -125,7 +125,7 @@ func (a *agent) lookOnce() error {
 func (a *agent) renamed(to string) {
 	from := a.record.Name
 	a.log = a.log.WithField("interface", to)
-	a.log.Infof("was %s, and is called %s now", from, to)
+	a.log.Infof("renamed from %s to %s", from, to)
 	a.record.Name, a.unsaved, a.formerly = to, true, append(a.formerly, from)
 	if a.stays {
 		a.complain(fromDisk, a.acquire(to))
@@ -152,6 +152,6 @@ func hangups() (<-chan struct{}, func()) {
 func (a *agent) leaveGone() error {
 	done, err := a.link.Leave(context.Background(), nil)
 	a.announce(done)
-	a.log.Info("the interface is gone; nothing of its is left")
+	a.log.Info("the interface is gone; ec2net has removed everything it had set up for it")
 	return errors.Join(err, a.forget())
 }

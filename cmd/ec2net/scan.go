@@ -147,9 +147,9 @@ func (p *program) notStarted(s plumb.Snapshot, certain bool, err error, known []
 	case !certain: // what has the MAC of an interface may be none: a virtual function
 		return unclear(s).Error()
 	case !conf.NeedsMetadata(facts) && conf.For(facts).Manage == config.None:
-		return fmt.Sprintf("%s is left alone, as %s says (manage = false)", name, p.configFile)
+		return fmt.Sprintf("%s is left alone, because %s says manage = false", name, p.configFile)
 	case udevProperty(os.DirFS("/"), s.Index, "EC2NET_MANAGE") == "0":
-		return name + " is left alone, as a udev rule says (EC2NET_MANAGE=0)"
+		return name + " is left alone, because a udev rule sets EC2NET_MANAGE=0"
 	}
 	return ""
 }

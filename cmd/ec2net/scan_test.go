@@ -41,7 +41,7 @@ func TestScanLeavesAlone(t *testing.T) {
 	c := cloud(t, lab.Config{})
 	file := write(t, "[[interface]]\nname = \"eth0\"\nmanage = false\n")
 	out := ec2net(t, c, exitOK, "--config", file, "scan")
-	says(t, out, "eth0 is left alone, as "+file+" says", "eth1: ready")
+	says(t, out, "eth0 is left alone, because "+file+" says", "eth1: ready")
 	if out := ec2net(t, c, exitOK, "--config", file, "scan"); strings.Contains(out, "every interface") {
 		t.Error(out)
 	}
@@ -60,7 +60,7 @@ func TestOrphansAreCleared(t *testing.T) {
 	} {
 		for by, clears := range map[string]func(*testing.T, *lab.Cloud){
 			"scan": func(t *testing.T, c *lab.Cloud) {
-				says(t, ec2net(t, c, exitOK, "scan"), "eth1 is gone, and so is the process that kept it: cleared up after it")
+				says(t, ec2net(t, c, exitOK, "scan"), "eth1 and the process that managed it are gone: removed what they left")
 			},
 			"run": func(t *testing.T, c *lab.Cloud) { keep(t, c, "eth0") },
 		} {

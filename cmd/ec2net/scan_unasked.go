@@ -63,7 +63,7 @@ func (p *program) scanUnasked(ctx context.Context, only []string, silent error) 
 	if len(found.names) == 0 {
 		return silent
 	}
-	p.log.Infof("the host leaves by no interface, so that the metadata can not be reached: starting %s, which ask for a lease in turn", plural(len(found.names), "interface", "interfaces"))
+	p.log.Infof("the host has no default route, so the metadata cannot be reached: starting %s, which ask for a lease in turn", plural(len(found.names), "interface", "interfaces"))
 	if underSystemd() {
 		return p.startAll(ctx, found)
 	}

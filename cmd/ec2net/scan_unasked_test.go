@@ -19,7 +19,7 @@ func TestScanOfAHostThatNobodyConfigures(t *testing.T) {
 	must(t, c.AssociateEIP(addr("10.0.0.40"), eip))
 	peer, err := c.AddPeer("neighbour", addr("10.0.2.50"))
 	must(t, err)
-	says(t, ec2net(t, c, exitOK, "scan"), "the host leaves by no interface", "eth0: ready", "eth1: ready")
+	says(t, ec2net(t, c, exitOK, "scan"), "the host has no default route", "eth0: ready", "eth1: ready")
 	answers(t, c, lab.EIP1)
 	answers(t, c, lab.EIP2)
 	answers(t, c, eip)
@@ -38,12 +38,12 @@ func TestScanUnaskedLeavesAlone(t *testing.T) {
 	c := unconfigured(t, lab.Config{})
 	file := write(t, "manage = false\n")
 	before := world(t, c)
-	says(t, ec2net(t, c, exitUnavailable, "--config", file, "scan"), "eth0 is left alone, as "+file+" says", "nothing was changed")
+	says(t, ec2net(t, c, exitUnavailable, "--config", file, "scan"), "eth0 is left alone, because "+file+" says", "nothing was changed")
 	if got := world(t, c); !slices.Equal(timeless(got), timeless(before)) {
 		t.Errorf("something changed:\n%q", got)
 	}
 	file = write(t, "[[interface]]\nname = \"eth1\"\nmanage = false\n")
-	says(t, ec2net(t, c, exitOK, "--config", file, "scan"), "eth1 is left alone, as "+file+" says", "eth0: ready")
+	says(t, ec2net(t, c, exitOK, "--config", file, "scan"), "eth1 is left alone, because "+file+" says", "eth0: ready")
 	answers(t, c, lab.EIP1)
 	if got := addresses(t, c, "eth1"); got != "" {
 		t.Errorf("eth1 has %s", got)

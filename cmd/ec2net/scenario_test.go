@@ -176,7 +176,7 @@ func TestDownAfterTheInterface(t *testing.T) {
 	must(t, c.Attach(lab.Eth1()))
 	ec2net(t, c, exitOK, "up", "eth1")
 	must(t, c.Detach("eth1"))
-	if out := ec2net(t, c, exitOK, "status"); !strings.Contains(out, "the interface is gone (ec2net down eth1 clears up)") {
+	if out := ec2net(t, c, exitOK, "status"); !strings.Contains(out, "the interface is gone; to clean up: ec2net down eth1") {
 		t.Errorf("status:\n%s", out)
 	}
 	ec2net(t, c, exitOK, "down", "eth1")

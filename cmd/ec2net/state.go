@@ -54,7 +54,7 @@ func (a *agent) waitsFor() string {
 	case a.iface.Manage == config.LinkUp:
 		return "waiting for the kernel to keep the link up, which is all that is configured"
 	case a.settledDown() && a.leasing == "":
-		return fmt.Sprintf("waiting for %s: its carrier, or a network manager's word whose it is, since %s", a.snap.Name, clock(a.begun))
+		return fmt.Sprintf("waiting for %s to get carrier, or for a network manager to claim it, since %s", a.snap.Name, clock(a.begun))
 	case a.settledDown() && a.leasing != native:
 		return fmt.Sprintf("waiting for %s to add %s since %s", a.leasing, first(a.settled), clock(a.begun))
 	}
@@ -109,7 +109,7 @@ func texts[T fmt.Stringer](list []T) []string {
 
 func until(l *dhcp.Lease) string {
 	if l.Expires == dhcp.Infinite {
-		return "without end"
+		return "with no expiry"
 	}
 	word := "until "
 	if !l.Live(time.Now()) {
@@ -135,15 +135,15 @@ func (a *agent) whyNot() string {
 		return "the metadata's first answer"
 	case err == nil && !metadata.Same(a.settled, a.last):
 		due, _ := a.doubts.Due(a.holdTime())
-		return fmt.Sprintf("the metadata, which no longer lists %s: it goes at %s unless it is listed again", a.doubts.Text(), clock(due))
+		return fmt.Sprintf("the metadata to list %s again, else removal at %s", a.doubts.Text(), clock(due))
 	case err == nil && a.partial():
 		return a.awaited()
 	case err == nil && a.settling():
 		return "the gateway and the metadata to answer"
 	case err == nil:
-		return "the kernel to keep what it is given"
+		return "another program to stop changing this interface"
 	case errors.Is(err, metadata.ErrUnknownMAC):
-		return fmt.Sprintf("the metadata to know %s", a.snap.MAC)
+		return fmt.Sprintf("the metadata to list %s", a.snap.MAC)
 	case errors.Is(err, metadata.ErrNotReady):
 		return fmt.Sprintf("the metadata to publish %s (%s)", a.snap.MAC, oneLine(err))
 	default:

@@ -86,7 +86,7 @@ func absent(args []string) error {
 		return nil
 	}
 	if _, err := net.InterfaceByName(args[0]); err != nil {
-		return fail(exitUsage, "there is no network interface %s here, and ec2net knows nothing of one; this host has %s", args[0], strings.Join(interfaceNames(), ", "))
+		return fail(exitUsage, "there is no network interface %s here, nor any record of one; this host has %s", args[0], strings.Join(interfaceNames(), ", "))
 	}
 	return nil
 }
@@ -94,19 +94,19 @@ func absent(args []string) error {
 // nothingOf says that there is nothing to show, of the one that was asked for or at all.
 func nothingOf(args []string) string {
 	if len(args) == 0 {
-		return "no interface is set up by ec2net"
+		return "ec2net has set up no interface"
 	}
 	if err := absent(args); err != nil {
 		return err.Error()
 	}
-	return args[0] + " is not set up by ec2net"
+	return "ec2net has not set up " + args[0]
 }
 
 // interfaces are those that are named, or all.
 func (p *program) ifaces(args []string) ([]interfaceStatus, error) {
 	list := []interfaceStatus{}
 	if !p.store.Readable() {
-		p.log.Warnf("only root may read %s: lease, metadata, keeper and drift are not known", p.store.Dir())
+		p.log.Warnf("only root may read %s: lease, metadata, managing process and drift are unknown", p.store.Dir())
 		return p.fromKernel(args)
 	}
 	conf, err := p.config()
@@ -125,12 +125,12 @@ func (p *program) ifaces(args []string) ([]interfaceStatus, error) {
 		}
 	}
 	if p.store.Full() {
-		p.log.Warnf("there is no room left in %s: what is on record may be old", p.store.Dir())
+		p.log.Warnf("no space is left in %s: the records may be out of date", p.store.Dir())
 	}
 	return p.unrecorded(args, known, list)
 }
 
-// unrecorded adds the interfaces that are set up, as the kernel shows, and of which there is no record: the disk was
+// unrecorded adds the interfaces that are set up, according to the kernel, and of which there is no record: the disk was
 // full, or somebody has deleted it.
 func (p *program) unrecorded(args []string, known state.Records, list []interfaceStatus) ([]interfaceStatus, error) {
 	host, err := plumb.ReadHost() // which costs less than to read each interface of a host of many
@@ -148,7 +148,7 @@ func (p *program) unrecorded(args []string, known state.Records, list []interfac
 		if _, set := host.Numbers[c.MAC]; !set {
 			continue
 		}
-		c.State = "set up, as the kernel shows; there is no record of it"
+		c.State = "set up, according to the kernel, but there is no record of it"
 		holder := p.store.Holder(c.Name)
 		c.Process, c.Unsaved, c.Died = holder.PID, holder.Unsaved, p.store.Died(c.Name)
 		list = append(list, c)
@@ -195,7 +195,7 @@ func unprivileged(name string) (c interfaceStatus, err error) {
 	}
 	c.Name, c.Index, c.MAC, c.Interface, c.Present = s.Name, s.Index, s.MAC, good, true
 	c.Limited = err == nil && len(good.Addrs4.Value)+len(good.Addrs6.Value) > 0
-	if c.State = "set up, as the kernel shows"; len(s.Numbers()) > 0 {
+	if c.State = "set up, according to the kernel"; len(s.Numbers()) > 0 {
 		c.Table = plumb.Table(s.Numbers()[0])
 	}
 	return c, err

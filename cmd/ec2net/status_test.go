@@ -49,13 +49,13 @@ func shown(now time.Time) []interfaceStatus {
 		}),
 		iface("eth3", "degraded", func(c *interfaceStatus) {
 			c.Enter(state.LeaseOnly)
-			c.State, c.Interface = "degraded: 10.0.2.37/24 by its lease alone", metadata.Interface{}
+			c.State, c.Interface = "degraded: 10.0.2.37/24 from its lease alone", metadata.Interface{}
 		}),
 		iface("eth4", "drift", func(c *interfaceStatus) { c.Drift = []string{"+ rule from 10.0.2.37 lookup 10001 pref 20001"} }),
 		iface("eth5", "undone", func(c *interfaceStatus) {
 			c.Enter(state.RolledBack)
 			c.Undone = &state.Rollback{Plan: []string{"+ addr 10.0.2.37/24 dev eth5 noprefixroute", "+ rule from 10.0.2.37 lookup 10001 pref 20001"}}
-			c.State = "undone, because the connection of 10.0.0.29:22 with 192.0.2.1:40000 would go by eth5, not by eth0 via 10.0.0.1"
+			c.State = "rolled back, because the connection of 10.0.0.29:22 with 192.0.2.1:40000 would go by eth5, not by eth0 via 10.0.0.1"
 		}),
 		iface("eth6", "left", func(c *interfaceStatus) {
 			c.Enter(state.LeftTo)
@@ -76,25 +76,25 @@ func TestStatusText(t *testing.T) {
 		}
 	}
 	table, _, _ := strings.Cut(text, "\n\n")
-	const want = `INTERFACE             STATE     ADDRESS        TABLE  LEASE  READ   DRIFT  KEPT BY
+	const want = `INTERFACE             STATE     ADDRESS        TABLE  LEASE  READ   DRIFT  MANAGED BY
 eth0             ok        10.0.2.37 +1   -      -      12s    0      nobody
 eth1             ok        10.0.2.37 +31  10001  60m    12s    0      4711
 eth2             waiting   10.0.2.37 +1   10001  60m    never  0      4711
 eth3             degraded  10.0.2.37      10001  60m    12s    0      4711
 eth4             drift     10.0.2.37 +1   10001  60m    12s    1      4711
-eth5             undone    10.0.2.37 +1   10001  60m    12s    0      4711
+eth5             rollback  10.0.2.37 +1   10001  60m    12s    0      4711
 eth6             left      10.0.2.37 +1   10001  60m    12s    0      4711
 averylongname15  gone      10.0.2.37 +1   10001  60m    12s    0      4711`
 	if got := strings.ReplaceAll(table, "1h", "60m"); strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") {
 		t.Errorf("the table:\n%s\nwant:\n%s", got, want)
 	}
 	says(t, text, "eni-0123456789abcdef0", "02:00:00:00:00:01", "read 12s ago", "(1h left)", "process 4711, 0 repairs",
-		"+ rule from 10.0.2.37 lookup 10001 pref 20001", "ec2net down averylongname15 clears up", "2001:db8:ec2:2::405")
+		"+ rule from 10.0.2.37 lookup 10001 pref 20001", "to clean up: ec2net down averylongname15", "2001:db8:ec2:2::405")
 	if strings.Contains(text, "\x1b") {
 		t.Error("colours without being asked for")
 	}
 	coloured := view{now: now, width: 80, colour: true}.text(list)
-	says(t, coloured, "\x1b[32mok\x1b[0m", "\x1b[31mundone\x1b[0m", "\x1b[33mdegraded\x1b[0m")
+	says(t, coloured, "\x1b[32mok\x1b[0m", "\x1b[31mrollback\x1b[0m", "\x1b[33mdegraded\x1b[0m")
 	if plain := strings.NewReplacer("\x1b[31m", "", "\x1b[32m", "", "\x1b[33m", "", "\x1b[0m", "").Replace(coloured); plain != text {
 		t.Error("the colours change the text")
 	}
@@ -120,7 +120,7 @@ func TestStatusUnprivileged(t *testing.T) {
 	if status != exitOK {
 		t.Fatalf("status %d: %s", status, out)
 	}
-	says(t, out, "only root may read /run/ec2net", "eth1: set up, as the kernel shows", "10.0.2.37", "10001")
+	says(t, out, "only root may read /run/ec2net", "eth1: set up, according to the kernel", "10.0.2.37", "10001")
 	out, _ = on(t, c, "setpriv", append(weak, "--json", "--log-level", "error")...)
 	var list []struct {
 		Name    string
@@ -159,16 +159,16 @@ func TestStatusWatch(t *testing.T) {
 			return true
 		})
 	}
-	await("the first frame", "eth1: 10.0.2.37, table 10001", "drift      none")
+	await("the first frame", "eth1: 10.0.2.37, table 10001", "drift       none")
 	ip(t, c, "rule del pref 20001")
 	await("a rule is gone", "+ rule from 10.0.2.37 lookup 10001 pref 20001")
 	must(t, c.Assign("eth1", addr("10.0.2.40")))
 	ec2net(t, c, exitOK, "up", "eth1")
-	await("a new address", "10.0.2.37 10.0.2.40", "drift      none")
+	await("a new address", "10.0.2.37 10.0.2.40", "drift       none")
 	k := keep(t, c, "eth1")
 	await("a process keeps it", fmt.Sprintf("process %d", k.Process.Pid))
 	must(t, k.Process.Kill())
-	await("it was killed", "nobody: the process that kept it has died")
+	await("it was killed", "nobody: the process that managed it has died")
 	size, used := len(seen.String()), cpu(t, watch.Process.Pid)
 	time.Sleep(2 * time.Second)
 	if n := len(seen.String()); n != size {
@@ -178,7 +178,7 @@ func TestStatusWatch(t *testing.T) {
 		t.Errorf("waiting took %s of a processor", spent)
 	}
 	ec2net(t, c, exitOK, "down", "eth1")
-	await("all is gone", "no interface is set up")
+	await("all is gone", "ec2net has set up no interface")
 	must(t, watch.Process.Signal(os.Interrupt))
 	if err := watch.Wait(); err != nil {
 		t.Errorf("after an interrupt: %v", err)

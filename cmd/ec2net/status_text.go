@@ -60,7 +60,7 @@ func (v view) text(list []interfaceStatus) string {
 func (v view) table(b *strings.Builder, list []interfaceStatus) {
 	var plain strings.Builder
 	w := tabwriter.NewWriter(&plain, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "INTERFACE\tSTATE\tADDRESS\tTABLE\tLEASE\tREAD\tDRIFT\tKEPT BY")
+	fmt.Fprintln(w, "INTERFACE\tSTATE\tADDRESS\tTABLE\tLEASE\tREAD\tDRIFT\tMANAGED BY")
 	for _, c := range list {
 		fmt.Fprintln(w, strings.Join(v.cells(c), "\t"))
 	}
@@ -127,7 +127,7 @@ func (c interfaceStatus) word() string {
 // painted colours the word in a line.
 func (v view) painted(line, word string) string {
 	const green, yellow, red = "32", "33", "31"
-	colour := map[string]string{"ok": green, "waiting": yellow, "degraded": yellow, "drift": yellow, "undone": red, "gone": red}[word]
+	colour := map[string]string{"ok": green, "waiting": yellow, "degraded": yellow, "drift": yellow, "rollback": red, "gone": red}[word]
 	if !v.colour || colour == "" {
 		return line
 	}
@@ -141,7 +141,7 @@ func (v view) left(l *dhcp.Lease) string {
 	case l == nil:
 		return "-"
 	case l.Expires == dhcp.Infinite:
-		return "endless"
+		return "infinite"
 	}
 	end := l.Start.Add(l.Expires)
 	switch {
@@ -181,7 +181,7 @@ func (v view) iface(b *strings.Builder, c interfaceStatus) {
 	b.WriteString(v.folded(c.Name+": "+c.State, 0, "    ") + "\n")
 	row := func(key, value string) {
 		if value != "" {
-			fmt.Fprintf(b, "  %-9s  %s\n", key, v.folded(value, 13, strings.Repeat(" ", 13)))
+			fmt.Fprintf(b, "  %-10s  %s\n", key, v.folded(value, 14, strings.Repeat(" ", 14)))
 		}
 	}
 	row("ENI", c.Interface.ID)
@@ -191,14 +191,14 @@ func (v view) iface(b *strings.Builder, c interfaceStatus) {
 	row("table", strings.TrimPrefix(or(c.Table != 0, fmt.Sprint(c.Table)), "-"))
 	if c.Limited {
 		if c.Process != 0 {
-			row("kept by", keptBy(c))
+			row("managed by", keptBy(c))
 		}
 		row("record", c.unsaved())
 		return
 	}
 	row("lease", v.lease(c.Record))
 	if c.Hosts {
-		row("host", "lives by this lease, as nobody else configures the interface; names (DNS) are not set up by ec2net")
+		row("host", "depends on this lease, because nobody else configures the interface; ec2net does not set up DNS")
 	}
 	row("metadata", v.age(c.ReadAt))
 	row("egress", c.Egress.Text())
@@ -206,7 +206,7 @@ func (v view) iface(b *strings.Builder, c interfaceStatus) {
 	for i, does := range c.Tables {
 		row([]string{"nftables", ""}[min(i, 1)], does)
 	}
-	row("kept by", keptBy(c))
+	row("managed by", keptBy(c))
 	for i, d := range drifts(c) {
 		row([]string{"drift", ""}[min(i, 1)], d)
 	}
@@ -215,7 +215,7 @@ func (v view) iface(b *strings.Builder, c interfaceStatus) {
 	}
 	row("record", c.unsaved())
 	if c.Undone != nil {
-		row("undone", inPlan(c.Undone.Plan))
+		row("rollback", inPlan(c.Undone.Plan))
 	}
 }
 
@@ -224,7 +224,7 @@ func (c interfaceStatus) unsaved() string {
 	if c.Unsaved == "" {
 		return ""
 	}
-	return "its process could not write it, so that what is told here may be old: " + c.Unsaved
+	return "the process that manages the interface cannot write it, so this may be out of date: " + c.Unsaved
 }
 
 func (v view) lease(r state.Record) string {
@@ -232,7 +232,7 @@ func (v view) lease(r state.Record) string {
 		return r.DHCP
 	}
 	s := fmt.Sprintf("%s by %s from %s, %s", r.Lease.Addr, r.DHCP, r.Lease.Server, until(r.Lease))
-	if left := v.left(r.Lease); !v.still && left != "ended" && left != "endless" {
+	if left := v.left(r.Lease); !v.still && left != "ended" && left != "infinite" {
 		s += " (" + left + " left)"
 	}
 	return s
@@ -251,11 +251,11 @@ func (v view) age(t time.Time) string {
 func drifts(c interfaceStatus) []string {
 	switch {
 	case !c.Present:
-		return []string{"the interface is gone (ec2net down " + c.Name + " clears up)"}
+		return []string{"the interface is gone; to clean up: ec2net down " + c.Name}
 	case c.Broken:
-		return []string{"not known: the configuration has an error"}
+		return []string{"unknown: the configuration has an error"}
 	case c.Unsaved != "":
-		return []string{"not known: what is on record is old"}
+		return []string{"unknown: the record is out of date"}
 	case len(c.Drift) == 0:
 		return []string{"none"}
 	}

@@ -73,7 +73,7 @@ func (t *trial) begin(have plumb.Snapshot) {
 // writeAhead puts on disk what the change is judged by. A full disk is no reason not to make it.
 func (t *trial) writeAhead(change state.Pending) {
 	if err := t.store.SavePending(t.link.Name, change); err != nil {
-		t.log.Debugf("the change is not written ahead: %s", oneLine(err))
+		t.log.Debugf("the change could not be recorded beforehand: %s", oneLine(err))
 	}
 }
 
@@ -91,7 +91,7 @@ func (t *trial) resume(s plumb.Snapshot) (before plumb.State, ok bool) {
 func (t *trial) close() {
 	t.open, t.wasFresh = false, false
 	if err := t.store.RemovePending(t.link.Name); err != nil {
-		t.log.Debugf("the change stays written down: %s", oneLine(err))
+		t.log.Debugf("the record of the change could not be removed: %s", oneLine(err))
 	}
 }
 
@@ -102,7 +102,7 @@ func (t *trial) cuts(ctx context.Context) losses {
 	}
 	lost, err := t.lost(ctx)
 	if err != nil { // without a proof the change stays: it is right far more often than not
-		t.log.Debugf("the change could not be proved: %s", oneLine(err))
+		t.log.Debugf("the change could not be verified: %s", oneLine(err))
 	}
 	return describe(lost)
 }
@@ -224,9 +224,9 @@ func lossText(l plumb.Loss) string {
 	case kind == plumb.LossDefault:
 		return fmt.Sprintf("the default route would go %s, not %s", wayText(l.Is), wayText(l.Was))
 	case kind == plumb.LossServer:
-		return fmt.Sprintf("the metadata would be asked %s, where it does not answer, not %s", wayText(l.Is), wayText(l.Was))
+		return fmt.Sprintf("requests to the metadata would go %s, where it does not answer, not %s", wayText(l.Is), wayText(l.Was))
 	case l.Is.Dropped:
-		return fmt.Sprintf("what comes in of the connection of %s would be dropped by the reverse path filter", l.Flow)
+		return fmt.Sprintf("the reverse path filter would drop what comes in for the connection of %s", l.Flow)
 	}
 	return fmt.Sprintf("the connection of %s would go %s, not %s", l.Flow, wayText(l.Is), wayText(l.Was))
 }

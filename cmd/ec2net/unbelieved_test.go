@@ -22,9 +22,9 @@ func TestPlanOfWhatIsNotBelieved(t *testing.T) {
 		"page":    {lab.Fault{Body: lab.HTML}, []string{"local-ipv4s", "a page, not a value"}, true},
 		"empty":   {lab.Fault{Body: lab.Empty}, []string{"no IPv4 address, which is not believed"}, true},
 		// The time is over in the middle of the fourth reading.
-		"503, and the rest late":               {lab.Fault{Status: 503}, []string{"keys that the metadata could not be asked for", "local-ipv4s", "503"}, false},
-		"503, and a second reading that fails": {lab.Fault{Status: 503}, []string{"keys that the metadata could not be asked for", "local-ipv4s", "503"}, false},
-		"503":                                  {lab.Fault{Status: 503}, []string{"keys that the metadata could not be asked for", "local-ipv4s", "503"}, false},
+		"503, and the rest late":               {lab.Fault{Status: 503}, []string{"metadata keys that could not be read", "local-ipv4s", "503"}, false},
+		"503, and a second reading that fails": {lab.Fault{Status: 503}, []string{"metadata keys that could not be read", "local-ipv4s", "503"}, false},
+		"503":                                  {lab.Fault{Status: 503}, []string{"metadata keys that could not be read", "local-ipv4s", "503"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -28,7 +28,7 @@ type undone struct {
 
 // text is for STATUS and for status.
 func (u *undone) text() string {
-	return fmt.Sprintf("undone, because %s; tried again at %s, or by a reload", u.why, clock(u.until))
+	return fmt.Sprintf("rolled back, because %s; next attempt at %s, or on reload", u.why, clock(u.until))
 }
 
 // onTrial makes the agent prove each of its changes.

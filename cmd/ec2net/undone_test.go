@@ -19,7 +19,7 @@ func TestUndoneAgain(t *testing.T) {
 	speak := idle(t, c, "10.0.2.200", "10.0.0.29")
 	spoil(t, c, lab.Fault{Interface: "eth1", Path: "local-ipv4s", Value: value("10.0.2.37\n10.0.2.200")})
 	k.reload(t, c)
-	k.logsTimes(t, "undone, because", 1)
+	k.logsTimes(t, "rolled back, because", 1)
 	if first := undoneFor(t, c, "eth1"); first > firstRetry {
 		t.Errorf("the first pause is %s", first)
 	}
@@ -27,7 +27,7 @@ func TestUndoneAgain(t *testing.T) {
 	ip(t, c, "rule del pref 20001")
 	k.logsChange(t, before, "a deleted rule")
 	k.reload(t, c)
-	k.logsTimes(t, "undone, because", 2)
+	k.logsTimes(t, "rolled back, because", 2)
 	eventually(t, hang, "the second pause is longer", func() bool { return undoneFor(t, c, "eth1") > firstRetry })
 	speak()
 }

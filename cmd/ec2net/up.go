@@ -58,7 +58,7 @@ func (p *program) upUnless(ctx context.Context, name string, wait time.Duration,
 	})
 	line.clear()
 	if ctx.Err() != nil {
-		return fail(exitFailed, "%s: interrupted; \"ec2net down %s\" takes away what was set up so far", name, name)
+		return fail(exitFailed, "%s: interrupted; to remove what was set up so far: ec2net down %s", name, name)
 	}
 	if err == nil {
 		err = a.release(ctx, "up")

@@ -61,7 +61,7 @@ func (a *agent) verdict(err error, wait time.Duration) error {
 	switch {
 	case errors.Is(err, errGone):
 		_, err := a.link.Leave(context.Background(), nil)
-		return errors.Join(fmt.Errorf("%s was taken away meanwhile", a.snap.Name), err)
+		return errors.Join(fmt.Errorf("%s was removed meanwhile", a.snap.Name), err)
 	case err != nil:
 		return err
 	}
@@ -73,7 +73,7 @@ func (a *agent) verdict(err error, wait time.Duration) error {
 	case state.RolledBack:
 		return a.takenBack()
 	case state.LeaseOnly, state.Partial:
-		return errorOf(errPartial, "%s: set up in part: %s", a.snap.Name, a.text())
+		return errorOf(errPartial, "%s: partly set up: %s", a.snap.Name, a.text())
 	case state.LinkOnly, state.Ready:
 		a.log.Infof("ready: %s", a.text())
 		a.hint()
@@ -113,9 +113,9 @@ func (a *agent) takenBack() error {
 	}
 	why := a.undone.why.String()
 	if a.undone.why.connection() {
-		why += "; set the interface of that connection up first (its unit keeps its answers on it), or keep this one out of main (main_table = false)"
+		why += "; set up that connection's interface first (its unit then keeps its answers on it), or keep this interface out of the main table (main_table = false)"
 	}
-	return errors.Join(fmt.Errorf("%s: nothing was changed in the end: with this interface set up, %s", a.snap.Name, why), err)
+	return errors.Join(fmt.Errorf("%s: rolled back: with this interface set up, %s", a.snap.Name, why), err)
 }
 
 func (a *agent) lastErr() error {

@@ -18,7 +18,7 @@ func (a *agent) way() *state.Egress {
 	case rank < 0 || a.settled.MAC == (metadata.MAC{}) || a.record.Yielded != "":
 		return nil
 	case a.settled.Primary:
-		return &state.Egress{Rank: rank, State: "as without [egress]: this is the primary interface"}
+		return &state.Egress{Rank: rank, State: "no change needed: this is the primary interface"}
 	}
 	if a.egress.rank < 0 {
 		return nil
@@ -78,16 +78,16 @@ func (o outlet) text() string {
 	case state.EgressActive:
 		return "by this interface"
 	case state.EgressStandby:
-		return "by an interface that is preferred"
+		return "by a preferred interface"
 	case state.EgressWithdrawn:
 		if o.rest.After(time.Now()) {
-			return fmt.Sprintf("taken back: %s; tried again at %s", o.why.text, clock(o.rest))
+			return fmt.Sprintf("withdrawn: %s; next attempt at %s", o.why.text, clock(o.rest))
 		}
-		return "taken back: " + o.why.text
+		return "withdrawn: " + o.why.text
 	case state.EgressBlocked:
 		return "not by this interface: " + o.why.text
 	}
-	return "about to be by this interface"
+	return "switching to this interface"
 }
 
 // wouldLead is what a plan takes for decided: what the kernel has, and beyond that what nothing known
@@ -152,9 +152,9 @@ func misnamed(conf config.Config, primary string) (out []error) {
 		case err != nil:
 			out = append(out, fmt.Errorf("%s: [egress] there is no network interface %s here", n.At, n.Name))
 		case !managed(conf, link):
-			out = append(out, fmt.Errorf("%s: [egress] %s is not managed, so that no traffic leaves by it", n.At, n.Name))
+			out = append(out, fmt.Errorf("%s: [egress] %s is not managed, so traffic cannot leave by it", n.At, n.Name))
 		case last >= 0 && i > last:
-			out = append(out, fmt.Errorf("%s: [egress] %s comes after %s, the primary interface, where traffic leaves when no interface before it works", n.At, n.Name, primary))
+			out = append(out, fmt.Errorf("%s: [egress] %s is never used: it is listed after %s, the primary interface, which is the fallback", n.At, n.Name, primary))
 		}
 	}
 	return out

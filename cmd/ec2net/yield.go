@@ -79,6 +79,6 @@ func (a *agent) giveUp(ctx context.Context) error {
 // left says and records that the interface is somebody else's.
 func (a *agent) left() {
 	a.trial.close()
-	a.log.Infof("%s; \"manage = true\" in a [[interface]] section takes it all the same", a.text())
+	a.log.Infof("%s; to have ec2net manage it, set manage = true in an [[interface]] section", a.text())
 	a.saved()
 }

@@ -40,7 +40,7 @@ func TestDoctorOfUnits(t *testing.T) {
 	unit := "ec2net-ifup@ens6.service"
 	limited := "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do systemctl restart " + unit + "; done"
 	for _, tt := range []struct{ name, harm, state, says string }{
-		{"stopped", "systemctl stop " + unit, "inactive", "its unit does not run"},
+		{"stopped", "systemctl stop " + unit, "inactive", "its unit is not running"},
 		{"failed", "mkdir -p /etc/ec2net && echo 'dchp = 1' >/etc/ec2net/ec2net.toml; systemctl restart " + unit + "; rm /etc/ec2net/ec2net.toml", "failed", "its unit has failed"},
 		{"the start limit", limited, "failed", "its unit has failed"},
 		{"masked", "systemctl mask " + unit + " && systemctl stop " + unit, "inactive", "its unit is masked"},
@@ -51,7 +51,7 @@ func TestDoctorOfUnits(t *testing.T) {
 	m.run("ip", "link", "set", "dev", "ens6", "name", "data-1")
 	unit = `ec2net-ifup@data\x2d1.service`
 	m.active(`data\x2d1`)
-	m.unitCured("data-1", unit, "systemctl stop '"+unit+"'", "inactive", "its unit does not run")
+	m.unitCured("data-1", unit, "systemctl stop '"+unit+"'", "inactive", "its unit is not running")
 }
 
 // unitCured does harm to an interface's unit, and what doctor says of that.

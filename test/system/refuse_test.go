@@ -131,7 +131,7 @@ func TestNotOurs(t *testing.T) {
 	}
 	m.plug(extra(1)) // the one that is ours, to know when udev is through
 	m.active("ens6")
-	if out := m.run("ec2net", "--cloud", "ec2", "scan"); !strings.Contains(out, "ens7 is left alone, as a udev rule says") {
+	if out := m.run("ec2net", "--cloud", "ec2", "scan"); !strings.Contains(out, "ens7 is left alone, because a udev rule sets EC2NET_MANAGE=0") {
 		t.Errorf("scan says: %s", out)
 	}
 	for iface, wants := range map[string]bool{"ens6": true, "eth0": true, "ens7": false, "va": false, "br0": false, "mv0": false, "lo": false} {

@@ -12,7 +12,7 @@ func replies(t *testing.T, m *machine) {
 		t.Errorf("a module is loaded before it is needed: %s", got)
 	}
 	m.run("echo 'install nf_tables /bin/false' >/etc/modprobe.d/none.conf; mkdir -p /etc/ec2net; echo 'replies = \"by-interface\"' >/etc/ec2net/ec2net.toml; systemctl restart --no-block ec2net-ifup@ens6")
-	m.state("journalctl -b --no-pager -u ec2net-ifup@ens6 | grep -o 'the kernel has no nftables' | head -1", "the kernel has no nftables")
+	m.state("journalctl -b --no-pager -u ec2net-ifup@ens6 | grep -o 'nftables cannot do this' | head -1", "nftables cannot do this")
 	m.state(active+"ens6", "active")
 	m.answers(eip(nic(1)), hang)
 	m.run("rm /etc/modprobe.d/none.conf; systemctl restart --no-block ec2net-ifup@ens6")
