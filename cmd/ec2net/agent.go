@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/sirupsen/logrus"
-
 	"ec2net/config"
 	"ec2net/dhcp"
 	"ec2net/metadata"
@@ -29,41 +27,18 @@ const (
 // agent keeps one interface right: what the metadata, the lease and the kernel say comes in as events,
 // and after each the kernel is reconciled. `up` and `run` are the same agent with another end.
 type agent struct {
-	link   *plumb.Link
-	where  metadata.Cloud
-	cloud  metadata.Source
-	config config.Config
-	iface  config.Interface
-	facts  config.Facts
-	store  state.Store
-	lock   *state.Lock // run's
-	log    logrus.FieldLogger
-	stays  bool // run: keep the interface until it is gone
+	nic
+	lock *state.Lock // run's
 	// progress is told the state, for systemd or a terminal.
 	progress func(string)
 
-	begun time.Time // since when anybody is asked: the metadata, the lease
-	waits time.Time // since when the interface is not converged
-	snap  plumb.Snapshot
-	role  role // by the last snapshot
-
-	record     state.Record
-	unsaved    bool     // there is news for it
-	unsavedWhy error    // why it could not be written
-	ahead      bool     // it is written before a change
-	unwritten  bool     // none on disk says how the interface was found, since it was plugged in
-	formerly   []string // names that the interface is recorded under and has no more
-
-	readings
-	tenancy
+	waits      time.Time // since when the interface is not converged
+	unsavedWhy error     // why the record could not be written
+	ahead      bool      // it is written before a change
 
 	converged bool
-	setUp     bool // it has been converged in this process
-	astray    bool // the kernel could not be asked, or did not do it all
-	degraded  bool
-	egress    egress
+	astray    bool          // the kernel could not be asked, or did not do it all
 	ifaces    state.Records // of the host's interfaces, as they were last on disk
-	nat       natPart
 	metrics   state.Publisher
 
 	trial    trial
@@ -72,48 +47,19 @@ type agent struct {
 	setbacks int         // changes in a row that did not stand the trial
 	repairs  repairs
 	mending  bool // in a fight with another program: that is said once, not each repair
-	said     said
 }
 
 // errGone ends the agent of an interface that was taken away.
 var errGone = errors.New("the interface is gone")
 
-// options are what an agent goes by beside the kernel. Of the command line it knows nothing.
-type options struct {
-	cloud    metadata.Cloud  // that the machine runs in
-	source   metadata.Source // that is asked; nil: there is none
-	noSource error           // why there is none
-	config   config.Config
-	store    state.Store
-	known    state.Records // that are in the store
-	log      logrus.FieldLogger
-}
-
-// newAgent looks an interface up, and takes over what an earlier process has left of it. Nothing is changed, and nobody
-// is asked.
+// newAgent makes the agent of an interface, which takes over what an earlier process has left of it. Nothing is changed,
+// and nobody is asked.
 func newAgent(name string, o options) (*agent, error) {
-	link, snap, err := openInterface(name)
+	n, err := newNIC(name, o)
 	if err != nil {
 		return nil, err
 	}
-	a := &agent{
-		link: link, snap: snap, where: o.cloud, cloud: o.source, config: o.config, facts: facts(snap), store: o.store,
-		log:   o.log.WithField("interface", snap.Name),
-		begun: time.Now(), waits: time.Now(),
-		tenancy:  tenancy{leases: newLeases()},
-		progress: func(string) {}, said: newSaid(),
-	}
-	a.iface = o.config.For(a.facts)
-	a.egress.rank = -1
-	if err := a.remember(o.known); err != nil {
-		link.Close()
-		return nil, missing(name, err)
-	}
-	if a.role = a.roleOf(a.snap); a.role == isFunction {
-		link.Close()
-		return nil, belongs(a.snap)
-	}
-	a.origin = a.snap.State
+	a := &agent{nic: *n, waits: n.begun, origin: n.snap.State, progress: func(string) {}}
 	a.onTrial()
 	if before, ok := a.trial.resume(a.snap); ok {
 		a.origin = before
@@ -163,10 +109,10 @@ func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
 }
 
 // wanted is plumb.Want for the interface as it was read last.
-func (a *agent) wanted(iface metadata.Interface, lease *dhcp.Lease, ownAddress bool, leaving plumb.Egress) (plumb.State, error) {
-	return wanted(a.where, a.iface, plumb.Input{
-		Interface: iface, Lease: lease, Have: a.snap, OwnAddress: ownAddress, Egress: leaving, Services: services(a.where, a.config),
-		Before: a.record.Before, NAT: a.nat.out, Inside: a.nat.in, Host: a.hosting(),
+func (n *nic) wanted(iface metadata.Interface, lease *dhcp.Lease, ownAddress bool, leaving plumb.Egress) (plumb.State, error) {
+	return wanted(n.where, n.iface, plumb.Input{
+		Interface: iface, Lease: lease, Have: n.snap, OwnAddress: ownAddress, Egress: leaving, Services: services(n.where, n.config),
+		Before: n.record.Before, NAT: n.nat.out, Inside: n.nat.in, Host: n.hosting(),
 	})
 }
 

@@ -22,7 +22,7 @@ func TestSetOnceAnswered(t *testing.T) {
 	}{
 		{"not yet", nil, false}, {"answered", []netip.Addr{six}, true},
 	} {
-		a := &agent{converged: true, iface: config.Interface{Manage: config.Full}}
+		a := &agent{converged: true, nic: nic{iface: config.Interface{Manage: config.Full}}}
 		a.leasing, a.answered, a.settled.MAC, a.last.MAC = "off", true, mac, mac
 		a.snap = plumb.Snapshot{MAC: mac, Answered: tt.answered}
 		a.snap.Addrs = []plumb.Addr{{Prefix: netip.PrefixFrom(six, 128), Ours: true}}

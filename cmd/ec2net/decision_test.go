@@ -89,12 +89,12 @@ func TestEgressTrouble(t *testing.T) {
 		{"nobody asked yet", outlet{why: outletFacts{gateway: netip.IPv4Unspecified(), metadata: errUnread}.hindrance()}, false, false, ""},
 	} {
 		now := time.Now()
-		a := &agent{stays: tt.stays, begun: now}
+		n := &nic{stays: tt.stays, begun: now}
 		if !tt.young {
-			a.begun = now.Add(-silence)
+			n.begun = now.Add(-silence)
 		}
-		a.egress.outlets[1] = tt.o
-		if err := a.egressTrouble(1, now); (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want {
+		n.egress.outlets[1] = tt.o
+		if err := n.egressTrouble(1, now); (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
 	}

@@ -43,9 +43,9 @@ func services(c metadata.Cloud, conf config.Config) []netip.Addr {
 
 // rank is the interface's place among those that traffic may leave by, or -1. What stands behind the primary
 // interface in the list has no turn: there traffic leaves when all before it fail.
-func (a *agent) rank(primary string) int {
-	rank, last := a.config.Egress.Rank(a.snap.Name), a.config.Egress.Rank(primary)
-	if a.settled.Primary || a.iface.Manage != config.Full || last >= 0 && last < rank {
+func (n *nic) rank(primary string) int {
+	rank, last := n.config.Egress.Rank(n.snap.Name), n.config.Egress.Rank(primary)
+	if n.settled.Primary || n.iface.Manage != config.Full || last >= 0 && last < rank {
 		return -1
 	}
 	return rank
@@ -69,9 +69,9 @@ func (a *agent) others() state.Records {
 
 // lookAround asks the kernel for what the interface's own state does not tell: what its gateways say, and
 // whether the primary interface keeps its own traffic.
-func (a *agent) lookAround(others state.Records) {
-	e := &a.egress
-	if e.rank = -1; a.config.Egress.Rank(a.snap.Name) < 0 {
+func (n *nic) lookAround(others state.Records) {
+	e := &n.egress
+	if e.rank = -1; n.config.Egress.Rank(n.snap.Name) < 0 {
 		return
 	}
 	primary, known := others.Primary()
@@ -79,25 +79,25 @@ func (a *agent) lookAround(others state.Records) {
 		primary, known = e.last, e.last.Name != ""
 	}
 	e.last = primary
-	e.rank = a.rank(primary.Name)
-	if a.link.Beside = e.rank >= 0; e.rank < 0 {
+	e.rank = n.rank(primary.Name)
+	if n.link.Beside = e.rank >= 0; e.rank < 0 {
 		e.facts = [2]outletFacts{}
 		return
 	}
 	kept := [2]error{errNoPrimary, errNoPrimary}
 	if known {
-		kept = e.primaryKept(primary, services(a.where, a.config))
+		kept = e.primaryKept(primary, services(n.where, n.config))
 	}
 	for i := range e.facts {
 		f := &e.facts[i]
-		f.gateway, f.neighbour = a.snap.Gateway(i == 1), plumb.Unasked
+		f.gateway, f.neighbour = n.snap.Gateway(i == 1), plumb.Unasked
 		if f.gateway.IsValid() {
-			f.neighbour, _ = a.link.See(f.gateway) // unknown counts as not asked
+			f.neighbour, _ = n.link.See(f.gateway) // unknown counts as not asked
 		}
 		f.neighbour = e.inVain(i, f.neighbour, time.Now())
 		f.senior, f.primary = e.rank == 0, kept[i]
-		f.metadata, f.readAt = a.readErr, a.record.ReadAt
-		if !a.answered && a.readErr == nil {
+		f.metadata, f.readAt = n.readErr, n.record.ReadAt
+		if !n.answered && n.readErr == nil {
 			f.metadata = errUnread
 		}
 	}
@@ -224,15 +224,15 @@ func (a *agent) decided(was [2]outlet) {
 
 // egressTrouble is what keeps traffic from leaving by the interface. While interfaces and their keepers are
 // starting that is no news.
-func (a *agent) egressTrouble(family int, now time.Time) error {
-	o := a.egress.outlets[family]
+func (n *nic) egressTrouble(family int, now time.Time) error {
+	o := n.egress.outlets[family]
 	if o.why.reason == state.EgressNoGateway || o.why.reason == state.EgressUnread { // an interface may have one family alone
 		return nil
 	}
 	switch decision := o.state(); {
 	case decision == state.EgressWithdrawn && o.why.text != "":
 		return fmt.Errorf("the host's own traffic was withdrawn from this interface: %s", o.why.text)
-	case decision == state.EgressBlocked && (!a.stays || now.Sub(a.begun) >= silence):
+	case decision == state.EgressBlocked && (!n.stays || now.Sub(n.begun) >= silence):
 		return fmt.Errorf("the host's own traffic does not leave by this interface: %s", o.why.text)
 	}
 	return nil
@@ -249,11 +249,11 @@ func (a *agent) watchWay(now time.Time) {
 }
 
 // settling: by which interface traffic leaves is about to be decided.
-func (a *agent) settling() bool {
-	if a.egress.rank < 0 {
+func (n *nic) settling() bool {
+	if n.egress.rank < 0 {
 		return false
 	}
-	return a.egress.outlets[0].pending(a.egress.facts[0]) || a.egress.outlets[1].pending(a.egress.facts[1])
+	return n.egress.outlets[0].pending(n.egress.facts[0]) || n.egress.outlets[1].pending(n.egress.facts[1])
 }
 
 // wakeForEgress sets the timer for the next look, and has the metadata read when traffic was moved.

@@ -18,7 +18,7 @@ import (
 
 // interface collects the facts of one interface. One that goes meanwhile is none.
 func (x *examination) iface(ctx context.Context, l doctor.Link) error {
-	a, err := newAgent(l.Name, options{cloud: x.facts.Cloud, source: x.cloud, config: x.conf, store: x.store, known: x.records, log: x.log})
+	n, err := newNIC(l.Name, options{cloud: x.facts.Cloud, source: x.cloud, config: x.conf, store: x.store, known: x.records, log: x.log})
 	if errors.Is(err, plumb.ErrGone) || x.only == "" && noInterface(err) {
 		return nil
 	}
@@ -29,47 +29,47 @@ func (x *examination) iface(ctx context.Context, l doctor.Link) error {
 	if err != nil {
 		return err
 	}
-	defer a.link.Close()
-	a.brief = !x.store.Managed(l.Name) // a process that keeps it may be in doubt, and rightly
+	defer n.link.Close()
+	n.brief = !x.store.Managed(l.Name) // a process that keeps it may be in doubt, and rightly
 	r, recorded := x.record(l)
 	c := doctor.Interface{Name: l.Name, Index: l.Index, MAC: l.MAC, SetUp: recorded && r.Ready}
-	x.granted(ctx, a, r, &c)
-	c.Managed = a.iface.Manage == config.Full && !a.yields(a.snap)
-	c.Alone = a.iface.Manage == config.None
+	x.granted(ctx, n, r, &c)
+	c.Managed = n.iface.Manage == config.Full && !n.yields(n.snap)
+	c.Alone = n.iface.Manage == config.None
 	c.Primary = c.Granted.Primary || c.MAC == x.primary
-	c.Have, c.Refresh = a.snap, a.iface.Refresh
+	c.Have, c.Refresh = n.snap, n.iface.Refresh
 	x.lived(r, recorded, &c)
 	x.kept(ctx, &c)
 	if c.Managed && c.Source != doctor.Nowhere {
-		a.passing(x.records)
-		x.facts.NAT = a.nat.refused
+		n.passing(x.records)
+		x.facts.NAT = n.nat.refused
 		lease := r.Lease
 		if c.Source == doctor.FromLease {
-			lease = effectiveLease(r, a.snap)
+			lease = effectiveLease(r, n.snap)
 		}
-		a.hosts = r.Hosts || !r.Ready && a.wouldHost()
+		n.hosts = r.Hosts || !r.Ready && n.wouldHost()
 		c.Hosts = r.Hosts
-		c.Want, c.Refused = a.wanted(c.Granted, lease, x.owned(a, r), x.leads(a, r))
-		c.Plan = plumb.Diff(a.snap.State, c.Want)
+		c.Want, c.Refused = n.wanted(c.Granted, lease, x.owned(n, r), x.leads(n, r))
+		c.Plan = plumb.Diff(n.snap.State, c.Want)
 	}
-	if marked(a.snap) && !recorded && c.Unsaved == "" && x.store.Readable() {
+	if marked(n.snap) && !recorded && c.Unsaved == "" && x.store.Readable() {
 		c.Unsaved = "it is set up, but there is no record of it in " + x.store.Dir()
 	}
-	c.SetUp = c.SetUp || marked(a.snap)
+	c.SetUp = c.SetUp || marked(n.snap)
 	x.facts.Interfaces = append(x.facts.Interfaces, c)
 	return nil
 }
 
 // granted is what the cloud grants the interface: now, or by the record of an earlier reading.
-func (x *examination) granted(ctx context.Context, a *agent, r state.Record, c *doctor.Interface) {
-	if len(a.link.Peers) == 0 {
-		a.link.Peers = x.records.Peers(a.snap.MAC)
+func (x *examination) granted(ctx context.Context, n *nic, r state.Record, c *doctor.Interface) {
+	if len(n.link.Peers) == 0 {
+		n.link.Peers = x.records.Peers(n.snap.MAC)
 	}
 	if x.facts.Metadata.Err == nil && ctx.Err() == nil { // when the time is over, that is no news of the cloud
-		switch err := a.readTwice(ctx); {
-		case err == nil, a.partial() && errors.Is(err, errUnsettled): // the one key is the interface's trouble
-			c.Granted, c.Source, c.Problems = a.settled, doctor.FromMetadata, a.settled.Problems
-			_ = a.again()
+		switch err := n.readTwice(ctx); {
+		case err == nil, n.partial() && errors.Is(err, errUnsettled): // the one key is the interface's trouble
+			c.Granted, c.Source, c.Problems = n.settled, doctor.FromMetadata, n.settled.Problems
+			_ = n.again()
 			return
 		case errors.Is(err, metadata.ErrNotReady): // as of every new interface for a while
 			if r.Interface.MAC != c.MAC {
@@ -84,8 +84,8 @@ func (x *examination) granted(ctx context.Context, a *agent, r state.Record, c *
 	switch {
 	case r.Interface.MAC == c.MAC:
 		c.Granted, c.Source = r.Interface, doctor.FromRecord
-		_ = a.again()
-	case r.Degraded() && effectiveLease(r, a.snap) != nil:
+		_ = n.again()
+	case r.Degraded() && effectiveLease(r, n.snap) != nil:
 		c.Source = doctor.FromLease
 	}
 }
@@ -118,19 +118,19 @@ func (x *examination) lived(r state.Record, recorded bool, c *doctor.Interface) 
 }
 
 // owned: the interface's primary address is ours to add.
-func (x *examination) owned(a *agent, r state.Record) bool {
+func (x *examination) owned(n *nic, r state.Record) bool {
 	if r.Ready && r.DHCP != "" {
 		return owns(r.DHCP)
 	}
-	return a.wouldOwn()
+	return n.wouldOwn()
 }
 
 // leads: the host's own traffic is to leave by the interface, by what its process decided.
-func (x *examination) leads(a *agent, r state.Record) plumb.Egress {
+func (x *examination) leads(n *nic, r state.Record) plumb.Egress {
 	if r.Ready {
 		return r.Egress.Wanted()
 	}
-	return a.wouldLead(x.records)
+	return n.wouldLead(x.records)
 }
 
 // marked: something on the interface is ours.

@@ -9,9 +9,9 @@ import (
 // noIPv4: the cloud says that the interface has no IPv4 address: one of an IPv6-only subnet, or one for
 // EFA alone. There is nothing to wait for from DHCP then. A lease that names a real address
 // contradicts that: the metadata is late.
-func (a *agent) noIPv4() bool {
-	real := a.held && !a.lease.Addr.Addr().IsLinkLocalUnicast()
-	return a.settled.Addrs4.Status == metadata.Absent && !real
+func (n *nic) noIPv4() bool {
+	real := n.held && !n.lease.Addr.Addr().IsLinkLocalUnicast()
+	return n.settled.Addrs4.Status == metadata.Absent && !real
 }
 
 // stop ends a client that was started; one may be started again.

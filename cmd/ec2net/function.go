@@ -66,12 +66,12 @@ func roleOf(s plumb.Snapshot, where metadata.Cloud, young bool, driver func(name
 }
 
 // roleOf is roleOf for the agent's interface.
-func (a *agent) roleOf(s plumb.Snapshot) role {
-	return roleOf(s, a.where, time.Since(a.begun) < undecided, driver, func(index int) bool {
+func (n *nic) roleOf(s plumb.Snapshot) role {
+	return roleOf(s, n.where, time.Since(n.begun) < undecided, driver, func(index int) bool {
 		if index == s.Index {
-			return a.setUp || len(a.record.Numbers) > 0
+			return n.setUp || len(n.record.Numbers) > 0
 		}
-		return wasSetUp(a.store.All(), index, s.MAC)
+		return wasSetUp(n.store.All(), index, s.MAC)
 	})
 }
 

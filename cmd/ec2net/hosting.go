@@ -23,27 +23,27 @@ const turnTime = 10 * time.Second
 
 // hosting: the host itself lives by what ec2net gives the interface, which nobody else configures and which is the
 // primary, or may be, as long as the metadata has never answered.
-func (a *agent) hosting() bool {
-	return a.hosts && (a.settled.Primary || a.settled.MAC == (metadata.MAC{}) && a.leasesHost())
+func (n *nic) hosting() bool {
+	return n.hosts && (n.settled.Primary || n.settled.MAC == (metadata.MAC{}) && n.leasesHost())
 }
 
 // leasesHost: there is a lease by which a host can live. In a subnet of IPv6 alone an address of the link is leased.
-func (a *agent) leasesHost() bool { return a.lease != nil && !a.lease.Addr.Addr().IsLinkLocalUnicast() }
+func (n *nic) leasesHost() bool { return n.lease != nil && !n.lease.Addr.Addr().IsLinkLocalUnicast() }
 
 // unclaimed: nobody configures the interface, nor has done so since it was plugged in, nor is about to. A program that
 // has let it go, as while its DHCP client restarts, takes it up again. What ec2net has given the interface is renewed,
 // unless somebody else does now.
-func (a *agent) unclaimed() bool {
-	ours := a.record.Hosts || a.snap.Hosts()
-	if a.iface.DHCP == config.Off || a.foreignAddress() != "" || a.record.Foreign && !ours {
+func (n *nic) unclaimed() bool {
+	ours := n.record.Hosts || n.snap.Hosts()
+	if n.iface.DHCP == config.Off || n.foreignAddress() != "" || n.record.Foreign && !ours {
 		return false
 	}
-	owner, owned := dhcp.FindOwner(os.DirFS("/"), a.snap.Name, a.snap.Index)
+	owner, owned := dhcp.FindOwner(os.DirFS("/"), n.snap.Name, n.snap.Index)
 	switch {
 	case owned && !owner.Pending:
 		return false
 	case ours:
-		return !owned || time.Since(a.begun) >= undecided
+		return !owned || time.Since(n.begun) >= undecided
 	}
 	return !owned && !networkStarts()
 }
@@ -93,8 +93,8 @@ func (a *agent) bow() {
 }
 
 // wouldHost is hosting for an interface on which nothing has been started.
-func (a *agent) wouldHost() bool {
-	return a.settled.Primary && a.iface.Manage == config.Full && a.role == isInterface && !a.noIPv4() && a.unclaimed()
+func (n *nic) wouldHost() bool {
+	return n.settled.Primary && n.iface.Manage == config.Full && n.role == isInterface && !n.noIPv4() && n.unclaimed()
 }
 
 // livelihood says what the host itself lives by, for a person.

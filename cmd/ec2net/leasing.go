@@ -107,8 +107,8 @@ func (a *agent) autoDHCP() {
 	}
 }
 
-func (a *agent) foreignAddress() string {
-	for _, h := range a.snap.Addrs {
+func (n *nic) foreignAddress() string {
+	for _, h := range n.snap.Addrs {
 		if !h.Ours && h.Prefix.Addr().Is4() && !h.Prefix.Addr().IsLinkLocalUnicast() {
 			return h.Prefix.String()
 		}

@@ -163,7 +163,7 @@ func (a *agent) retry(ev *events) {
 }
 
 // asks: the metadata has something to say on this interface.
-func (a *agent) asks() bool { return a.iface.Manage == config.Full || a.config.NeedsMetadata(a.facts) }
+func (n *nic) asks() bool { return n.iface.Manage == config.Full || n.config.NeedsMetadata(n.facts) }
 
 // pace slows the tick down once nothing is waited for.
 func (a *agent) pace(ev *events) {

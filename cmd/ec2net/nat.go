@@ -124,15 +124,15 @@ func natInterfaces(list state.Records, conf config.Config) (out []natInterface) 
 }
 
 // passing works out the interface's part in passing traffic on, and what is refused.
-func (a *agent) passing(others state.Records) {
-	if len(a.config.NAT.From) == 0 {
+func (n *nic) passing(others state.Records) {
+	if len(n.config.NAT.From) == 0 {
 		return
 	}
-	now := state.Record{Name: a.snap.Name, MAC: a.snap.MAC, Interface: a.settled} // newer than what is on disk
-	roles, refused := natRoles(a.config.NAT, natInterfaces(append(slices.Clip(others), now), a.config))
-	role := roles[a.snap.Name]
-	a.nat = natPart{role, refused, !reflect.DeepEqual(role, a.nat.natRole)}
-	a.link.Packets = a.link.Packets || len(a.nat.out) > 0
+	now := state.Record{Name: n.snap.Name, MAC: n.snap.MAC, Interface: n.settled} // newer than what is on disk
+	roles, refused := natRoles(n.config.NAT, natInterfaces(append(slices.Clip(others), now), n.config))
+	role := roles[n.snap.Name]
+	n.nat = natPart{role, refused, !reflect.DeepEqual(role, n.nat.natRole)}
+	n.link.Packets = n.link.Packets || len(n.nat.out) > 0
 }
 
 // part tells whether the interface has one.

@@ -112,7 +112,7 @@ func TestOutletRests(t *testing.T) {
 
 // An interface that is none of the list for a while, as one with another name, has no turn that it could keep.
 func TestOutletBeginsAnew(t *testing.T) {
-	a := &agent{log: logrus.New(), said: newSaid()}
+	a := &agent{nic: nic{log: logrus.New(), said: newSaid()}}
 	a.egress.outlets[0] = outlet{begun: true, on: true, proven: true, since: time.Now()}
 	a.egress.rank = -1
 	a.leaving(plumb.Snapshot{})

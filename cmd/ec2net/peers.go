@@ -12,12 +12,12 @@ import (
 func owns(leasing string) bool { return leasing == native || leasing == "off" }
 
 // wouldOwn is ownsAddress for an interface on which nothing has been started.
-func (a *agent) wouldOwn() bool {
-	if a.iface.DHCP != config.Auto {
+func (n *nic) wouldOwn() bool {
+	if n.iface.DHCP != config.Auto {
 		return true
 	}
-	_, owned := dhcp.FindOwner(os.DirFS("/"), a.snap.Name, a.snap.Index)
-	return !owned && a.foreignAddress() == ""
+	_, owned := dhcp.FindOwner(os.DirFS("/"), n.snap.Name, n.snap.Index)
+	return !owned && n.foreignAddress() == ""
 }
 
 // lines takes joined errors apart.

@@ -38,36 +38,36 @@ func (p *program) plan(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	a, err := newAgent(name, o)
+	n, err := newNIC(name, o)
 	if err != nil {
 		return err
 	}
-	defer a.link.Close()
-	if a.yields(a.snap) {
-		a.log.Info(a.text())
-		return p.print(name, plumb.Diff(a.snap.State, plumb.Yielded(a.snap, a.record.Before)), nil)
+	defer n.link.Close()
+	if n.yields(n.snap) {
+		n.log.Info("left to " + n.record.Yielded)
+		return p.print(name, plumb.Diff(n.snap.State, plumb.Yielded(n.snap, n.record.Before)), nil)
 	}
-	if !a.idle() && a.asks() {
+	if !n.idle() && n.asks() {
 		if o.noSource != nil {
 			return o.noSource
 		}
-		a.brief = true // what up does when the doubts are over
-		if err := a.readTwice(ctx); err != nil {
+		n.brief = true // what up does when the doubts are over
+		if err := n.readTwice(ctx); err != nil {
 			if ctx.Err() != nil {
 				return fail(exitFailed, "plan: interrupted")
 			}
 			return fail(exitUnavailable, "%s: %w", name, err)
 		}
 	}
-	if a.idle() {
-		a.leftAlone()
-		return p.print(name, plumb.Diff(a.snap.State, a.released(a.snap)), nil)
+	if n.idle() {
+		n.leftAlone()
+		return p.print(name, plumb.Diff(n.snap.State, n.released(n.snap)), nil)
 	}
-	state, refused := a.planned()
-	plan := plumb.Diff(a.snap.State, state)
-	err = p.print(name, plan, errors.Join(errors.Join(a.missing...), refused))
-	if err == nil && len(plan) == 0 && len(a.missing) > 0 {
-		return fail(exitUnavailable, "%s: waiting for %s", name, a.whyNot())
+	state, refused := n.planned()
+	plan := plumb.Diff(n.snap.State, state)
+	err = p.print(name, plan, errors.Join(errors.Join(n.missing...), refused))
+	if err == nil && len(plan) == 0 && len(n.missing) > 0 {
+		return fail(exitUnavailable, "%s: waiting for %s", name, n.whyNot())
 	}
 	return err
 }
@@ -78,62 +78,62 @@ var errUnsettled = errors.New("gave up after " + planTime.String())
 // readTwice reads the metadata, and once more if it dropped something and no process waits for the end of the doubt,
 // or if it left keys open that it could not be asked for. What it has answered and is not believed is not asked for
 // again. A later reading that fails, as on a machine that is too busy for it, is tried again.
-func (a *agent) readTwice(ctx context.Context) error {
+func (n *nic) readTwice(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, planTime)
 	defer cancel()
 	for {
 		var r reading
 		err := patiently(ctx, func() error {
-			r = readInterface(ctx, a.cloud, a.snap.MAC, a.before())
+			r = readInterface(ctx, n.cloud, n.snap.MAC, n.before())
 			return r.err
 		})
 		switch {
-		case err == nil && a.settles(r):
-			return a.again()
-		case err != nil && ctx.Err() != nil && a.answered: // the time is over in the middle of a reading
-			return a.unsettled()
-		case err != nil && !(a.answered && kind(err) == metadata.ErrUnavailable): // else what was answered before stands
+		case err == nil && n.settles(r):
+			return n.again()
+		case err != nil && ctx.Err() != nil && n.answered: // the time is over in the middle of a reading
+			return n.unsettled()
+		case err != nil && !(n.answered && kind(err) == metadata.ErrUnavailable): // else what was answered before stands
 			return err
 		}
 		select {
 		case <-time.After(confirmAfter): // of a cloud's glitch there is no event to wait for
 		case <-ctx.Done():
-			return a.unsettled()
+			return n.unsettled()
 		}
 	}
 }
 
 // settles works a reading of readTwice in, and says whether another one would tell no more.
-func (a *agent) settles(r reading) bool {
-	if r.iface.Unlisted4() && a.last.Addrs4.Status != metadata.Present { // whether that lasts there is no time to see
+func (n *nic) settles(r reading) bool {
+	if r.iface.Unlisted4() && n.last.Addrs4.Status != metadata.Present { // whether that lasts there is no time to see
 		r.iface = r.iface.Without4()
 	}
-	a.take(r)
-	return a.settledDown() || a.vain() || a.doubtful()
+	n.take(r)
+	return n.settledDown() || n.vain() || n.doubtful()
 }
 
-func (a *agent) unsettled() error { return fmt.Errorf("%w waiting for %s", errUnsettled, a.whyNot()) }
+func (n *nic) unsettled() error { return fmt.Errorf("%w waiting for %s", errUnsettled, n.whyNot()) }
 
 // again reads the kernel once more, now that the interface's settings and the primary interface are known.
-func (a *agent) again() (err error) {
-	a.snap, err = a.link.Read()
+func (n *nic) again() (err error) {
+	n.snap, err = n.link.Read()
 	return err
 }
 
-func (a *agent) planned() (plumb.State, error) {
-	if a.iface.Manage == config.LinkUp {
-		return a.released(a.snap), nil
+func (n *nic) planned() (plumb.State, error) {
+	if n.iface.Manage == config.LinkUp {
+		return n.released(n.snap), nil
 	}
-	if a.role == isUnclear {
-		return a.snap.State, unclear(a.snap)
+	if n.role == isUnclear {
+		return n.snap.State, unclear(n.snap)
 	}
-	a.lease = a.record.Lease
-	a.hosts = a.wouldHost()
-	others := a.store.All()
-	a.passing(others)
-	state, err := a.wanted(a.settled, a.lease, a.wouldOwn(), a.wouldLead(others))
+	n.lease = n.record.Lease
+	n.hosts = n.wouldHost()
+	others := n.store.All()
+	n.passing(others)
+	state, err := n.wanted(n.settled, n.lease, n.wouldOwn(), n.wouldLead(others))
 	primary, _ := others.Primary()
-	return state, errors.Join(append(append(misnamed(a.config, primary.Name), a.nat.refused...), err, a.egressTrouble(0, time.Now()), a.egressTrouble(1, time.Now()))...)
+	return state, errors.Join(append(append(misnamed(n.config, primary.Name), n.nat.refused...), err, n.egressTrouble(0, time.Now()), n.egressTrouble(1, time.Now()))...)
 }
 
 func (p *program) print(name string, plan plumb.Plan, refused error) error {

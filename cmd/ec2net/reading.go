@@ -70,58 +70,58 @@ func (r *readings) before() metadata.Interface {
 }
 
 // holdTime is how long the metadata has to leave out what it granted, until it is taken off.
-func (a *agent) holdTime() time.Duration {
-	if a.brief {
+func (n *nic) holdTime() time.Duration {
+	if n.brief {
 		return confirmAfter
 	}
-	return a.iface.Release
+	return n.iface.Release
 }
 
 // take works an answer in and says when to ask again.
-func (a *agent) take(r reading) (next time.Duration) {
-	a.unsaved, a.record.AskedAt = true, time.Now()
+func (n *nic) take(r reading) (next time.Duration) {
+	n.unsaved, n.record.AskedAt = true, time.Now()
 	if r.err != nil {
-		return a.failed(r.err)
+		return n.failed(r.err)
 	}
-	if a.outage != nil && a.stays && !a.degraded { // the end of that is said too
-		a.log.Info("the metadata answers again")
+	if n.outage != nil && n.stays && !n.degraded { // the end of that is said too
+		n.log.Info("the metadata answers again")
 	}
-	if r.iface.Unlisted4() && a.bare() {
+	if r.iface.Unlisted4() && n.bare() {
 		r.iface = r.iface.Without4()
 	}
-	first := !a.answered
-	a.readErr, a.outage, a.answered, a.disowned = nil, nil, true, false
-	a.learn(r.iface)
-	a.settled = a.doubts.Settle(a.before(), r.iface, metadata.Term{At: time.Now(), Hold: a.holdTime(), Others: r.others})
-	a.last = metadata.Carry(a.last, r.iface)
-	a.record.ReadAt = time.Now()
+	first := !n.answered
+	n.readErr, n.outage, n.answered, n.disowned = nil, nil, true, false
+	n.learn(r.iface)
+	n.settled = n.doubts.Settle(n.before(), r.iface, metadata.Term{At: time.Now(), Hold: n.holdTime(), Others: r.others})
+	n.last = metadata.Carry(n.last, r.iface)
+	n.record.ReadAt = time.Now()
 	problems := errors.Join(r.iface.Problems...)
-	if a.missing = nil; r.iface.Partial() {
-		a.missing = r.iface.Problems
-		return a.incomplete(problems)
+	if n.missing = nil; r.iface.Partial() {
+		n.missing = r.iface.Problems
+		return n.incomplete(problems)
 	}
-	return a.pause(first, problems)
+	return n.pause(first, problems)
 }
 
 // pause is the time until the next reading, after a complete one.
-func (a *agent) pause(first bool, problems error) time.Duration {
-	a.attempt, a.lacking = 0, time.Time{}
-	a.complain(fromCloud, problems)
+func (n *nic) pause(first bool, problems error) time.Duration {
+	n.attempt, n.lacking = 0, time.Time{}
+	n.complain(fromCloud, problems)
 	switch {
-	case !metadata.Same(a.settled, a.last):
-		a.unsure++ // a list that keeps changing is not asked for every second
-		return spread(min(confirmAfter<<min(a.unsure-1, 10), max(confirmAfter, a.iface.Refresh), a.untilDue()))
-	case first || time.Since(a.begun) < youth:
-		a.unsure = 0
-		return spread(min(youthRefresh, a.iface.Refresh))
+	case !metadata.Same(n.settled, n.last):
+		n.unsure++ // a list that keeps changing is not asked for every second
+		return spread(min(confirmAfter<<min(n.unsure-1, 10), max(confirmAfter, n.iface.Refresh), n.untilDue()))
+	case first || time.Since(n.begun) < youth:
+		n.unsure = 0
+		return spread(min(youthRefresh, n.iface.Refresh))
 	}
-	a.unsure = 0
-	return spread(a.iface.Refresh)
+	n.unsure = 0
+	return spread(n.iface.Refresh)
 }
 
 // untilDue is the time until the reading that may end the first doubt.
-func (a *agent) untilDue() time.Duration {
-	due, ok := a.doubts.Due(a.holdTime())
+func (n *nic) untilDue() time.Duration {
+	due, ok := n.doubts.Due(n.holdTime())
 	if !ok {
 		return confirmAfter
 	}
@@ -150,12 +150,12 @@ func spread(d time.Duration) time.Duration {
 }
 
 // incomplete is a reading that left keys open. Said is only what lasts.
-func (a *agent) incomplete(problems error) time.Duration {
-	a.attempt++
-	if a.lacks() {
-		a.complain(fromCloud, problems)
+func (n *nic) incomplete(problems error) time.Duration {
+	n.attempt++
+	if n.lacks() {
+		n.complain(fromCloud, problems)
 	}
-	return metadata.Backoff(a.attempt, problems, rand.Float64())
+	return metadata.Backoff(n.attempt, problems, rand.Float64())
 }
 
 // lacks notes that a reading was none or not complete, and says whether that lasts.
@@ -168,15 +168,15 @@ func (r *readings) lacks() bool {
 
 // bare reports whether an interface that lists no key for IPv4 addresses is believed to have none: it never had
 // one, and that lasts.
-func (a *agent) bare() bool {
-	real := a.held && !a.lease.Addr.Addr().IsLinkLocalUnicast()
+func (n *nic) bare() bool {
+	real := n.held && !n.lease.Addr.Addr().IsLinkLocalUnicast()
 	switch {
-	case real, a.foreignAddress() != "":
+	case real, n.foreignAddress() != "":
 		return false
-	case a.last.Addrs4.Status == metadata.Unavailable:
-		return a.lacks()
+	case n.last.Addrs4.Status == metadata.Unavailable:
+		return n.lacks()
 	}
-	return a.last.Addrs4.Status == metadata.Absent
+	return n.last.Addrs4.Status == metadata.Absent
 }
 
 // awaited says what the last reading left open, and why.
@@ -197,29 +197,29 @@ func (r *readings) vain() bool {
 func (r *readings) partial() bool { return r.readErr == nil && !r.lacking.IsZero() }
 
 // learn looks the interface's settings up again, now that its ENI and device number are known.
-func (a *agent) learn(iface metadata.Interface) {
-	a.facts = a.facts.Learn(iface)
-	a.iface = a.config.For(a.facts)
-	if p := a.cloud.Primary(); p != a.snap.MAC && p != (metadata.MAC{}) {
-		a.link.Peers = []metadata.MAC{p}
+func (n *nic) learn(iface metadata.Interface) {
+	n.facts = n.facts.Learn(iface)
+	n.iface = n.config.For(n.facts)
+	if p := n.cloud.Primary(); p != n.snap.MAC && p != (metadata.MAC{}) {
+		n.link.Peers = []metadata.MAC{p}
 	}
 }
 
 // failed keeps everything as it is. It is said when it lasts or is definite, once each.
-func (a *agent) failed(err error) time.Duration {
+func (n *nic) failed(err error) time.Duration {
 	k := kind(err)
 	off := k == metadata.ErrDisabled
-	if lasts := a.lacks(); a.stays && (off && a.outage != k || lasts && a.outage == nil) {
-		a.log.Warnf("metadata: %s; everything stays as it is", oneLine(err))
-		a.outage = k
+	if lasts := n.lacks(); n.stays && (off && n.outage != k || lasts && n.outage == nil) {
+		n.log.Warnf("metadata: %s; everything stays as it is", oneLine(err))
+		n.outage = k
 	}
-	a.readErr = err
-	a.attempt++
-	wait := metadata.Backoff(a.attempt, err, rand.Float64())
+	n.readErr = err
+	n.attempt++
+	wait := metadata.Backoff(n.attempt, err, rand.Float64())
 	switch {
 	case off:
-		return max(wait, a.iface.Refresh) // it may be switched on again
-	case k != metadata.ErrUnavailable && time.Since(a.begun) > youth:
+		return max(wait, n.iface.Refresh) // it may be switched on again
+	case k != metadata.ErrUnavailable && time.Since(n.begun) > youth:
 		return max(wait, youthRefresh) // an interface that is this late may be none of the cloud's
 	}
 	return wait
@@ -245,4 +245,4 @@ func (r *readings) settledDown() bool {
 }
 
 // idle: nothing of the interface is ours to do.
-func (a *agent) idle() bool { return a.iface.Manage == config.None || a.record.Yielded != "" }
+func (n *nic) idle() bool { return n.iface.Manage == config.None || n.record.Yielded != "" }

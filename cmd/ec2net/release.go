@@ -12,14 +12,14 @@ import (
 
 // released is the state of an interface that the configuration leaves alone, or of which it wants the link up only:
 // nothing of an earlier configuration stays. The link of the primary one is its owner's.
-func (a *agent) released(s plumb.Snapshot) plumb.State {
+func (n *nic) released(s plumb.Snapshot) plumb.State {
 	switch {
-	case a.iface.Manage == config.LinkUp:
-		return plumb.LinkOnly(s, a.record.Before)
-	case a.settled.Primary, a.record.Interface.Primary:
-		return plumb.Yielded(s, a.record.Before)
+	case n.iface.Manage == config.LinkUp:
+		return plumb.LinkOnly(s, n.record.Before)
+	case n.settled.Primary, n.record.Interface.Primary:
+		return plumb.Yielded(s, n.record.Before)
 	}
-	return plumb.Without(s, a.record.Before)
+	return plumb.Without(s, n.record.Before)
 }
 
 // release takes off what an earlier configuration put on an interface that is to be left alone now. A process that
@@ -62,9 +62,9 @@ func (a *agent) release(ctx context.Context, command string) error {
 
 // leftAlone says that the configuration leaves the interface alone, be it only since the metadata told its ENI or its
 // number.
-func (a *agent) leftAlone() {
-	if a.iface.Manage == config.None {
-		a.log.Infof("left alone, because %s says manage = false", a.config.File)
+func (n *nic) leftAlone() {
+	if n.iface.Manage == config.None {
+		n.log.Infof("left alone, because %s says manage = false", n.config.File)
 	}
 }
 

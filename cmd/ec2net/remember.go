@@ -15,57 +15,57 @@ import (
 // remember takes over what an earlier process left: on disk what the kernel can not say, and from
 // the kernel the last known good of the metadata. The records come first: they say what else than the interface's
 // link to read.
-func (a *agent) remember(known state.Records) (err error) {
-	a.record = state.Record{Name: a.snap.Name, Index: a.snap.Index, MAC: a.snap.MAC, Cloud: a.where}
+func (n *nic) remember(known state.Records) (err error) {
+	n.record = state.Record{Name: n.snap.Name, Index: n.snap.Index, MAC: n.snap.MAC, Cloud: n.where}
 	for _, old := range known {
-		a.inherit(old)
+		n.inherit(old)
 	}
-	if a.snap, err = a.link.Read(); err != nil {
+	if n.snap, err = n.link.Read(); err != nil {
 		return err
 	}
-	if a.record.Before == nil {
-		a.record.Before, a.unwritten = plumb.Found(a.snap), true
-		a.link.Forwards = a.record.Before.Forwarding != nil
+	if n.record.Before == nil {
+		n.record.Before, n.unwritten = plumb.Found(n.snap), true
+		n.link.Forwards = n.record.Before.Forwarding != nil
 	}
-	a.last = a.lastGood(a.snap)
-	if a.settled = a.last; a.last.MAC == (metadata.MAC{}) {
-		a.last = a.snap.Held()
+	n.last = n.lastGood(n.snap)
+	if n.settled = n.last; n.last.MAC == (metadata.MAC{}) {
+		n.last = n.snap.Held()
 	}
-	if l := a.record.Lease; l != nil {
-		a.lease, a.held = l, l.Live(time.Now())
+	if l := n.record.Lease; l != nil {
+		n.lease, n.held = l, l.Live(time.Now())
 	}
-	a.hosts = a.record.Hosts || a.snap.Hosts()
-	a.record.Foreign = a.record.Foreign || a.foreignAddress() != ""
+	n.hosts = n.record.Hosts || n.snap.Hosts()
+	n.record.Foreign = n.record.Foreign || n.foreignAddress() != ""
 	return nil
 }
 
 // inherit takes what is of use from one record: of this interface, or of one that had its name before,
 // whose rules may be left.
-func (a *agent) inherit(old state.Record) {
-	twin := slices.ContainsFunc(a.snap.Twins, func(t plumb.Twin) bool { return t.Index == old.Index })
-	same := old.MAC == a.snap.MAC && !twin
-	if old.Name != a.snap.Name && !same {
+func (n *nic) inherit(old state.Record) {
+	twin := slices.ContainsFunc(n.snap.Twins, func(t plumb.Twin) bool { return t.Index == old.Index })
+	same := old.MAC == n.snap.MAC && !twin
+	if old.Name != n.snap.Name && !same {
 		return
 	}
 	if !same && here(old.MAC) { // under another name: what is left is for its own process to keep or to take away
 		return
 	}
-	a.link.Numbers = append(a.link.Numbers, old.Numbers...)
-	a.link.Packets = a.link.Packets || old.Packets
-	a.record.Packets = a.record.Packets || a.link.Packets
+	n.link.Numbers = append(n.link.Numbers, old.Numbers...)
+	n.link.Packets = n.link.Packets || old.Packets
+	n.record.Packets = n.record.Packets || n.link.Packets
 	if same {
-		a.record.Numbers, a.record.Lease = old.Numbers, old.Lease
-		a.record.Peers, a.link.Peers = old.Peers, old.Peers
-		a.record.Taken, a.unwritten = old.Taken, true
+		n.record.Numbers, n.record.Lease = old.Numbers, old.Lease
+		n.record.Peers, n.link.Peers = old.Peers, old.Peers
+		n.record.Taken, n.unwritten = old.Taken, true
 	}
-	if same && old.Index == a.snap.Index {
-		a.record.Before, a.record.Interface, a.record.ReadAt = old.Before, old.Interface, old.ReadAt
-		a.record.Hosts, a.record.Foreign = old.Hosts, old.Foreign
-		a.link.Forwards = old.Before != nil && old.Before.Forwarding != nil
-		a.unwritten = false
+	if same && old.Index == n.snap.Index {
+		n.record.Before, n.record.Interface, n.record.ReadAt = old.Before, old.Interface, old.ReadAt
+		n.record.Hosts, n.record.Foreign = old.Hosts, old.Foreign
+		n.link.Forwards = old.Before != nil && old.Before.Forwarding != nil
+		n.unwritten = false
 	}
-	if old.Name != a.snap.Name {
-		a.formerly = append(a.formerly, old.Name)
+	if old.Name != n.snap.Name {
+		n.formerly = append(n.formerly, old.Name)
 	}
 }
 
@@ -76,9 +76,9 @@ func here(mac metadata.MAC) bool {
 
 // lastGood is what the metadata granted last: by the record of this very interface, and what of it the kernel holds;
 // without a record by the kernel alone. That a rule or a route is missing is drift, and takes no address away.
-func (a *agent) lastGood(s plumb.Snapshot) metadata.Interface {
-	if a.record.Interface.MAC == s.MAC {
-		return metadata.Settle(s.Held(), a.record.Interface) // all of both
+func (n *nic) lastGood(s plumb.Snapshot) metadata.Interface {
+	if n.record.Interface.MAC == s.MAC {
+		return metadata.Settle(s.Held(), n.record.Interface) // all of both
 	}
 	return s.Granted()
 }

@@ -22,7 +22,7 @@ func TestLastGood(t *testing.T) {
 	r := aRecord()
 	r.Interface.Addrs4 = metadata.Is([]netip.Addr{addr("10.0.2.37"), addr("10.0.2.40")})
 	r.Interface.Addrs6, r.Interface.Prefixes6 = metadata.None[[]netip.Addr](), metadata.Is([]netip.Prefix{netip.MustParsePrefix("2001:db8::/80")})
-	a := &agent{record: r, log: logrus.New()}
+	a := &agent{nic: nic{record: r, log: logrus.New()}}
 	s := plumb.Snapshot{State: plumb.State{Name: "eth1", Rules: []plumb.Rule{
 		{Pref: 20001, From: netip.MustParsePrefix("10.0.2.40/32"), Table: 10001},
 	}, Addrs: []plumb.Addr{{Prefix: netip.MustParsePrefix("10.0.2.60/32"), Ours: true}}}, MAC: r.MAC}
@@ -58,7 +58,7 @@ func TestSavedUnderANewName(t *testing.T) {
 		if tt.blocks {
 			must(t, os.Mkdir(filepath.Join(s.Dir(), "ens6.json"), 0o700))
 		}
-		a := &agent{record: old, store: s, log: logrus.New(), link: &plumb.Link{}, formerly: []string{"eth1", "ens6"}}
+		a := &agent{nic: nic{record: old, store: s, log: logrus.New(), link: &plumb.Link{}, formerly: []string{"eth1", "ens6"}}}
 		a.record.Name = "ens6"
 		if err := a.save(); (err != nil) != tt.blocks {
 			t.Errorf("%s: %v", tt.name, err)
@@ -78,7 +78,7 @@ func TestWrittenAheadAgain(t *testing.T) {
 	old := aRecord()
 	s := stored(t)
 	must(t, s.Save(old))
-	a := &agent{store: s, log: logrus.New(), link: &plumb.Link{}, said: newSaid()}
+	a := &agent{nic: nic{store: s, log: logrus.New(), link: &plumb.Link{}, said: newSaid()}}
 	a.snap = plumb.Snapshot{State: plumb.State{Name: "eth1", Index: old.Index + 6}, MAC: old.MAC}
 	a.record = state.Record{Name: "eth1", Index: a.snap.Index, MAC: old.MAC, Before: &plumb.Before{Link: plumb.LinkState{MTU: 9001}}}
 	a.inherit(old)

@@ -120,7 +120,7 @@ func TestRetry(t *testing.T) {
 	link.Close()
 	log := logrus.New()
 	log.SetOutput(t.Output()) // of the closed handle
-	a := &agent{link: link, log: log, said: newSaid(), converged: true, setUp: true, store: stored(t), begun: time.Now()}
+	a := &agent{nic: nic{link: link, log: log, said: newSaid(), setUp: true, store: stored(t), begun: time.Now()}, converged: true}
 	a.egress.rank = -1
 	ev := &events{repair: time.NewTimer(time.Hour)}
 	must(t, a.mend(context.Background(), ev))

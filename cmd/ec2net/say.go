@@ -62,14 +62,20 @@ func (s *said) forget(prefix string) {
 }
 
 // complain logs what is wrong with a source, when that is new.
-func (a *agent) complain(source string, err error) {
+func (n *nic) complain(source string, err error) {
 	text := ""
 	if err != nil && !errors.Is(err, plumb.ErrNoAddress) && !errors.Is(err, errUnclear) {
 		text = oneLine(err)
 	}
-	quiet := a.mending && errors.Is(err, plumb.ErrNotConverged)
-	if !quiet && a.said.news(source, text, time.Now()) {
-		a.log.Warnf("%s: %s", source, text)
+	if n.said.news(source, text, time.Now()) {
+		n.log.Warnf("%s: %s", source, text)
+	}
+}
+
+// complain is the same, but not for each repair of a fight.
+func (a *agent) complain(source string, err error) {
+	if !a.mending || !errors.Is(err, plumb.ErrNotConverged) {
+		a.nic.complain(source, err)
 	}
 }
 

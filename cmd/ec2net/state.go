@@ -129,23 +129,23 @@ func plural(n int, one, many string) string {
 func clock(t time.Time) string { return t.Format(time.TimeOnly) }
 
 // whyNot says what is missing from the metadata.
-func (a *agent) whyNot() string {
-	switch err := a.readErr; {
-	case err == nil && !a.answered:
+func (n *nic) whyNot() string {
+	switch err := n.readErr; {
+	case err == nil && !n.answered:
 		return "the metadata's first answer"
-	case err == nil && !metadata.Same(a.settled, a.last):
-		due, _ := a.doubts.Due(a.holdTime())
-		return fmt.Sprintf("the metadata to list %s again, else removal at %s", a.doubts.Text(), clock(due))
-	case err == nil && a.partial():
-		return a.awaited()
-	case err == nil && a.settling():
+	case err == nil && !metadata.Same(n.settled, n.last):
+		due, _ := n.doubts.Due(n.holdTime())
+		return fmt.Sprintf("the metadata to list %s again, else removal at %s", n.doubts.Text(), clock(due))
+	case err == nil && n.partial():
+		return n.awaited()
+	case err == nil && n.settling():
 		return "the gateway and the metadata to answer"
 	case err == nil:
 		return "another program to stop changing this interface"
 	case errors.Is(err, metadata.ErrUnknownMAC):
-		return fmt.Sprintf("the metadata to list %s", a.snap.MAC)
+		return fmt.Sprintf("the metadata to list %s", n.snap.MAC)
 	case errors.Is(err, metadata.ErrNotReady):
-		return fmt.Sprintf("the metadata to publish %s (%s)", a.snap.MAC, oneLine(err))
+		return fmt.Sprintf("the metadata to publish %s (%s)", n.snap.MAC, oneLine(err))
 	default:
 		return fmt.Sprintf("the metadata (%s)", oneLine(err))
 	}

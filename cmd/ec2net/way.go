@@ -92,18 +92,18 @@ func (o outlet) text() string {
 
 // wouldLead is what a plan takes for decided: what the kernel has, and beyond that what nothing known
 // forbids. Whether the gateway answers only `up` finds out.
-func (a *agent) wouldLead(others state.Records) plumb.Egress {
-	if a.lookAround(others); a.egress.rank < 0 {
+func (n *nic) wouldLead(others state.Records) plumb.Egress {
+	if n.lookAround(others); n.egress.rank < 0 {
 		return plumb.Egress{}
 	}
-	e := plumb.Egress{Rank: a.egress.rank}
-	for i := range a.egress.outlets {
-		f := a.egress.facts[i]
-		mine, better := a.snap.Leads(i == 1, a.egress.rank)
+	e := plumb.Egress{Rank: n.egress.rank}
+	for i := range n.egress.outlets {
+		f := n.egress.facts[i]
+		mine, better := n.snap.Leads(i == 1, n.egress.rank)
 		// The interface need not be up yet, nor have its table.
 		ok := !better && f.neighbour != plumb.Silent && f.primary == nil
 		if f.primary != nil {
-			a.egress.outlets[i].why = ofPrimary(f.primary)
+			n.egress.outlets[i].why = ofPrimary(f.primary)
 		}
 		if i == 0 {
 			e.IPv4 = mine >= 0 || ok

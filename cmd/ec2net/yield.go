@@ -45,21 +45,21 @@ func udevProperty(root fs.FS, index int, key string) string {
 
 // claimant is who else has the interface; empty: nobody. What a container network has taken once is not taken
 // back while the record lasts.
-func (a *agent) claimant(s plumb.Snapshot) string {
-	if a.iface.Manage != config.Full {
+func (n *nic) claimant(s plumb.Snapshot) string {
+	if n.iface.Manage != config.Full {
 		return ""
 	}
-	a.record.Taken = cmp.Or(a.record.Taken, s.Claimed)
-	return cmp.Or(a.record.Taken, managedBy(os.DirFS("/"), s.Index))
+	n.record.Taken = cmp.Or(n.record.Taken, s.Claimed)
+	return cmp.Or(n.record.Taken, managedBy(os.DirFS("/"), s.Index))
 }
 
 // yields: somebody else has the interface, and no section of the configuration insists on it.
-func (a *agent) yields(s plumb.Snapshot) bool {
-	insists, certain := a.config.Insists(a.facts)
-	if a.record.Yielded == "" && certain && !insists {
-		a.record.Yielded = a.claimant(s)
+func (n *nic) yields(s plumb.Snapshot) bool {
+	insists, certain := n.config.Insists(n.facts)
+	if n.record.Yielded == "" && certain && !insists {
+		n.record.Yielded = n.claimant(s)
 	}
-	return a.record.Yielded != ""
+	return n.record.Yielded != ""
 }
 
 // undecided: whether the interface is ours at all hangs on what the metadata will say.
