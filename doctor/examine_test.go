@@ -300,7 +300,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("%d columns: %s", len(line), line)
 		}
 	}
-	for _, want := range []string{"warn    old [kernel]", "and 16 more", "answers from 0 do not leave by it [leave], and 19", "1 failed, 1 warnings, 1 unknown"} {
+	for _, want := range []string{"warn    old [kernel]", "and 16 more", "answers from 0 do not leave by it [leave], and 19", "1 failed, 1 warned, 1 unknown"} {
 		if !strings.Contains(strings.Join(strings.Fields(b.String()), " "), strings.Join(strings.Fields(want), " ")) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}

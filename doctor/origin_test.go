@@ -66,14 +66,14 @@ func TestOrigins(t *testing.T) {
 		{wg, "wg-quick, /etc/wireguard/wg0.conf"},
 		{bare, "wg-quick, /etc/wireguard/wg0.conf"},
 		{rule(5270, 52, "", ""), "Tailscale (recognised by the preferences 5210 to 5270)"},
-		{rule(220, 220, "", ""), "strongSwan (its table is 220)"},
+		{rule(220, 220, "", ""), "strongSwan (recognised by table 220)"},
 		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = 18 }), "keepalived (protocol 18)"},
 		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = 201 }), "mine (protocol 201)"},
 		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = 77 }), "an unknown program (protocol 77)"},
 		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = 0 }), "ip by hand, a script, or a program (no protocol)"},
 		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = unix.RTPROT_BOOT }), "ip, by hand or a script (protocol boot)"},
 		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = unix.RTPROT_ZEBRA }), "zebra (FRR) (protocol 11)"},
-		{rule(32000, 220, "", ""), "strongSwan (its table is 220)"}, // charon.routing_table_prio
+		{rule(32000, 220, "", ""), "strongSwan (recognised by table 220)"}, // charon.routing_table_prio
 		{rule(1, 1, "", "", func(r *Rule) { r.Protocol = 236 }), ""},
 	} {
 		if got := f.ofRule(tt.rule).String(); got != tt.want {

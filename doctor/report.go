@@ -88,7 +88,7 @@ func (r Report) summary(b *strings.Builder, colour bool) {
 	case n[Fail]+n[Warn] == 0:
 		fmt.Fprintf(b, "no problems found: %s, of which %d could not be made\n", checked, n[Unknown])
 	default:
-		fmt.Fprintf(b, "%d failed, %d warnings, %d unknown: %s\n", n[Fail], n[Warn], n[Unknown], checked)
+		fmt.Fprintf(b, "%d failed, %d warned, %d unknown: %s\n", n[Fail], n[Warn], n[Unknown], checked)
 	}
 }
 

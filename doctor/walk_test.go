@@ -127,7 +127,7 @@ func TestCheckSource(t *testing.T) {
 		{"loose, no address", func(f *FIB) { f.Links[2].Conf.RPFilter, f.Routes = 2, f.Routes[:4] }, in, true, "eth1 has no IPv4 address"},
 		{"no way back", func(f *FIB) { f.Links[2].Conf.RPFilter, f.Rules = 2, nil }, in, true, "there is no way back"},
 		{"no way back, off", func(f *FIB) { f.Rules = nil }, in, false, "but rp_filter is off"},
-		{"right", func(f *FIB) { f.Links[2].Conf.RPFilter, f.Routes[0].Hops[0].Index = 1, 3 }, in, false, "leads by eth1, too"},
+		{"right", func(f *FIB) { f.Links[2].Conf.RPFilter, f.Routes[0].Hops[0].Index = 1, 3 }, in, false, "leads by eth1 as well"},
 		{"martian", func(*FIB) {}, Packet{Src: addr("10.0.0.29"), Dst: in.Dst, In: 3}, true, "a martian"},
 		{"accept_local", func(f *FIB) { f.Links[2].Conf.AcceptLocal = true }, Packet{Src: addr("10.0.0.29"), Dst: in.Dst, In: 3}, false, "accept_local"},
 		{"IPv6", func(*FIB) {}, Packet{Src: addr("2001:db8::1"), Dst: addr("2001:db8::2"), In: 3}, false, "no such check for IPv6"},

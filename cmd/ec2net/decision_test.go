@@ -51,10 +51,10 @@ func TestEgressDecision(t *testing.T) {
 			[2]state.EgressDecision{decided(state.EgressBlocked, state.EgressUnread)}, "IPv4 not by this interface: the metadata has not been read yet"},
 		{"the link fell", outlet{begun: true, on: true}, without(func(f *outletFacts) { f.set = errors.New("its link is down") }), fine,
 			[2]state.EgressDecision{decided(state.EgressWithdrawn, state.EgressLink), decided(state.EgressActive, "")},
-			"IPv4 withdrawn: its link is down; tried again at " + clock(now.Add(restFirst)) + "; IPv6 by this interface"},
+			"IPv4 withdrawn: its link is down; next attempt at " + clock(now.Add(restFirst)) + "; IPv6 by this interface"},
 		{"unproved", outlet{begun: true, on: true, since: now.Add(-time.Hour)}, fine, none,
 			[2]state.EgressDecision{decided(state.EgressWithdrawn, state.EgressMetadata)},
-			"IPv4 withdrawn: the metadata did not answer within 7s; tried again at " + clock(now.Add(restFirst))},
+			"IPv4 withdrawn: the metadata did not answer within 7s; next attempt at " + clock(now.Add(restFirst))},
 	} {
 		outlets, facts := [2]outlet{tt.was, {begun: true}}, [2]outletFacts{tt.four, tt.six}
 		for i := range outlets {

@@ -44,6 +44,6 @@ func sickAuthors() []patient {
 		{name: "strongSwan's tunnel for all", breaks: []string{"ip link add ipsec0 type veth peer name ipsec1; ip link set ipsec1 up; ip link set ipsec0 up; ip route add 169.254.169.254 via 10.0.0.1 dev eth0; ec2net --cloud ec2 up eth0; " +
 			"ip route add throw 169.254.169.254 table 220; ip route add default dev ipsec0 table 220; ip rule add pref 220 lookup 220"},
 			want: "fail rule-in-front eth0, fail rule-in-front eth1", because: []string{"leave"},
-			says: "written by strongSwan (its table is 220)", told: true},
+			says: "written by strongSwan (recognised by table 220)", told: true},
 	}
 }

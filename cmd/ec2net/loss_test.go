@@ -24,7 +24,7 @@ func TestLostConnection(t *testing.T) {
 		text string
 	}{
 		{nil, false, ""},
-		{[]plumb.Loss{route, server}, false, "the default route would go by device 999999, not by device 999998; the metadata would be asked nowhere, where it does not answer, not by device 999998"},
+		{[]plumb.Loss{route, server}, false, "the default route would go by device 999999, not by device 999998; requests to the metadata would go nowhere, where it does not answer, not by device 999998"},
 		{[]plumb.Loss{connection}, true, "the connection of 10.0.0.29:22 with 192.0.2.1:999 would go nowhere, not by device 999998"},
 		{[]plumb.Loss{route, route, route, connection}, true, "the default route would go by device 999999, not by device 999998; the default route would go by device 999999, not by device 999998; " +
 			"the default route would go by device 999999, not by device 999998; and 1 more"},

@@ -52,7 +52,7 @@ func shown(now time.Time) []interfaceStatus {
 			c.State, c.Interface = "degraded: 10.0.2.37/24 from its lease alone", metadata.Interface{}
 		}),
 		iface("eth4", "drift", func(c *interfaceStatus) { c.Drift = []string{"+ rule from 10.0.2.37 lookup 10001 pref 20001"} }),
-		iface("eth5", "undone", func(c *interfaceStatus) {
+		iface("eth5", "rollback", func(c *interfaceStatus) {
 			c.Enter(state.RolledBack)
 			c.Undone = &state.Rollback{Plan: []string{"+ addr 10.0.2.37/24 dev eth5 noprefixroute", "+ rule from 10.0.2.37 lookup 10001 pref 20001"}}
 			c.State = "rolled back, because the connection of 10.0.0.29:22 with 192.0.2.1:40000 would go by eth5, not by eth0 via 10.0.0.1"

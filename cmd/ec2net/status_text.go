@@ -113,7 +113,7 @@ func (c interfaceStatus) word() string {
 	case c.Phase == state.LeftTo:
 		return "left"
 	case c.Phase == state.RolledBack:
-		return "undone"
+		return "rollback"
 	case len(c.Drift) > 0:
 		return "drift"
 	case c.Phase == state.LeaseOnly:
