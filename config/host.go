@@ -114,7 +114,7 @@ func (r *reader) hostTable(kind unstable.Kind, k key) bool {
 		r.skip = true
 		return true
 	case kind == unstable.ArrayTable:
-		r.add(k.start, "this section is written with one bracket: [%s]", t.name)
+		r.add(k.start, "write this section with one bracket: [%s]", t.name)
 	}
 	t.given, t.at, r.table = map[string]bool{}, k.start, t
 	return true

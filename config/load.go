@@ -48,7 +48,7 @@ func read(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	if len(b) > maxSize {
-		return nil, fmt.Errorf("%s: larger than %d bytes, which no configuration is", path, maxSize)
+		return nil, fmt.Errorf("%s: larger than %d bytes: too large for a configuration", path, maxSize)
 	}
 	return b, nil
 }
@@ -85,11 +85,11 @@ func trusted(path string, info fs.FileInfo, euid int) error {
 	var wrong []error
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if ok && stat.Uid != 0 && int(stat.Uid) != euid {
-		wrong = append(wrong, fmt.Errorf("%s: owned by user %d, not by root, so it is not trusted; run: chown root %s",
+		wrong = append(wrong, fmt.Errorf("%s: owned by user %d, not by root, so ec2net does not trust it; run: chown root %s",
 			path, stat.Uid, quoted(path)))
 	}
 	if mode := info.Mode().Perm(); mode&0o022 != 0 {
-		wrong = append(wrong, fmt.Errorf("%s: others than its owner may write it (mode %04o), so it is not trusted; run: chmod go-w %s",
+		wrong = append(wrong, fmt.Errorf("%s: users other than its owner may write it (mode %04o), so ec2net does not trust it; run: chmod go-w %s",
 			path, mode, quoted(path)))
 	}
 	return errors.Join(wrong...)

@@ -99,18 +99,18 @@ func TestLoadReportsContent(t *testing.T) {
 
 func TestLoadMode(t *testing.T) {
 	for mode, octal := range map[os.FileMode]string{0o664: "0664", 0o646: "0646", 0o666: "0666", 0o777: "0777", 0o602: "0602"} {
-		refused(t, write(t, "", mode), "PATH: others than its owner may write it (mode "+octal+
-			"), so it is not trusted; run: chmod go-w PATH")
+		refused(t, write(t, "", mode), "PATH: users other than its owner may write it (mode "+octal+
+			"), so ec2net does not trust it; run: chmod go-w PATH")
 	}
 }
 
 func TestLoadOwner(t *testing.T) {
 	path := write(t, "", 0o644)
 	check(t, os.Chown(path, 1234, 0))
-	refused(t, path, "PATH: owned by user 1234, not by root, so it is not trusted; run: chown root PATH")
+	refused(t, path, "PATH: owned by user 1234, not by root, so ec2net does not trust it; run: chown root PATH")
 	check(t, os.Chmod(path, 0o666))
-	refused(t, path, "PATH: owned by user 1234, not by root, so it is not trusted; run: chown root PATH\n"+
-		"PATH: others than its owner may write it (mode 0666), so it is not trusted; run: chmod go-w PATH")
+	refused(t, path, "PATH: owned by user 1234, not by root, so ec2net does not trust it; run: chown root PATH\n"+
+		"PATH: users other than its owner may write it (mode 0666), so ec2net does not trust it; run: chmod go-w PATH")
 }
 
 // TestLoadAsUser: who is not root may read root's file and his own, but not what a third one wrote.
@@ -125,7 +125,7 @@ func TestLoadAsUser(t *testing.T) {
 				t.Errorf("Load: %v", err)
 			}
 		}
-		refused(t, third, "PATH: owned by user 1234, not by root, so it is not trusted; run: chown root PATH")
+		refused(t, third, "PATH: owned by user 1234, not by root, so ec2net does not trust it; run: chown root PATH")
 		refused(t, secret, "read the configuration: open PATH: permission denied")
 	})
 }
@@ -135,7 +135,7 @@ func TestLoadQuotesCommands(t *testing.T) {
 	odd := filepath.Join(filepath.Dir(path), "it's $(odd).toml")
 	check(t, os.Rename(path, odd))
 	shell := "'" + strings.ReplaceAll(odd, "'", `'\''`) + "'"
-	refused(t, odd, "PATH: others than its owner may write it (mode 0666), so it is not trusted; run: chmod go-w "+shell)
+	refused(t, odd, "PATH: users other than its owner may write it (mode 0666), so ec2net does not trust it; run: chmod go-w "+shell)
 	if got := quoted("-x.toml"); got != "'./-x.toml'" {
 		t.Errorf("quoted = %s", got)
 	}
@@ -145,7 +145,7 @@ func TestLoadSize(t *testing.T) {
 	if _, err := Load(write(t, "#"+strings.Repeat("x", maxSize-1), 0o644)); err != nil {
 		t.Errorf("a file of the greatest size: %v", err)
 	}
-	refused(t, write(t, "#"+strings.Repeat("x", maxSize), 0o644), "PATH: larger than 1048576 bytes, which no configuration is")
+	refused(t, write(t, "#"+strings.Repeat("x", maxSize), 0o644), "PATH: larger than 1048576 bytes: too large for a configuration")
 }
 
 // TestLoadIrregular must not block on the pipe, nor read the device.
@@ -177,7 +177,7 @@ func TestLoadSymlink(t *testing.T) {
 	if c.Defaults.DHCP != Off || c.File != good {
 		t.Errorf("through a link: %+v", c)
 	}
-	refused(t, link(write(t, "", 0o666)), "PATH: others than its owner may write it (mode 0666), so it is not trusted; run: chmod go-w PATH")
+	refused(t, link(write(t, "", 0o666)), "PATH: users other than its owner may write it (mode 0666), so ec2net does not trust it; run: chmod go-w PATH")
 	refused(t, link("/no/such/file"), "read the configuration: stat PATH: no such file or directory")
 	loop := filepath.Join(t.TempDir(), "loop")
 	check(t, os.Symlink(loop, loop))

@@ -41,7 +41,7 @@ func (r *reader) hostSetting(k key, v value) bool {
 		return false
 	}
 	if r.section != nil {
-		r.add(k.start, "%s is for the host and stands only at the top of the file", e.name)
+		r.add(k.start, "%s is for the whole host: put it at the top of the file", e.name)
 		return true
 	}
 	if set, ok := accept(r, e, k, v); ok {

@@ -22,7 +22,7 @@ func TestMetricsFile(t *testing.T) {
 		`metrics_file = "/a/b.txt"`:                                    `does not end in ".prom"`,
 		`metrics_file = "/a/\u001b[2J.prom"`:                           "contains a control character",
 		`metrics_file = "/` + strings.Repeat("a", 1000) + `.prom"`:     "too long",
-		"[[interface]]\nname = \"eth1\"\nmetrics_file = \"/a/b.prom\"": "3:1: metrics_file is for the host and stands only at the top of the file",
+		"[[interface]]\nname = \"eth1\"\nmetrics_file = \"/a/b.prom\"": "3:1: metrics_file is for the whole host: put it at the top of the file",
 		`metric_file = "/a/b.prom"`:                                    "did you mean metrics_file?",
 	} {
 		if _, err := Parse("x.toml", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {

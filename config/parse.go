@@ -166,7 +166,7 @@ func (r *reader) header(kind unstable.Kind, k key) {
 	case r.skip:
 		r.add(k.start, "unknown section %.60q; the sections are %s", k, list(r.sections(), "and"))
 	case kind == unstable.Table:
-		r.add(k.start, "an interface's section is written with two brackets: [[interface]]")
+		r.add(k.start, "write an interface's section with two brackets: [[interface]]")
 	}
 	if !r.skip {
 		r.section = &draft{offset: k.start}
@@ -237,7 +237,7 @@ func (r *reader) matchKey(k key, v value) bool {
 		return false
 	}
 	if r.section == nil {
-		r.add(k.start, "%s says which interface is meant and stands only in a [[interface]] section", e.name)
+		r.add(k.start, "%s selects interfaces: put it in an [[interface]] section", e.name)
 		return true
 	}
 	r.section.chooses = true
@@ -271,7 +271,7 @@ func (r *reader) unknownKey(k key) {
 		known = append(known, names(hostKeys())...)
 	}
 	if k.parts[0] == "interface" {
-		r.add(k.start, "an interface's settings stand in a section of their own, below a line [[interface]]")
+		r.add(k.start, "put an interface's settings in a section of their own, below a line [[interface]]")
 	} else if near := nearest(k.String(), known); near != "" {
 		r.add(k.start, "unknown key %.60q; did you mean %s?", k, near)
 	} else {

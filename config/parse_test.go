@@ -34,7 +34,7 @@ var badFiles = []struct {
 	{"dotted key", "manage . full = true", []string{`1:1: unknown key "manage.full"; ` + known}},
 	{"misspelt match key", "[[interface]]\nname = \"eth1\"\ndevice-number = 1", []string{`3:1: unknown key "device-number"; did you mean device_number?`}},
 	{"unknown key in a section", "[[interface]]\nname = \"eth1\"\nmtu = 1500", []string{`3:1: unknown key "mtu"; ` + knownInterface}},
-	{"match key at the top", "name = \"eth1\"", []string{`1:1: name says which interface is meant and stands only in a [[interface]] section`}},
+	{"match key at the top", "name = \"eth1\"", []string{`1:1: name selects interfaces: put it in an [[interface]] section`}},
 	{"set twice", "manage = true\n\nmanage = false", []string{`3:1: "manage" is set twice, first on line 1`}},
 	{"set twice, quoted", "manage = true\n  \"manage\" = true", []string{`2:3: "manage" is set twice, first on line 1`}},
 	{"set three times", "wait = \"1s\"\nwait = \"1s\"\nwait = \"1s\"", []string{`2:1: "wait" is set twice, first on line 1`, `3:1: "wait" is set twice, first on line 1`}},
@@ -45,9 +45,9 @@ var badFiles = []struct {
 	{"unknown section", "[[interfaces]]\nname = 1\nfoo = 2", []string{`1:3: unknown section "interfaces"; the sections are [[interface]], [egress] and [nat]`}},
 	{"later section", "[dns]\nfrom = []", []string{`1:2: unknown section "dns"; the sections are [[interface]], [egress] and [nat]`}},
 	{"section in a section", "[[interface]]\nname = \"a\"\n[interface.x]\ny = 1", []string{`3:2: unknown section "interface.x"; the sections are [[interface]], [egress] and [nat]`}},
-	{"one bracket", "[interface]\nname = \"a\"\nfoo = 1", []string{`1:2: an interface's section is written with two brackets: [[interface]]`, `3:1: unknown key "foo"; ` + knownInterface}},
-	{"dotted interface", "interface.name = \"eth1\"", []string{`1:1: an interface's settings stand in a section of their own, below a line [[interface]]`}},
-	{"interface as a list", "interface = [{name = \"eth1\"}]", []string{`1:1: an interface's settings stand in a section of their own, below a line [[interface]]`}},
+	{"one bracket", "[interface]\nname = \"a\"\nfoo = 1", []string{`1:2: write an interface's section with two brackets: [[interface]]`, `3:1: unknown key "foo"; ` + knownInterface}},
+	{"dotted interface", "interface.name = \"eth1\"", []string{`1:1: put an interface's settings in a section of their own, below a line [[interface]]`}},
+	{"interface as a list", "interface = [{name = \"eth1\"}]", []string{`1:1: put an interface's settings in a section of their own, below a line [[interface]]`}},
 
 	{"manage: word", `manage = "yes"`, []string{`1:10: manage cannot be "yes": unknown value; allowed: true, "link-up" or false`}},
 	{"manage: quotes", `manage = "True"`, []string{`1:10: manage cannot be "True": write true without quotes; allowed: true, "link-up" or false`}},
@@ -95,22 +95,22 @@ var badFiles = []struct {
 	{"device_number: -1", "[[interface]]\ndevice_number = -1", []string{`2:17: device_number cannot be -1: out of range; allowed: a number from 0 to 99`}},
 	{"device_number: text", "[[interface]]\ndevice_number = \"1\"", []string{`2:17: device_number cannot be "1": text; allowed: a number from 0 to 99`}},
 	{"network_card: huge", "[[interface]]\nnetwork_card = 99999999999999999999", []string{`2:16: network_card cannot be 99999999999999999999: out of range; allowed: a number from 0 to 99`}},
-	{"device_number: not octal", "[[interface]]\ndevice_number = 010\nmanage = 1", []string{`2:17: invalid TOML: "010" is not a value; text is written in quotes; device_number allows a number from 0 to 99`, `3:10: manage cannot be 1: a number; allowed: true, "link-up" or false`}},
-	{"device_number: prefix in capitals", "[[interface]]\ndevice_number = 0X10", []string{`2:17: invalid TOML: "0X10" is not a value; text is written in quotes; device_number allows a number from 0 to 99`}},
-	{"device_number: two underscores", "[[interface]]\ndevice_number = 1__0", []string{`2:17: invalid TOML: "1__0" is not a value; text is written in quotes; device_number allows a number from 0 to 99`}},
+	{"device_number: not octal", "[[interface]]\ndevice_number = 010\nmanage = 1", []string{`2:17: invalid TOML: "010" is not a value; write text in quotes; device_number allows a number from 0 to 99`, `3:10: manage cannot be 1: a number; allowed: true, "link-up" or false`}},
+	{"device_number: prefix in capitals", "[[interface]]\ndevice_number = 0X10", []string{`2:17: invalid TOML: "0X10" is not a value; write text in quotes; device_number allows a number from 0 to 99`}},
+	{"device_number: two underscores", "[[interface]]\ndevice_number = 1__0", []string{`2:17: invalid TOML: "1__0" is not a value; write text in quotes; device_number allows a number from 0 to 99`}},
 	{"network_card: float", "[[interface]]\nnetwork_card = 1.0", []string{`2:16: network_card cannot be 1.0: a number with a fraction; allowed: a number from 0 to 99`}},
 	{"driver: blank", "[[interface]]\ndriver = \"e na\"", []string{`2:10: driver cannot be "e na": malformed; allowed: a driver's name as "ethtool -i" shows it, such as "ena"`}},
 
-	{"word without quotes", "manage = no # please", []string{`1:10: invalid TOML: "no" is not a value; text is written in quotes; manage allows true, "link-up" or false`}},
+	{"word without quotes", "manage = no # please", []string{`1:10: invalid TOML: "no" is not a value; write text in quotes; manage allows true, "link-up" or false`}},
 	{"words without quotes", "dhcp = native\r\nrefresh = 30s\n[[interface]]\nname = eth*\nmac = 02:00:00:00:00:0a\n", []string{
-		`1:8: invalid TOML: "native" is not a value; text is written in quotes; dhcp allows "auto", "native" or "off"`,
-		`2:11: invalid TOML: "30s" is not a value; text is written in quotes; refresh allows a time from "1s" to "1h", such as "30s"`,
-		`4:8: invalid TOML: "eth*" is not a value; text is written in quotes; name allows an interface name or a pattern, such as "eth1" or "eth*"`,
-		`5:7: invalid TOML: "02:00:00:00:00:0a" is not a value; text is written in quotes; mac allows a MAC address, such as "02:00:00:00:00:0a"`,
+		`1:8: invalid TOML: "native" is not a value; write text in quotes; dhcp allows "auto", "native" or "off"`,
+		`2:11: invalid TOML: "30s" is not a value; write text in quotes; refresh allows a time from "1s" to "1h", such as "30s"`,
+		`4:8: invalid TOML: "eth*" is not a value; write text in quotes; name allows an interface name or a pattern, such as "eth1" or "eth*"`,
+		`5:7: invalid TOML: "02:00:00:00:00:0a" is not a value; write text in quotes; mac allows a MAC address, such as "02:00:00:00:00:0a"`,
 	}},
-	{"metrics_file: bare word", "metrics_file = /run/ec2net.prom", []string{`1:16: invalid TOML: "/run/ec2net.prom" is not a value; text is written in quotes; ` +
+	{"metrics_file: bare word", "metrics_file = /run/ec2net.prom", []string{`1:16: invalid TOML: "/run/ec2net.prom" is not a value; write text in quotes; ` +
 		`metrics_file allows an absolute path that ends in ".prom", such as "/var/lib/prometheus/node-exporter/ec2net.prom"`}},
-	{"unknown key, word without quotes", "mtu = auto", []string{`1:7: invalid TOML: "auto" is not a value; text is written in quotes`}},
+	{"unknown key, word without quotes", "mtu = auto", []string{`1:7: invalid TOML: "auto" is not a value; write text in quotes`}},
 	{"no value", "manage =", []string{`1:8: invalid TOML: expected value, not end of input`}},
 	{"no equals sign", "# c\n\nmanage true\nfoo = 1", []string{`3:8: invalid TOML: expected '=' after key`, `4:1: unknown key "foo"; ` + known}},
 	{"shell style", "export X=1", []string{`1:8: invalid TOML: expected '=' after key`}},
@@ -135,10 +135,10 @@ var badFiles = []struct {
 	{"byte order mark inside", "manage = true\n\xef\xbb\xbfdhcp = 1", []string{`2:1: invalid TOML: invalid character at start of key: U+00EF 'ï'`}},
 	{"JSON", `{"manage": false}`, []string{`1:1: invalid TOML: invalid character at start of key: U+007B '{'`}},
 	{"egress: empty", "[egress]", []string{`1:2: the section [egress] needs the key interface: ` + egressAllows}},
-	{"egress: two brackets", "[[egress]]\ninterface = \"eth2\"", []string{`1:3: this section is written with one bracket: [egress]`}},
+	{"egress: two brackets", "[[egress]]\ninterface = \"eth2\"", []string{`1:3: write this section with one bracket: [egress]`}},
 	{"egress: twice", "[egress]\ninterface = \"eth2\"\n[egress]\ninterface = 7", []string{`3:2: there is a section [egress] already, on line 1`}},
 	{"egress: number", "[egress]\ninterface = 2", []string{`2:13: interface cannot be 2: a number; allowed: ` + egressAllows}},
-	{"egress: bare word", "[egress]\ninterface = eth2", []string{`2:13: invalid TOML: "eth2" is not a value; text is written in quotes; interface allows ` + egressAllows}},
+	{"egress: bare word", "[egress]\ninterface = eth2", []string{`2:13: invalid TOML: "eth2" is not a value; write text in quotes; interface allows ` + egressAllows}},
 	{"egress: pattern", "[egress]\ninterface = \"eth/2\"", []string{`2:13: interface cannot be "eth/2": contains '/'; allowed: ` + egressAllows}},
 	{"egress: no interface", "[egress]\ninterface = []", []string{`2:13: interface cannot be […]: an empty list; allowed: ` + egressAllows}},
 	{"egress: bad item", "[egress]\ninterface = [\"eth2\",\n 3]", []string{`3:2: interface cannot hold 3: a number; allowed: ` + egressAllows}},
@@ -163,7 +163,7 @@ var badFiles = []struct {
 	{"nat: metadata", natFrom(`"169.254.0.0/16"`), []string{`3:9: from cannot hold "169.254.0.0/16": no host that another one passes packets on for has such an address; allowed: ` + natAllows}},
 	{"nat: none", natFrom(``), []string{`3:8: from cannot be […]: an empty list; allowed: ` + natAllows}},
 	{"INI", "[main]\nmanage=no\n; comment", []string{`1:2: unknown section "main"; the sections are [[interface]], [egress] and [nat]`,
-		`2:8: invalid TOML: "no" is not a value; text is written in quotes; manage allows true, "link-up" or false`,
+		`2:8: invalid TOML: "no" is not a value; write text in quotes; manage allows true, "link-up" or false`,
 		`3:1: invalid TOML: invalid character at start of key: U+003B ';'`}},
 	{"nested without end", "manage = " + strings.Repeat("[", 100000), []string{`1:10010: invalid TOML: arrays and inline tables are nested more than the maximum of 10000 levels deep`}},
 
@@ -236,7 +236,7 @@ func TestManyProblems(t *testing.T) {
 		got := lines(err)
 		if len(got) != maxProblems+1 {
 			t.Errorf("%.10q…: %d lines", text, len(got))
-		} else if got[maxProblems] != " too much is wrong; the rest was not read" {
+		} else if got[maxProblems] != " too many errors; the rest was not read" {
 			t.Errorf("last line %q", got[maxProblems])
 		}
 	}

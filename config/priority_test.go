@@ -25,7 +25,7 @@ func TestPriority(t *testing.T) {
 		"priority = [1000]":               "allowed: a number from 1 to 9990",
 		"priorty = 1000":                  "did you mean priority?",
 		"priority = 1\npriority = 2":      "set twice",
-		"[[interface]]\nname = \"eth1\"\npriority = 1000": "3:1: priority is for the host and stands only at the top of the file",
+		"[[interface]]\nname = \"eth1\"\npriority = 1000": "3:1: priority is for the whole host: put it at the top of the file",
 		"[egress]\ninterface = \"eth1\"\npriority = 1000": "unknown key",
 	} {
 		if _, err := Parse("x.toml", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {

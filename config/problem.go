@@ -61,7 +61,7 @@ func (p *problems) err() error {
 		errs = append(errs, problem)
 	}
 	if p.full() {
-		errs = append(errs, fmt.Errorf("%s: too much is wrong; the rest was not read", p.file))
+		errs = append(errs, fmt.Errorf("%s: too many errors; the rest was not read", p.file))
 	}
 	return errors.Join(errs...)
 }

@@ -51,7 +51,7 @@ func single(line []byte) bool {
 
 // unquoted says of a word in place of a value what its key allows.
 func (r *reader) unquoted(offset int, name, word string) {
-	const what = "invalid TOML: %.60q is not a value; text is written in quotes"
+	const what = "invalid TOML: %.60q is not a value; write text in quotes"
 	if allowed := r.allowed(name); allowed != "" {
 		r.add(offset, what+"; %s allows %s", word, name, allowed)
 	} else {

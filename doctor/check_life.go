@@ -48,7 +48,7 @@ func checkKeeper(_ Facts, c Interface) []Finding {
 		return nil
 	}
 	return []Finding{{
-		ID: "keeper", Verdict: Fail, Interface: c.Name, Summary: "the process that managed it has died: changes in the cloud are no longer applied",
+		ID: "process", Verdict: Fail, Interface: c.Name, Summary: "the process that managed it has died: changes in the cloud are no longer applied",
 		Remedy: "systemctl restart " + c.unit(),
 	}}
 }
@@ -92,7 +92,7 @@ func checkUndone(_ Facts, c Interface) []Finding {
 		then = again(c)
 	}
 	return []Finding{{
-		ID: "undone", Verdict: Fail, Interface: c.Name, Summary: "its last change was rolled back, because it cut something off", Evidence: c.Undone,
+		ID: "rolled-back", Verdict: Fail, Interface: c.Name, Summary: "its last change was rolled back, because it cut something off", Evidence: c.Undone,
 		Remedy: "remove the cause shown above; then " + then,
 	}}
 }

@@ -41,8 +41,8 @@ var (
 	errTooLarge = errors.New("the answer is longer")
 	errCut      = errors.New("the answer was cut short")
 	errNoHTTP   = errors.New("the connection broke or does not speak HTTP")
-	errStatus   = errors.New("an answer that is no success")
-	errNoToken  = errors.New("what was given as a token is none")
+	errStatus   = errors.New("an unsuccessful answer")
+	errNoToken  = errors.New("the token is invalid")
 	errEcho     = errors.New("the answer repeats the token")
 )
 

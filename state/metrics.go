@@ -29,8 +29,8 @@ func metrics() []metric {
 		{"ec2net_interface_info", "gauge", "An interface that ec2net knows; always 1.", yes(func(Record) bool { return true })},
 		{"ec2net_interface_ready", "gauge", "Whether the interface is set up.", yes(func(r Record) bool { return r.Phase.Managed() })},
 		{"ec2net_interface_degraded", "gauge", "Whether the interface runs on its lease alone.", yes(func(r Record) bool { return r.Phase == LeaseOnly })},
-		{"ec2net_interface_undone", "gauge", "Whether a change was rolled back because it cut something off.", yes(func(r Record) bool { return r.Phase == RolledBack })},
-		{"ec2net_interface_yielded", "gauge", "Whether the interface is left to another program.", yes(func(r Record) bool { return r.Phase == LeftTo })},
+		{"ec2net_interface_rolled_back", "gauge", "Whether a change was rolled back because it cut something off.", yes(func(r Record) bool { return r.Phase == RolledBack })},
+		{"ec2net_interface_left", "gauge", "Whether the interface is left to another program.", yes(func(r Record) bool { return r.Phase == LeftTo })},
 		{"ec2net_interface_addresses", "gauge", "Addresses that the metadata grants.", func(r Record) (float64, bool) {
 			return float64(len(r.Interface.Addrs4.Value) + len(r.Interface.Addrs6.Value)), true
 		}},

@@ -35,10 +35,10 @@ type Record struct {
 	Set       bool               `json:"set"`               // Phase.Settled
 	InPart    bool               `json:"in_part"`           // Phase.InPart
 	Repairs   int                `json:"repairs"`           // since the process began
-	Undone    *Rollback          `json:"undone,omitempty"`
+	Undone    *Rollback          `json:"rolled_back,omitempty"`
 	Egress    *Egress            `json:"egress,omitempty"`
 	Taken     string             `json:"taken,omitempty"`   // the container network that has taken the interface, now or once
-	Yielded   string             `json:"yielded,omitempty"` // whom the interface is left to
+	Yielded   string             `json:"left_to,omitempty"` // whom the interface is left to
 }
 
 // Rollback is a change that was rolled back because it cut something off.

@@ -15,15 +15,15 @@ func (p *program) doctorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor [IF]",
 		Short: "find out what is wrong with the interfaces, and what to do",
-		Long: `Find out what is wrong with the interfaces, and what to do about it. The
-metadata, the kernel, the records and the files of other network managers are
-read; of each address the kernel is asked where its packets leave, and whether
-what comes in is let in. Nothing is changed. What follows from a cause is told
-below it.
+		Long: `Find out what is wrong with the interfaces, and what to do about it. The doctor
+reads the metadata, the kernel, the records and the files of other network
+managers. For each address it asks the kernel where packets leave and whether
+it accepts what comes in. It changes nothing. It lists the consequences of a
+cause below that cause.
 
-It works without root; what only root may read is "unknown" then.
-Exit status 5 when something fails; warnings alone are 0. Status 3 where
-no cloud is recognised, so nothing was checked.`,
+It works without root; what only root may read is then "unknown".
+Exit status 5: something fails (warnings alone give 0). Exit status 3: no cloud
+is recognised, so nothing was checked.`,
 		Args: atMostOneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.doctor(c.Context(), append(args, "")[0])

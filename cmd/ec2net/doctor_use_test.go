@@ -53,7 +53,7 @@ func TestDoctorNotRoot(t *testing.T) {
 		}
 	}
 	slices.Sort(unknown)
-	if want := []string{"degraded", "forward", "keeper", "lease", "manager", "orphan", "reading-age", "record"}; !slices.Equal(unknown, want) {
+	if want := []string{"degraded", "forward", "lease", "manager", "orphan", "process", "reading-age", "record"}; !slices.Equal(unknown, want) {
 		t.Errorf("unknown are %q, want %q", unknown, want)
 	}
 	if out, status := nobody("explain", "10.0.2.37", "198.51.100.146"); status != exitDifferences || !strings.Contains(out, "is eth1's address: the cloud drops it") {

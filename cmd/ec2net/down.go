@@ -21,13 +21,13 @@ func (p *program) downCommand() *cobra.Command {
 	var ifGone, lease bool
 	c := &cobra.Command{
 		Use:   "down IF",
-		Short: "take everything of ours off an interface, also when it is gone",
-		Long: `Take everything of ours off an interface, and nothing else: rules, routes and
-addresses with our mark, the interface group, and the link as it was found. It
-works after the interface is gone, too. A running "ec2net run" of the
-interface is stopped first. What the host itself lives by stays, where nobody
-else configures the interface: the address that ec2net leased, and the default
-route; --lease takes them, too.`,
+		Short: "remove everything that ec2net set up on an interface",
+		Long: `Remove everything that ec2net set up on an interface, and nothing else: rules,
+routes and addresses that carry its mark, and the interface group. The link is
+set back to how ec2net found it. This also works after the interface is gone.
+It first stops a running "ec2net run" of the interface. Where nobody else
+configures the interface, the leased address and the default route stay,
+because the host depends on them; --lease removes them too.`,
 		Args: oneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
 			if ifGone {
@@ -36,8 +36,8 @@ route; --lease takes them, too.`,
 			return p.take(c.Context(), args[0], lease)
 		},
 	}
-	c.Flags().BoolVar(&lease, "lease", false, "take away what the host itself lives by, too")
-	c.Flags().BoolVar(&ifGone, "if-gone", false, "do nothing while the interface is there, under whatever name")
+	c.Flags().BoolVar(&lease, "lease", false, "also remove the lease and the default route that the host depends on")
+	c.Flags().BoolVar(&ifGone, "if-gone", false, "do nothing while the interface exists, under whatever name")
 	return c
 }
 

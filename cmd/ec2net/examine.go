@@ -126,7 +126,7 @@ func (x *examination) readRecords() {
 		x.facts.Full = x.store.Dir()
 	}
 	if !x.store.Readable() {
-		for _, id := range []string{"manager", "lease", "keeper", "reading-age", "record", "degraded", "orphan"} {
+		for _, id := range []string{"manager", "lease", "process", "reading-age", "record", "degraded", "orphan"} {
 			x.facts.Gaps[id] = "only root may read the records in " + x.store.Dir()
 		}
 		return

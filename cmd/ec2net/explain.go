@@ -17,22 +17,23 @@ func (p *program) explainCommand() *cobra.Command {
 	var mark string
 	c := &cobra.Command{
 		Use:   "explain SRC DST",
-		Short: "show the way of one packet, and of its answer, rule by rule",
-		Long: `Show the way of a packet from address SRC to address DST, and of its answer:
-each policy rule as the kernel walks it, matched (+), not (-) or taken (>) and
-why, the route, the interface, and whether the reverse path check lets the
-packet in. The kernel's own look-up confirms each way; where it says something
-else, that is said.
+		Short: "show the path of a packet and of its answer, rule by rule",
+		Long: `Show the path of a packet from address SRC to address DST, and of its answer:
+each policy rule in the order that the kernel walks them, whether it matches
+(+), does not match (-) or decides (>), and why; the route, the interface, and
+whether the reverse path check accepts the packet. The kernel's own lookup is
+shown for comparison, and any difference is reported.
 
-A packet from an address of this host is one that it sends; one to its address
-comes in by the interface that has the address, of several by the one that the
-cloud grants it to. --in names another. Nothing is sent. Exit status 5 when
-the packet or its answer would be lost.`,
+A packet from an address of this host is one that the host sends. A packet to
+an address of this host comes in by the interface that has the address; if
+several have it, by the one that the cloud grants it to. Use --in to choose
+another. Nothing is sent. Exit status 5: the packet or its answer would be
+lost.`,
 		Args: usageArgs(cobra.ExactArgs(2)),
 		RunE: func(_ *cobra.Command, args []string) error { return p.explain(args[0], args[1], mark, q) },
 	}
 	c.Flags().StringVar(&q.In, "in", "", "the packet comes in by this `interface`")
-	c.Flags().StringVar(&mark, "mark", "", "both packets have this firewall mark, a `number` like 0x80")
+	c.Flags().StringVar(&mark, "mark", "", "give both packets this firewall mark, a `number` like 0x80")
 	c.Flags().BoolVar(&p.json, "json", false, "print JSON")
 	return c
 }

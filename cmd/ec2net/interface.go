@@ -72,7 +72,7 @@ func usable(s plumb.Snapshot) error {
 	case s.Kind != "" && s.Kind != "veth": // veth: an interface of a container or of the lab
 		return errorOf(errInvalid, "%s is a virtual device (%s), not a network interface of the cloud", s.Name, s.Kind)
 	case s.MAC == (metadata.MAC{}):
-		return errorOf(errInvalid, "%s has no MAC address, so the cloud can not know it", s.Name)
+		return errorOf(errInvalid, "%s has no MAC address, so the cloud cannot know it", s.Name)
 	}
 	return nil
 }

@@ -16,10 +16,11 @@ import (
 func (p *program) planCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan IF",
-		Short: "show what up would change; change nothing",
-		Long: `Show what "ec2net up" would change, an operation a line in the syntax of ip(8):
-"+" would be added, "-" removed, "~" changed. Nothing is changed, and no lease
-is taken. Exit status 5 when there is something to do.`,
+		Short: "show what up would change, without changing it",
+		Long: `Show what "ec2net up" would change, one operation per line in the syntax of
+ip(8): "+" marks what it would add, "-" what it would remove and "~" what it
+would change. Plan changes nothing and takes no lease. Exit status 5: there is
+something to do.`,
 		Args: oneInterface,
 		RunE: func(c *cobra.Command, args []string) error { return p.plan(c.Context(), args[0]) },
 	}

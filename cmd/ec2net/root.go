@@ -63,13 +63,12 @@ func args(argv []string) []string {
 	return rest
 }
 
-const longHelp = `ec2net makes every network interface of a cloud instance answer by itself:
-what came in by an interface is answered by that interface.
+const longHelp = `ec2net makes every network interface of a cloud instance answer for itself:
+the answer to a packet leaves by the interface that the packet came in by.
 
-It asks the instance metadata about the interface, takes a DHCP lease, and
-writes addresses, a routing table and policy rules. Everything it writes is
-marked with protocol 236, and it touches nothing else. "ec2net down" takes it
-all away.
+It reads the instance metadata, takes a DHCP lease, and sets up addresses, a
+routing table and policy rules. It marks everything it writes with protocol 236
+and touches nothing else. "ec2net down" removes all of it.
 
 Exit status: 0 converged or nothing to do, 1 failed, 2 usage or configuration,
 3 metadata unavailable and nothing changed, 4 partly set up, 5 differences or

@@ -17,11 +17,11 @@ import (
 func (p *program) runCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "run IF",
-		Short: "set an interface up and keep it right until it is gone",
-		Long: `Set an interface up and keep it right until it is gone: the metadata is read
-again and again, the lease is renewed, and what somebody deletes is put back.
-SIGHUP reads the metadata now. When it is stopped, everything stays as it is;
-when the interface goes, everything of its goes too.`,
+		Short: "set an interface up and manage it until it is gone",
+		Long: `Set an interface up and manage it until it is gone: read the metadata regularly,
+renew the lease, and restore what another program deletes. SIGHUP makes it read
+the metadata now. When the process is stopped, the configuration stays; when the
+interface goes, ec2net removes everything that belonged to it.`,
 		Args: oneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
 			err := p.run(c.Context(), args[0])

@@ -22,16 +22,16 @@ import (
 func (p *program) scanCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "scan [IF...]",
-		Short: "start the interfaces that the cloud knows and nobody set up",
-		Long: `Find the interfaces that the cloud knows and nobody set up, and start them:
-where the package's unit is installed by starting the interface's unit, else
-in this process, like "ec2net up". The primary interface is among them, as at
-a boot. Where the host leaves by no interface, so that the cloud can not be
-asked, all that can be one are started. Interfaces that are set up already are
-left alone, and those that the configuration or a udev rule (EC2NET_MANAGE=0)
-leaves alone are named. What an interface has left that is gone, and whose
-process was killed, is cleared away first. Exit status 4 when some could be
-started and others not.`,
+		Short: "start the interfaces that are not set up yet",
+		Long: `Find the interfaces that the cloud lists and that are not set up yet, the
+primary interface included, and start them: through their units where the
+package's unit is installed, otherwise in this process, like "ec2net up". If
+the host has no default route, so that the cloud cannot be asked, scan starts
+every device that may be such an interface. It does not touch interfaces that
+are already set up, and names those that the configuration or a udev rule
+(EC2NET_MANAGE=0) leaves alone. It first removes what is left of interfaces
+that are gone and whose process was killed. Exit status 4: only some interfaces
+could be started.`,
 		Args: names,
 		RunE: func(c *cobra.Command, args []string) error { return p.scan(c.Context(), args) },
 	}

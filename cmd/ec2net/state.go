@@ -52,7 +52,7 @@ func (a *agent) expects(what lacking) string {
 func (a *agent) waitsFor() string {
 	switch {
 	case a.iface.Manage == config.LinkUp:
-		return "waiting for the kernel to keep the link up, which is all that is configured"
+		return "waiting for the link to come up (manage = \"link-up\")"
 	case a.settledDown() && a.leasing == "":
 		return fmt.Sprintf("waiting for %s to get carrier, or for a network manager to claim it, since %s", a.snap.Name, clock(a.begun))
 	case a.settledDown() && a.leasing != native:

@@ -21,9 +21,10 @@ func (p *program) statusCommand() *cobra.Command {
 		Use:   "status [IF]",
 		Short: "show the interfaces that ec2net set up",
 		Long: `Show the interfaces that ec2net set up: ENI, addresses, routing table, lease,
-who keeps them, and whether the kernel still is as it was set up (drift). Of
-several interfaces a table stands first. Nothing is asked of the cloud. Only
-root may read the records, and watch them; others see what the kernel tells.`,
+the process that manages them, and where the kernel differs from what was set
+up (drift). With several interfaces, a summary table comes first. The cloud is
+not asked. Only root may read and watch the records; other users see what the
+kernel shows.`,
 		Args: atMostOneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
 			if watch {
@@ -32,7 +33,7 @@ root may read the records, and watch them; others see what the kernel tells.`,
 			return p.status(args)
 		},
 	}
-	c.Flags().BoolVar(&watch, "watch", false, "go on, and show it again whenever something has changed")
+	c.Flags().BoolVar(&watch, "watch", false, "keep running, and show the status again after each change")
 	c.Flags().BoolVar(&p.json, "json", false, "print JSON")
 	return c
 }

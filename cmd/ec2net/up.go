@@ -18,9 +18,9 @@ func (p *program) upCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "up IF",
 		Short: "set an interface up now, and return when it answers",
-		Long: `Set an interface up now, and return when it answers. What is done is printed, an
-operation a line. While the metadata or the lease is late, it waits, and on a
-terminal says for what and how long yet.`,
+		Long: `Set an interface up now, and return when it answers. Each change is printed, one
+operation per line. While the metadata or the lease is not available yet, up
+waits; on a terminal it shows what it waits for and how much time is left.`,
 		Args: oneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
 			if c.Flags().Changed("wait") && wait <= 0 {

@@ -13,7 +13,7 @@ import (
 // The kinds of error that an interface ends with, beside errGone. What exit status each is, statusOf knows.
 var (
 	errDenied      = errors.New("this user may not change the network")
-	errInvalid     = errors.New("what was asked for can not be set up")
+	errInvalid     = errors.New("what was asked for cannot be set up")
 	errUnavailable = errors.New("the metadata has not said what is needed")
 	errPartial     = errors.New("some is set up, the rest is not")
 )
