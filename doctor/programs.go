@@ -20,7 +20,7 @@ type known struct {
 func rivals() []known {
 	return []known{
 		{
-			"cloud-init", "also also also also also configures interfaces when they are plugged in (hotplug)",
+			"cloud-init", "also configures interfaces when they are plugged in (hotplug)",
 			"remove hotplug from updates: network: when: in /etc/cloud/cloud.cfg.d",
 			[]string{"etc/udev/rules.d/*cloud-init-hook-hotplug.rules", "usr/lib/udev/rules.d/*cloud-init-hook-hotplug.rules"}, "",
 		},
