@@ -115,9 +115,9 @@ func (a *actor) start() (err error) {
 	if a.link, err = Open(a.name); err != nil {
 		return err
 	}
-	a.link.Numbers = slices.Clone(a.numbers)
+	a.link.scope.Numbers = slices.Clone(a.numbers)
 	if a.granted.n > 0 {
-		a.link.Peers = []metadata.MAC{primaryInterface().mac()}
+		a.link.scope.Peers = []metadata.MAC{primaryInterface().mac()}
 	}
 	s, err := a.link.Read()
 	if errors.Is(err, ErrGone) {

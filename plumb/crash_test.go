@@ -37,7 +37,7 @@ func TestCrash(t *testing.T) {
 			t.Fatalf("%d operations: %v", k, err)
 		}
 		next := open(t, "eth1")
-		next.Numbers = []int{1}
+		next.scope.Numbers = []int{1}
 		reconcile(t, next, full())
 		same(t, fmt.Sprintf("killed after %d operations of setting up and run again", k), undisturbed)
 		leave(t, "eth1", was, 1)
@@ -111,7 +111,7 @@ func TestCrashWhileChanging(t *testing.T) {
 			t.Fatalf("%d operations: %v", k, err)
 		}
 		next := open(t, "eth1")
-		next.Numbers = []int{1, 2}
+		next.scope.Numbers = []int{1, 2}
 		reconcile(t, next, changed)
 		same(t, fmt.Sprintf("killed after %d operations of a change and run again", k), undisturbed)
 		leave(t, "eth1", was, 1, 2)

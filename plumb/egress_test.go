@@ -174,7 +174,7 @@ func TestWatchBeside(t *testing.T) {
 	secondHost(t)
 	l := open(t, "eth1")
 	reconcile(t, l, eth1())
-	l.Beside = true
+	l.scope.Others = true
 	w := watch(t, l)
 	ip(t, "rule add from 10.9.9.9 lookup 10007 pref 20007 protocol 236")
 	w.until("")

@@ -58,7 +58,7 @@ func undertakings() []undertaking {
 		{name: "leave a bare interface", start: with(full()), do: leave(false)},
 		{name: "leave others' routes", others: routesAlone, start: with(full()), do: leave(true)},
 		{name: "leave an interface that is gone", start: put, do: func(l *Link) (Plan, error) {
-			l.Name, l.Numbers = "eth7", []int{7}
+			l.Name, l.scope.Numbers = "eth7", []int{7}
 			return l.Leave(context.Background(), nil)
 		}},
 		{name: "orphans", others: neighboursOfEth1, start: put, do: func(l *Link) (Plan, error) { return l.rt.orphans(nil) }},
@@ -118,7 +118,7 @@ func (s *sweep) process() *Link {
 	if err != nil {
 		s.Fatal(err)
 	}
-	l.Peers, l.Numbers = []metadata.MAC{mac("02:00:00:00:00:10")}, []int{1, 2}
+	l.scope.Peers, l.scope.Numbers = []metadata.MAC{mac("02:00:00:00:00:10")}, []int{1, 2}
 	s.Cleanup(l.Close)
 	return l
 }

@@ -129,7 +129,7 @@ func open(t testing.TB, name string) *Link {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Peers = []metadata.MAC{mac("02:00:00:00:00:10")}
+	l.scope.Peers = []metadata.MAC{mac("02:00:00:00:00:10")}
 	t.Cleanup(l.Close)
 	return l
 }
@@ -252,7 +252,7 @@ func read(t testing.TB, l *Link) Snapshot {
 func leave(t testing.TB, name string, before *Before, numbers ...int) Plan {
 	t.Helper()
 	l := open(t, name)
-	l.Numbers = numbers
+	l.scope.Numbers = numbers
 	done, err := l.Leave(context.Background(), before)
 	if err != nil {
 		t.Fatalf("leave: %v\ndone:\n%s", err, done)

@@ -21,7 +21,7 @@ func OpenGone(name string) (*Link, error) {
 
 // Leave takes everything of ours off the interface, and only that, but for what the host itself lives by (see
 // Without). It works after the interface is gone too: then what is left are its rules and its nftables table, found
-// by l.Numbers, and the interface group of the others. before is how the interface was found; nil when nobody wrote
+// by Scope.Numbers, and the interface group of the others. before is how the interface was found; nil when nobody wrote
 // that down.
 func (l *Link) Leave(ctx context.Context, before *Before) (Plan, error) {
 	return l.leave(ctx, before, Without)

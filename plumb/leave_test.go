@@ -98,7 +98,7 @@ func TestLeaveKeepsTheOthers(t *testing.T) {
 			secondHost(t)
 			before := world(t)
 			l1, l2 := open(t, "eth1"), open(t, "eth2")
-			l1.Peers, l2.Peers = peers, peers
+			l1.scope.Peers, l2.scope.Peers = peers, peers
 			was1 := found(t, l1)
 			reconcile(t, l1, eth1())
 			one := world(t)
@@ -141,7 +141,7 @@ func TestLeaveOfAInterfaceThatIsGone(t *testing.T) {
 		ip(t, "link del eth1")
 		if fresh {
 			l = open(t, "eth1")
-			l.Numbers = []int{1}
+			l.scope.Numbers = []int{1}
 		}
 		if done, err := l.Leave(t.Context(), was); err != nil {
 			t.Fatalf("fresh=%v: %v\n%s", fresh, err, done)
@@ -222,7 +222,7 @@ func TestRuleOfAnotherVersion(t *testing.T) {
 	before := ip(t, "rule")
 	ip(t, "rule add from 10.0.2.0/24 lookup main suppress_prefixlength 0 pref 10001 proto 236")
 	l := open(t, "eth1")
-	l.Numbers = []int{1}
+	l.scope.Numbers = []int{1}
 	reconcile(t, l, eth1())
 	if out := ip(t, "rule"); strings.Count(out, "10001:") != 1 || !strings.Contains(out, "suppress_ifgroup 236") {
 		t.Errorf("after up:\n%s", out)

@@ -4,30 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
-
-	"ec2net/metadata"
 )
 
 // Link is a network interface of this network namespace, by name or, once it was seen, by index.
 type Link struct {
 	Name  string
 	Index int // 0 until the interface was seen
-	// Peers are the MACs of the host's other cloud interfaces; their interface group is kept too.
-	Peers []metadata.MAC
-	// Numbers are interface numbers whose rules belong to this interface, besides those that its routes tell:
-	// rules outlive the interface, routes do not.
-	Numbers []int
-	// Packets says that the interface may have an nftables table. Else Read does not look for one.
-	Packets bool
 	// Changing, unless it is nil, is told before each change that Reconcile makes.
 	Changing func(Snapshot, Plan)
-	// Forwards says that the interface's setting of forwarding was changed. Read then looks what it would be else.
-	Forwards bool
-	// Beside has Watch report the rules of the host's other interfaces too.
-	Beside bool
 
+	scope   Scope // see Cover
 	written int
 	rt      *socket
 	packets *socket // nil until nftables is asked
@@ -119,15 +106,4 @@ func (l *Link) Reconcile(ctx context.Context, want func(Snapshot) (State, error)
 	}
 	r.Failed = errors.Join(fmt.Errorf("%s: %w: %s", l.Name, ErrNotConverged, plan.line()), applied, harmed)
 	return r
-}
-
-// adopt remembers the numbers of what is about to be written, so that the rules are found again.
-func (l *Link) adopt(s State) {
-	for _, n := range s.Numbers() {
-		if !slices.Contains(l.Numbers, n) {
-			l.Numbers = append(l.Numbers, n)
-		}
-	}
-	l.Packets = l.Packets || len(s.Packets) > 0
-	l.spare = slices.ContainsFunc(s.Numbers(), func(n int) bool { return n >= degradedN })
 }

@@ -140,7 +140,7 @@ const (
 
 // readForwarding reads the setting for all interfaces (net.ipv4.ip_forward), which a new interface gets too.
 func (l *Link) readForwarding(s *Snapshot) error {
-	if !l.Forwards {
+	if !l.scope.Forwarding {
 		return nil
 	}
 	all := int32(netconfAll)

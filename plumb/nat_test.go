@@ -96,7 +96,7 @@ func TestNATInKernel(t *testing.T) {
 			l := open(t, "eth1")
 			before := found(t, l)
 			on := tt.before == "1"
-			before.Forwarding, l.Forwards = &on, true
+			before.Forwarding, l.scope.Forwarding = &on, true
 			world1 := world(t)
 			wanting := func(s Snapshot) (State, error) {
 				return Want(Input{Interface: eth1(), Have: s, OwnAddress: true, Before: before, NAT: []NAT{{netip.MustParsePrefix("10.0.3.0/24"), "eth2"}}})
@@ -152,7 +152,7 @@ func TestWatchForwarding(t *testing.T) {
 	secondHost(t)
 	l := open(t, "eth1")
 	reconcile(t, l, eth1())
-	l.Forwards = true
+	l.scope.Forwarding = true
 	w := watch(t, l)
 	sysctl(t, "ipv4/conf/eth1/forwarding", "1")
 	w.until("")

@@ -16,7 +16,7 @@ import (
 func (l *Link) own(s *Snapshot) error {
 	routed := s.routed()
 	s.mine, s.held = map[int]bool{}, map[int]int{}
-	for _, n := range append(slices.Clone(routed), l.Numbers...) {
+	for _, n := range append(slices.Clone(routed), l.scope.Numbers...) {
 		s.mine[n] = true
 	}
 	return l.rt.marked(func(table uint32, a attrs) {

@@ -21,14 +21,14 @@ func TestNumberOfAnother(t *testing.T) {
 			ip(t, tt.do)
 		}
 		l := open(t, tt.iface)
-		l.Numbers = tt.numbers
+		l.scope.Numbers = tt.numbers
 		if s, err := l.Read(); err != nil || len(s.Rules) != tt.rules {
 			t.Errorf("%s: %d rules (%v), want %d", tt.name, len(s.Rules), err, tt.rules)
 		}
 	}
 	ip(t, "route add 10.0.2.0/24 dev eth1 table 10001 proto 236")
 	gone := open(t, "eth9")
-	gone.Numbers = []int{1}
+	gone.scope.Numbers = []int{1}
 	if done, err := gone.Leave(t.Context(), nil); err != nil || len(done) != 0 {
 		t.Errorf("clearing up after an interface that is gone took from the one that has its number:\n%s%v", done, err)
 	}

@@ -106,7 +106,7 @@ func bySource(b *Before) func(Snapshot) (State, error) {
 func marking(t testing.TB) *Link {
 	t.Helper()
 	l := open(t, "eth1")
-	l.Numbers, l.Packets = []int{1, 2}, true
+	l.scope.Numbers, l.scope.Packets = []int{1, 2}, true
 	return l
 }
 

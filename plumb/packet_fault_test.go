@@ -31,7 +31,7 @@ func TestEveryPacketFault(t *testing.T) {
 	}{{"set up", nil, rules}, {"change", rules, rules[1:]}, {"remove", rules, nil}} {
 		process := func() *Link {
 			l := open(t, "eth1")
-			l.Numbers, l.Packets = []int{1}, true
+			l.scope.Numbers, l.scope.Packets = []int{1}, true
 			if _, err := l.nft(); err != nil {
 				t.Fatal(err)
 			}

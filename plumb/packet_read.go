@@ -17,7 +17,7 @@ import (
 // nothing says that there may be one, nftables is not even asked. The rules are read before.
 func (l *Link) readPackets(s *Snapshot) error {
 	s.unable = l.unable
-	if !l.Packets && !marks(s.State) && !natted(s.State) {
+	if !l.scope.Packets && !marks(s.State) && !natted(s.State) {
 		return nil
 	}
 	nft, err := l.nft()

@@ -247,7 +247,7 @@ func TestPacketsLeave(t *testing.T) {
 				t.Fatal(err)
 			}
 			next := open(t, "eth1")
-			next.Numbers, next.Packets = []int{1}, true
+			next.scope.Numbers, next.scope.Packets = []int{1}, true
 			if _, err := next.Leave(t.Context(), nil); err != nil && !errors.Is(err, ErrGone) {
 				t.Fatal(err)
 			}
@@ -263,7 +263,7 @@ func TestPacketsOfOtherInterfaces(t *testing.T) {
 	_, _ = packed(t)
 	before := nft(t, "list ruleset\n")
 	other := open(t, "eth0")
-	other.Packets, other.Numbers = true, []int{0}
+	other.scope.Packets, other.scope.Numbers = true, []int{0}
 	if have := read(t, other); len(have.Packets) != 0 || len(have.TakenTables) != 0 {
 		t.Errorf("eth0 has %v, taken %v", have.Packets, have.TakenTables)
 	}

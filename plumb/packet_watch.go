@@ -13,7 +13,7 @@ import (
 )
 
 // WatchPackets is what Watch is, for the interface's nftables tables. It is for an interface that has one
-// (l.Packets): a host's other tables may change all the time.
+// (Scope.Packets): a host's other tables may change all the time.
 func (l *Link) WatchPackets(ctx context.Context) (<-chan Change, error) {
 	s, err := l.nft()
 	if err != nil {

@@ -66,13 +66,13 @@ func (l *Link) among(s *Snapshot, others []Snapshot) {
 			s.siblings = append(s.siblings, one.Index)
 		}
 		switch {
-		case slices.Contains(l.Peers, one.MAC) && one.Master == 0:
+		case slices.Contains(l.scope.Peers, one.MAC) && one.Master == 0:
 			peers[one.MAC] = append(peers[one.MAC], one)
 		case one.Link.Group == Group:
 			s.OthersManaged = true
 		}
 	}
-	for _, mac := range l.Peers {
+	for _, mac := range l.scope.Peers {
 		if p, ok := peer(peers[mac]); ok {
 			s.Groups = append(s.Groups, IfGroup{p.Name, p.Index, p.Link.Group})
 		}

@@ -20,7 +20,7 @@ type Rival struct {
 // the only cloud interface of a host, whose default route is another program's, is spared.
 func (l *Link) readRivals(s *Snapshot) error {
 	own := slices.ContainsFunc(s.Routes, func(r Route) bool { return !r.Ours && r.Table == tableMain && r.isDefault() })
-	if l.rivalry = len(s.siblings)+len(l.Peers) > 0 || !own; !l.rivalry {
+	if l.rivalry = len(s.siblings)+len(l.scope.Peers) > 0 || !own; !l.rivalry {
 		return nil
 	}
 	return errors.Join(l.rt.mainDefaults(unix.AF_INET, s.addRival), l.rt.mainDefaults(unix.AF_INET6, s.addRival))

@@ -136,7 +136,7 @@ func TestRivals(t *testing.T) {
 		t.Errorf("with IPv6: %v", got)
 	}
 	ip(t, "link set eth1 group 0")
-	l.Peers = nil
+	l.scope.Peers = nil
 	if got := rivals(); len(got) != 0 {
 		t.Errorf("no other cloud interface: %v", got)
 	}

@@ -44,7 +44,7 @@ type Snapshot struct {
 
 	Marks map[uint32]int // of other interfaces of this host, each with the lowest number of an interface that has it
 
-	forwardsAll bool // ip_forward, read when l.Forwards
+	forwardsAll bool // ip_forward, read when the Scope says Forwarding
 
 	promote    bool // the interface's promote_secondaries
 	noAltNames bool // the kernel has turned out to know none

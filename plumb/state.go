@@ -1,8 +1,9 @@
 // Package plumb turns what the metadata and the lease say of an interface into kernel objects, and keeps
 // the kernel equal to them.
 //
-// Want and Diff are pure. Link reads the kernel and applies a Plan. Everything that is written
-// carries rtnetlink protocol 236; that mark, and nothing else, says what is ours.
+// Want and Diff are pure. Link reads the kernel, as far as a Scope says, and applies a Plan; a Result says what came of it.
+// Everything that is written carries rtnetlink protocol 236; that mark, and nothing else, says what is ours. What an operation,
+// a rule or a loss is for, its Kind says: a text is for a person.
 package plumb
 
 import (

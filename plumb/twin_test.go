@@ -33,7 +33,7 @@ func TestTwins(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer l.Close()
-			l.Peers = []metadata.MAC{mac("02:00:00:00:00:10")}
+			l.scope.Peers = []metadata.MAC{mac("02:00:00:00:00:10")}
 			s, err := l.Read()
 			if err != nil {
 				t.Fatal(err)

@@ -78,7 +78,7 @@ func TestUnpluggedWhileRead(t *testing.T) {
 	for at := 2; ; at++ {
 		batch(t, "link del eth1\nlink add eth1 address 02:00:00:00:00:11 type veth peer name gw1\n")
 		l := open(t, "eth1")
-		l.Peers = append(l.Peers, mac("02:00:00:00:00:12"))
+		l.scope.Peers = append(l.scope.Peers, mac("02:00:00:00:00:12"))
 		real, n := l.rt.execute, 0
 		l.rt.execute = func(answer uint16, list ...*nl.NetlinkRequest) ([][]byte, []error) {
 			if n++; n == at {

@@ -190,7 +190,7 @@ rule add fwmark 0x5000000 lookup 10001 pref 20001 protocol 99
 `)
 	before := withMarks(t)
 	l := marking(t)
-	l.Numbers = []int{1}
+	l.scope.Numbers = []int{1}
 	was := found(t, l)
 	settleTo(t, l, answering(dual(), was))
 	have := read(t, l)

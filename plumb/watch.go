@@ -98,7 +98,7 @@ type identity struct {
 
 // publish tells a running Watch what Reconcile has learned.
 func (l *Link) publish() {
-	l.identity.Store(&identity{l.Name, l.Index, slices.Clone(l.Numbers), l.Beside, l.Forwards, l.spare, l.Packets, l.rivalry})
+	l.identity.Store(&identity{l.Name, l.Index, slices.Clone(l.scope.Numbers), l.scope.Others, l.scope.Forwarding, l.spare, l.scope.Packets, l.rivalry})
 }
 
 // concerns tells whether a notification is about the interface, and what of ours it removed.

@@ -147,7 +147,7 @@ rule del from 10.0.9.9 lookup 10007 pref 20007 protocol 236
 		t.Errorf("what is no concern of the interface is told: %+v", got)
 	}
 	const marked = "rule add fwmark 0x2000000/0x7f000000 lookup 10128 pref 19999 protocol 236\n"
-	l.Packets = true
+	l.scope.Packets = true
 	batch(t, marked)
 	if got := w.drain(); len(got) != 0 {
 		t.Errorf("a mark is told to an interface that has none: %+v", got)

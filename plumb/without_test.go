@@ -52,7 +52,7 @@ func TestLeaveForwardingWithoutRecord(t *testing.T) {
 		sysctl(t, "ipv4/conf/eth1/forwarding", "1")
 		l = open(t, "eth1")
 		before := Found(read(t, l))
-		l.Forwards = before.Forwarding != nil
+		l.scope.Forwarding = before.Forwarding != nil
 		if _, err := l.Leave(t.Context(), before); err != nil {
 			t.Fatal(err)
 		}

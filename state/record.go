@@ -70,6 +70,11 @@ func (r Record) Degraded() bool {
 	return r.Ready && r.Yielded == "" && r.Interface.MAC == (metadata.MAC{})
 }
 
+// Scope is what of the kernel belongs to the interface besides what its link tells.
+func (r Record) Scope() plumb.Scope {
+	return plumb.Scope{Numbers: r.Numbers, Packets: r.Packets, Peers: r.Peers, Forwarding: r.Before != nil && r.Before.Forwarding != nil}
+}
+
 // Table is the routing table that the interface's own traffic is looked up in; 0: there is none.
 func (r Record) Table() uint32 {
 	switch {

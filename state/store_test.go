@@ -3,11 +3,13 @@ package state
 import (
 	"context"
 	"os"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
 
 	"ec2net/metadata"
+	"ec2net/plumb"
 )
 
 const hang = time.Minute
@@ -110,6 +112,24 @@ func TestWatch(t *testing.T) {
 		case <-news:
 		case <-time.After(hang):
 			t.Errorf("not reported: %s", event.what)
+		}
+	}
+}
+
+// What the kernel is read for comes of the record.
+func TestScope(t *testing.T) {
+	forwards := true
+	for name, tt := range map[string]struct {
+		r    Record
+		want plumb.Scope
+	}{
+		"nothing":                  {Record{}, plumb.Scope{}},
+		"found":                    {Record{Before: &plumb.Before{}}, plumb.Scope{}},
+		"forwarding was changed":   {Record{Before: &plumb.Before{Forwarding: &forwards}}, plumb.Scope{Forwarding: true}},
+		"numbers, table and peers": {Record{Numbers: []int{1, 9003}, Packets: true, Peers: []metadata.MAC{{2}}}, plumb.Scope{Numbers: []int{1, 9003}, Packets: true, Peers: []metadata.MAC{{2}}}},
+	} {
+		if got := tt.r.Scope(); !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
 		}
 	}
 }

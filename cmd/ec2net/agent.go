@@ -152,6 +152,7 @@ func (a *agent) converge(ctx context.Context) error {
 	others := a.others()
 	a.lookAround(others)
 	a.passing(others)
+	a.cover()
 	outlets := a.egress.outlets
 	if a.undone != nil {
 		a.leaving(a.snap)

@@ -92,12 +92,14 @@ func (p *program) take(ctx context.Context, name string, all bool) error {
 	}
 	defer link.Close()
 	old, known := p.store.Load(name)
-	link.Numbers, link.Packets = old.Numbers, old.Packets || !known // the record is written before the table
+	scope := plumb.Scope{Numbers: old.Numbers, Packets: old.Packets || !known} // the record is written before the table
+	link.Cover(scope)
 	if !known && vanished(link) {
 		return p.downUnknown(ctx, name)
 	}
-	before := p.before(link, old)
-	link.Forwards = before != nil && before.Forwarding != nil
+	before, peers := p.before(link, old)
+	scope.Peers, scope.Forwarding = peers, before != nil && before.Forwarding != nil
+	link.Cover(scope)
 	ctx = context.WithoutCancel(ctx) // half of it would be worse than either end, and it takes some seconds at most
 	if all {
 		err = p.strip(ctx, link, before)
@@ -191,28 +193,25 @@ func (p *program) keepAgain(ctx context.Context, name string, kept bool) error {
 }
 
 // before is how the interface was found. Of another interface, and of one that was plugged in again since, that is
-// what the interface itself tells.
-func (p *program) before(l *plumb.Link, old state.Record) *plumb.Before {
+// what the interface itself tells. peers are the other cloud interfaces whose group is given back with this one's.
+func (p *program) before(l *plumb.Link, old state.Record) (before *plumb.Before, peers []metadata.MAC) {
 	s, err := l.Read()
 	same := s.MAC == old.MAC && s.Index == old.Index
 	switch {
 	case err == nil && same && (old.Interface.Primary || old.Yielded != ""): // its link is its owner's
 		link := s.Link
 		link.SrcValidMark = old.Before != nil && old.Before.Link.SrcValidMark
-		before := &plumb.Before{Link: link, AltNames: s.AltNames}
+		before = &plumb.Before{Link: link, AltNames: s.AltNames}
 		if old.Before != nil {
 			before.Forwarding = old.Before.Forwarding
 		}
-		return before
+		return before, nil
 	case err == nil && same:
-		l.Peers = p.store.All().Peers(s.MAC)
-		return old.Before
+		return old.Before, p.store.All().Peers(s.MAC)
 	case err == nil:
-		l.Peers = p.store.All().Peers(s.MAC)
-		return plumb.Found(s)
+		return plumb.Found(s), p.store.All().Peers(s.MAC)
 	}
-	l.Peers = p.store.All().Peers(metadata.MAC{})
-	return nil
+	return nil, p.store.All().Peers(metadata.MAC{})
 }
 
 // errNothingLeft says that there is nothing to take away, of an interface that is not here either.

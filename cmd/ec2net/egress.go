@@ -80,7 +80,7 @@ func (n *nic) lookAround(others state.Records) {
 	}
 	e.last = primary
 	e.rank = n.rank(primary.Name)
-	if n.link.Beside = e.rank >= 0; e.rank < 0 {
+	if e.rank < 0 {
 		e.facts = [2]outletFacts{}
 		return
 	}
@@ -146,7 +146,8 @@ func (e *egress) readPrimary(r state.Record) (plumb.Snapshot, error) {
 		}
 		e.primary = link
 	}
-	e.primary.Name, e.primary.Index, e.primary.Numbers = r.Name, r.Index, r.Numbers
+	e.primary.Name, e.primary.Index = r.Name, r.Index
+	e.primary.Cover(plumb.Scope{Numbers: r.Numbers})
 	return e.primary.Read()
 }
 

@@ -62,8 +62,9 @@ func (x *examination) iface(ctx context.Context, l doctor.Link) error {
 
 // granted is what the cloud grants the interface: now, or by the record of an earlier reading.
 func (x *examination) granted(ctx context.Context, n *nic, r state.Record, c *doctor.Interface) {
-	if len(n.link.Peers) == 0 {
-		n.link.Peers = x.records.Peers(n.snap.MAC)
+	if len(n.record.Peers) == 0 {
+		n.record.Peers = x.records.Peers(n.snap.MAC)
+		n.cover()
 	}
 	if x.facts.Metadata.Err == nil && ctx.Err() == nil { // when the time is over, that is no news of the cloud
 		switch err := n.readTwice(ctx); {

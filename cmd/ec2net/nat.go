@@ -132,7 +132,6 @@ func (n *nic) passing(others state.Records) {
 	roles, refused := natRoles(n.config.NAT, natInterfaces(append(slices.Clip(others), now), n.config))
 	role := roles[n.snap.Name]
 	n.nat = natPart{role, refused, !reflect.DeepEqual(role, n.nat.natRole)}
-	n.link.Packets = n.link.Packets || len(n.nat.out) > 0
 }
 
 // part tells whether the interface has one.
@@ -165,6 +164,6 @@ func (a *agent) forwardAhead(s plumb.Snapshot, w plumb.State) bool {
 	default:
 		return false
 	}
-	a.link.Forwards = b.Forwarding != nil
+	a.cover()
 	return true
 }

@@ -59,7 +59,9 @@ func leaveOrphan(ctx context.Context, r state.Record, peers []metadata.MAC) (plu
 		return nil, err
 	}
 	defer link.Close()
-	link.Numbers, link.Packets, link.Peers = r.Numbers, r.Packets, peers
+	scope := r.Scope()
+	scope.Peers = peers
+	link.Cover(scope)
 	return link.Leave(context.WithoutCancel(ctx), nil)
 }
 

@@ -201,7 +201,8 @@ func (n *nic) learn(iface metadata.Interface) {
 	n.facts = n.facts.Learn(iface)
 	n.iface = n.config.For(n.facts)
 	if p := n.cloud.Primary(); p != n.snap.MAC && p != (metadata.MAC{}) {
-		n.link.Peers = []metadata.MAC{p}
+		n.record.Peers = []metadata.MAC{p}
+		n.cover()
 	}
 }
 

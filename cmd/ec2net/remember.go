@@ -20,12 +20,13 @@ func (n *nic) remember(known state.Records) (err error) {
 	for _, old := range known {
 		n.inherit(old)
 	}
+	n.cover()
 	if n.snap, err = n.link.Read(); err != nil {
 		return err
 	}
 	if n.record.Before == nil {
 		n.record.Before, n.unwritten = plumb.Found(n.snap), true
-		n.link.Forwards = n.record.Before.Forwarding != nil
+		n.cover()
 	}
 	n.last = n.lastGood(n.snap)
 	if n.settled = n.last; n.last.MAC == (metadata.MAC{}) {
@@ -50,18 +51,16 @@ func (n *nic) inherit(old state.Record) {
 	if !same && here(old.MAC) { // under another name: what is left is for its own process to keep or to take away
 		return
 	}
-	n.link.Numbers = append(n.link.Numbers, old.Numbers...)
-	n.link.Packets = n.link.Packets || old.Packets
-	n.record.Packets = n.record.Packets || n.link.Packets
+	n.link.Cover(plumb.Scope{Numbers: old.Numbers})
+	n.record.Packets = n.record.Packets || old.Packets
 	if same {
 		n.record.Numbers, n.record.Lease = old.Numbers, old.Lease
-		n.record.Peers, n.link.Peers = old.Peers, old.Peers
+		n.record.Peers = old.Peers
 		n.record.Taken, n.unwritten = old.Taken, true
 	}
 	if same && old.Index == n.snap.Index {
 		n.record.Before, n.record.Interface, n.record.ReadAt = old.Before, old.Interface, old.ReadAt
 		n.record.Hosts, n.record.Foreign = old.Hosts, old.Foreign
-		n.link.Forwards = old.Before != nil && old.Before.Forwarding != nil
 		n.unwritten = false
 	}
 	if old.Name != n.snap.Name {
@@ -72,6 +71,14 @@ func (n *nic) inherit(old state.Record) {
 // here: an interface of this host has the MAC.
 func here(mac metadata.MAC) bool {
 	return slices.ContainsFunc(ownMACs(), func(m net.HardwareAddr) bool { return m.String() == mac.String() })
+}
+
+// cover has the kernel read for what is on record, and for the interface's part in [egress] and [nat].
+func (n *nic) cover() {
+	s := n.record.Scope()
+	s.Packets = s.Packets || len(n.nat.out) > 0
+	s.Others = n.egress.rank >= 0
+	n.link.Cover(s)
 }
 
 // lastGood is what the metadata granted last: by the record of this very interface, and what of it the kernel holds;
@@ -140,7 +147,7 @@ func (a *agent) saved() {
 }
 
 func (a *agent) save() error {
-	a.record.Interface, a.record.Lease, a.record.DHCP, a.record.Peers = a.settled, a.trusted(), a.leasing, a.link.Peers
+	a.record.Interface, a.record.Lease, a.record.DHCP = a.settled, a.trusted(), a.leasing
 	a.record.Interface.Problems = nil // of one reading, and no JSON
 	f := a.phaseFacts()
 	f.writing = a.ahead

@@ -220,8 +220,9 @@ func (p *program) look(r state.Record, peers []metadata.MAC, conf config.Config,
 		return c
 	}
 	defer link.Close()
-	link.Packets, link.Numbers, link.Peers = r.Packets, r.Numbers, peers
-	link.Forwards = r.Before != nil && r.Before.Forwarding != nil
+	scope := r.Scope()
+	scope.Peers = peers
+	link.Cover(scope)
 	have, err := link.Read()
 	if errors.Is(err, plumb.ErrGone) || have.MAC != r.MAC {
 		return c
