@@ -71,7 +71,7 @@ func TestAzureFaults(t *testing.T) {
 			if tt.status == exitUnavailable {
 				unchanged(t, c, before, "up")
 			}
-			k := start(t, c, "eth2")
+			k := startAs(t, c, quick(), "eth2", nil)
 			k.notify.await(t, "STATUS=waiting for ")
 			heal()
 			k.notify.await(t, "READY=1")

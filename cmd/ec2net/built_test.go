@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -13,8 +14,12 @@ import (
 
 // plain is the program without the race detector, where this test binary has it; else empty. What runs once and
 // ends, thousands of times, is this one: the detector makes a start four times as expensive. What lives long and what
-// has several interfaces at once, `run` and `scan`, is looked at for races.
+// has several interfaces at once, `run` and `scan`, is looked at for races, but where a table of tests has it do the
+// same over and over: see quick.
 var plain string
+
+// quick is the program that is started cheaply.
+func quick() string { return cmp.Or(plain, "ec2net") }
 
 // built runs tests with the plain program built. The flags are those of `make build`, so that most of it is there.
 type built struct{ *testing.M }

@@ -36,6 +36,7 @@ func TestGlitch(t *testing.T) {
 		})
 		for time.Since(begun) < 2500*time.Millisecond { // how long it lasts is the point
 			k.reload(t, c, glitch.key)
+			time.Sleep(100 * time.Millisecond)
 		}
 		if findings, _ := diagnosis(t, c); roots(findings) != "" {
 			t.Errorf("%s is in doubt, and the doctor finds %s", glitch.lost, roots(findings))

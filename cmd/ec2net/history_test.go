@@ -39,7 +39,11 @@ func TestHistories(t *testing.T) {
 		}
 		t.Run(strconv.FormatUint(n, 10), func(t *testing.T) {
 			t.Parallel()
-			h := newHistory(t, n)
+			program := "ec2net" // every second one is looked at for races
+			if i%2 == 1 {
+				program = quick()
+			}
+			h := newHistory(t, n, program)
 			for range 9 {
 				h.step()
 			}
@@ -54,6 +58,7 @@ type history struct {
 	c       *lab.Cloud
 	rnd     *rand.Rand
 	conf    string
+	program string // what is started for each interface
 	story   []string
 	keepers map[string]*kept
 	names   map[string]string // of the interfaces, by MAC
@@ -61,8 +66,8 @@ type history struct {
 	next    int
 }
 
-func newHistory(t *testing.T, n uint64) *history {
-	h := &history{T: t, c: hostile(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0()}}), rnd: rand.New(rand.NewPCG(n, n)),
+func newHistory(t *testing.T, n uint64, program string) *history {
+	h := &history{T: t, program: program, c: hostile(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0()}}), rnd: rand.New(rand.NewPCG(n, n)),
 		conf: write(t, soon+"refresh = \"1s\"\n"), keepers: map[string]*kept{}, names: map[string]string{}, renamed: map[string]bool{}, next: 1}
 	spoilDHCP(t, h.c, lab.DHCPFault{Lease: 10 * time.Second})
 	for _, s := range strangers {
@@ -84,7 +89,7 @@ func (h *history) adopt(iface lab.Interface) {
 	mac := iface.MAC.String()
 	name := cmp.Or(h.names[mac], iface.Name)
 	h.names[mac] = name
-	h.keepers[mac] = startWith(h.T, h.c, name, []string{"--config", h.conf})
+	h.keepers[mac] = startAs(h.T, h.c, h.program, name, []string{"--config", h.conf})
 }
 
 // second is any interface but the first, if there is one.

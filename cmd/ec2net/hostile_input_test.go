@@ -45,7 +45,8 @@ func TestBadOffers(t *testing.T) {
 			says(t, ec2net(t, c, exitUnavailable, "up", "eth1", "--wait", "2s"), "switched off", "nothing was changed")
 			unchanged(t, c, before, "a bad offer")
 			heal()
-			k := keep(t, c, "eth1")
+			k := startAs(t, c, quick(), "eth1", nil)
+			k.notify.await(t, "READY=1")
 			answers(t, c, lab.EIP2)
 			if got := addresses(t, c, "eth1"); got != "10.0.2.37" {
 				t.Errorf("eth1 has %s", got)

@@ -68,7 +68,7 @@ func TestMetadataFaults(t *testing.T) {
 			if tt.status == exitUnavailable {
 				unchanged(t, c, before, "up")
 			}
-			k := start(t, c, "eth1")
+			k := startAs(t, c, quick(), "eth1", nil)
 			k.notify.await(t, "STATUS=waiting for ")
 			heal()
 			k.notify.await(t, "READY=1")

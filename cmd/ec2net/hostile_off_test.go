@@ -51,7 +51,7 @@ func comeAndGo(t *testing.T, cloudy, leased life, owner func(*testing.T, *lab.Cl
 		off := setServers(t, c, cloudy.up[part], leased.up[part])
 		if k == nil {
 			owner(t, c, "eth1")
-			k = start(t, c, "eth1")
+			k = startAs(t, c, quick(), "eth1", nil)
 		} else if cloudy.up[part] && !cloudy.up[part-1] {
 			must(t, k.Process.Signal(syscallHUP))
 		}

@@ -39,8 +39,14 @@ func start(t *testing.T, c *lab.Cloud, iface string, env ...string) *kept {
 // startWith is start with global flags.
 func startWith(t *testing.T, c *lab.Cloud, iface string, flags []string, env ...string) *kept {
 	t.Helper()
+	return startAs(t, c, "ec2net", iface, flags, env...)
+}
+
+// startAs is startWith for a build of the program: see plain.
+func startAs(t *testing.T, c *lab.Cloud, program, iface string, flags []string, env ...string) *kept {
+	t.Helper()
 	k := &kept{
-		Cmd: c.Instance().Command(t.Context(), "ec2net", append(flags, "--cloud", string(c.Provider()), "run", iface)...),
+		Cmd: c.Instance().Command(t.Context(), program, append(flags, "--cloud", string(c.Provider()), "run", iface)...),
 		log: &lab.Log{}, notify: newNotifySocket(t), ended: make(chan struct{}),
 	}
 	k.Stdout, k.Stderr = k.log, k.log
