@@ -36,7 +36,7 @@ because the host depends on them; --lease removes them too.`,
 			return p.take(c.Context(), args[0], lease)
 		},
 	}
-	c.Flags().BoolVar(&lease, "lease", false, "also remove the lease and the default route that the host depends on")
+	c.Flags().BoolVar(&lease, "lease", false, "also remove the lease and default route of the host itself")
 	c.Flags().BoolVar(&ifGone, "if-gone", false, "do nothing while the interface exists, under whatever name")
 	return c
 }
