@@ -129,7 +129,7 @@ func TestDebRemovalWithoutTheRight(t *testing.T) {
 	s := withInterfaces(t)
 	s.install(deb(t))
 	out := s.run("setpriv", "--bounding-set", "-net_admin", "dpkg", "--remove", "ec2net")
-	for _, want := range []string{"CAP_NET_ADMIN", "something of eth1 may be left", "something of eth2 may be left"} {
+	for _, want := range []string{"CAP_NET_ADMIN", "some configuration of eth1 may be left", "some configuration of eth2 may be left"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("removal does not say %q:\n%s", want, out)
 		}

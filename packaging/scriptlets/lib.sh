@@ -57,7 +57,7 @@ take_away() {
 		interface=${record##*/}
 		interface=${interface%.json}
 		ec2net --log-level warning down "$interface" ||
-			echo "ec2net: something of $interface may be left in the kernel: see \"ip route show table all proto 236\" and \"ip rule\"" >&2
+			echo "ec2net: some configuration of $interface may be left in the kernel; to see it: ip route show table all proto 236; ip rule" >&2
 	done
 	if booted; then
 		systemctl reset-failed ec2net-scan.service 'ec2net-ifup@*.service' 2>/dev/null || :
@@ -102,10 +102,10 @@ DHCP=yes'
 		return 0
 	fi
 	mkdir -p "${kept%/*}"
-	printf '# Kept from amazon-ec2-net-utils when ec2net took its place: without it, or another file in place of it,\n# this host may have no network after the next boot. See ec2net(8).\n%s\n\n[DHCPv4]\nRouteMetric=512\n' "$text" >"$kept.new"
+	printf '# Saved from amazon-ec2-net-utils when ec2net replaced it: without this file, or another one in its place,\n# this host may have no network after the next boot. See ec2net(8).\n%s\n\n[DHCPv4]\nRouteMetric=512\n' "$text" >"$kept.new"
 	chmod 644 "$kept.new"
 	mv "$kept.new" "$kept"
-	echo "ec2net: the network configuration of amazon-ec2-net-utils is kept as $kept"
+	echo "ec2net: saved the network configuration of amazon-ec2-net-utils as $kept"
 }
 
 # doubled lists the policy rules that amazon-ec2-net-utils has had systemd-networkd write, a source and a table for each.
@@ -181,6 +181,6 @@ migrate() {
 	chmod 644 "$config.new"
 	mv "$config.new" "$config"
 	for interface in $interfaces; do
-		echo "ec2net: $interface is left alone, because ifcfg-$interface says EC2SYNC=no (see $config)"
+		echo "ec2net: will leave $interface alone, because ifcfg-$interface says EC2SYNC=no (see $config)"
 	done
 }
