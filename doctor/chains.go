@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"ec2net/plumb"
 )
 
 // Chain is a chain of nftables, of anybody's, that sees packets that are passed on.
@@ -17,6 +19,8 @@ type Chain struct {
 	Name   string
 	Drops  bool // what none of its rules accepts
 	Docker bool // its table has the chain that Docker leaves to others
+
+	rules map[string][]chainRule // of all chains of its table
 }
 
 // String is the chain as nft(8) names it.
@@ -46,6 +50,9 @@ func ReadChains() ([]Chain, error) {
 		}
 	}
 	for i, c := range out {
+		if out[i].rules, err = readRules(c); err != nil {
+			return nil, err
+		}
 		out[i].Docker = slices.ContainsFunc(all, func(o Chain) bool {
 			return o.Family == c.Family && o.Table == c.Table && o.Name == dockerUser
 		})
@@ -67,7 +74,7 @@ func parseChain(m []byte) (c Chain, ok bool, err error) {
 		return c, false, err
 	}
 	c = Chain{
-		Family: map[uint8]string{unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6", unix.NFPROTO_INET: "inet"}[m[0]],
+		Family: families()[m[0]],
 		Table:  a.text(unix.NFTA_CHAIN_TABLE), Name: a.text(unix.NFTA_CHAIN_NAME),
 		Drops: a.be32(unix.NFTA_CHAIN_POLICY, 1) == 0, // NF_DROP
 	}
@@ -80,4 +87,60 @@ func (a attrs) be32(t uint16, missing uint32) uint32 {
 		return binary.BigEndian.Uint32(b)
 	}
 	return missing
+}
+
+// readRules lists the rules of a chain's table, by their chains.
+func readRules(c Chain) (map[string][]chainRule, error) {
+	const get, answer = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETRULE, unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWRULE
+	msgs, err := plumb.Whole(func() ([][]byte, error) {
+		req := nl.NewNetlinkRequest(get, unix.NLM_F_DUMP)
+		req.AddData(&nl.Nfgenmsg{NfgenFamily: familyNumber(c.Family)})
+		req.AddData(nl.NewRtAttr(unix.NFTA_RULE_TABLE, nl.ZeroTerminated(c.Table)))
+		return req.Execute(unix.NETLINK_NETFILTER, answer)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the rules of table %s %s: %w", c.Family, c.Table, err)
+	}
+	out := map[string][]chainRule{}
+	for _, m := range msgs {
+		a, err := parse(m, nl.SizeofNfgenmsg)
+		if err != nil {
+			return nil, err
+		}
+		if a.text(unix.NFTA_RULE_TABLE) != c.Table { // a kernel that lists all
+			continue
+		}
+		r, err := parseChainRule(a[unix.NFTA_RULE_EXPRESSIONS])
+		if err != nil {
+			return nil, err
+		}
+		name := a.text(unix.NFTA_RULE_CHAIN)
+		out[name] = append(out[name], r)
+	}
+	return out, nil
+}
+
+func parseChainRule(list []byte) (out chainRule, err error) {
+	var errs []error
+	err = plumb.EachAttr(list, func(_ uint16, value []byte) {
+		e, err := parse(value, 0)
+		data, nested := parse(e[unix.NFTA_EXPR_DATA], 0)
+		errs = append(errs, err, nested)
+		out = append(out, expression{e.text(unix.NFTA_EXPR_NAME), data})
+	})
+	return out, errors.Join(append(errs, err)...)
+}
+
+// families are those of chains that see IP packets.
+func families() map[uint8]string {
+	return map[uint8]string{unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6", unix.NFPROTO_INET: "inet"}
+}
+
+func familyNumber(name string) uint8 {
+	for n, s := range families() {
+		if s == name {
+			return n
+		}
+	}
+	return unix.NFPROTO_UNSPEC
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"ec2net/metadata"
-	"ec2net/plumb"
 )
 
 func checkConfig(f Facts) []Finding {
@@ -191,41 +190,5 @@ func checkRefused(f Facts) (out []Finding) {
 	}
 	refuse("egress", "[egress] cannot be applied on this host", f.Egress)
 	refuse("nat", "[nat] cannot be applied on this host", f.NAT)
-	return out
-}
-
-// pass is what lets the traffic of [nat] through a chain: an accept in another table does not overrule its drop.
-func (f Facts) pass(chain Chain) string {
-	command := func(in, out string) string {
-		if chain.Docker {
-			return fmt.Sprintf("iptables -I %s -i %s -o %s -j ACCEPT", dockerUser, in, out)
-		}
-		return fmt.Sprintf("nft insert rule %s %s %s iifname %s oifname %s accept", chain.Family, chain.Table, chain.Name, in, out)
-	}
-	var out []string
-	for _, c := range f.Interfaces {
-		for _, r := range c.Want.Rules {
-			if there := command(r.Iif, c.Name); r.Kind() == plumb.RuleNATMain && !slices.Contains(out, there) {
-				out = append(out, there, command(c.Name, r.Iif))
-			}
-		}
-	}
-	return "unless its rules accept it already, have that program accept the traffic that [nat] forwards: " + strings.Join(out, "; ")
-}
-
-// checkForward: where traffic is passed on under an interface's address, a chain of another program that drops what
-// its own rules do not accept is in the way, as Docker's is.
-func checkForward(f Facts) (out []Finding) {
-	passes := slices.ContainsFunc(f.Interfaces, func(c Interface) bool {
-		return slices.ContainsFunc(c.Want.Packets, func(r plumb.PacketRule) bool { return r.Kind == plumb.Masquerade })
-	})
-	for _, c := range f.Chains {
-		if passes && c.Drops && c.Family != "ip6" {
-			out = append(out, Finding{
-				ID: "forward", Verdict: Warn, Summary: "another program drops forwarded traffic that its own rules do not accept",
-				Evidence: []string{c.String() + ": policy drop"}, Remedy: f.pass(c),
-			})
-		}
-	}
 	return out
 }

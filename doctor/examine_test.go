@@ -146,10 +146,10 @@ func TestExamine(t *testing.T) {
 		{"something left out", func(f *Facts) { f.Interfaces[1].Refused = errors.New("no") }, "warn left-out eth1"},
 		{"[nat] that cannot be", func(f *Facts) { f.NAT = []error{errors.New("no"), errors.New("neither")} }, "warn nat"},
 		{"Docker drops what [nat] passes on", func(f *Facts) {
-			f.Chains = []Chain{{"ip", "filter", "FORWARD", true, false}, {"ip6", "filter", "FORWARD", true, false}, {"inet", "x", "y", false, false}}
-			f.Interfaces[1].Want.Packets = []plumb.PacketRule{{Kind: plumb.Masquerade}}
-		}, "warn forward"},
-		{"Docker drops, and nothing is passed on", func(f *Facts) { f.Chains = []Chain{{"ip", "filter", "FORWARD", true, false}} }, ""},
+			f.Chains = []Chain{{"ip", "filter", "FORWARD", true, false, nil}, {"ip6", "filter", "FORWARD", true, false, nil}, {"inet", "x", "y", false, false, nil}}
+			f.Interfaces[1].Want.Rules = []plumb.Rule{natMain("eth0")}
+		}, "fail forward"},
+		{"Docker drops, and nothing is passed on", func(f *Facts) { f.Chains = []Chain{{"ip", "filter", "FORWARD", true, false, nil}} }, ""},
 		{"a sandbox", func(f *Facts) {
 			f.Interfaces[1].Keeper, f.Interfaces[1].Sandbox = 7, Sandbox{Unit: true, NoNewPrivileges: true, Filtered: true}
 		}, ""},
@@ -308,4 +308,9 @@ func TestReport(t *testing.T) {
 	if !strings.HasPrefix(b.String(), "fail ") {
 		t.Errorf("the worst is not first:\n%s", b.String())
 	}
+}
+
+// natMain is the rule by which what [nat] passes on is known.
+func natMain(in string) plumb.Rule {
+	return plumb.Rule{Pref: 30010, Iif: in, From: prefix("10.0.3.0/24")}
 }

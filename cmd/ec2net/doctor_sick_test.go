@@ -132,13 +132,28 @@ func sickNAT() []patient {
 		broken("NAT rule missing", "ip rule del pref 30020", "fail nat-rule eth1", upAgain, "forwarding"),
 		broken("NAT table missing", "nft delete table inet ec2net-10001", "fail packets eth1", upAgain),
 		saying(broken("Docker's iptables backend", dropping+"; nft add chain ip filter DOCKER-USER; nft insert rule ip filter FORWARD jump DOCKER-USER",
-			"warn forward", "nft delete table ip filter"), "iptables -I DOCKER-USER -i eth0 -o eth1 -j ACCEPT; iptables -I DOCKER-USER -i eth1 -o eth0 -j ACCEPT"),
-		saying(broken("another firewall that drops", dropping, "warn forward", "nft delete table ip filter"),
-			"nft insert rule ip filter FORWARD iifname eth0 oifname eth1 accept"),
+			"fail forward", "nft delete table ip filter"), "iptables -I DOCKER-USER -i eth0 -o eth1 -j ACCEPT; iptables -I DOCKER-USER -i eth1 -o eth0 -j ACCEPT"),
+		toldSo(broken("another firewall that drops", dropping, "fail forward", ""), "nft insert rule ip filter FORWARD iifname eth0 oifname eth1 accept"),
+		toldSo(broken("a firewall of which not all is understood", dropping+"; nft add rule ip filter FORWARD ip saddr 10.0.0.0/8 accept", "warn forward", ""),
+			"may drop the traffic that [nat] forwards: doctor does not evaluate all of its rules"),
+		toldSo(broken("a firewall that answers only", dropping+"; nft add rule ip filter FORWARD ct state established,related accept", "fail forward", ""), "policy drop"),
+		toldSo(broken("a firewall that refuses by its last rule", refusing, "fail forward", ""), "chain inet firewalld filter_FORWARD: by its rules"),
+		broken("a firewall that lets [nat] through", dropping+"; nft add chain ip filter through; nft add rule ip filter through iifname eth0 oifname 'eth*' counter accept; "+
+			"nft add rule ip filter FORWARD ct state established accept; nft add rule ip filter FORWARD iifname != eth9 jump through", "", "true"),
 		broken("Docker's nftables backend", "nft add table ip docker-bridges; nft add chain ip docker-bridges filter-FORWARD "+
 			"'{ type filter hook forward priority 0; policy accept; }'; nft add rule ip docker-bridges filter-FORWARD oifname docker0 drop", "", "true"),
 		{name: "NAT of what cannot be", ifaces: "-", harm: byNobody, want: "warn nat", says: "there is no network interface eth9 here"},
 	}
+}
+
+// refusing is a firewall as firewalld's: its policy accepts, and its last rule refuses the rest.
+const refusing = "nft add table inet firewalld; nft add chain inet firewalld filter_FORWARD '{ type filter hook forward priority 10; policy accept; }'; " +
+	"nft add rule inet firewalld filter_FORWARD ct state established,related accept; nft add rule inet firewalld filter_FORWARD reject with icmpx admin-prohibited"
+
+// toldSo is a patient who is cured by what the report tells to type.
+func toldSo(p patient, says string) patient {
+	p.says, p.cure, p.told = says, nil, true
+	return p
 }
 
 // dropping is a firewall that drops what is passed on.

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ec2net/doctor"
+	"ec2net/test/lab"
+)
+
+// What doctor says of other programs' nftables chains is so on the wire: where it fails nothing is passed on, where it
+// finds nothing all is, and what it tells to type mends it, after which it finds nothing.
+func TestDoctorOfForwardChains(t *testing.T) {
+	t.Parallel()
+	conf := write(t, "[nat]\nfrom = [\"10.0.3.0/24\"]\nout = \"eth2\"\n")
+	l := egressLab{egressCloud(t), conf}
+	inside, err := l.AddPeer("test", addr("10.0.3.200"))
+	must(t, err)
+	for _, iface := range []string{"eth2", "eth3"} {
+		must(t, l.Forward(iface, true))
+	}
+	must(t, l.AddRoute(lab.Route{Subnet: "subnet-c", Prefix: netip.MustParsePrefix("0.0.0.0/0"), NextHop: addr("10.0.3.37")}))
+	for _, iface := range []string{"eth0", "eth2", "eth3"} {
+		l.keep(t, iface)
+	}
+	eventually(t, hang, "forwarding", func() bool { return forwarding(t, l.Cloud, "eth0", "eth2", "eth3") == "0 1 1" })
+	l.settled(t, "eth0", "eth2", "eth3")
+	passes := func() bool {
+		_, err := inside.Ping(t.Context(), lab.ClientIP, lab.Ping{Tries: 2, Timeout: 300 * time.Millisecond})
+		return err == nil
+	}
+	if !passes() {
+		t.Fatal("nothing is passed on without any firewall")
+	}
+	const policy, open = "chain FORWARD { type filter hook forward priority 0; policy drop; ", "chain f { type filter hook forward priority 0; "
+	for _, tt := range []struct{ name, table, want string }{
+		{"a policy", "ip x { " + policy + "} }", "fail"},
+		{"both ways", "ip x { " + policy + "iifname eth3 oifname eth2 accept; iifname eth2 oifname eth3 accept; } }", ""},
+		{"one way", "ip x { " + policy + "iifname eth3 oifname eth2 accept; } }", "fail"},
+		{"one way, and answers", "inet x { " + policy + "iifname eth3 oifname eth2 counter accept; ct state established,related accept; } }", ""},
+		{"by index", "inet x { " + policy + "iif eth3 oif eth2 accept; iif eth2 oif eth3 accept; } }", ""},
+		{"by pattern", "inet x { " + policy + "iifname \"eth*\" oifname \"eth*\" meta nfproto ipv4 accept; } }", ""},
+		{"by another pattern", "inet x { " + policy + "iifname \"ens*\" accept; } }", "fail"},
+		{"all but", "inet x { " + policy + "iifname != eth0 accept; } }", ""},
+		{"in a chain", "ip x { chain in { iifname eth3 return; accept; }; chain both { jump in; ct state invalid drop; accept; }; " + policy + "jump both; } }", ""},
+		{"in a chain that returns", "ip x { chain in { return; accept; }; " + policy + "jump in; } }", "fail"},
+		{"goto", "ip x { chain in { iifname eth2 accept; }; " + policy + "iifname eth2 goto in; iifname eth3 goto in; accept; } }", "fail"},
+		{"IPv6 alone", "inet x { " + policy + "meta nfproto ipv6 accept; } }", "fail"},
+		{"an address that fits", "ip x { " + policy + "ip saddr 10.0.0.0/8 accept; ip daddr 10.0.0.0/8 accept; } }", "warn"},
+		{"an address that does not", "ip x { " + policy + "ip saddr 192.0.2.0/24 accept; } }", "warn"},
+		{"refused at the end", "inet x { " + open + "ct state established accept; reject with icmpx admin-prohibited; } }", "fail"},
+		{"a set", "inet x { " + open + "iifname { docker0, virbr0 } drop; } }", ""},
+		{"invalid dropped", "inet x { " + open + "ct state invalid drop; ct state new log; } }", ""},
+		{"Docker 29's", "ip docker-bridges { map filter-forward-in-jumps { type ifname : verdict; elements = { \"docker0\" : jump in }; }; chain in { oifname docker0 accept; drop; }; " +
+			open + "iifname vmap @filter-forward-in-jumps; } }", ""},
+		{"IPv6's table", "ip6 x { " + policy + "} }", ""},
+	} {
+		shell(t, l.Instance(), "nft 'table "+strings.ReplaceAll(tt.table, "} }", "}; }")+"'")
+		name := strings.Join(strings.Fields(tt.table)[:2], " ")
+		found := forwardFinding(t, l, conf)
+		if got := strings.TrimPrefix(found.Verdict.String(), "ok"); got != tt.want {
+			t.Errorf("%s: %q, want %q: %s", tt.name, got, tt.want, found.Summary)
+		}
+		if on := passes(); tt.want == "" && !on || tt.want == "fail" && on {
+			t.Errorf("%s: doctor says %q, and it is passed on: %v", tt.name, tt.want, on)
+		}
+		if _, commands, told := strings.Cut(found.Remedy, "until then: "); told {
+			shell(t, l.Instance(), commands)
+			if after := forwardFinding(t, l, conf); after.Verdict != doctor.OK || !passes() {
+				t.Errorf("%s: after %s: %s, %s; it is passed on: %v", tt.name, commands, after.Verdict, after.Summary, passes())
+			}
+		}
+		shell(t, l.Instance(), "nft delete table "+name)
+	}
+}
+
+// forwardFinding is what doctor says of chains.
+func forwardFinding(t *testing.T, l egressLab, conf string) (out doctor.Finding) {
+	t.Helper()
+	findings, _ := diagnosis(t, l.Cloud, "--config", conf)
+	if i := slices.IndexFunc(findings, func(f doctor.Finding) bool { return f.ID == "forward" }); i >= 0 {
+		out = findings[i]
+	}
+	return out
+}
