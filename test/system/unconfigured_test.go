@@ -18,6 +18,10 @@ func TestHostThatNobodyConfigures(t *testing.T) {
 			t.Parallel()
 			m := start(t, options{suite: suite, unmanaged: true, files: with(renamed(second()), map[string]string{"/etc/network/interfaces": ""})})
 			m.livesByUs()
+			m.run("systemctl", "stop", "ec2net-ifup@eth0.service")
+			m.run("ec2net", "down", "--lease", "eth0")
+			m.run("ec2net", "--cloud", "ec2", "scan") // typed by hand: the metadata can not be asked yet
+			m.livesByUs()
 			m.plug(second())
 			m.active("ens6")
 			m.healthy()
