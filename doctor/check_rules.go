@@ -24,10 +24,13 @@ func checkTable(f Facts, c Interface) []Finding {
 			}
 		}
 		by := f.FIB.ofRoute(r)
+		remedy := fmt.Sprintf("have that program use another table, %s; ip%s route del %s table %d", by.where(), six(r.Dst.Addr().Is6()), f.FIB.text(r), r.Table)
+		if _, gone := f.FIB.gone(r); gone {
+			remedy = "wait for the next boot, or have it read its files: networkctl reload (it leases anew, which interrupts traffic for a moment)"
+		}
 		out = append(out, Finding{
 			ID: "table-collision", Verdict: v, Interface: c.Name, Summary: fmt.Sprintf("another program has routes in its table %d", r.Table),
-			Evidence: []string{by.written(f.FIB.text(r))},
-			Remedy:   fmt.Sprintf("have that program use another table, %s; ip%s route del %s table %d", by.where(), six(r.Dst.Addr().Is6()), f.FIB.text(r), r.Table),
+			Evidence: []string{by.written(f.FIB.text(r))}, Remedy: remedy,
 		})
 	}
 	return out

@@ -15,6 +15,7 @@ type Origins struct {
 	Declared  []Declared
 	Protocols map[uint8]string // names of rtnetlink protocols (rt_protos of iproute2)
 	WireGuard []string         // interfaces of which wg-quick has a file
+	Gone      map[int]string   // by ifindex: the file that systemd-networkd goes by and that is not there any more
 }
 
 // Declared is a rule or a route that a file asks for.
@@ -123,6 +124,9 @@ func (f FIB) ofRule(r Rule) Origin {
 func (f FIB) ofRoute(r Route) Origin {
 	if i := slices.IndexFunc(f.Origins.Declared, func(d Declared) bool { return d.asksForRoute(r) }); i >= 0 {
 		return f.Origins.Declared[i].origin()
+	}
+	if file, gone := f.gone(r); gone {
+		return Origin{Program: "systemd-networkd", How: "by " + file + ", which is gone"}
 	}
 	switch r.Table {
 	case 52:

@@ -24,6 +24,7 @@ func ReadOrigins(root fs.FS) (o Origins) {
 		o.Protocols[uint8(n)] = name
 	}
 	p := declarations{root: root, tables: names("rt_tables")}
+	o.Gone = goneFiles(root)
 	p.networkd()
 	p.networkManager()
 	p.scripts()
