@@ -7,7 +7,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// Named is an interface that the file names, and where: what only the kernel can tell is refused later.
+// Named is an interface's name with its position in the file, for errors that are found after parsing.
 type Named struct {
 	Name string
 	At   string // file:line:column

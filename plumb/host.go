@@ -135,8 +135,8 @@ func (s *socket) beneath(to netip.Addr, ifaces map[int]bool) (index, bits int, o
 	return index, bits, ours, err
 }
 
-// equalled: main has a route like the one that was found, through another interface. Then that came first by
-// chance, as after a flap where every interface's lease brings such routes, and says nothing.
+// equalled reports whether main has an equal route through another interface. Then the match is meaningless: which of
+// them came first is chance, as after a flap, when every interface's lease brings such routes.
 func (s *socket) equalled(h *nl.RtMsg, found attrs, to netip.Addr) (equal bool, err error) {
 	if found.u32or(unix.RTA_TABLE, uint32(h.Table)) != tableMain {
 		return false, nil

@@ -74,9 +74,9 @@ func (w *want) inside() {
 	}
 }
 
-// takenOn tells whether the interface that a range leaves by is ready for what arrives here: its rules come after its
-// table, and go before it. Before that, and after, nothing is passed on: a connection that was seen untranslated
-// would stay so for as long as it lasts, where another program has the kernel track connections.
+// takenOn reports whether the outside interface already translates p: it writes its rules after its nftables table and
+// removes them before it. Forwarding earlier, or later, would leave connections untranslated for as long as they last,
+// where another program has the kernel track connections.
 func (s Snapshot) takenOn(p netip.Prefix) bool {
 	return slices.ContainsFunc(s.Leaving, func(r Rule) bool { return r.Kind() == RuleNAT && r.From == p && r.Iif == s.Name })
 }

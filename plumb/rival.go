@@ -69,8 +69,8 @@ func (s Snapshot) leads(six bool, metric uint32) bool {
 	})
 }
 
-// tied: which of the host's interfaces its own traffic leaves by hangs on whose default route, of this metric,
-// came last.
+// tied reports whether another of the host's interfaces has a default route with the same metric, so that the order of
+// insertion decides by which one the host's own traffic leaves.
 func (s Snapshot) tied(six bool, metric uint32) bool {
 	return slices.Contains(s.Rivals, Rival{Metric: metric, Interface: true, Six: six})
 }

@@ -103,8 +103,8 @@ func (n *nic) lookAround(others state.Records) {
 	}
 }
 
-// inVain takes a question for unanswered that is older than the kernel lets one be: where traffic goes on, the
-// next packet has the kernel ask anew at once, and that it had given up is hardly ever to be seen.
+// inVain treats a probe that is older than askedInVain as failed: with traffic flowing the kernel probes again at once,
+// so NUD_FAILED is hardly ever visible.
 func (e *egress) inVain(family int, n plumb.Neighbour, now time.Time) plumb.Neighbour {
 	since := &e.asking[family]
 	switch {

@@ -61,8 +61,8 @@ func (a *agent) mayDiscover() bool {
 	return a.held || !a.record.AskedAt.IsZero() || time.Since(a.begun) >= firstAnswer
 }
 
-// spared: a process that does not stay has nothing to ask of a server while an earlier lease is young,
-// and the sockets for it would cost more time than all the rest.
+// spared reports whether a one-shot run can reuse a lease that is before T1, and skip DHCP: opening its sockets would
+// cost more time than all the rest.
 func (a *agent) spared() bool {
 	return !a.stays && a.held && time.Since(a.lease.Start) < a.lease.Renew
 }

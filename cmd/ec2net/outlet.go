@@ -30,8 +30,8 @@ const (
 )
 
 // outlet decides for one interface and one address family whether the host's own traffic leaves there. It
-// is decided by the interface's keeper alone, from what the kernel says: of several that hold the rules the
-// one that is preferred stays, and the others yield when they see that.
+// is decided by the interface's own process, from what the kernel says: several interfaces may briefly have the rules;
+// the one with the lowest rank keeps them, and the others withdraw.
 type outlet struct {
 	begun  bool
 	on     bool

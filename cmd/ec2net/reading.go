@@ -149,7 +149,7 @@ func spread(d time.Duration) time.Duration {
 	return d + time.Duration(float64(d)*rand.Float64()/10)
 }
 
-// incomplete is a reading that left keys open. Said is only what lasts.
+// incomplete schedules a retry after a partial reading; it is logged only if it persists.
 func (n *nic) incomplete(problems error) time.Duration {
 	n.attempt++
 	if n.lacks() {

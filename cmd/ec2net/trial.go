@@ -47,8 +47,8 @@ type trial struct {
 	wasFresh bool
 }
 
-// watch makes a trial of each change that the link makes, from now on, but not of what takes the host's own
-// traffic back from the interface: who left by it, with an address of nobody's, has lost that way already.
+// watch has each change that the link makes from now on checked for what it cuts off. It does not check a withdrawal of
+// the host's own traffic: connections that left by the interface without one of its addresses are lost already.
 func (t *trial) watch() {
 	t.dial = dialTCP
 	t.link.Changing = func(have plumb.Snapshot, plan plumb.Plan) {
