@@ -35,6 +35,7 @@ After=systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.so
 Before=sysinit.target
 [Service]
 Type=oneshot
+RemainAfterExit=yes
 ExecStart=-udevadm trigger --type=devices --action=add --subsystem-match=net
 `,
 	"/etc/udev/rules.d/90-test.rules":                   `SUBSYSTEM=="net", ENV{ID_NET_DRIVER}=="veth", ENV{EC2NET_MANAGE}="1"` + "\n",
