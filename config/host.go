@@ -116,7 +116,8 @@ func (r *reader) hostTable(kind unstable.Kind, k key) bool {
 	case kind == unstable.ArrayTable:
 		r.add(k.start, "write this section with one bracket: [%s]", t.name)
 	}
-	t.given, t.at, r.table = map[string]bool{}, k.start, t
+	t.given, t.at = map[string]bool{}, k.start
+	r.table = t
 	return true
 }
 

@@ -31,7 +31,8 @@ func Local(name string, mac metadata.MAC, driver string) Facts {
 // Learn adds what the metadata says of the interface. After that nothing is unknown any more: a cloud that
 // gives no ENI id will not give one later.
 func (f Facts) Learn(i metadata.Interface) Facts {
-	f.ENI, f.DeviceNumber, f.NetworkCard = i.ID, i.DeviceNumber, i.NetworkCard
+	f.ENI = i.ID
+	f.DeviceNumber, f.NetworkCard = i.DeviceNumber, i.NetworkCard
 	if i.Number != 0 {
 		f.DeviceNumber, f.NetworkCard = none, none
 	}

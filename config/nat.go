@@ -72,10 +72,10 @@ func subnet(v value) (netip.Prefix, error) {
 		return netip.Prefix{}, err
 	}
 	p, err := netip.ParsePrefix(v.text)
-	switch a := p.Addr(); {
+	switch {
 	case err != nil:
 		return p, errors.New("malformed")
-	case !a.Is4():
+	case !p.Addr().Is4():
 		return p, errors.New("IPv6, which is passed on without translation or not at all")
 	case p != p.Masked():
 		return p, fmt.Errorf("it has bits behind its length; the subnet is %s", p.Masked())
@@ -83,10 +83,17 @@ func subnet(v value) (netip.Prefix, error) {
 		return p, errors.New("that is every address")
 	case p.Bits() < widest:
 		return p, fmt.Errorf("wider than /%d", widest)
-	case a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.As4()[0] == 0 || a.As4()[0] >= 240:
+	case !hostAddr(p.Addr()):
 		return p, errors.New("no host that another one passes packets on for has such an address")
 	}
 	return p, nil
+}
+
+// hostAddr says whether packets from the IPv4 address a can be passed on: it is unicast, neither loopback nor link-local,
+// and outside of 0.0.0.0/8 and of the reserved 240.0.0.0/4 (RFC 6890).
+func hostAddr(a netip.Addr) bool {
+	first := a.As4()[0]
+	return a.IsGlobalUnicast() && first > 0 && first < 240
 }
 
 // checkNAT compares the keys of [nat] with each other.
