@@ -40,9 +40,7 @@ const (
 
 // parseReply reads the UDP payload b. False: it is not a server's answer to this client.
 func parseReply(b []byte, id identity) (reply, bool) {
-	const bootReply, ethernet, macLen = 2, 1, 6
-	if len(b) < offOptions || b[0] != bootReply || b[1] != ethernet || b[2] != macLen ||
-		[4]byte(b[offXid:]) != id.xid || [6]byte(b[offChaddr:]) != id.mac {
+	if len(b) < offOptions || !id.answered(b) {
 		return reply{}, false
 	}
 	m, err := decode(b)
@@ -55,6 +53,13 @@ func parseReply(b []byte, id identity) (reply, bool) {
 		return reply{}, false
 	}
 	return readMessage(m), true
+}
+
+// answered says whether a message with the fixed part b is a server's, for an Ethernet host, and answers this client.
+func (id identity) answered(b []byte) bool {
+	const bootReply, ethernet, macLen = 2, 1, 6
+	reply := b[0] == bootReply && b[1] == ethernet && b[2] == macLen
+	return reply && [4]byte(b[offXid:]) == id.xid && [6]byte(b[offChaddr:]) == id.mac
 }
 
 // decode adds to the codec what it leaves out: options in the fields for names (RFC 2131 section

@@ -20,7 +20,8 @@ func datagram(payload []byte, src, dst netip.Addr) []byte {
 	s, d := src.As4(), dst.As4()
 	udpLen := uint16(udpHeader + len(payload))
 
-	b[0], b[8], b[9] = 0x45, 64, protoUDP // version and header length, TTL
+	b[0] = 0x45               // version and header length
+	b[8], b[9] = 64, protoUDP // TTL, protocol
 	binary.BigEndian.PutUint16(b[2:], ipHeader+udpLen)
 	copy(b[12:], s[:])
 	copy(b[16:], d[:])

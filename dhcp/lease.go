@@ -47,12 +47,21 @@ func (l Lease) Canonical() bool {
 		return false
 	}
 	for _, r := range l.Routes {
-		if r != (Route{r.Dst.Masked(), r.Via}) || !r.Dst.IsValid() || r.Dst.Bits() == 0 || unusable(r.Dst.Addr()) != "" ||
-			!(r.Via.IsUnspecified() && r.Via.Is4()) && !gateway(r.Via, l.Addr) {
+		if !r.canonical(l.Addr) {
 			return false
 		}
 	}
-	return (!l.Router.IsValid() || gateway(l.Router, l.Addr)) && (l.MTU == 0 || l.MTU >= 576 && l.MTU <= 65535)
+	router := !l.Router.IsValid() || gateway(l.Router, l.Addr)
+	return router && (l.MTU == 0 || (l.MTU >= 576 && l.MTU <= 65535))
+}
+
+// canonical says whether a lease of the address addr could bring the route.
+func (r Route) canonical(addr netip.Prefix) bool {
+	if r.Dst != r.Dst.Masked() || !r.Dst.IsValid() || r.Dst.Bits() == 0 || unusable(r.Dst.Addr()) != "" {
+		return false
+	}
+	onLink := r.Via.IsUnspecified() && r.Via.Is4()
+	return onLink || gateway(r.Via, addr)
 }
 
 // Live says whether the lease holds at the wall-clock time now. A lease that starts in the future

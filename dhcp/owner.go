@@ -203,7 +203,7 @@ func keys(text string) map[string]string {
 
 // words splits at blanks and commas.
 func words(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\t' || r == '\n' || r == '\r' || r == ',' })
+	return strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(" \t\n\r,", r) })
 }
 
 // shown bounds what a file says, for a log line.

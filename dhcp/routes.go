@@ -74,5 +74,8 @@ func classless(b []byte) ([]Route, bool) {
 // link-local address is a way to the metadata, and to nobody else.
 func gateway(a netip.Addr, addr netip.Prefix) bool {
 	edge := addr.Bits() < 31 && (a == addr.Masked().Addr() || a == broadcast(addr))
-	return unusable(a) == "" && a != addr.Addr() && !edge && (addr.Contains(a) || !addr.Addr().IsLinkLocalUnicast())
+	if unusable(a) != "" || a == addr.Addr() || edge {
+		return false
+	}
+	return addr.Contains(a) || !addr.Addr().IsLinkLocalUnicast()
 }
