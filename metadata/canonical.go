@@ -5,11 +5,17 @@ import "net/netip"
 // Canonical says whether every value is one that a reading could have brought. What comes from
 // elsewhere, such as a file, is not believed otherwise.
 func (i Interface) Canonical() bool {
+	if !upTo(8999, i.Number) || !upTo(maxNumber, i.NetworkCard) || !upTo(maxNumber, i.DeviceNumber) {
+		return false
+	}
 	gateway := !i.Gateway4.IsValid() || i.Gateway4.Is4()
-	return i.Number >= 0 && i.Number <= 8999 && i.NetworkCard >= 0 && i.NetworkCard <= maxNumber && i.DeviceNumber >= 0 && i.DeviceNumber <= maxNumber && gateway &&
+	return gateway &&
 		family4().holds(i.Addrs4.Value, i.Subnets4.Value, i.Prefixes4.Value) &&
 		family6().holds(i.Addrs6.Value, i.Subnets6.Value, i.Prefixes6.Value)
 }
+
+// upTo says whether n is from 0 to most.
+func upTo(most, n int) bool { return n >= 0 && n <= most }
 
 func (f family) holds(addrs []netip.Addr, subnets, blocks []netip.Prefix) bool {
 	for _, a := range addrs {

@@ -90,8 +90,11 @@ func (d *Doubts) Text() string {
 
 // Lacks says that now leaves out an address or a block that before has.
 func Lacks(before, now Interface) bool {
-	return before.MAC == now.MAC && (lack(before.Addrs4, now.Addrs4) || lack(before.Addrs6, now.Addrs6) ||
-		lack(before.Prefixes4, now.Prefixes4) || lack(before.Prefixes6, now.Prefixes6))
+	if before.MAC != now.MAC {
+		return false
+	}
+	return lack(before.Addrs4, now.Addrs4) || lack(before.Addrs6, now.Addrs6) ||
+		lack(before.Prefixes4, now.Prefixes4) || lack(before.Prefixes6, now.Prefixes6)
 }
 
 func lack[T comparable](before, now Answer[[]T]) bool {

@@ -48,7 +48,8 @@ func parseEndpoint(s string) (string, error) {
 		at = netip.AddrPortFrom(ip, 80)
 	}
 	ip := at.Addr()
-	if ip.Zone() != "" || ip.Is4In6() || ip.IsUnspecified() || ip.IsMulticast() || at.Port() == 0 {
+	unusable := ip.IsUnspecified() || ip.IsMulticast() || at.Port() == 0
+	if unusable || ip.Zone() != "" || ip.Is4In6() {
 		return "", fmt.Errorf("metadata endpoint %.60q: no server can be at that address", s)
 	}
 	return "http://" + strings.TrimSuffix(at.String(), ":80"), nil

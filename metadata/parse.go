@@ -69,7 +69,16 @@ func parseListing(s string) ([]string, error) {
 }
 
 func isNameChar(r rune) bool {
-	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_.:", r)
+	return isAlphanumeric(r) || strings.ContainsRune("-_.:", r)
+}
+
+// isAlphanumeric knows the letters and digits of ASCII.
+func isAlphanumeric(r rune) bool {
+	switch {
+	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+		return true
+	}
+	return false
 }
 
 func parseMACs(s string) ([]MAC, error) {
@@ -116,9 +125,9 @@ func parseNumber(s string) (int, error) {
 func parseID(s string) (string, error) {
 	kind, rest, _ := strings.Cut(s, "-")
 	lower := func(r rune) bool { return 'a' <= r && r <= 'z' }
-	badKind := strings.ContainsFunc(kind, func(r rune) bool { return !lower(r) })
-	badRest := strings.ContainsFunc(rest, func(r rune) bool { return !lower(r) && !('0' <= r && r <= '9') })
-	if kind == "" || rest == "" || len(s) > maxID || badKind || badRest {
+	badKind := kind == "" || strings.ContainsFunc(kind, func(r rune) bool { return !lower(r) })
+	badRest := rest == "" || strings.ContainsFunc(rest, func(r rune) bool { return !lower(r) && !('0' <= r && r <= '9') })
+	if badKind || badRest || len(s) > maxID {
 		return "", fmt.Errorf("%.50q is not the id of an interface", s)
 	}
 	return s, nil

@@ -75,11 +75,15 @@ func either[T comparable](before, now Answer[[]T]) Answer[[]T] {
 // Same says that two readings are equal in everything but their Problems. The order counts: the
 // first address is the primary one.
 func Same(a, b Interface) bool {
-	return a.MAC == b.MAC && a.ID == b.ID && a.NetworkCard == b.NetworkCard && a.DeviceNumber == b.DeviceNumber &&
-		a.Number == b.Number && a.Primary == b.Primary && a.Gateway4 == b.Gateway4 &&
-		sameList(a.Addrs4, b.Addrs4) && sameList(a.Addrs6, b.Addrs6) &&
-		sameList(a.Subnets4, b.Subnets4) && sameList(a.Subnets6, b.Subnets6) &&
-		sameList(a.Prefixes4, b.Prefixes4) && sameList(a.Prefixes6, b.Prefixes6)
+	itself := a.MAC == b.MAC && a.ID == b.ID && a.Primary == b.Primary && a.Gateway4 == b.Gateway4
+	numbers := a.NetworkCard == b.NetworkCard && a.DeviceNumber == b.DeviceNumber && a.Number == b.Number
+	if !itself || !numbers {
+		return false
+	}
+	addrs := sameList(a.Addrs4, b.Addrs4) && sameList(a.Addrs6, b.Addrs6)
+	subnets := sameList(a.Subnets4, b.Subnets4) && sameList(a.Subnets6, b.Subnets6)
+	prefixes := sameList(a.Prefixes4, b.Prefixes4) && sameList(a.Prefixes6, b.Prefixes6)
+	return addrs && subnets && prefixes
 }
 
 func sameList[T comparable](a, b Answer[[]T]) bool {

@@ -174,8 +174,7 @@ func checkToken(resp *http.Response, body []byte) error {
 
 // isTokenChar knows base64 in both alphabets and the rest of RFC 9110's token68.
 func isTokenChar(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-		strings.IndexByte("-._~+/=", c) >= 0
+	return isAlphanumeric(rune(c)) || strings.IndexByte("-._~+/=", c) >= 0
 }
 
 // checkEcho keeps a token that a server sends back out of every error that quotes a value. A token
