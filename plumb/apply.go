@@ -72,10 +72,15 @@ func settled(v Verb, err error) error {
 	switch {
 	case v == Add && errors.Is(err, unix.EEXIST):
 		return errAlready
-	case v == Del && (errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV)):
+	case v == Del && gone(err):
 		return errAlready
 	}
 	return err
+}
+
+// gone says whether err is the kernel's for an object that is not there, or whose device is not.
+func gone(err error) bool {
+	return errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV)
 }
 
 func (l *Link) applyAddr(v Verb, a Addr, have Snapshot) error {
@@ -114,7 +119,8 @@ func broadcast(p netip.Prefix) netip.Addr {
 func (l *Link) applyRoute(v Verb, r Route, index int) error {
 	msg := &nl.RtMsg{}
 	msg.Family, msg.Dst_len = uint8(familyOf(r.Dst.Addr())), uint8(r.Dst.Bits())
-	msg.Protocol, msg.Type, msg.Scope = Protocol, unix.RTN_UNICAST, r.Scope
+	msg.Protocol, msg.Scope = Protocol, r.Scope
+	msg.Type = unix.RTN_UNICAST
 	if r.Local {
 		msg.Type = unix.RTN_LOCAL
 	}
@@ -159,7 +165,8 @@ func viaAttrs(r Route) (data []nl.NetlinkRequestData) {
 
 func (l *Link) applyRule(v Verb, r Rule) error {
 	msg := &nl.RtMsg{}
-	msg.Family, msg.Src_len, msg.Type = uint8(familyOf(r.From.Addr())), uint8(r.From.Bits()), unix.RTN_UNICAST
+	msg.Family, msg.Src_len = uint8(familyOf(r.From.Addr())), uint8(r.From.Bits())
+	msg.Type = unix.RTN_UNICAST
 	if r.Refuse {
 		msg.Type = unix.RTN_UNREACHABLE // FR_ACT_UNREACHABLE has the same number
 	}

@@ -119,7 +119,8 @@ func diffNames(have, want State) (p Plan) {
 }
 
 func diffAddrs(have, want State) (add, del Plan) {
-	had, wanted, foreign := map[Addr]bool{}, map[Addr]bool{}, map[netip.Addr]bool{}
+	had, wanted := map[Addr]bool{}, map[Addr]bool{}
+	foreign := map[netip.Addr]bool{}
 	for _, a := range have.Addrs {
 		had[a] = true
 		foreign[a.Prefix.Addr()] = foreign[a.Prefix.Addr()] || !a.Ours

@@ -188,7 +188,8 @@ func (s Snapshot) Leads(six bool, limit int) (rank int, better bool) {
 	}
 	for _, r := range s.Leaving {
 		other := int(r.Pref) - prefEgress
-		better = better || r.leads(six) && (other < limit || other == limit && r.Table < table)
+		before := other < limit || (other == limit && r.Table < table)
+		better = better || (before && r.leads(six))
 	}
 	return rank, better
 }

@@ -1,6 +1,7 @@
 package plumb
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -56,7 +57,7 @@ func (l *Link) Nowhere(index int) (ok bool, before int, err error) {
 
 // isInterface: the device may be an interface of the cloud, that is nobody's slave.
 func (s Snapshot) isInterface() bool {
-	return !s.Loopback && s.Master == 0 && s.MAC != (metadata.MAC{}) && (s.Kind == "" || s.Kind == "veth")
+	return !s.Loopback && s.Master == 0 && s.MAC != (metadata.MAC{}) && slices.Contains([]string{"", "veth"}, s.Kind)
 }
 
 // defaults are main's best default routes of one family: through the interface index, and through others.
@@ -118,8 +119,7 @@ func outs(a attrs) (list []int) {
 // main or in a table of that program. Nil when there is no such address.
 func (s Snapshot) Foreign() *dhcp.Lease {
 	for _, a := range s.Addrs {
-		ip := a.Prefix.Addr()
-		if !a.Ours && ip.Is4() && !ip.IsLinkLocalUnicast() && a.Prefix.Bits() < 31 {
+		if a.foreign4() && a.Prefix.Bits() < 31 {
 			return &dhcp.Lease{Addr: a.Prefix, Router: s.foreignRouter(a.Prefix.Masked()), Expires: dhcp.Infinite}
 		}
 	}
@@ -128,25 +128,38 @@ func (s Snapshot) Foreign() *dhcp.Lease {
 
 // single is one that lies in no subnet, as of a cloud that leases a /32 and a router outside of it.
 func (s Snapshot) single() *dhcp.Lease {
+	r := s.foreignRouter(netip.Prefix{})
 	for _, a := range s.Addrs {
-		ip := a.Prefix.Addr()
-		if r := s.foreignRouter(netip.Prefix{}); !a.Ours && ip.Is4() && !ip.IsLinkLocalUnicast() && r.IsValid() && r != ip {
+		if a.foreign4() && r.IsValid() && r != a.Prefix.Addr() {
 			return &dhcp.Lease{Addr: a.Prefix, Router: r, Expires: dhcp.Infinite}
 		}
 	}
 	return nil
 }
 
+// foreign4: another program's IPv4 address, which is not link-local.
+func (a Addr) foreign4() bool {
+	ip := a.Prefix.Addr()
+	return !a.Ours && ip.Is4() && !ip.IsLinkLocalUnicast()
+}
+
 // foreignRouter prefers what lies in the subnet, then main, and there the lowest metric.
 func (s Snapshot) foreignRouter(subnet netip.Prefix) netip.Addr {
 	var best Route
 	for _, r := range s.Routes {
-		if !r.Ours && r.isDefault() && r.Via.Is4() && (!best.Via.IsValid() || r.routerRank(subnet) < best.routerRank(subnet) ||
-			r.routerRank(subnet) == best.routerRank(subnet) && r.Metric < best.Metric) {
+		if r.Ours || !r.isDefault() || !r.Via.Is4() {
+			continue
+		}
+		if !best.Via.IsValid() || r.compareRouter(best, subnet) < 0 {
 			best = r
 		}
 	}
 	return best.Via
+}
+
+// compareRouter is negative when the router of r is preferred to that of o.
+func (r Route) compareRouter(o Route, subnet netip.Prefix) int {
+	return cmp.Or(cmp.Compare(r.routerRank(subnet), o.routerRank(subnet)), cmp.Compare(r.Metric, o.Metric))
 }
 
 func (r Route) routerRank(subnet netip.Prefix) (rank int) {

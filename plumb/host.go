@@ -94,7 +94,8 @@ func (s *socket) hostDefault(macs map[int]metadata.MAC) (iface metadata.MAC, err
 // is none, and whether it is ours.
 func (s *socket) leads(to netip.Addr) (index, bits int, ours bool, err error) {
 	msg := &nl.RtMsg{}
-	msg.Family, msg.Dst_len, msg.Flags = uint8(familyOf(to)), uint8(to.BitLen()), fibMatch|unix.RTM_F_LOOKUP_TABLE
+	msg.Family, msg.Dst_len = uint8(familyOf(to)), uint8(to.BitLen())
+	msg.Flags = fibMatch | unix.RTM_F_LOOKUP_TABLE
 	msgs, err := s.request(unix.RTM_GETROUTE, 0, msg, attrIP(unix.RTA_DST, to)).Execute(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE)
 	switch {
 	case refused(err):
@@ -124,7 +125,8 @@ func (s *socket) beneath(to netip.Addr, ifaces map[int]bool) (index, bits int, o
 		switch {
 		case !here || !ifaces[oif] || h.Type != unix.RTN_UNICAST || h.Tos != 0:
 		case int(h.Dst_len) > bits, int(h.Dst_len) == bits && r.metric < best.metric:
-			best, index, bits, ours = r, oif, int(h.Dst_len), h.Protocol == Protocol
+			best, index = r, oif
+			bits, ours = int(h.Dst_len), h.Protocol == Protocol
 		case r == best && oif != index: // equal ones say nothing
 			index = 0
 		}

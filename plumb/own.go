@@ -21,13 +21,17 @@ func (l *Link) own(s *Snapshot) error {
 	}
 	return l.rt.marked(func(table uint32, a attrs) {
 		n, out := int(table)-baseTable, int(a.u32(unix.RTA_OIF))
-		if n < 0 || n > maxN || out == s.Index || s.twin(out) && slices.Contains(routed, n) {
+		if n < 0 || n > maxN || out == s.Index {
 			return
 		}
-		if !slices.Contains(routed, n) || out < s.Index && !s.twin(out) {
+		here, twin := slices.Contains(routed, n), s.twin(out)
+		if here && twin {
+			return
+		}
+		if !here || (out < s.Index && !twin) {
 			delete(s.mine, n)
 		}
-		if was, ok := s.held[n]; !s.twin(out) && (!ok || out < was) {
+		if was, ok := s.held[n]; !twin && (!ok || out < was) {
 			s.held[n] = out
 		}
 	})

@@ -61,12 +61,21 @@ func (s *socket) packetNumbers() (out []int, err error) {
 		if err != nil {
 			return nil, err
 		}
-		number, ok := strings.CutPrefix(text(a[unix.NFTA_TABLE_NAME]), packetTablePrefix)
-		if t, err := strconv.ParseUint(number, 10, 32); ok && err == nil && t >= baseTable && t <= baseTable+maxN && u(uint32(t)) == number {
-			out = append(out, int(t)-baseTable)
+		if n, ok := packetNumber(text(a[unix.NFTA_TABLE_NAME])); ok {
+			out = append(out, n)
 		}
 	}
 	return out, nil
+}
+
+// packetNumber is the interface number in the name of a table of ours; false: it is no such name.
+func packetNumber(name string) (int, bool) {
+	number, ok := strings.CutPrefix(name, packetTablePrefix)
+	t, err := strconv.ParseUint(number, 10, 32)
+	if !ok || err != nil || u(uint32(t)) != number { // such as "010000"
+		return 0, false
+	}
+	return int(t) - baseTable, t >= baseTable && t <= baseTable+maxN
 }
 
 // packetTable tells whether there is a table of that name, and whether it is ours.
@@ -145,9 +154,8 @@ func (s *socket) asWritten(t packetTable, lines map[string][]attrs) (bool, error
 // like tells whether the kernel's chain and its rules are this one.
 func (c packetChain) like(have attrs, lines []attrs) bool {
 	hook := have.nested(unix.NFTA_CHAIN_HOOK)
-	if text(have[unix.NFTA_CHAIN_TYPE]) != c.kind || len(lines) != len(c.lines) ||
-		hook.big32(unix.NFTA_HOOK_HOOKNUM) != c.hook || int32(hook.big32(unix.NFTA_HOOK_PRIORITY)) != c.priority ||
-		have.big32(unix.NFTA_CHAIN_POLICY) != nfAccept {
+	hooked := hook.big32(unix.NFTA_HOOK_HOOKNUM) == c.hook && int32(hook.big32(unix.NFTA_HOOK_PRIORITY)) == c.priority
+	if !hooked || text(have[unix.NFTA_CHAIN_TYPE]) != c.kind || have.big32(unix.NFTA_CHAIN_POLICY) != nfAccept || len(lines) != len(c.lines) {
 		return false
 	}
 	for i, line := range c.lines {

@@ -140,9 +140,11 @@ func clamp(word string, key expr.MetaKey, r PacketRule, dev string) packetLine {
 }
 
 func masquerade(r PacketRule, dev string) packetLine {
-	word, proto, at := "ip", byte(unix.NFPROTO_IPV4), uint32(12)
+	word, proto := "ip", byte(unix.NFPROTO_IPV4)
+	at := uint32(12) // where the source address is in the header
 	if r.From.Addr().Is6() {
-		word, proto, at = "ip6", unix.NFPROTO_IPV6, 8
+		word, proto = "ip6", unix.NFPROTO_IPV6
+		at = 8
 	}
 	from, mask := r.From.Masked().Addr().AsSlice(), prefixMask(r.From)
 	return packetLine{

@@ -66,7 +66,8 @@ func (s *socket) bestDefault(family int) (best Way, err error) {
 	lowest := uint32(0)
 	err = s.mainRoutes(family, func(h *nl.RtMsg, a attrs) {
 		w, metric := wayOf(h, a), a.u32(unix.RTA_PRIORITY)
-		if h.Dst_len == 0 && h.Type == unix.RTN_UNICAST && w.Index != 0 && (best.Index == 0 || metric < lowest) {
+		usable := h.Dst_len == 0 && h.Type == unix.RTN_UNICAST && w.Index != 0
+		if usable && (best.Index == 0 || metric < lowest) {
 			best, lowest = w, metric
 		}
 	})

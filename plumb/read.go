@@ -188,8 +188,9 @@ func parseRoute(m []byte, index int) (r Route, ok bool, err error) {
 	h := nl.DeserializeRtMsg(m)
 	table := a.u32or(unix.RTA_TABLE, uint32(h.Table))
 	local := h.Type == unix.RTN_LOCAL && table == tableLocal && h.Protocol == Protocol
-	if h.Flags&unix.RTM_F_CLONED != 0 || h.Tos != 0 || int(a.u32(unix.RTA_OIF)) != index ||
-		!local && (h.Type != unix.RTN_UNICAST || table == tableLocal) {
+	unicast := h.Type == unix.RTN_UNICAST && table != tableLocal
+	here := h.Flags&unix.RTM_F_CLONED == 0 && h.Tos == 0 && int(a.u32(unix.RTA_OIF)) == index
+	if !here || (!local && !unicast) {
 		return r, false, nil
 	}
 	dst := a.addr(unix.RTA_DST)

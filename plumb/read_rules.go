@@ -66,7 +66,8 @@ func (s *socket) inParts(family int) (ours []Rule, others []foreignRule, err err
 		if err != nil {
 			return nil, nil, err
 		}
-		before, known, size := len(l.ours), len(l.messages), 0
+		before, known := len(l.ours), len(l.messages)
+		size := 0
 		for _, m := range msgs {
 			size += unix.NLMSG_HDRLEN + len(m)
 			if err := l.add(m); err != nil {

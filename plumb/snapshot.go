@@ -137,7 +137,8 @@ func (s Snapshot) Granted() metadata.Interface {
 	var g metadata.Interface
 	for _, n := range s.routed() {
 		if n < degradedN && (g.MAC == metadata.MAC{} || s.ruled(n)) {
-			g.MAC, g.Number, g.Primary = s.MAC, n, n == 0
+			g.MAC = s.MAC
+			g.Number, g.Primary = n, n == 0
 		}
 	}
 	if g.MAC == (metadata.MAC{}) {

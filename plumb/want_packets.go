@@ -43,10 +43,11 @@ func (w *want) replies() {
 	}
 	for _, all := range families {
 		r := Rule{From: all, Mark: mark, Mask: MarkMask}
-		guard, source, in := r, r, r
-		guard.Pref, guard.Table, guard.MinBits = uint32(baseTable+w.n()), tableMain, network
+		source, in := r, r
 		source.Pref, source.Table = prefMark, Table(w.n())
-		in = guard
+		in.Pref, in.Table = uint32(baseTable+w.n()), tableMain
+		in.MinBits = network
+		guard := in
 		in.Iif, guard.NoGroup = w.out.Name, true
 		w.out.Rules = append(w.out.Rules, in, guard, source)
 	}

@@ -15,7 +15,8 @@ func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
 	def := Route{Table: t, Dst: everywhere(six), Via: gw, Src: primary, Ours: true}
 	def.OnLink = !subnet.Contains(gw)
 	if six {
-		link.Scope, link.Metric, def.Metric, def.OnLink = 0, metric6, metric6, false
+		link.Scope, link.Metric = 0, metric6
+		def.OnLink, def.Metric = false, metric6
 	}
 	for _, r := range w.in.Have.Routes {
 		c, ok := copied(r, t, subnet, six)
@@ -51,7 +52,8 @@ func (w *want) leased(t uint32, subnet netip.Prefix) {
 	for _, l := range w.in.Lease.Routes {
 		r := Route{Table: t, Dst: l.Dst, Scope: scopeLink, Ours: true}
 		if !l.Via.IsUnspecified() {
-			r.Via, r.Scope, r.OnLink = l.Via, 0, !subnet.Contains(l.Via)
+			r.Via, r.OnLink = l.Via, !subnet.Contains(l.Via)
+			r.Scope = 0
 		}
 		switch {
 		case w.placed(r.key()):
@@ -121,7 +123,8 @@ func copied(r Route, t uint32, subnet netip.Prefix, six bool) (Route, bool) {
 	if r.Dst == subnet && !r.Via.IsValid() {
 		return r, false
 	}
-	r.Table, r.Ours, r.Advertised = t, true, false
+	r.Table = t
+	r.Ours, r.Advertised = true, false
 	return r, true
 }
 
@@ -211,10 +214,11 @@ func (w *want) router(six bool) netip.Addr { return w.mainDefault(six).Via }
 // mainDefault is the route behind router.
 func (w *want) mainDefault(six bool) (best Route) {
 	for _, r := range w.in.Have.Routes {
-		if r.Ours || r.Table != tableMain || !r.isDefault() || r.Dst.Addr().Is6() != six || !r.Via.IsValid() {
+		theirs := !r.Ours && r.Table == tableMain && r.isDefault()
+		if !theirs || r.Dst.Addr().Is6() != six || !r.Via.IsValid() {
 			continue
 		}
-		if !best.Via.IsValid() || r.Metric < best.Metric || r.Metric == best.Metric && w.uses(r.Via) {
+		if !best.Via.IsValid() || r.Metric < best.Metric || (r.Metric == best.Metric && w.uses(r.Via)) {
 			best = r
 		}
 	}

@@ -115,31 +115,50 @@ func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 		}
 		return c, ok && err == nil
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
-		r, ok, err := parseRoute(m.Data, l.index)
-		if m.Header.Type == unix.RTM_DELROUTE && r.Ours {
-			c.Removed = r.text(l.name)
-		}
-		freed := l.spare && m.Header.Type == unix.RTM_DELROUTE && nl.DeserializeRtMsg(m.Data).Protocol == Protocol
-		return c, (ok || freed || l.rivalry && rivals(m.Data)) && err == nil
+		return l.concernsRoute(m)
 	case unix.RTM_DELRULE:
-		r, ok, err := parseRule(m.Data)
-		n, shaped := r.n()
-		mine := slices.Contains(l.numbers, n)
-		if mine {
-			c.Removed = r.text()
-		}
-		// Of another interface's block this one may be waiting to take it over.
-		block := !r.Kind().guards() && !r.From.IsSingleIP()
-		return c, ok && err == nil && shaped && (mine || l.beside || block)
+		return l.concernsLostRule(m)
 	case unix.RTM_NEWNETCONF:
 		index, _, ok := parseNetconf(m.Data)
 		return c, ok && l.forward && index == l.index
 	case unix.RTM_NEWRULE:
 		r, ok, err := parseRule(m.Data)
 		_, foreign := parseForeign(m.Data)
-		return c, ok && err == nil && (l.beside || r.Iif == l.name || l.marks && r.Kind().Marked()) || foreign // Iif: what arrives here may be passed on now
+		// Iif: what arrives here may be passed on now.
+		about := l.beside || r.Iif == l.name || (l.marks && r.Kind().Marked())
+		return c, foreign || (ok && err == nil && about)
 	}
 	return c, true // an overrun
+}
+
+// concernsRoute is concerns for a route that came or went.
+func (l identity) concernsRoute(m syscall.NetlinkMessage) (Change, bool) {
+	c := Change{By: m.Header.Pid}
+	r, ok, err := parseRoute(m.Data, l.index)
+	deleted := m.Header.Type == unix.RTM_DELROUTE
+	if deleted && r.Ours {
+		c.Removed = r.text(l.name)
+	}
+	if err != nil {
+		return c, false
+	}
+	freed := l.spare && deleted && nl.DeserializeRtMsg(m.Data).Protocol == Protocol
+	return c, ok || freed || (l.rivalry && rivals(m.Data))
+}
+
+// concernsLostRule is concerns for a rule that went.
+func (l identity) concernsLostRule(m syscall.NetlinkMessage) (Change, bool) {
+	c := Change{By: m.Header.Pid}
+	r, ok, err := parseRule(m.Data)
+	n, shaped := r.n()
+	mine := slices.Contains(l.numbers, n)
+	if mine {
+		c.Removed = r.text()
+	}
+	// Of another interface's block this one may be waiting to take it over.
+	block := !r.Kind().guards() && !r.From.IsSingleIP()
+	about := mine || l.beside || block
+	return c, ok && err == nil && shaped && about
 }
 
 func (s *socket) port() (uint32, error) {

@@ -24,7 +24,8 @@ func (w Way) ok() bool { return w.Index != 0 && !w.Local && !w.Dropped }
 // way asks the kernel for the way of a flow. A refusal is an answer: the zero Way.
 func (l *Link) way(f Flow) (Way, error) {
 	w, err := l.rt.routeGet(f, 0)
-	if err != nil || w.Index == 0 || w.Local || !f.Local.IsValid() || f.Remote.Addr().Is6() {
+	filtered := f.Local.IsValid() && !f.Remote.Addr().Is6() // for IPv6 the kernel has no rp_filter
+	if err != nil || w.Index == 0 || w.Local || !filtered {
 		return w, err
 	}
 	// What comes in by the same device, without the mark that only the socket's own packets have.
