@@ -29,7 +29,8 @@ func (a Answer) dropped() bool {
 func Ask(p Packet) (Answer, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
 	msg := &nl.RtMsg{}
-	msg.Family, msg.Dst_len, msg.Src_len, msg.Tos = unix.AF_INET, uint8(p.Dst.BitLen()), uint8(p.Src.BitLen()), p.TOS // of no source, 0
+	msg.Family, msg.Tos = unix.AF_INET, p.TOS
+	msg.Dst_len, msg.Src_len = uint8(p.Dst.BitLen()), uint8(p.Src.BitLen()) // of no source, 0
 	if p.Dst.Is6() {
 		msg.Family = unix.AF_INET6
 	}

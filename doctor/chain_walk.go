@@ -213,11 +213,18 @@ func underMask(value []byte, e attrs) []byte {
 
 // compare: the value is equal to what the rule says, or is not, as it asks. A name that ends with * is shorter there.
 func compare(value []byte, e attrs) (matches, known bool) {
-	want, op := dataOf(e[unix.NFTA_CMP_DATA]), e.be(unix.NFTA_CMP_OP)
-	if value == nil || len(want) == 0 || len(want) > len(value) || op != unix.NFT_CMP_EQ && op != unix.NFT_CMP_NEQ {
+	want := dataOf(e[unix.NFTA_CMP_DATA])
+	if value == nil || len(want) == 0 || len(want) > len(value) {
 		return false, false
 	}
-	return slices.Equal(value[:len(want)], want) == (op == unix.NFT_CMP_EQ), true
+	equal := slices.Equal(value[:len(want)], want)
+	switch e.be(unix.NFTA_CMP_OP) {
+	case unix.NFT_CMP_EQ:
+		return equal, true
+	case unix.NFT_CMP_NEQ:
+		return !equal, true
+	}
+	return false, false
 }
 
 // dataOf is a nested NFTA_DATA_VALUE.

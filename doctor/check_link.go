@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"ec2net/metadata"
@@ -100,7 +101,7 @@ func checkCarrier(_ Facts, c Interface) []Finding {
 // only the interface may have addresses.
 func checkVF(f Facts, c Interface) (out []Finding) {
 	for _, l := range f.FIB.Links {
-		if l.MAC != c.MAC || l.Index == c.Index || c.MAC == (metadata.MAC{}) || l.Kind == "vlan" || l.Kind == "macvlan" || l.Kind == "bridge" || l.Kind == "bond" {
+		if !l.standsBehind(c) {
 			continue
 		}
 		if has := f.FIB.addressesOf(l.Index); len(has) > 0 {
@@ -113,10 +114,19 @@ func checkVF(f Facts, c Interface) (out []Finding) {
 	return out
 }
 
+// standsBehind: the device is another one with the interface's MAC address, and none of those that are made on top of
+// an interface and take its address over.
+func (l Link) standsBehind(c Interface) bool {
+	if l.MAC != c.MAC || l.Index == c.Index || c.MAC == (metadata.MAC{}) {
+		return false
+	}
+	return !slices.Contains([]string{"vlan", "macvlan", "bridge", "bond"}, l.Kind)
+}
+
 // addressesOf are a device's own addresses but for link-local ones.
 func (f FIB) addressesOf(index int) (out []netip.Addr) {
 	for _, r := range f.Routes {
-		if r.Table == tableLocal && r.Type == typeLocal && len(r.Hops) > 0 && r.Hops[0].Index == index && r.Dst.IsSingleIP() && !r.Dst.Addr().IsLinkLocalUnicast() {
+		if r.localOf(index) && r.Dst.IsSingleIP() && !r.Dst.Addr().IsLinkLocalUnicast() {
 			out = append(out, r.Dst.Addr())
 		}
 	}
@@ -148,8 +158,11 @@ func checkARP(f Facts, c Interface) []Finding {
 		return []Finding{arp(c, Fail, "it answers no ARP for its secondary addresses, which are /32", "arp_ignore is 2",
 			"sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf."+c.Name+".arp_ignore=1")}
 	}
+	if f.Cloud == metadata.CloudEC2 || f.Cloud == metadata.CloudAzure {
+		return nil
+	}
 	other, shared := f.neighbour(c)
-	if !shared || conf.ARPIgnore != 0 || conf.ARPFilter != 0 || f.Cloud == metadata.CloudEC2 || f.Cloud == metadata.CloudAzure {
+	if !shared || conf.ARPIgnore != 0 || conf.ARPFilter != 0 {
 		return nil
 	}
 	return []Finding{arp(c, Warn, "it answers ARP for "+other.Name+", which is in the same subnet (ARP flux)", "arp_ignore and arp_filter are 0",

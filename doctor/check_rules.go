@@ -124,7 +124,7 @@ func checkMainDefault(f Facts, c Interface) []Finding {
 	for _, six := range []bool{false, true} {
 		best, ok := f.FIB.mainDefault(six)
 		switch {
-		case !c.Primary || len(c.Granted.Addrs4.Value) == 0 && !six || len(c.Granted.Addrs6.Value) == 0 && six:
+		case !c.Primary || !c.grantsFamily(six):
 		case !ok && !six:
 			out = append(out, Finding{
 				ID: "main-default", Verdict: Fail, Interface: c.Name, Summary: "the main table has no default route: the host can reach nothing outside its own subnets",
@@ -137,6 +137,14 @@ func checkMainDefault(f Facts, c Interface) []Finding {
 		}
 	}
 	return out
+}
+
+// grantsFamily reports whether the cloud grants the interface addresses of a family.
+func (c Interface) grantsFamily(six bool) bool {
+	if six {
+		return len(c.Granted.Addrs6.Value) > 0
+	}
+	return len(c.Granted.Addrs4.Value) > 0
 }
 
 func (r Route) leads(index int) bool {
@@ -182,7 +190,7 @@ func restore(c Interface) string {
 
 func (f FIB) hasDefault(six bool, index int) bool {
 	return slices.ContainsFunc(f.table(tableMain), func(r Route) bool {
-		return r.Dst.Bits() == 0 && r.Dst.Addr().Is6() == six && r.Type == typeUnicast && r.leads(index)
+		return r.isDefault(six) && r.leads(index)
 	})
 }
 
@@ -202,9 +210,14 @@ func (f Facts) usurped(c Interface, best Route) (out []Finding) {
 
 func (f FIB) mainDefault(six bool) (best Route, ok bool) {
 	for _, r := range f.Routes {
-		if r.Table == tableMain && r.Dst.Bits() == 0 && r.Dst.Addr().Is6() == six && r.Type == typeUnicast && (!ok || r.Metric < best.Metric) {
+		if r.Table == tableMain && r.isDefault(six) && (!ok || r.Metric < best.Metric) {
 			best, ok = r, true
 		}
 	}
 	return best, ok
+}
+
+// isDefault: it is a family's default route, and leads somewhere.
+func (r Route) isDefault(six bool) bool {
+	return r.Dst.Bits() == 0 && r.Dst.Addr().Is6() == six && r.Type == typeUnicast
 }

@@ -69,7 +69,11 @@ func (f Facts) private(c Interface, p Probe) (Rule, bool) {
 		return Rule{}, false
 	}
 	for _, r := range f.FIB.Rules {
-		if (r.UID.Set || r.Mask != 0) && !r.Not && !r.ours() && f.FIB.way(Packet{Src: p.Src, Dst: p.Peer, UID: r.UID.First, Mark: r.Mark}).leavesBy(c.Index) {
+		selective := r.UID.Set || r.Mask != 0
+		if !selective || r.Not || r.ours() {
+			continue
+		}
+		if f.FIB.way(Packet{Src: p.Src, Dst: p.Peer, UID: r.UID.First, Mark: r.Mark}).leavesBy(c.Index) {
 			return r, true
 		}
 	}

@@ -39,6 +39,9 @@ type Leg struct {
 	packet Packet
 }
 
+// sent: the host itself sends the packet, and it leaves.
+func (l Leg) sent() bool { return l.In == "" && l.End == Forward }
+
 // Explanation is a packet's way and its answer's.
 type Explanation struct {
 	There    Leg      `json:"packet"`
@@ -123,7 +126,8 @@ func (f FIB) packet(q Question) (Packet, error) {
 }
 
 func (f FIB) incoming(p Packet, l Link) Packet {
-	p.In, p.UID, p.VRF = l.Index, 0, f.vrfOf(l)
+	p.In, p.VRF = l.Index, f.vrfOf(l)
+	p.UID = 0
 	return p
 }
 

@@ -147,6 +147,11 @@ func (f FIB) owners(a netip.Addr) (out []int) {
 	return out
 }
 
+// localOf: it is one of the routes that the kernel makes for a device's own addresses.
+func (r Route) localOf(index int) bool {
+	return r.Table == tableLocal && r.Type == typeLocal && len(r.Hops) > 0 && r.Hops[0].Index == index
+}
+
 // granted is the device by which ec2net's own rule for an address leads: it follows what the cloud grants.
 func (f FIB) granted(a netip.Addr) (index int, ok bool) {
 	for _, r := range f.Rules {

@@ -139,7 +139,8 @@ func parent(list []Finding, f Finding) int {
 // reaches: the cause is of the same interface, of the host, or of all its interfaces: the groups, which the guard
 // rules of the others ask for, and the rules of [nat], for which another interface forwards.
 func (f Finding) reaches(effect Finding) bool {
-	return f.Interface == effect.Interface || f.Interface == "" || f.ID == "group" || f.ID == "nat-rule" || f.Interface == effect.also
+	same := f.Interface == effect.Interface || f.Interface == effect.also
+	return same || f.Interface == "" || f.ID == "group" || f.ID == "nat-rule"
 }
 
 // covers: a cause that is about some addresses explains only what is about them.

@@ -140,7 +140,25 @@ func (f FIB) ofRoute(r Route) Origin {
 func (d Declared) origin() Origin { return Origin{Program: d.Program, File: d.File} }
 
 func (d Declared) asksForRule(r Rule) bool {
-	return d.Rule && d.Table == r.Table && (d.Pref == 0 || d.Pref == r.Pref) && narrow(d.From) == narrow(r.From) && narrow(d.To) == narrow(r.To)
+	pref := d.Pref == 0 || d.Pref == r.Pref
+	if !d.Rule || d.Table != r.Table || !pref {
+		return false
+	}
+	return narrow(d.From) == narrow(r.From) && narrow(d.To) == narrow(r.To)
+}
+
+// selects: the file says something of a rule that tells it from others.
+func (d Declared) selects() bool {
+	return d.Table != 0 || d.Pref != 0 || d.From.IsValid() || d.To.IsValid()
+}
+
+// prefixOf reads an address or a network; "all", "default" and what is none are none.
+func prefixOf(s string) netip.Prefix {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen())
+	}
+	p, _ := netip.ParsePrefix(s)
+	return p.Masked()
 }
 
 // narrow: what holds for all is no selector.
@@ -156,27 +174,47 @@ func (d Declared) asksForRoute(r Route) bool {
 	if table == 0 {
 		table = tableMain
 	}
-	if d.Leased {
-		return table == r.Table && slices.Contains([]uint8{unix.RTPROT_DHCP, unix.RTPROT_RA}, r.Protocol)
+	switch {
+	case table != r.Table:
+		return false
+	case d.Leased:
+		return slices.Contains([]uint8{unix.RTPROT_DHCP, unix.RTPROT_RA}, r.Protocol)
+	case d.Rule || d.Dst != r.Dst:
+		return false
 	}
-	return !d.Rule && table == r.Table && d.Dst == r.Dst &&
-		(!d.Via.IsValid() || slices.ContainsFunc(r.Hops, func(h Hop) bool { return h.Via == d.Via }))
+	return !d.Via.IsValid() || slices.ContainsFunc(r.Hops, func(h Hop) bool { return h.Via == d.Via })
+}
+
+// defaultOf: a default route by a gateway can be one of a family. networkd has names for those that are learnt.
+func (d Declared) defaultOf(six bool, gateway string) bool {
+	switch {
+	case d.Via.IsValid() && d.Via.Is6() != six:
+		return false
+	case six:
+		return gateway != "_dhcp4"
+	}
+	return gateway != "_ipv6ra"
 }
 
 // wgQuick: the rule is one of the two that wg-quick writes: all that has not the tunnel's mark, whose number is the
 // table's too, and main without its default routes, which others write as well.
 func (f FIB) wgQuick(r Rule) bool {
-	marked := func(o Rule) bool {
-		return o.Not && o.Mask == ^uint32(0) && o.Mark != 0 && o.Mark == o.Table && o.Six == r.Six
-	}
-	bare := r.Table == tableMain && r.NoShorter == 0 && !r.From.IsValid() && !r.To.IsValid() && r.Mask == 0 && !r.ours()
-	return marked(r) || bare && slices.ContainsFunc(f.Rules, marked)
+	marked := func(o Rule) bool { return o.Six == r.Six && o.sparesItsMark() }
+	all := !r.From.IsValid() && !r.To.IsValid() && r.Mask == 0
+	bare := r.Table == tableMain && r.NoShorter == 0 && all && !r.ours()
+	return marked(r) || (bare && slices.ContainsFunc(f.Rules, marked))
+}
+
+// sparesItsMark: the rule is for all that has not a mark, whose number is the table's too.
+func (r Rule) sparesItsMark() bool {
+	return r.Not && r.Mask == ^uint32(0) && r.Mark != 0 && r.Mark == r.Table
 }
 
 // wireGuard names the tunnel's file, where there is one.
 func (f FIB) wireGuard(r Rule) Origin {
 	for _, route := range f.Routes {
-		if route.Table != r.Table && r.Table != tableMain || route.Table == tableMain || route.Dst.Bits() != 0 || len(route.Hops) == 0 {
+		its := route.Table == r.Table || r.Table == tableMain // the rule of main does not name the tunnel's table
+		if !its || route.Table == tableMain || route.Dst.Bits() != 0 || len(route.Hops) == 0 {
 			continue
 		}
 		if name := f.name(route.Hops[0].Index); slices.Contains(f.Origins.WireGuard, name) {

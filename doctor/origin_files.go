@@ -114,7 +114,8 @@ func (p *declarations) networkd() {
 			d := Declared{Program: program, File: "/" + file, Table: p.table(s.keys["Table"])}
 			switch s.name {
 			case "RoutingPolicyRule":
-				d.Rule, d.Pref, d.From, d.To = true, number(s.keys["Priority"]), prefixOf(s.keys["From"]), prefixOf(s.keys["To"])
+				d.Rule, d.Pref = true, number(s.keys["Priority"])
+				d.From, d.To = prefixOf(s.keys["From"]), prefixOf(s.keys["To"])
 			case "Route":
 				via, _ := netip.ParseAddr(s.keys["Gateway"])
 				d.Dst, d.Via = prefixOf(s.keys["Destination"]), via
@@ -134,8 +135,8 @@ func (p *declarations) networkd() {
 
 // add keeps a declaration; a route without a destination is a default route, of the gateway's family or of both.
 func (p *declarations) add(d Declared, gateway string) {
-	if d.Rule && d.Table == 0 && d.Pref == 0 && !d.From.IsValid() && !d.To.IsValid() {
-		return // it says nothing that tells one rule from another
+	if d.Rule && !d.selects() {
+		return
 	}
 	if d.Rule && d.Table == 0 {
 		d.Table = tableMain
@@ -145,12 +146,10 @@ func (p *declarations) add(d Declared, gateway string) {
 		return
 	}
 	for _, all := range []string{"0.0.0.0/0", "::/0"} {
-		six := all == "::/0"
-		if d.Via.IsValid() && d.Via.Is6() != six || gateway == "_dhcp4" && six || gateway == "_ipv6ra" && !six {
-			continue
-		}
 		d.Dst = netip.MustParsePrefix(all)
-		p.found = append(p.found, d)
+		if d.defaultOf(d.Dst.Addr().Is6(), gateway) {
+			p.found = append(p.found, d)
+		}
 	}
 }
 
@@ -269,15 +268,6 @@ func (p *declarations) words(f []string, d Declared) {
 	if known {
 		p.add(d, "")
 	}
-}
-
-// prefixOf reads an address or a network; "all", "default" and what is none are none.
-func prefixOf(s string) netip.Prefix {
-	if a, err := netip.ParseAddr(s); err == nil {
-		return netip.PrefixFrom(a, a.BitLen())
-	}
-	p, _ := netip.ParsePrefix(s)
-	return p.Masked()
 }
 
 type section struct {

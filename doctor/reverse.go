@@ -63,7 +63,7 @@ func (f FIB) verdict(in Link, back Path) (drops bool, why string) {
 // hasIPv4 goes by the routes that the kernel makes for a device's own addresses.
 func (f FIB) hasIPv4(index int) bool {
 	return slices.ContainsFunc(f.Routes, func(r Route) bool {
-		return r.Table == tableLocal && r.Type == typeLocal && r.Dst.Addr().Is4() && len(r.Hops) > 0 && r.Hops[0].Index == index
+		return r.localOf(index) && r.Dst.Addr().Is4()
 	})
 }
 

@@ -77,7 +77,10 @@ func few(list []string) string {
 func (e *Explanation) bounded(l Leg) {
 	owner, ok := e.fib.owner(l.Src)
 	dst := l.path.Route.Dst
-	if !ok || owner.Loopback || l.In != "" || l.End != Forward || plumb.Internet(dst) || dst.IsSingleIP() {
+	if !ok || owner.Loopback || !l.sent() {
+		return
+	}
+	if plumb.Internet(dst) || dst.IsSingleIP() {
 		return
 	}
 	p := l.packet

@@ -39,8 +39,12 @@ func (f FIB) lookup(table uint32, p Packet) (found, bool) {
 
 func (f FIB) candidates(table uint32, p Packet) (out []Route) {
 	for _, r := range f.table(table) {
-		if r.Dst.Contains(p.Dst) && (!r.From.IsValid() || r.From.Contains(p.Src)) &&
-			(r.TOS == 0 || r.TOS == p.TOS) {
+		if !r.Dst.Contains(p.Dst) {
+			continue
+		}
+		from := !r.From.IsValid() || r.From.Contains(p.Src)
+		tos := r.TOS == 0 || r.TOS == p.TOS
+		if from && tos {
 			out = append(out, r)
 		}
 	}
@@ -71,7 +75,8 @@ func (f *FIB) index() {
 // equals are the ways of other IPv6 routes for the same prefix, metric and preference.
 func (f FIB) equals(r Route, rest []Route, p Packet) (out []Hop) {
 	for _, o := range rest {
-		if o.Dst == r.Dst && o.From == r.From && o.Metric == r.Metric && o.Pref == r.Pref && !refuses(o.Type) {
+		same := o.Dst == r.Dst && o.From == r.From && o.Metric == r.Metric && o.Pref == r.Pref
+		if same && !refuses(o.Type) {
 			out = append(out, f.usable(o, p)...)
 		}
 	}
@@ -96,10 +101,11 @@ func refuses(t uint8) bool {
 // usable are the ways that are not dead, and lead through the device that the packet is bound to.
 func (f FIB) usable(r Route, p Packet) (out []Hop) {
 	for _, h := range r.Hops {
-		if h.Dead || h.NoCarrier && f.link(h.Index).Conf.SkipLinkDown || p.Out != 0 && h.Index != p.Out {
-			continue
+		dead := h.Dead || (h.NoCarrier && f.link(h.Index).Conf.SkipLinkDown)
+		elsewhere := p.Out != 0 && h.Index != p.Out
+		if !dead && !elsewhere {
+			out = append(out, h)
 		}
-		out = append(out, h)
 	}
 	return out
 }

@@ -82,7 +82,7 @@ func (e *Explanation) overruled(l Leg, what string) {
 func (e *Explanation) oneWay() {
 	l := e.There
 	owner, ok := e.fib.owner(l.Src)
-	if !ok || l.In != "" || l.End != Forward || !e.fib.cloudInterface(owner) || !plumb.Internet(l.path.Route.Dst) {
+	if !ok || !l.sent() || !e.fib.cloudInterface(owner) || !plumb.Internet(l.path.Route.Dst) {
 		return
 	}
 	for _, name := range l.By {

@@ -60,7 +60,11 @@ func (f FIB) walk(p Packet, reasons bool) Path {
 	w := walk{fib: f, packet: p, reasons: reasons}
 	for i := 0; i < len(f.Rules); i++ {
 		r := f.Rules[i]
-		if r.Six != p.Dst.Is6() || !reasons && !r.Not && r.From.IsValid() && !r.From.Contains(p.Src) {
+		if r.Six != p.Dst.Is6() {
+			continue
+		}
+		others := !r.Not && r.From.IsValid() && !r.From.Contains(p.Src)
+		if others && !reasons { // mismatch would only add the words
 			continue
 		}
 		if why := f.mismatch(r, p); why != "" {
@@ -149,7 +153,8 @@ func (w *walk) table(r Rule) bool {
 		w.step(r, true, "%s: not taken, %s", text, why)
 		return false
 	}
-	w.path.Route, w.path.Table, w.path.Hops = got.route, t, got.hops
+	w.path.Route, w.path.Hops = got.route, got.hops
+	w.path.Table = t
 	return w.end(r, endOf(got.route.Type), "%s", text)
 }
 
