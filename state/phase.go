@@ -49,5 +49,6 @@ func (p Phase) Known() bool {
 
 // Enter puts the phase into the record, with the bits that follow from it.
 func (r *Record) Enter(p Phase) {
-	r.Phase, r.Ready, r.Set, r.InPart = p, p.Managed(), p.Settled(), p.InPart()
+	r.Phase, r.Ready = p, p.Managed()
+	r.Set, r.InPart = p.Settled(), p.InPart()
 }

@@ -61,8 +61,10 @@ const maxNumber = 9999 // of an interface, in preferences and tables
 
 // Canonical reports whether every value is one that ec2net writes.
 func (r Record) Canonical() bool {
-	return (r.Phase == "" || r.Phase.Known()) && r.Interface.Canonical() && (r.Lease == nil || r.Lease.Canonical()) &&
-		!slices.ContainsFunc(r.Numbers, func(n int) bool { return n < 0 || n > maxNumber })
+	phase := r.Phase == "" || r.Phase.Known()
+	lease := r.Lease == nil || r.Lease.Canonical()
+	numbers := !slices.ContainsFunc(r.Numbers, func(n int) bool { return n < 0 || n > maxNumber })
+	return phase && lease && numbers && r.Interface.Canonical()
 }
 
 // Degraded reports whether the interface is set up without the metadata.
