@@ -65,9 +65,12 @@ func (a *agent) lone() bool {
 // deserted: the interface has to run without the metadata. The interface that the host itself leaves by is not
 // touched: it may be the primary, which has to stay as its owner made it, unless ec2net itself is that.
 func (a *agent) deserted() bool {
+	if !a.lone() {
+		return false
+	}
 	off := errors.Is(a.readErr, metadata.ErrDisabled)
 	due := off || time.Since(a.begun) >= silence
-	return a.lone() && (a.degraded || due && (a.hosting() || a.beside()))
+	return a.degraded || (due && (a.hosting() || a.beside()))
 }
 
 // beside: the host itself leaves by another interface. When the kernel does not tell, nothing is risked.

@@ -168,7 +168,8 @@ func (a *agent) leaving(s plumb.Snapshot) plumb.Egress {
 	for i := range a.egress.outlets {
 		f, o := &a.egress.facts[i], &a.egress.outlets[i]
 		mine, better := s.Leads(i == 1, rank)
-		f.has, f.better, f.set, f.gateway = mine >= 0, better, a.unfit(s), s.Gateway(i == 1)
+		f.has, f.better = mine >= 0, better
+		f.set, f.gateway = a.unfit(s), s.Gateway(i == 1)
 		if a.undone == nil || o.on { // while a change is undone, traffic is taken back, and not moved
 			o.decide(time.Now(), *f)
 		}

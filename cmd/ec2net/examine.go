@@ -164,14 +164,22 @@ func (x *examination) askCloud(ctx context.Context) (err error) {
 // candidates are the devices that the cloud knows; while it does not answer, those that ec2net knows.
 func (x *examination) candidates() (out []doctor.Link) {
 	for _, l := range x.facts.FIB.Links {
-		if l.Loopback || l.Master != 0 || l.MAC == (metadata.MAC{}) || l.Kind != "" && l.Kind != "veth" {
+		if l.Loopback || l.Master != 0 || l.MAC == (metadata.MAC{}) || isVirtual(l.Kind) {
 			continue
 		}
-		if (x.only == "" || l.Name == x.only) && (l.Name == x.only || x.knows(l)) && !x.isShadow(l) {
+		if x.asked(l) && !x.isShadow(l) {
 			out = append(out, l)
 		}
 	}
 	return out
+}
+
+// asked: the device is the one that was asked for; when none was, it is one that the cloud or ec2net knows.
+func (x *examination) asked(l doctor.Link) bool {
+	if x.only != "" {
+		return l.Name == x.only
+	}
+	return x.knows(l)
 }
 
 func (x *examination) knows(l doctor.Link) bool {
@@ -193,8 +201,10 @@ func (x *examination) isShadow(l doctor.Link) bool {
 		return 2
 	}
 	return slices.ContainsFunc(x.facts.FIB.Links, func(o doctor.Link) bool {
-		return o.MAC == l.MAC && o.Index != l.Index && (o.Kind == "" || o.Kind == "veth") &&
-			cmp.Or(cmp.Compare(rank(o), rank(l)), cmp.Compare(o.Index, l.Index)) < 0
+		if o.MAC != l.MAC || o.Index == l.Index || isVirtual(o.Kind) {
+			return false
+		}
+		return cmp.Or(cmp.Compare(rank(o), rank(l)), cmp.Compare(o.Index, l.Index)) < 0
 	})
 }
 

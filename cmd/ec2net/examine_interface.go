@@ -69,7 +69,8 @@ func (x *examination) granted(ctx context.Context, n *nic, r state.Record, c *do
 	if x.facts.Metadata.Err == nil && ctx.Err() == nil { // when the time is over, that is no news of the cloud
 		switch err := n.readTwice(ctx); {
 		case err == nil, n.partial() && errors.Is(err, errUnsettled): // the one key is the interface's trouble
-			c.Granted, c.Source, c.Problems = n.settled, doctor.FromMetadata, n.settled.Problems
+			c.Granted, c.Source = n.settled, doctor.FromMetadata
+			c.Problems = n.settled.Problems
 			_ = n.again()
 			return
 		case errors.Is(err, metadata.ErrNotReady): // as of every new interface for a while
@@ -93,7 +94,8 @@ func (x *examination) granted(ctx context.Context, n *nic, r state.Record, c *do
 
 // lived is what became of the interface since it was set up.
 func (x *examination) lived(r state.Record, recorded bool, c *doctor.Interface) {
-	c.ReadAt, c.Leasing, c.Lease = r.ReadAt, r.DHCP, r.Lease
+	c.ReadAt = r.ReadAt
+	c.Leasing, c.Lease = r.DHCP, r.Lease
 	holder := x.store.Holder(c.Name)
 	c.Keeper, c.Unsaved = holder.PID, holder.Unsaved
 	if c.Keeper > 0 {

@@ -24,8 +24,8 @@ func (l *leases) stop() {
 
 // wanted is plumb.Want with an interface's settings, for whoever sets up, plans or compares.
 func wanted(where metadata.Cloud, c config.Interface, in plumb.Input) (plumb.State, error) {
-	in.MainTable, in.Gateway6, in.Prefixes = c.MainTable, gateway6(where), delegation(c)
-	in.Priority = c.Priority
+	in.MainTable, in.Priority = c.MainTable, c.Priority
+	in.Gateway6, in.Prefixes = gateway6(where), delegation(c)
 	in.ByInterface, in.NoDHCP = c.Replies == config.ByInterface, c.DHCP == config.Off
 	return plumb.Want(in)
 }

@@ -94,7 +94,10 @@ func (a *agent) bow() {
 
 // wouldHost is hosting for an interface on which nothing has been started.
 func (n *nic) wouldHost() bool {
-	return n.settled.Primary && n.iface.Manage == config.Full && n.role == isInterface && !n.noIPv4() && n.unclaimed()
+	if !n.settled.Primary || n.iface.Manage != config.Full || n.role != isInterface {
+		return false
+	}
+	return !n.noIPv4() && n.unclaimed()
 }
 
 // livelihood says what the host itself lives by, for a person.

@@ -50,7 +50,8 @@ func (a *agent) chooseDHCP(ctx context.Context) {
 		return
 	}
 	a.decideDHCP()
-	if a.leasing == native && a.leases.quit == nil && a.snap.Carrier && !a.spared() && a.mayDiscover() {
+	stopped := a.leasing == native && a.leases.quit == nil
+	if stopped && a.snap.Carrier && !a.spared() && a.mayDiscover() {
 		a.startDHCP(ctx)
 	}
 }
@@ -87,7 +88,8 @@ func (a *agent) decideDHCP() {
 		a.autoDHCP()
 	}
 	if a.leasing != "" && a.leasing != native {
-		a.lease, a.held, a.hosts = nil, false, false // of an earlier process
+		a.lease = nil // of an earlier process
+		a.held, a.hosts = false, false
 	}
 	a.leaseAt = time.Now()
 }
@@ -176,7 +178,8 @@ func (a *agent) onLease(e dhcp.Event) {
 		fallthrough
 	default:
 		a.unsaved = a.unsaved || a.lease == nil || !a.lease.Start.Equal(e.Lease.Start)
-		a.lease, a.held, a.disowned = e.Lease, true, false
+		a.lease = e.Lease
+		a.held, a.disowned = true, false
 	}
 }
 

@@ -200,7 +200,8 @@ func (a *agent) mend(ctx context.Context, ev *events) error {
 	a.mending = a.repairs.fighting(time.Now())
 	err := a.repairs.look(func() error { return a.converge(ctx) })
 	a.mending = false
-	if n := a.link.Written() - before; held && n > 0 && a.undone == nil && !a.egress.moved && !a.nat.moved {
+	moved := a.egress.moved || a.nat.moved // of its own accord: that is no repair
+	if n := a.link.Written() - before; held && n > 0 && a.undone == nil && !moved {
 		a.record.Repairs++
 		if text := a.repairs.made(time.Now()); text != "" {
 			a.log.Warn(text)
@@ -212,7 +213,10 @@ func (a *agent) mend(ctx context.Context, ev *events) error {
 
 // waiting: something is still expected, so that deadlines have to be looked at.
 func (a *agent) waiting() bool {
-	return a.iface.Manage == config.Full && (!a.converged || !a.answers() || !a.settledDown() || !a.leased())
+	if a.iface.Manage != config.Full {
+		return false
+	}
+	return !a.converged || !a.answers() || !a.settledDown() || !a.leased()
 }
 
 // answers: the kernel does, for all that the interface has.

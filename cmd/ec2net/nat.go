@@ -112,7 +112,8 @@ func natInterfaces(list state.Records, conf config.Config) (out []natInterface) 
 		c := natInterface{name: i.Name}
 		for _, r := range list {
 			if r.Name == i.Name && r.MAC.String() == i.HardwareAddr.String() && r.Interface.MAC == r.MAC {
-				c.set, c.primary, c.subnets = true, r.Interface.Primary, r.Interface.Subnets4.Value
+				c.set, c.primary = true, r.Interface.Primary
+				c.subnets = r.Interface.Subnets4.Value
 			}
 		}
 		if c.set || c.name == conf.NAT.Out.Name || c.name == conf.NAT.In.Name {

@@ -67,12 +67,14 @@ type outletFacts struct {
 // decide takes the facts of now in.
 func (o *outlet) decide(now time.Time, f outletFacts) {
 	if !o.begun { // what an earlier process decided holds
-		o.begun, o.on, o.proven, o.since = true, f.has, f.has, now
+		o.begun, o.since = true, now
+		o.on, o.proven = f.has, f.has
 	}
 	o.better = f.better
 	switch {
 	case f.better:
-		o.on, o.clear, o.why = false, time.Time{}, obstacle{}
+		o.on, o.clear = false, time.Time{}
+		o.why = obstacle{}
 	case o.on:
 		o.hold(now, f)
 	default:
@@ -104,7 +106,8 @@ func (o *outlet) hold(now time.Time, f outletFacts) {
 
 // fall takes traffic back.
 func (o *outlet) fall(now time.Time, why obstacle) {
-	o.on, o.clear, o.broken, o.why = false, time.Time{}, time.Time{}, why
+	o.on, o.why = false, why
+	o.clear, o.broken = time.Time{}, time.Time{}
 	o.rest = now.Add(min(restFirst<<min(o.falls, 10), restMost))
 	o.falls++
 }
@@ -157,7 +160,8 @@ func (o *outlet) seek(now time.Time, f outletFacts) {
 	case why != (obstacle{}):
 		o.why = why
 	case !o.clear.IsZero() && now.Sub(o.clear) >= wait:
-		o.on, o.since, o.proven, o.why = true, now, false, obstacle{}
+		o.on, o.proven = true, false
+		o.since, o.why = now, obstacle{}
 	}
 }
 

@@ -40,7 +40,8 @@ const readingTime = 10 * time.Second
 // ask makes one reading in the background; the answer arrives on the channel.
 func (a *agent) ask(ctx context.Context, answers chan<- reading) {
 	ctx, cancel := context.WithTimeout(ctx, readingTime)
-	mac, before, cloud := a.snap.MAC, a.before(), a.cloud
+	mac, cloud := a.snap.MAC, a.cloud
+	before := a.before()
 	go func() {
 		defer cancel()
 		r := readInterface(ctx, cloud, mac, before)
@@ -90,7 +91,8 @@ func (n *nic) take(r reading) (next time.Duration) {
 		r.iface = r.iface.Without4()
 	}
 	first := !n.answered
-	n.readErr, n.outage, n.answered, n.disowned = nil, nil, true, false
+	n.readErr, n.outage = nil, nil
+	n.answered, n.disowned = true, false
 	n.learn(r.iface)
 	n.settled = n.doubts.Settle(n.before(), r.iface, metadata.Term{At: time.Now(), Hold: n.holdTime(), Others: r.others})
 	n.last = metadata.Carry(n.last, r.iface)
@@ -210,7 +212,9 @@ func (n *nic) learn(iface metadata.Interface) {
 func (n *nic) failed(err error) time.Duration {
 	k := kind(err)
 	off := k == metadata.ErrDisabled
-	if lasts := n.lacks(); n.stays && (off && n.outage != k || lasts && n.outage == nil) {
+	lasts := n.lacks()
+	news := (off && n.outage != k) || (lasts && n.outage == nil)
+	if n.stays && news {
 		n.log.Warnf("metadata: %s; everything stays as it is", oneLine(err))
 		n.outage = k
 	}

@@ -59,7 +59,8 @@ func (n *nic) inherit(old state.Record) {
 		n.record.Taken, n.unwritten = old.Taken, true
 	}
 	if same && old.Index == n.snap.Index {
-		n.record.Before, n.record.Interface, n.record.ReadAt = old.Before, old.Interface, old.ReadAt
+		n.record.Before = old.Before
+		n.record.Interface, n.record.ReadAt = old.Interface, old.ReadAt
 		n.record.Hosts, n.record.Foreign = old.Hosts, old.Foreign
 		n.unwritten = false
 	}
@@ -141,14 +142,16 @@ func (a *agent) foundAhead(w plumb.State) {
 // saved writes the record. What fails is said, and tried again with the next news.
 func (a *agent) saved() {
 	err := a.save()
-	a.unsaved, a.unwritten, a.unsavedWhy = err != nil, a.unwritten && err != nil, err
+	a.unsaved, a.unsavedWhy = err != nil, err
+	a.unwritten = a.unwritten && err != nil
 	a.complain(fromDisk, errors.Join(err, a.signed()))
 	a.publish()
 }
 
 func (a *agent) save() error {
-	a.record.Interface, a.record.Lease, a.record.DHCP = a.settled, a.trusted(), a.leasing
+	a.record.Interface = a.settled
 	a.record.Interface.Problems = nil // of one reading, and no JSON
+	a.record.Lease, a.record.DHCP = a.trusted(), a.leasing
 	f := a.phaseFacts()
 	f.writing = a.ahead
 	a.record.Enter(f.phase())

@@ -126,7 +126,8 @@ func (a *agent) renamed(to string) {
 	from := a.record.Name
 	a.log = a.log.WithField("interface", to)
 	a.log.Infof("renamed from %s to %s", from, to)
-	a.record.Name, a.unsaved, a.formerly = to, true, append(a.formerly, from)
+	a.record.Name, a.unsaved = to, true
+	a.formerly = append(a.formerly, from)
 	if a.stays {
 		a.complain(fromDisk, a.acquire(to))
 	}

@@ -161,7 +161,8 @@ func (p *program) isSet(name string, mac metadata.MAC) bool {
 		return true
 	}
 	r, ok := p.store.Load(name)
-	return ok && r.MAC == mac && (r.Ready || r.Yielded != "") && !p.store.Died(name)
+	set := r.Ready || r.Yielded != ""
+	return ok && r.MAC == mac && set && !p.store.Died(name)
 }
 
 // startAll starts the interfaces side by side: one that waits must not hold up the others. Only the primary has a

@@ -151,7 +151,8 @@ func (p *program) unrecorded(args []string, known state.Records, list []interfac
 		}
 		c.State = "set up, according to the kernel, but there is no record of it"
 		holder := p.store.Holder(c.Name)
-		c.Process, c.Unsaved, c.Died = holder.PID, holder.Unsaved, p.store.Died(c.Name)
+		c.Process, c.Unsaved = holder.PID, holder.Unsaved
+		c.Died = p.store.Died(c.Name)
 		list = append(list, c)
 	}
 	return list, err
@@ -194,7 +195,9 @@ func unprivileged(name string) (c interfaceStatus, err error) {
 	if held := s.Held(); good.MAC == (metadata.MAC{}) {
 		good = held
 	}
-	c.Name, c.Index, c.MAC, c.Interface, c.Present = s.Name, s.Index, s.MAC, good, true
+	c.Name, c.Index = s.Name, s.Index
+	c.MAC, c.Interface = s.MAC, good
+	c.Present = true
 	c.Limited = err == nil && len(good.Addrs4.Value)+len(good.Addrs6.Value) > 0
 	if c.State = "set up, according to the kernel"; len(s.Numbers()) > 0 {
 		c.Table = plumb.Table(s.Numbers()[0])

@@ -83,7 +83,8 @@ func (t *trial) resume(s plumb.Snapshot) (before plumb.State, ok bool) {
 	if !ok {
 		return before, false
 	}
-	t.open, t.before, t.reach, t.wasFresh = true, change.Before, change.Reach, change.Fresh
+	t.open, t.wasFresh = true, change.Fresh
+	t.before, t.reach = change.Before, change.Reach
 	return change.Before, true
 }
 

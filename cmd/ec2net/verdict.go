@@ -52,8 +52,11 @@ func begin(ctx context.Context, name, command string, o options) (*agent, error)
 
 // hopeless: waiting longer would change nothing.
 func (a *agent) hopeless() bool {
+	if a.idle() {
+		return true
+	}
 	off := errors.Is(a.readErr, metadata.ErrDisabled)
-	return a.idle() || (off && !a.degraded && a.leased() && time.Since(a.begun) > confirmAfter)
+	return off && !a.degraded && a.leased() && time.Since(a.begun) > confirmAfter
 }
 
 // verdict is what `up` ends with, and what it says last.
