@@ -44,7 +44,8 @@ func azureDocument(id Identity, ifaces []Interface, subnets func(string) (Subnet
 // azureInterface is one interface: its MAC without separators, and no name, number or gateway. An interface without
 // IPv6 has an empty list; what IPv6 subnet the addresses are in is not said.
 func azureInterface(k Interface, s Subnet) object {
-	v4, v6, subnets := []any{}, []any{}, []any{}
+	v4, v6 := []any{}, []any{}
+	subnets := []any{}
 	for _, a := range k.Addrs4 {
 		public := ""
 		if p, ok := k.EIPs[a]; ok {

@@ -102,8 +102,11 @@ func (f DHCPFault) check() error {
 
 // does says whether the fault changes anything.
 func (f DHCPFault) does() bool {
-	return f.Silent || f.NAK || f.NoRouter || f.Delay > 0 || f.Offer.IsValid() || f.Mask != nil || f.Router.IsValid() ||
-		f.Server.IsValid() || f.MTU != 0 || f.Lease > 0 || f.T1 > 0 || f.T2 > 0 || f.Mangle != "" || len(f.Options) > 0
+	return slices.Contains([]bool{
+		f.Silent, f.NAK, f.NoRouter, f.Delay > 0,
+		f.Offer.IsValid(), f.Router.IsValid(), f.Server.IsValid(), f.Mask != nil, f.MTU != 0,
+		f.Lease > 0, f.T1 > 0, f.T2 > 0, f.Mangle != "", len(f.Options) > 0,
+	}, true)
 }
 
 // Inject makes the server do something wrong until the fault's own end or until Clear. The number names

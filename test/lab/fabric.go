@@ -134,7 +134,8 @@ func (f *fabric) connectClient(client *Node) error {
 		return err
 	}
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.Index, attrs.Flags = internet, internetIndex, net.FlagUp
+	attrs.Name, attrs.Index = internet, internetIndex
+	attrs.Flags = net.FlagUp
 	cable := netlink.NewVeth(attrs)
 	cable.PeerName, cable.PeerNamespace = "eth0", netlink.NsFd(client.NetNS())
 	cable.HardwareAddr = net.HardwareAddr{0x02, 0xfa, 0xb0, 0, 0, 1}
@@ -167,8 +168,9 @@ func (f *fabric) connectClient(client *Node) error {
 func (f *fabric) plug(k *iface, number int) (port, error) {
 	p := port{name: fmt.Sprintf("p%d", number), index: firstPort + number, mac: k.MAC}
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.Index, attrs.Group, attrs.MTU, attrs.Flags = p.name, p.index, portGroup, jumbo, net.FlagUp
-	attrs.HardwareAddr = f.habits.router(number)
+	attrs.Name, attrs.Index = p.name, p.index
+	attrs.Group, attrs.MTU = portGroup, jumbo
+	attrs.Flags, attrs.HardwareAddr = net.FlagUp, f.habits.router(number)
 	cable := netlink.NewVeth(attrs)
 	cable.PeerName, cable.PeerNamespace = k.Name, netlink.NsFd(k.node.NetNS())
 	cable.PeerHardwareAddr, cable.PeerMTU = k.MAC[:], 1500

@@ -78,7 +78,7 @@ func (f Fault) check() error {
 	if f.Status != 0 && (f.Status < 100 || f.Status > 599) {
 		errs = append(errs, fmt.Errorf("status %d is not in 100 to 599", f.Status))
 	}
-	if f.Skip < 0 || f.Times < 0 || f.For < 0 || f.Delay < 0 || f.Drip < 0 {
+	if min(f.Skip, f.Times) < 0 || min(f.For, f.Delay, f.Drip) < 0 {
 		errs = append(errs, errors.New("numbers and times cannot be negative"))
 	}
 	return errors.Join(append(errs, checkPattern(f.Path))...)
@@ -181,8 +181,10 @@ func (f Fault) shapesTree() bool { return f.Absent || f.Value != nil || f.JSON !
 
 // concerns says whether the fault is about a request at all.
 func (f Fault) concerns(method string, via *iface) bool {
-	return (f.Method == "" || strings.EqualFold(f.Method, method)) &&
-		(f.Via == "" || via != nil && via.MAC.String() == f.Via)
+	if f.Method != "" && !strings.EqualFold(f.Method, method) {
+		return false
+	}
+	return f.Via == "" || (via != nil && via.MAC.String() == f.Via)
 }
 
 // pick counts a request against the faults that spoil answers and returns the first that strikes. The

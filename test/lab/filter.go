@@ -61,7 +61,8 @@ func (f *filter) addSets() error {
 	mapped := func(name string) *nftables.Set {
 		return &nftables.Set{Table: f.table, Name: name, IsMap: true, KeyType: nftables.TypeIPAddr, DataType: nftables.TypeIPAddr}
 	}
-	f.spoofed4, f.spoofed6, f.noPublic = counted("spoofed4", key4), counted("spoofed6", key6), counted("nopublic", key4)
+	f.spoofed4, f.spoofed6 = counted("spoofed4", key4), counted("spoofed6", key6)
+	f.noPublic = counted("nopublic", key4)
 	f.inward, f.outward = mapped("inward"), mapped("outward")
 	f.forwarding = &nftables.Set{Table: f.table, Name: "forwarding", KeyType: nftables.TypeIFIndex}
 	f.primaries = &nftables.Set{Table: f.table, Name: "primaries", KeyType: key4, Concatenation: true}

@@ -46,7 +46,9 @@ func ethernet(to, from metadata.MAC, kind uint16, payload []byte) []byte {
 // udpPacket builds an IPv4 packet with a UDP datagram and both checksums.
 func udpPacket(from, to netip.Addr, fromPort, toPort uint16, payload []byte) []byte {
 	b := make([]byte, 28, 28+len(payload))
-	b[0], b[8], b[9] = 0x45, 64, unix.IPPROTO_UDP
+	b[0] = 0x45 // IPv4, a header of 20 bytes
+	b[8] = 64   // TTL
+	b[9] = unix.IPPROTO_UDP
 	binary.BigEndian.PutUint16(b[2:], uint16(28+len(payload)))
 	copy(b[12:], from.AsSlice())
 	copy(b[16:], to.AsSlice())

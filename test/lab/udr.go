@@ -125,7 +125,8 @@ func (f *fabric) steer(r *netlink.Route) error {
 // ask makes what comes by a port ask a table first.
 func (f *fabric) ask(p port, table int) error {
 	rule := netlink.NewRule()
-	rule.Family, rule.Priority, rule.Table, rule.IifName = netlink.FAMILY_V4, udrPref, table, p.name
+	rule.Family, rule.IifName = netlink.FAMILY_V4, p.name
+	rule.Priority, rule.Table = udrPref, table
 	if err := f.node.nl.RuleAdd(rule); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("rule of %s: %w", p.name, err)
 	}

@@ -51,7 +51,8 @@ func (f *fabric) plugVF(k *iface, v virtual) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.Index = fmt.Sprintf("v%d", v.port), v.port
 	cable := netlink.NewVeth(attrs)
-	cable.PeerName, cable.PeerNamespace, cable.PeerHardwareAddr = v.Name, netlink.NsFd(k.node.NetNS()), k.MAC[:]
+	cable.PeerName, cable.PeerNamespace = v.Name, netlink.NsFd(k.node.NetNS())
+	cable.PeerHardwareAddr = k.MAC[:]
 	if err := f.node.nl.LinkAdd(cable); err != nil {
 		return fmt.Errorf("make %s: %w", v.Name, err)
 	}
