@@ -54,7 +54,8 @@ type cost struct {
 func (b *bed) run(ctx context.Context, stdin, name string, args ...string) (cost, error) {
 	cmd := b.Instance().Command(ctx, name, args...)
 	var out bytes.Buffer
-	cmd.Env, cmd.Stdout, cmd.Stderr = b.env(), &out, &out
+	cmd.Env = b.env()
+	cmd.Stdout, cmd.Stderr = &out, &out
 	if stdin != "" {
 		cmd.Stdin = strings.NewReader(stdin)
 	}

@@ -45,7 +45,8 @@ func (b *bed) keep(ctx context.Context, iface string) (*keeper, error) {
 		Cmd: b.Instance().Command(ctx, b.bin, "--cloud", "ec2", "run", iface),
 		bed: b, ready: make(chan time.Time, 1), ended: make(chan error, 1), socket: socket,
 	}
-	k.Stdout, k.Stderr, k.Env = &k.out, &k.out, b.env("NOTIFY_SOCKET="+path)
+	k.Env = b.env("NOTIFY_SOCKET=" + path)
+	k.Stdout, k.Stderr = &k.out, &k.out
 	k.begun = time.Now()
 	if err := k.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start ec2net run %s: %w", iface, err), socket.Close())

@@ -51,7 +51,8 @@ func (p *parser) comment(line, kind, family, text string) {
 		if p.done[family] {
 			p.problem("%s comes twice", family)
 		}
-		p.family, p.done[family], p.said = family, true, map[string]string{}
+		p.done[family] = true
+		p.family, p.said = family, map[string]string{}
 	}
 	if family != p.family || p.said[kind] != "" {
 		p.problem("out of place: %s", line)
