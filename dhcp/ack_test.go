@@ -261,7 +261,7 @@ func FuzzAck(f *testing.F) {
 func checkLease(t *testing.T, l Lease) {
 	t.Helper()
 	a := l.Addr.Addr()
-	if !a.Is4() || !a.IsGlobalUnicast() && !a.IsLinkLocalUnicast() || l.Addr.Bits() < 1 {
+	if !a.Is4() || (!a.IsGlobalUnicast() && !a.IsLinkLocalUnicast()) || l.Addr.Bits() < 1 {
 		t.Errorf("address %s", l.Addr)
 	}
 	if !l.Canonical() || l.Router == a {
@@ -271,7 +271,7 @@ func checkLease(t *testing.T, l Lease) {
 		t.Errorf("MTU %d", l.MTU)
 	}
 	finite := l.Expires != Infinite
-	if l.Expires < minLease || finite && (l.Renew <= 0 || l.Renew >= l.Rebind || l.Rebind >= l.Expires) || !finite && l.Renew != Infinite {
+	if l.Expires < minLease || (finite && (l.Renew <= 0 || l.Renew >= l.Rebind || l.Rebind >= l.Expires)) || (!finite && l.Renew != Infinite) {
 		t.Errorf("times %s %s %s", l.Renew, l.Rebind, l.Expires)
 	}
 	if !l.Server.Is4() || l.Server.IsUnspecified() {

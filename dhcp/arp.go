@@ -63,5 +63,5 @@ func (a arp) claims(addr netip.Addr, own []net.HardwareAddr) bool {
 			return false
 		}
 	}
-	return a.sender == addr || a.sender.IsUnspecified() && a.target == addr && a.op == arpRequest
+	return a.sender == addr || (a.sender.IsUnspecified() && a.target == addr && a.op == arpRequest)
 }

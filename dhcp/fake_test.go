@@ -213,7 +213,7 @@ func TestExpiryAndReturn(t *testing.T) {
 	if e := l.failure(ErrSilent); e.Lease == nil || !strings.HasPrefix(e.Err.Error(), "RENEWING for ") {
 		t.Errorf("while renewing: %+v", e)
 	}
-	if e := l.state(Rebinding); e.Lease == nil || e.Err != nil && !errors.Is(e.Err, ErrSilent) {
+	if e := l.state(Rebinding); e.Lease == nil || (e.Err != nil && !errors.Is(e.Err, ErrSilent)) {
 		t.Errorf("rebinding: %+v", e)
 	}
 	e := l.failure(ErrExpired)

@@ -43,7 +43,7 @@ func (l Lease) Same(o Lease) bool {
 // such as a file, is not believed otherwise.
 func (l Lease) Canonical() bool {
 	a := l.Addr.Addr()
-	if !a.Is4() || l.Addr.Bits() <= 0 || !a.IsGlobalUnicast() && !a.IsLinkLocalUnicast() {
+	if !a.Is4() || l.Addr.Bits() <= 0 || (!a.IsGlobalUnicast() && !a.IsLinkLocalUnicast()) {
 		return false
 	}
 	for _, r := range l.Routes {

@@ -124,7 +124,7 @@ func ends(argv []string) bool {
 func (h host) dhcpcd() (Owner, bool) {
 	for _, p := range h.running("dhcpcd") {
 		named, all := dhcpcdInterfaces(p)
-		if slices.Contains(named, h.name) || all && h.dhcpcdTakes() {
+		if slices.Contains(named, h.name) || (all && h.dhcpcdTakes()) {
 			return owned("dhcpcd", p)
 		}
 	}

@@ -36,7 +36,7 @@ func sortRoutes(routes []Route, l *Lease) {
 	for _, r := range routes {
 		onLink := r.Via.IsUnspecified()
 		switch {
-		case seen[r.Dst] || !onLink && !gateway(r.Via, l.Addr):
+		case seen[r.Dst] || (!onLink && !gateway(r.Via, l.Addr)):
 			continue
 		case r.Dst.Bits() == 0 && !onLink:
 			l.Router = r.Via

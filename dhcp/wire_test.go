@@ -197,7 +197,7 @@ func TestMessages(t *testing.T) {
 		if got := ip(m.RequestedIPAddress()) + "|" + ip(m.ServerIdentifier()); got != c.requested+"|"+c.server {
 			t.Errorf("%s: options 50|54 are %s", name, got)
 		}
-		if decl := c.kind == dhcpv4.MessageTypeDecline; decl == m.Options.Has(dhcpv4.OptionParameterRequestList) || !decl && m.NumSeconds != 7 {
+		if decl := c.kind == dhcpv4.MessageTypeDecline; decl == m.Options.Has(dhcpv4.OptionParameterRequestList) || (!decl && m.NumSeconds != 7) {
 			t.Errorf("%s: %s", name, m.Summary())
 		}
 	}

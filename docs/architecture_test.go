@@ -87,7 +87,7 @@ func TestArchitecturePackages(t *testing.T) {
 			continue
 		}
 		calls := strings.Join(p.imports(), ", ")
-		if got, ok := listed[folder]; !ok || got != calls && (calls != "" || got != "none") {
+		if got, ok := listed[folder]; !ok || (got != calls && (calls != "" || got != "none")) {
 			t.Errorf("%s calls %q, the table says %q", folder, calls, got)
 		}
 	}
@@ -199,7 +199,7 @@ func (p pkg) imports() (out []string) {
 // declares: the folder of that name, or one of several, declares the name, or the type with that method or field.
 func (all packages) declares(folder string, name []string) bool {
 	for path, p := range all {
-		if filepath.Base(path) == folder && (len(name) == 1 && p.names[name[0]] || len(name) == 2 && p.names[name[0]+"."+name[1]]) {
+		if filepath.Base(path) == folder && ((len(name) == 1 && p.names[name[0]]) || (len(name) == 2 && p.names[name[0]+"."+name[1]])) {
 			return true
 		}
 	}

@@ -41,7 +41,7 @@ func checkKernel(f Facts) []Finding {
 	if n, _ := fmt.Sscanf(f.Kernel, "%d.%d", &major, &minor); n != 2 {
 		return []Finding{{ID: "kernel", Verdict: Unknown, Summary: fmt.Sprintf("cannot parse the kernel's release %.40q", f.Kernel)}}
 	}
-	if major > oldestMajor || major == oldestMajor && minor >= oldestMinor {
+	if major > oldestMajor || (major == oldestMajor && minor >= oldestMinor) {
 		return nil
 	}
 	return []Finding{{
@@ -132,7 +132,7 @@ func (f Facts) astray(r Answer) bool {
 
 func checkNetworkd(f Facts) []Finding {
 	n := f.Networkd
-	if !n.Running || !n.DropsRules && !n.DropsRoutes {
+	if !n.Running || (!n.DropsRules && !n.DropsRoutes) {
 		return nil
 	}
 	what, keys := []string{}, []string{}

@@ -134,7 +134,7 @@ func protect(f Facts) string {
 
 // checkSandbox: the unit confines the process; a drop-in can undo that.
 func checkSandbox(_ Facts, c Interface) []Finding {
-	if c.Keeper == 0 || !c.Sandbox.Unit || c.Sandbox.NoNewPrivileges && c.Sandbox.Filtered {
+	if c.Keeper == 0 || !c.Sandbox.Unit || (c.Sandbox.NoNewPrivileges && c.Sandbox.Filtered) {
 		return nil
 	}
 	return []Finding{{
@@ -156,7 +156,7 @@ func checkReadable(_ Facts, c Interface) []Finding {
 func checkUnit(_ Facts, c Interface) []Finding {
 	summary := map[string]string{"failed": "its unit has failed: no process manages it", "inactive": "its unit is not running: no process manages it",
 		masked: "its unit is masked: no process manages it, and nothing starts one"}[c.State]
-	if summary == "" || c.Keeper != 0 || c.State == "inactive" && !c.SetUp {
+	if summary == "" || c.Keeper != 0 || (c.State == "inactive" && !c.SetUp) {
 		return nil
 	}
 	return []Finding{{

@@ -67,7 +67,7 @@ func checkLeftOut(_ Facts, c Interface) []Finding {
 }
 
 func checkManager(_ Facts, c Interface) []Finding {
-	if c.Owner == nil || !c.SetUp || c.Leasing != "native" && c.Leasing != "off" {
+	if c.Owner == nil || !c.SetUp || (c.Leasing != "native" && c.Leasing != "off") {
 		return nil
 	}
 	return []Finding{{

@@ -40,7 +40,7 @@ func checkEnter(f Facts, c Interface) []Finding {
 	kept := func(p Probe) bool { return p.Enters.Errno != 0 || p.Enters.End != Local }
 	for _, p := range c.Probes {
 		private, ok := f.private(c, p)
-		if !kept(p) || !c.Managed && !ok {
+		if !kept(p) || (!c.Managed && !ok) {
 			continue
 		}
 		from := preposed("from", f.peers(c, []netip.Addr{p.Src}, kept))

@@ -63,7 +63,7 @@ func (f FIB) devices(r Rule, p Packet) string {
 // isDevice: a rule that names a VRF is about all that belongs to it.
 func (f FIB) isDevice(name string, index, vrf int) bool {
 	l, ok := f.Named(name)
-	return ok && (l.Index == index || l.Kind == "vrf" && l.Index == vrf)
+	return ok && (l.Index == index || (l.Kind == "vrf" && l.Index == vrf))
 }
 
 func marks(r Rule, p Packet) string {
@@ -85,7 +85,7 @@ func (f FIB) vrf(r Rule, p Packet) string {
 
 func users(r Rule, p Packet) string {
 	switch {
-	case !r.UID.Set || r.UID.First <= p.UID && p.UID <= r.UID.Last:
+	case !r.UID.Set || (r.UID.First <= p.UID && p.UID <= r.UID.Last):
 		return ""
 	case p.In != 0:
 		return fmt.Sprintf("uidrange %d-%d: what comes in counts as user %d's", r.UID.First, r.UID.Last, p.UID)

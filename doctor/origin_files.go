@@ -221,7 +221,7 @@ func (p *declarations) scripts() {
 				continue
 			}
 			f = slices.DeleteFunc(f[i+1:], func(w string) bool { return w == "-4" || w == "-6" })
-			if len(f) < 3 || f[1] != "add" && f[1] != "replace" && f[1] != "a" {
+			if len(f) < 3 || (f[1] != "add" && f[1] != "replace" && f[1] != "a") {
 				continue
 			}
 			d := Declared{Program: "a script", File: "/" + file, Rule: strings.HasPrefix("rule", f[0]) && f[0] != "r"}

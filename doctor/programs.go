@@ -59,7 +59,7 @@ func (k known) find(root fs.FS, pattern string) (string, bool) {
 	files, _ := fs.Glob(root, pattern)
 	for _, f := range files {
 		b, err := fs.ReadFile(root, f)
-		if k.says == "" || err == nil && strings.Contains(string(b), k.says) {
+		if k.says == "" || (err == nil && strings.Contains(string(b), k.says)) {
 			return f, true
 		}
 	}

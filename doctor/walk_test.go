@@ -97,7 +97,7 @@ func TestWalk(t *testing.T) {
 			f := host()
 			tt.change(&f)
 			p := Walk(f, tt.packet)
-			if p.End != tt.end || tt.by != 0 && !p.leavesBy(tt.by) {
+			if p.End != tt.end || (tt.by != 0 && !p.leavesBy(tt.by)) {
 				t.Errorf("%s by %v, want %s by %d", p.End, p.by(), tt.end, tt.by)
 			}
 			said := ""

@@ -56,13 +56,13 @@ func TestAzureBlocks(t *testing.T) {
 					t.Errorf("subnets %v", got.Subnets6)
 				}
 			}
-			if has := slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.String() == tt.addr }); tt.addr != "" && !has || tt.addr == "" && len(addrs) > 1 {
+			if has := slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.String() == tt.addr }); (tt.addr != "" && !has) || (tt.addr == "" && len(addrs) > 1) {
 				t.Errorf("addresses %v", addrs)
 			}
-			if has := fmt.Sprint(prefixes); tt.prefix != "" && has != "["+tt.prefix+"]" || tt.prefix == "" && len(prefixes) != 0 {
+			if has := fmt.Sprint(prefixes); (tt.prefix != "" && has != "["+tt.prefix+"]") || (tt.prefix == "" && len(prefixes) != 0) {
 				t.Errorf("blocks %v", has)
 			}
-			if said := fmt.Sprint(got.Problems); !strings.Contains(said, tt.problem) || tt.problem == "" && said != "[]" {
+			if said := fmt.Sprint(got.Problems); !strings.Contains(said, tt.problem) || (tt.problem == "" && said != "[]") {
 				t.Errorf("problems %s", said)
 			}
 		})

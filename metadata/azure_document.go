@@ -185,7 +185,7 @@ func (n network) iface(mac MAC) Interface {
 // read, and there is another that could not: the address is not wrong then, and must not go.
 func (f *azureFamily) doubt(fam family) {
 	subnets, refused := parseWords(f.subnets, fam.subnet)
-	if len(subnets) == 0 || len(refused) == 0 && !f.holes {
+	if len(subnets) == 0 || (len(refused) == 0 && !f.holes) {
 		return
 	}
 	_, all := parseWords(f.addrs, fam.addr(nil))
@@ -201,7 +201,7 @@ func answers[T comparable](i *Interface, name string, f azureFamily, words []str
 		i.Problems = append(i.Problems, fmt.Errorf("%s: %w", name, err))
 	}
 	switch {
-	case f.broken || len(values) == 0 && len(words) > 0:
+	case f.broken || (len(values) == 0 && len(words) > 0):
 		return Answer[[]T]{}
 	case len(values) == 0:
 		return None[[]T]()

@@ -55,7 +55,7 @@ func isInstance(tag string) bool {
 // isXenEC2 goes by the UUID that Xen instances have. One machine in 4096 has such a UUID by chance, so
 // the firmware's UUID counts only where the vendor is Xen or not named.
 func isXenEC2(hypervisor, product, vendor string) bool {
-	return isEC2UUID(hypervisor) || isEC2UUID(product) && (vendor == "Xen" || vendor == "")
+	return isEC2UUID(hypervisor) || (isEC2UUID(product) && (vendor == "Xen" || vendor == ""))
 }
 
 // isEC2UUID looks for "ec2" at the front, in either order of the first group's four bytes: SMBIOS 2.6

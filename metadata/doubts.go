@@ -75,7 +75,7 @@ func (d *Doubts) Due(hold time.Duration) (first time.Time, ok bool) {
 func (d *Doubts) Text() string {
 	var best grant
 	for g := range d.since {
-		if !best.value.IsValid() || g.kind < best.kind || g.kind == best.kind && g.value.Addr().Less(best.value.Addr()) {
+		if !best.value.IsValid() || g.kind < best.kind || (g.kind == best.kind && g.value.Addr().Less(best.value.Addr())) {
 			best = g
 		}
 	}

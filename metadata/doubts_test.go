@@ -49,7 +49,7 @@ func TestDoubts(t *testing.T) {
 				t.Errorf("%s, second %d: %v, want %v", tt.name, s.second, settled.Addrs4, s.want)
 			}
 			_, open := d.Due(30 * time.Second)
-			if in := s.now.Status != Unavailable && !sameList(s.now, s.want); in && (!open || d.Text() == "") || !in && s.now.Status != Unavailable && open {
+			if in := s.now.Status != Unavailable && !sameList(s.now, s.want); (in && (!open || d.Text() == "")) || (!in && s.now.Status != Unavailable && open) {
 				t.Errorf("%s, second %d: in doubt %v, and it says %v %q", tt.name, s.second, in, open, d.Text())
 			}
 		}

@@ -32,7 +32,7 @@ func TestBounds(t *testing.T) {
 		f := newFake(t, "plain")
 		f.fail(second(keyAddrs4), page(tt.header, tt.space))
 		got, err := f.client(t).Read(t.Context(), secondMAC)
-		if err != nil || got.Addrs4.Status != tt.want || tt.want == Present && len(got.Addrs4.Value) != 2 {
+		if err != nil || got.Addrs4.Status != tt.want || (tt.want == Present && len(got.Addrs4.Value) != 2) {
 			t.Errorf("%d of header, %d of space: %v, %v", tt.header, tt.space, got, err)
 		}
 	}

@@ -64,7 +64,7 @@ func TestOptions(t *testing.T) {
 		"http://" + strings.Repeat("1", 5000): "",
 	} {
 		got, err := parseEndpoint(url)
-		if err == nil && got != want || (err == nil) != (want != "") {
+		if (err == nil && got != want) || (err == nil) != (want != "") {
 			t.Errorf("%.40q: %q, %v; want %q", url, got, err, want)
 		}
 		if at := serverOf(got); err == nil && (!at.IsValid() || "http://"+strings.TrimSuffix(at.String(), ":80") != got) {

@@ -115,7 +115,7 @@ func checkLater(t *testing.T, s *EC2, whole Interface, key string, ft fault) {
 	got, err := s.Read(t.Context(), secondMAC)
 	checkNoToken(t, err, got.Problems)
 	if err != nil {
-		if _, wantErr := wantAfter(whole, key, ft.want); wantErr == nil && !errors.Is(err, ErrDisabled) || !errors.Is(err, wantErr) {
+		if _, wantErr := wantAfter(whole, key, ft.want); (wantErr == nil && !errors.Is(err, ErrDisabled)) || !errors.Is(err, wantErr) {
 			t.Errorf("%s, %s: later reading: %v", key, ft.name, err)
 		}
 		return

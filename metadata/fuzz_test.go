@@ -96,7 +96,7 @@ func FuzzText(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		a, err := text(s)
-		if err == nil && a.Status == Unavailable || a.Status == Present && (a.Value == "" || a.Value[0] == '<' || strings.ContainsAny(a.Value, "\x00\x1b")) {
+		if (err == nil && a.Status == Unavailable) || (a.Status == Present && (a.Value == "" || a.Value[0] == '<' || strings.ContainsAny(a.Value, "\x00\x1b"))) {
 			t.Errorf("%q: %v, %v", s, a, err)
 		}
 		if _, err := parseNumber(a.Value); err != nil {

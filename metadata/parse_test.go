@@ -62,7 +62,7 @@ func TestAddr(t *testing.T) {
 			f = family4()
 		}
 		got, err := f.addr(tt.subnets)(tt.in)
-		if err != tt.err || err == nil && got.String() != tt.want {
+		if err != tt.err || (err == nil && got.String() != tt.want) {
 			t.Errorf("%q in %v: %v, %v; want %s, %v", tt.in, tt.subnets, got, err, tt.want, tt.err)
 		}
 	}
@@ -110,7 +110,7 @@ func TestBlocks(t *testing.T) {
 		}
 		for want, parse := range map[string]func(string) (netip.Prefix, error){"s" + tt.subnet: f.subnet, "d" + tt.delegate: f.delegated(subs)} {
 			got, err := parse(tt.in)
-			if want = want[1:]; (err == nil) != (want != "") || err == nil && got.String() != want {
+			if want = want[1:]; (err == nil) != (want != "") || (err == nil && got.String() != want) {
 				t.Errorf("%s: %v, %v; want %q", tt.in, got, err, want)
 			}
 		}
@@ -161,12 +161,12 @@ func TestUnusableListIsNoRemoval(t *testing.T) {
 
 func TestNumberAndID(t *testing.T) {
 	for in, want := range map[string]int{"0": 0, "1": 1, "99": 99, "007": 7, "100": -1, "256": -1, "-1": -1, "+1": -1, "1.0": -1, "0x1": -1, "1e1": -1, "": -1, "99999999999999999999": -1, "١": -1, "network/": -1} {
-		if n, err := parseNumber(in); err == nil && n != want || (err == nil) != (want >= 0) {
+		if n, err := parseNumber(in); (err == nil && n != want) || (err == nil) != (want >= 0) {
 			t.Errorf("%q: %d, %v", in, n, err)
 		}
 	}
 	for in, ok := range map[string]bool{"eni-0a1b2c3d4e5f60002": true, "eni-1": true, "eni-": false, "eni-0A": false, "eni-../x": false, "eni-a b": false, "eth0": false, "sni-0a1b2c3d4e5f60002": true, "a-1": true, "-1": false, "0a-1": false, "eni-1-2": false, "a.b-1": false, "eni-" + strings.Repeat("a", 61): false, "": false} {
-		if id, err := parseID(in); (err == nil) != ok || ok && id != in || !ok && id != "" {
+		if id, err := parseID(in); (err == nil) != ok || (ok && id != in) || (!ok && id != "") {
 			t.Errorf("%q: %q, %v", in, id, err)
 		}
 	}

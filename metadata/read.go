@@ -172,7 +172,7 @@ func (s *EC2) fetch(ctx context.Context, got map[string]answer, keys []string) e
 	}
 	wg.Wait()
 	for i, a := range answers {
-		if errors.Is(a.err, ErrDisabled) || a.err != nil && ctx.Err() != nil {
+		if errors.Is(a.err, ErrDisabled) || (a.err != nil && ctx.Err() != nil) {
 			return a.err
 		}
 		got[keys[i]] = a

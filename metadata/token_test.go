@@ -35,7 +35,7 @@ func TestTokenLife(t *testing.T) {
 		s := f.client(t)
 		_, err := s.Read(t.Context(), secondMAC)
 		s.Read(t.Context(), secondMAC)
-		if n := f.asked(keyToken); tt.tokens == 0 && !errors.Is(err, ErrUnavailable) || tt.tokens > 0 && (n != tt.tokens || err != nil) {
+		if n := f.asked(keyToken); (tt.tokens == 0 && !errors.Is(err, ErrUnavailable)) || (tt.tokens > 0 && (n != tt.tokens || err != nil)) {
 			t.Errorf("life %q: %d tokens, %v", tt.ttl, n, err)
 		}
 	}
@@ -46,7 +46,7 @@ func TestFalseToken(t *testing.T) {
 		f := newFake(t, "plain")
 		f.token = tok
 		_, err := f.client(t).Read(t.Context(), secondMAC)
-		if !errors.Is(err, ErrUnavailable) || len(tok) > 3 && strings.Contains(err.Error(), tok) {
+		if !errors.Is(err, ErrUnavailable) || (len(tok) > 3 && strings.Contains(err.Error(), tok)) {
 			t.Errorf("%.20q: %.200v", tok, err)
 		}
 		if n := f.asked(second("")); n != 0 {

@@ -29,7 +29,7 @@ func Changes(ctx context.Context) (<-chan struct{}, error) {
 		for {
 			_, _, err := s.Receive()
 			lost := errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EINTR)
-			if ctx.Err() != nil || err != nil && !lost {
+			if ctx.Err() != nil || (err != nil && !lost) {
 				return
 			}
 			select {

@@ -50,7 +50,7 @@ func claimedBy(rules []foreignRule) string {
 		}
 		for _, r := range rules {
 			node := r.pref == p.nodePort && r.mark == markNodePort && r.mask == markNodePort
-			if node || slices.Contains(p.from, r.pref) && to[r.from] {
+			if node || (slices.Contains(p.from, r.pref) && to[r.from]) {
 				return p.name + " (" + r.text() + ")"
 			}
 		}

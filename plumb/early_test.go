@@ -42,7 +42,7 @@ func TestEarlyMoves(t *testing.T) {
 			in.Interface.Addrs4, in.Interface.Addrs6 = metadata.Answer[[]netip.Addr]{}, metadata.Answer[[]netip.Addr]{}
 			unasked, _ := Want(in)
 			plan, late := Diff(before, after), Diff(after, unasked)
-			if was == is && len(plan) > 0 || len(after.Rules) != len(before.Rules) || len(late) > 0 {
+			if (was == is && len(plan) > 0) || len(after.Rules) != len(before.Rules) || len(late) > 0 {
 				t.Errorf("%d to %d: %d rules become %d:\n%s\nunasked:\n%s", was, is, len(before.Rules), len(after.Rules), plan, late)
 			}
 			if text := plan.String(); strings.Contains(text, "- rule") && strings.LastIndex(text, "+ rule") > strings.Index(text, "- rule") {
@@ -66,7 +66,7 @@ func at(t *testing.T, name string, c metadata.Interface, priority uint32) {
 	}
 	for i := range 2 {
 		done, err := l.Reconcile(context.Background(), want).both()
-		if err != nil || i == 1 && len(done) > 0 {
+		if err != nil || (i == 1 && len(done) > 0) {
 			t.Fatalf("%s, priority %d, pass %d: %v\n%s", name, priority, i, err, done)
 		}
 	}

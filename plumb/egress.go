@@ -34,7 +34,7 @@ type Egress struct {
 }
 
 // on says whether one family leaves by the interface.
-func (e Egress) on(six bool) bool { return six && e.IPv6 || !six && e.IPv4 }
+func (e Egress) on(six bool) bool { return (six && e.IPv6) || (!six && e.IPv4) }
 
 // owner is the number of the interface that a rule belongs to whose preference does not tell.
 func (r Rule) owner() (int, bool) {

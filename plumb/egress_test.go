@@ -103,7 +103,7 @@ func TestProtected(t *testing.T) {
 	} {
 		for six, want := range []string{tt.four, tt.six} {
 			err := Protected(tt.have, tt.iface, six == 1, services)
-			if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			if (err == nil) != (want == "") || (err != nil && !strings.Contains(err.Error(), want)) {
 				t.Errorf("%s, IPv6 %v: %v, want %q", tt.name, six == 1, err, want)
 			}
 		}

@@ -145,7 +145,7 @@ func (s *socket) equalled(h *nl.RtMsg, found attrs, to netip.Addr) (equal bool, 
 	}
 	err = s.mainRoutes(int(h.Family), func(o *nl.RtMsg, a attrs) {
 		here := o.Dst_len == 0 || netip.PrefixFrom(a.addr(unix.RTA_DST), int(o.Dst_len)).Contains(to)
-		equal = equal || here && ranked(o, a) == ranked(h, found) && a.u32(unix.RTA_OIF) != found.u32(unix.RTA_OIF)
+		equal = equal || (here && ranked(o, a) == ranked(h, found) && a.u32(unix.RTA_OIF) != found.u32(unix.RTA_OIF))
 	})
 	return equal, err
 }

@@ -119,7 +119,7 @@ func (c *cloudInterface) change(b int) {
 	for ; b > 0; b /= 16 {
 		f := b % 2
 		i := b / 2 % 8
-		if f == 0 && len(c.addrs[0]) == 1 && c.addrs[0][0] == c.addr(0, i) || c.n == 0 && c.addrs[f] != nil && c.addr(f, i) == c.addrs[f][0] {
+		if (f == 0 && len(c.addrs[0]) == 1 && c.addrs[0][0] == c.addr(0, i)) || (c.n == 0 && c.addrs[f] != nil && c.addr(f, i) == c.addrs[f][0]) {
 			continue
 		}
 		c.addrs[f] = toggle(c.addrs[f], c.addr(f, i))

@@ -151,7 +151,7 @@ func (l *Link) readForwarding(s *Snapshot) error {
 	}
 	for _, m := range msgs {
 		_, on, ok := parseNetconf(m)
-		s.forwardsAll = s.forwardsAll || ok && on
+		s.forwardsAll = s.forwardsAll || (ok && on)
 	}
 	return nil
 }

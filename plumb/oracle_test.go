@@ -108,7 +108,7 @@ func (s *sight) link(h *netlink.Handle, l netlink.Link) error {
 
 func (s *sight) route(r netlink.Route, dev string) {
 	ours := r.Protocol == 236
-	if r.Table == hostRoutes && !ours || strings.HasPrefix(dev, "gw") || dev == "lo" {
+	if (r.Table == hostRoutes && !ours) || strings.HasPrefix(dev, "gw") || dev == "lo" {
 		return
 	}
 	if r.Protocol != unix.RTPROT_KERNEL { // of those, one of ours that stands before another's address decides
@@ -134,7 +134,7 @@ func expected(ifaces []*cloudInterface, s sight) (out []string) {
 		e := expectation{cloudInterface: c, s: s, t: 10000 + c.n, beside: len(ifaces) > 1}
 		e.addresses()
 		for f := range 2 {
-			if (c.n > 0 || e.beside) && (len(c.addrs[f]) > 0 || len(c.blocks[f]) > 0 && c.delegation != DelegateOff) {
+			if (c.n > 0 || e.beside) && (len(c.addrs[f]) > 0 || (len(c.blocks[f]) > 0 && c.delegation != DelegateOff)) {
 				e.routing(f)
 			}
 			if c.delegation == DelegateLocal {
@@ -235,7 +235,7 @@ func orNil(a netip.Addr) string {
 func (e *expectation) copies(f int) {
 	for _, r := range e.s.routes {
 		dst := netip.MustParsePrefix(r.Dst.String())
-		if r.dev != e.name || r.Table != 254 || dst.Bits() == 0 || dst.Addr().Is6() != (f == 1) || dst == e.subnets[f] && r.Gw == nil {
+		if r.dev != e.name || r.Table != 254 || dst.Bits() == 0 || dst.Addr().Is6() != (f == 1) || (dst == e.subnets[f] && r.Gw == nil) {
 			continue
 		}
 		via, _ := netip.AddrFromSlice(r.Gw)

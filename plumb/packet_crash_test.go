@@ -114,7 +114,7 @@ func settleTo(t testing.TB, l *Link, want func(Snapshot) (State, error)) {
 	t.Helper()
 	for i := range 2 {
 		done, err := l.Reconcile(t.Context(), want).both()
-		if err != nil || i == 1 && len(done) > 0 {
+		if err != nil || (i == 1 && len(done) > 0) {
 			t.Fatalf("reconcile %d: %v\n%s", i, err, done)
 		}
 	}

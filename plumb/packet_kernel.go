@@ -54,7 +54,7 @@ func (l *Link) applyPackets(v Verb, t packetTable) error {
 	if err != nil {
 		return l.refusal(err)
 	}
-	if there, ours, err := s.packetTable(t.table); err != nil || there && !ours {
+	if there, ours, err := s.packetTable(t.table); err != nil || (there && !ours) {
 		return cmp.Or(err, ErrTaken)
 	} else if !there && v == Del {
 		return errAlready

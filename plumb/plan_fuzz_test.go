@@ -69,7 +69,7 @@ func TestPlanIsForIP(t *testing.T) {
 				args[1] = "set"
 			}
 			out, err := exec.Command("ip", args...).CombinedOutput()
-			if text := string(out); err != nil && !strings.HasPrefix(text, "RTNETLINK answers") && !strings.HasPrefix(text, "Error: ") || strings.Contains(text, "garbage") {
+			if text := string(out); (err != nil && !strings.HasPrefix(text, "RTNETLINK answers") && !strings.HasPrefix(text, "Error: ")) || strings.Contains(text, "garbage") {
 				t.Errorf("ip %s: %s", strings.Join(args, " "), out)
 			}
 		}

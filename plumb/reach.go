@@ -139,7 +139,7 @@ func (r Reach) Lost(now Reach, iface int, primary bool) (out []Loss) {
 	}
 	for i, was := range r.defaults {
 		is := now.defaults[i]
-		taken := is.Index == 0 || is.Index == iface && !primary // the primary's place is there
+		taken := is.Index == 0 || (is.Index == iface && !primary) // the primary's place is there
 		if was != is && was.Index != 0 && was.Index != iface && taken {
 			out = append(out, Loss{Was: was, Is: is})
 		}

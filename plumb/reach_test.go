@@ -112,7 +112,7 @@ func TestReach(t *testing.T) {
 			t.Fatal(err)
 		}
 		lost := before.Lost(now, read(t, l).Index, false)
-		if got := len(lost) > 0; got != (tt.lost != "") || got && !strings.Contains(texts(lost), tt.lost) {
+		if got := len(lost) > 0; got != (tt.lost != "") || (got && !strings.Contains(texts(lost), tt.lost)) {
 			t.Errorf("%s: lost are %s, want %q", tt.do, texts(lost), tt.lost)
 		}
 		ip(t, tt.undo)

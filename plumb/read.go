@@ -209,7 +209,7 @@ func parseRoute(m []byte, index int) (r Route, ok bool, err error) {
 		Ours:   h.Protocol == Protocol,
 		Local:  local,
 		// Of a prefix that was advertised the kernel says protocol kernel, and when it expires.
-		Advertised: h.Protocol == unix.RTPROT_RA || h.Protocol == unix.RTPROT_KERNEL && expires(a),
+		Advertised: h.Protocol == unix.RTPROT_RA || (h.Protocol == unix.RTPROT_KERNEL && expires(a)),
 	}, true, nil
 }
 

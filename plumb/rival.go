@@ -52,7 +52,7 @@ func (s *socket) mainDefaults(family int, each func(h *nl.RtMsg, a attrs)) error
 // addRival takes routes of every type: an unreachable one has its metric to itself too.
 func (s *Snapshot) addRival(h *nl.RtMsg, a attrs) {
 	by := outs(a)
-	if h.Tos != 0 || len(by) == 1 && by[0] == s.Index {
+	if h.Tos != 0 || (len(by) == 1 && by[0] == s.Index) {
 		return
 	}
 	sibling, ours := len(by) == 1 && slices.Contains(s.siblings, by[0]), h.Protocol == Protocol
@@ -64,7 +64,7 @@ func (s *Snapshot) addRival(h *nl.RtMsg, a attrs) {
 // interface, as a VPN's, was chosen so.
 func (s Snapshot) leads(six bool, metric uint32) bool {
 	return !slices.ContainsFunc(s.Rivals, func(o Rival) bool {
-		before := o.Metric < metric || o.Metric == metric && !o.Interface
+		before := o.Metric < metric || (o.Metric == metric && !o.Interface)
 		return o.Six == six && !o.Ours && before
 	})
 }

@@ -40,7 +40,7 @@ func TestRuleKinds(t *testing.T) {
 		if got := tt.rule.Kind(); got != tt.kind {
 			t.Errorf("%s: kind %d, want %d", name, got, tt.kind)
 		}
-		if n, ok := tt.rule.n(); ok != (tt.n >= 0) || ok && n != tt.n {
+		if n, ok := tt.rule.n(); ok != (tt.n >= 0) || (ok && n != tt.n) {
 			t.Errorf("%s: of number %d (%v), want %d", name, n, ok, tt.n)
 		}
 	}

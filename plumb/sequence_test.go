@@ -244,7 +244,7 @@ func (v *venue) judge(before sight) error {
 		if c.mtu != 0 && now.mtus[c.name] != c.mtu {
 			return fmt.Errorf("%s has MTU %d, its lease says %d", c.name, now.mtus[c.name], c.mtu)
 		}
-		if g := now.groups[c.name]; len(ifaces) > 1 && g != 236 && g != usersGroup || len(ifaces) == 1 && c.n == 0 && g == 236 && len(v.actors) == 1 {
+		if g := now.groups[c.name]; (len(ifaces) > 1 && g != 236 && g != usersGroup) || (len(ifaces) == 1 && c.n == 0 && g == 236 && len(v.actors) == 1) {
 			return fmt.Errorf("%s is in group %d", c.name, g)
 		}
 	}

@@ -25,7 +25,7 @@ func Towards(server netip.AddrPort, user uint32, primary func() metadata.MAC) (s
 	}
 	defer rt.close()
 	way, lost, err := rt.astray(Flow{Remote: server, UID: user})
-	if err != nil || way.Local || way.Index == 0 && !lost {
+	if err != nil || way.Local || (way.Index == 0 && !lost) {
 		return "", err
 	}
 	devices := map[int]Snapshot{}

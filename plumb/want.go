@@ -61,7 +61,7 @@ func Want(in Input) (State, error) {
 	w.number = in.Have.Number(in.Interface)
 	w.link()
 	w.contested()
-	if in.Interface.Primary || in.Host && in.Interface.MAC == (metadata.MAC{}) {
+	if in.Interface.Primary || (in.Host && in.Interface.MAC == (metadata.MAC{})) {
 		w.primary()
 		w.inside()
 		w.replies()
@@ -103,7 +103,7 @@ func (w *want) link() {
 	have := w.in.Have
 	w.out.Link, w.out.Groups = have.Link, have.Groups
 	w.out.Link.Forwarding = w.in.Before.forwarding(have)
-	if w.in.Interface.Primary || w.in.Host && w.in.Interface.MAC == (metadata.MAC{}) {
+	if w.in.Interface.Primary || (w.in.Host && w.in.Interface.MAC == (metadata.MAC{})) {
 		if have.Link.Group == Group && !have.OthersManaged {
 			w.out.Link.Group = 0 // whoever asked for it is gone, and was killed before it could say so
 		}

@@ -139,7 +139,7 @@ func TestMarksAreApart(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 14, 31, 101, 102, 131, 201, 1501, 3101, 3131, 8999, 9007, 9999} {
 		w := want{number: n, in: Input{Interface: metadata.Interface{MAC: mac("02:00:00:00:00:11"), Number: n}, Have: Snapshot{Marks: seen}}}
 		m, ok := w.mark()
-		if was, twice := seen[m]; !ok || m == 0 || m&^MarkMask != 0 || twice && was != w.n() {
+		if was, twice := seen[m]; !ok || m == 0 || m&^MarkMask != 0 || (twice && was != w.n()) {
 			t.Errorf("interface %d has the mark %#x, as %d", n, m, was)
 		}
 		seen[m] = w.n()

@@ -129,7 +129,7 @@ func (w *want) primaryRouter(six bool, subnet netip.Prefix) netip.Addr {
 // comes back: without their table they lead nowhere.
 func (w *want) suspended(six bool, primary netip.Addr) bool {
 	away := !six && primary.IsValid() && !w.in.Have.hasAddr(primary) && !w.gives(primary)
-	return !w.in.Have.Link.Up && !w.out.Link.Up || away
+	return (!w.in.Have.Link.Up && !w.out.Link.Up) || away
 }
 
 // leaveMain takes back what stands in main: the host itself has a better way than an interface that is out of use.
@@ -161,5 +161,5 @@ func (w *want) threatened(six bool, metric uint32) bool {
 		return true
 	}
 	have := w.in.Have
-	return have.leads(six, metric) && (metric > baseTable || !six && have.tied(six, metric))
+	return have.leads(six, metric) && (metric > baseTable || (!six && have.tied(six, metric)))
 }

@@ -65,7 +65,7 @@ func (s Store) open(name, suffix string) (*os.File, error) {
 		return nil, err
 	}
 	info, err := f.Stat()
-	if err == nil && (!info.Mode().IsRegular() || ownerOf(info) != 0 && ownerOf(info) != os.Geteuid()) {
+	if err == nil && (!info.Mode().IsRegular() || (ownerOf(info) != 0 && ownerOf(info) != os.Geteuid())) {
 		err = fmt.Errorf("%s: not a file of ec2net's", f.Name())
 	}
 	if err != nil {
@@ -92,7 +92,7 @@ func (s Store) Full() bool {
 			return false
 		}
 	}
-	return room.Blocks > 0 && room.Bavail == 0 || room.Files > 0 && room.Ffree == 0
+	return (room.Blocks > 0 && room.Bavail == 0) || (room.Files > 0 && room.Ffree == 0)
 }
 
 // NoSpace reports whether an error is that the disk is full.

@@ -58,7 +58,7 @@ func TestNetworkCardIsLate(t *testing.T) {
 	k.notify.await(t, "10.0.2.60 and 1 more, table 10101")
 	both(t, c)
 	for _, line := range changes() {
-		if strings.HasPrefix(line, "Deleted ") && strings.Contains(line, "10001") || strings.Contains(line, "eth2") && strings.Contains(line, "10001") {
+		if (strings.HasPrefix(line, "Deleted ") && strings.Contains(line, "10001")) || (strings.Contains(line, "eth2") && strings.Contains(line, "10001")) {
 			t.Errorf("eth1's table and rules: %s", line)
 		}
 	}

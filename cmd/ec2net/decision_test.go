@@ -94,7 +94,7 @@ func TestEgressTrouble(t *testing.T) {
 			n.begun = now.Add(-silence)
 		}
 		n.egress.outlets[1] = tt.o
-		if err := n.egressTrouble(1, now); (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want {
+		if err := n.egressTrouble(1, now); (err == nil) != (tt.want == "") || (err != nil && err.Error() != tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
 	}

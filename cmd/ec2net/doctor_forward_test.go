@@ -64,7 +64,7 @@ func TestDoctorOfForwardChains(t *testing.T) {
 		if got := strings.TrimPrefix(found.Verdict.String(), "ok"); got != tt.want {
 			t.Errorf("%s: %q, want %q: %s", tt.name, got, tt.want, found.Summary)
 		}
-		if on := passes(); tt.want == "" && !on || tt.want == "fail" && on {
+		if on := passes(); (tt.want == "" && !on) || (tt.want == "fail" && on) {
 			t.Errorf("%s: doctor says %q, and it is passed on: %v", tt.name, tt.want, on)
 		}
 		if _, commands, told := strings.Cut(found.Remedy, "until then: "); told {

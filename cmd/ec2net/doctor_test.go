@@ -53,7 +53,7 @@ func (p patient) run(t *testing.T) {
 	if got := roots(findings); got != p.want {
 		t.Errorf("found %q, want %q\n%s", got, p.want, report(t, c, flags...))
 	}
-	if fails := strings.Contains(p.want, "fail"); fails != (status == exitDifferences) || !fails && status != exitOK {
+	if fails := strings.Contains(p.want, "fail"); fails != (status == exitDifferences) || (!fails && status != exitOK) {
 		t.Errorf("exit status %d", status)
 	}
 	for _, id := range p.because {

@@ -45,7 +45,7 @@ func services(c metadata.Cloud, conf config.Config) []netip.Addr {
 // interface in the list has no turn: there traffic leaves when all before it fail.
 func (n *nic) rank(primary string) int {
 	rank, last := n.config.Egress.Rank(n.snap.Name), n.config.Egress.Rank(primary)
-	if n.settled.Primary || n.iface.Manage != config.Full || last >= 0 && last < rank {
+	if n.settled.Primary || n.iface.Manage != config.Full || (last >= 0 && last < rank) {
 		return -1
 	}
 	return rank

@@ -184,7 +184,7 @@ func (x *examination) asked(l doctor.Link) bool {
 
 func (x *examination) knows(l doctor.Link) bool {
 	_, recorded := x.record(l)
-	return recorded || slices.Contains(x.known, l.MAC) || x.facts.Metadata.Err != nil && l.Group == plumb.Group
+	return recorded || slices.Contains(x.known, l.MAC) || (x.facts.Metadata.Err != nil && l.Group == plumb.Group)
 }
 
 // isShadow: another device with the same MAC address is the interface, by our record or by its group; failing

@@ -19,7 +19,7 @@ import (
 // interface collects the facts of one interface. One that goes meanwhile is none.
 func (x *examination) iface(ctx context.Context, l doctor.Link) error {
 	n, err := newNIC(l.Name, options{cloud: x.facts.Cloud, source: x.cloud, config: x.conf, store: x.store, known: x.records, log: x.log})
-	if errors.Is(err, plumb.ErrGone) || x.only == "" && noInterface(err) {
+	if errors.Is(err, plumb.ErrGone) || (x.only == "" && noInterface(err)) {
 		return nil
 	}
 	if errors.Is(err, unix.EPERM) {
@@ -47,7 +47,7 @@ func (x *examination) iface(ctx context.Context, l doctor.Link) error {
 		if c.Source == doctor.FromLease {
 			lease = effectiveLease(r, n.snap)
 		}
-		n.hosts = r.Hosts || !r.Ready && n.wouldHost()
+		n.hosts = r.Hosts || (!r.Ready && n.wouldHost())
 		c.Hosts = r.Hosts
 		c.Want, c.Refused = n.wanted(c.Granted, lease, x.owned(n, r), x.leads(n, r))
 		c.Plan = plumb.Diff(n.snap.State, c.Want)

@@ -26,7 +26,7 @@ func TestStatusOf(t *testing.T) {
 		{fail(exitUnavailable, "scan: %w", errorOf(errInvalid, "no endpoint")), exitUnavailable, "scan: no endpoint"},
 		{quiet(exitDifferences), exitDifferences, ""},
 	} {
-		if got := statusOf(tt.err); got != tt.want || tt.err != nil && tt.err.Error() != tt.text {
+		if got := statusOf(tt.err); got != tt.want || (tt.err != nil && tt.err.Error() != tt.text) {
 			t.Errorf("%v: status %d, want %d and %q", tt.err, got, tt.want, tt.text)
 		}
 	}

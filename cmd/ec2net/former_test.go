@@ -61,7 +61,7 @@ func TestSwappedNames(t *testing.T) {
 		second.notify.await(t, "10.0.2.37 and 3 more, table 10001, lease until")
 		for _, line := range changes() {
 			on1, on2 := strings.Contains(line, ": eth1 "), strings.Contains(line, ": eth2 ")
-			if on1 && strings.Contains(line, "10.0.2.37/") || on2 && strings.Contains(line, "10.0.2.77/") {
+			if (on1 && strings.Contains(line, "10.0.2.37/")) || (on2 && strings.Contains(line, "10.0.2.77/")) {
 				t.Errorf("%s: the other's address: %s", ends, line)
 			}
 		}

@@ -14,7 +14,7 @@ func (a *agent) hint() {
 		return
 	}
 	for _, g := range a.snap.Groups {
-		if r, ok := a.store.Load(g.Name); a.store.Managed(g.Name) || ok && r.Ready {
+		if r, ok := a.store.Load(g.Name); a.store.Managed(g.Name) || (ok && r.Ready) {
 			continue
 		}
 		for _, subnet := range slices.Concat(a.settled.Subnets4.Value, a.settled.Subnets6.Value) {

@@ -46,7 +46,7 @@ func TestDegraded(t *testing.T) {
 			k := keep(t, c, "eth1")
 			took := time.Since(begun)
 			answers(t, c, lab.EIP2)
-			if n := len(c.IMDS().Requests(begun)); took < tt.from || tt.from == 0 && n > 2 {
+			if n := len(c.IMDS().Requests(begun)); took < tt.from || (tt.from == 0 && n > 2) {
 				t.Errorf("ready after %s, want %s at least, and %d requests", took, tt.from, n)
 			}
 			t.Logf("ready after %s", took.Round(time.Millisecond))

@@ -112,7 +112,7 @@ func TestDegradedBesideAnOwner(t *testing.T) {
 				t.Errorf("something of table %s is left:\n%s", table, out)
 			}
 			k.logsTimes(t, "degraded", 2) // when it begins and when it ends
-			if out := ip(t, c, "-4 -o addr show dev eth1"); strings.Count(out, "inet ") != 1 || strings.Contains(out, "noprefixroute") && tt.owner != "dhcpcd" {
+			if out := ip(t, c, "-4 -o addr show dev eth1"); strings.Count(out, "inet ") != 1 || (strings.Contains(out, "noprefixroute") && tt.owner != "dhcpcd") {
 				t.Errorf("the address is not the owner's alone:\n%s", out)
 			}
 		})

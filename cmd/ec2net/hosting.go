@@ -24,7 +24,7 @@ const turnTime = 10 * time.Second
 // hosting: the host itself lives by what ec2net gives the interface, which nobody else configures and which is the
 // primary, or may be, as long as the metadata has never answered.
 func (n *nic) hosting() bool {
-	return n.hosts && (n.settled.Primary || n.settled.MAC == (metadata.MAC{}) && n.leasesHost())
+	return n.hosts && (n.settled.Primary || (n.settled.MAC == (metadata.MAC{}) && n.leasesHost()))
 }
 
 // leasesHost: there is a lease by which a host can live. In a subnet of IPv6 alone an address of the link is leased.
@@ -35,7 +35,7 @@ func (n *nic) leasesHost() bool { return n.lease != nil && !n.lease.Addr.Addr().
 // unless somebody else does now.
 func (n *nic) unclaimed() bool {
 	ours := n.record.Hosts || n.snap.Hosts()
-	if n.iface.DHCP == config.Off || n.foreignAddress() != "" || n.record.Foreign && !ours {
+	if n.iface.DHCP == config.Off || n.foreignAddress() != "" || (n.record.Foreign && !ours) {
 		return false
 	}
 	owner, owned := dhcp.FindOwner(os.DirFS("/"), n.snap.Name, n.snap.Index)
@@ -86,7 +86,7 @@ func (a *agent) bow() {
 		return
 	}
 	unknown := a.settled.MAC == (metadata.MAC{})
-	stays := a.settled.Primary || unknown && (a.snap.LeadsHost() || !a.beside())
+	stays := a.settled.Primary || (unknown && (a.snap.LeadsHost() || !a.beside()))
 	if !stays || a.foreignAddress() != "" {
 		a.hosts, a.unsaved = false, true
 	}

@@ -39,7 +39,7 @@ func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.
 		r, _ := p.store.Load(name)
 		fresh := !asks || r.ReadAt.After(asked)
 		switch {
-		case r.Phase.InPart() && (fresh || r.Phase == state.LeaseOnly && r.AskedAt.After(asked)):
+		case r.Phase.InPart() && (fresh || (r.Phase == state.LeaseOnly && r.AskedAt.After(asked))):
 			return errorOf(errPartial, "%s: partly set up: %s", name, r.State)
 		case r.Phase.Settled() && fresh:
 			log.Infof("ready: %s", r.State)

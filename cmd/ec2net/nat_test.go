@@ -60,7 +60,7 @@ func TestNATRoles(t *testing.T) {
 		{"not set up", conf("eth4", "", "172.22.5.128/26"), nil, "f:1:1: [nat] eth4 is not set up yet"},
 	} {
 		roles, refused := natRoles(tt.conf, ifaces)
-		if len(roles) != len(tt.roles) || len(roles) > 0 && !cmp.Equal(tt.roles, roles, cmp.AllowUnexported(natRole{}), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })) {
+		if len(roles) != len(tt.roles) || (len(roles) > 0 && !cmp.Equal(tt.roles, roles, cmp.AllowUnexported(natRole{}), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }))) {
 			t.Errorf("%s: %+v, want %+v", tt.name, roles, tt.roles)
 		}
 		if got := text(refused); got != tt.refused {

@@ -22,7 +22,7 @@ func upAsPlanned(t *testing.T, c *lab.Cloud, status int, args ...string) string 
 	planArgs[i] = "plan"
 	text, got := on(t, c, "ec2net", append(planArgs, "--json")...)
 	var plan struct{ Operations []struct{ Verb, Text string } }
-	if err := json.Unmarshal([]byte(jsonOf(text)), &plan); err != nil || got != exitOK && got != exitDifferences {
+	if err := json.Unmarshal([]byte(jsonOf(text)), &plan); err != nil || (got != exitOK && got != exitDifferences) {
 		t.Fatalf("ec2net %q: exit status %d, %v\n%s", planArgs, got, err, text)
 	}
 	want := []string{}

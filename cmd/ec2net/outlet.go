@@ -84,7 +84,7 @@ func (o *outlet) decide(now time.Time, f outletFacts) {
 
 // hold looks for a reason to take traffic back.
 func (o *outlet) hold(now time.Time, f outletFacts) {
-	o.proven = o.proven || f.metadata == nil && f.readAt.After(o.since)
+	o.proven = o.proven || (f.metadata == nil && f.readAt.After(o.since))
 	if f.primary == nil {
 		o.broken = time.Time{}
 	} else if o.broken.IsZero() {
@@ -183,7 +183,7 @@ func (o *outlet) pause(now time.Time, f outletFacts) time.Duration {
 // pending: it is about to be decided.
 func (o *outlet) pending(f outletFacts) bool {
 	switch {
-	case f.better || f.hindrance() != (obstacle{}) && !o.on:
+	case f.better || (f.hindrance() != (obstacle{}) && !o.on):
 		return false
 	case o.on:
 		return !o.proven

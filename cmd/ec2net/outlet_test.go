@@ -89,7 +89,7 @@ func TestOutlet(t *testing.T) {
 				if o.on != s.on || (s.why == "") != (o.why == obstacle{}) || !strings.Contains(o.why.text, s.why) {
 					t.Errorf("at %s: on %v, because %q; want %v, %q", s.at, o.on, o.why.text, s.on, s.why)
 				}
-				if next := o.pause(start.Add(s.at), f); next < 0 || next > restMost || next == 0 && !f.better && f.gateway.IsValid() {
+				if next := o.pause(start.Add(s.at), f); next < 0 || next > restMost || (next == 0 && !f.better && f.gateway.IsValid()) {
 					t.Errorf("at %s: the next look in %s", s.at, next)
 				}
 			}
@@ -104,7 +104,7 @@ func TestOutletRests(t *testing.T) {
 	for i := range 100 {
 		o.on = true
 		o.fall(now, obstacle{text: "x"})
-		if rest := o.rest.Sub(now); rest < restFirst || rest > restMost || i > 5 && rest != restMost {
+		if rest := o.rest.Sub(now); rest < restFirst || rest > restMost || (i > 5 && rest != restMost) {
 			t.Fatalf("fall %d: rest of %s", i, rest)
 		}
 	}

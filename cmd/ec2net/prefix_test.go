@@ -243,7 +243,7 @@ func TestRefused(t *testing.T) {
 		_, err := c.IMDS().Inject(lab.Fault{Interface: "eth1", Path: tt.key, Value: &tt.value})
 		must(t, err)
 		out, status := on(t, c, "ec2net", "--cloud", "ec2", "up", "eth1", "--wait", wait)
-		if !strings.Contains(out, tt.says) || status != exitPartial && status != exitUnavailable {
+		if !strings.Contains(out, tt.says) || (status != exitPartial && status != exitUnavailable) {
 			t.Errorf("%s = %q: status %d, says\n%s\nwant %q", tt.key, tt.value, status, out, tt.says)
 		}
 		if rules := ip(t, c, "rule") + ip(t, c, "-6 rule"); strings.Contains(rules, "from "+tt.value+" lookup 10001") || strings.Count(rules, "lookup 10001") > 5 {

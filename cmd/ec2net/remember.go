@@ -164,7 +164,7 @@ func (a *agent) save() error {
 	}
 	for _, name := range a.formerly { // after the new one: a process that is killed here leaves two, not none
 		old, known := a.store.Load(name)
-		if known && old.MAC != a.record.MAC || name == a.record.Name {
+		if (known && old.MAC != a.record.MAC) || name == a.record.Name {
 			continue // an interface that has the name now
 		}
 		if err := a.store.Remove(name); err != nil {

@@ -53,7 +53,7 @@ func (p *program) scanUnasked(ctx context.Context, only []string, silent error) 
 		case len(only) > 0 && !slices.Contains(only, i.Name), len(only) == 0 && underSystemd() && !ofCloud(s.Index, driver(i.Name)):
 		case why == "":
 			found.names, found.macs = append(found.names, i.Name), append(found.macs, s.MAC)
-		case len(only) > 0 || err == nil && !p.isSet(i.Name, s.MAC):
+		case len(only) > 0 || (err == nil && !p.isSet(i.Name, s.MAC)):
 			found.left = append(found.left, why)
 		}
 	}

@@ -154,7 +154,7 @@ func (n *nic) whyNot() string {
 // report tells systemd or the terminal, when there is something new to tell. Others read the record, which is
 // written once for all that an event has brought, and has to follow what only the time has changed.
 func (a *agent) report() {
-	if a.unsaved && !a.idle() || a.setUp && a.record.Phase != a.phase() {
+	if (a.unsaved && !a.idle()) || (a.setUp && a.record.Phase != a.phase()) {
 		a.saved()
 	}
 	a.complain(fromMetrics, a.metrics.Err())

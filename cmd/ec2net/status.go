@@ -211,7 +211,7 @@ func (p *program) former(pid int, r state.Record, conf config.Config) bool {
 		return false
 	}
 	alone := conf.For(config.Local(r.Name, r.MAC, driver(r.Name)).Learn(r.Interface)).Manage == config.None
-	return alone || p.configFile == config.Path && p.store.Outdated(r.Name, p.configFile)
+	return alone || (p.configFile == config.Path && p.store.Outdated(r.Name, p.configFile))
 }
 
 // look compares the record with the kernel.
@@ -239,7 +239,7 @@ func (p *program) look(r state.Record, peers []metadata.MAC, conf config.Config,
 		lease = effectiveLease(r, have)
 	}
 	c.Former = p.former(c.Process, r, conf)
-	if !r.Ready || r.Interface.MAC != r.MAC && !(r.Degraded() && lease != nil) {
+	if !r.Ready || (r.Interface.MAC != r.MAC && !(r.Degraded() && lease != nil)) {
 		return c
 	}
 	c.NAT = nat.text()

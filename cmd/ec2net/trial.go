@@ -150,7 +150,7 @@ func (t *trial) confirmed(ctx context.Context, lost []plumb.Loss) ([]plumb.Loss,
 		case plumb.LossDefault:
 			return false
 		case plumb.LossConnection:
-			return !l.Is.Local && !slices.Contains(flows, l.Flow) || t.follows(l) // what this host answers itself ends at once
+			return (!l.Is.Local && !slices.Contains(flows, l.Flow)) || t.follows(l) // what this host answers itself ends at once
 		}
 		_, fresh := t.server()
 		return !(fresh || t.wasFresh) || t.answers(ctx, l.Flow.Remote)

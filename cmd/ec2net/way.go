@@ -132,7 +132,7 @@ func (p *program) showRefused() error {
 // misnamed says what of [egress] and [nat] can not be meant: at once to a person, and of the keepers that of the
 // primary interface does, when all have had the time to come.
 func (a *agent) misnamed() {
-	if len(a.config.Egress.Interfaces)+len(a.config.NAT.From) == 0 || a.stays && (!a.settled.Primary || time.Since(a.begun) < youth) {
+	if len(a.config.Egress.Interfaces)+len(a.config.NAT.From) == 0 || (a.stays && (!a.settled.Primary || time.Since(a.begun) < youth)) {
 		return
 	}
 	primary := a.snap.Name

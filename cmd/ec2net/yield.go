@@ -65,7 +65,7 @@ func (n *nic) yields(s plumb.Snapshot) bool {
 // undecided: whether the interface is ours at all hangs on what the metadata will say.
 func (a *agent) undecided() bool {
 	_, certain := a.config.Insists(a.facts)
-	return a.config.NeedsMetadata(a.facts) || !certain && a.claimant(a.snap) != ""
+	return a.config.NeedsMetadata(a.facts) || (!certain && a.claimant(a.snap) != "")
 }
 
 // giveUp takes off what is ours of an interface that somebody else has, and says so once.

@@ -111,7 +111,7 @@ func TestBench(t *testing.T) {
 // measured checks one row. It returns 1 for a count with an aim: counts hold on every machine.
 func measured(t *testing.T, part string, row Row, table string) int {
 	t.Helper()
-	if row.EC2net.Runs == 0 || row.Unit != "" && row.EC2net.Min <= 0 {
+	if row.EC2net.Runs == 0 || (row.Unit != "" && row.EC2net.Min <= 0) {
 		t.Errorf("%s: %s was not measured: %+v", part, row.What, row.EC2net)
 	}
 	if row.Floor != nil && (row.Floor.Runs == 0 || row.Floor.Min <= 0 || row.Ratio <= 0) {

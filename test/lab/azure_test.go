@@ -160,7 +160,7 @@ func TestAzureFaults(t *testing.T) {
 		if got := strings.Join(macs(body), " "); got != test.macs {
 			t.Errorf("%s: interfaces %q, want %q", name, got, test.macs)
 		}
-		if test.not != "" && strings.Contains(body, test.not) || !strings.Contains(body, test.has) {
+		if (test.not != "" && strings.Contains(body, test.not)) || !strings.Contains(body, test.has) {
 			t.Errorf("%s: %q is there, or %q is not: %s", name, test.not, test.has, body)
 		}
 		c.IMDS().Clear(id)

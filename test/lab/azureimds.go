@@ -84,7 +84,7 @@ func (s *IMDS) rightAzure(r *http.Request, req *Request, key string, known bool,
 		return problem(http.StatusBadRequest, "Bad request. A query parameter is repeated")
 	case key == "versions":
 		return azureReply(http.StatusOK, map[string]any{"apiVersions": s.azure.versions})
-	case !known || key != "" && !below(key, "instance"):
+	case !known || (key != "" && !below(key, "instance")):
 		return problem(http.StatusNotFound, "Not found")
 	case key == "" || !slices.Contains(s.azure.versions, query.Get("api-version")):
 		return s.otherVersion()

@@ -259,7 +259,7 @@ func (c *Cloud) Interface(key string) (Interface, error) {
 // find is Interface for callers that hold the lock.
 func (c *Cloud) find(key string) (*iface, error) {
 	for _, k := range c.ifaces {
-		named := key == k.node.Name+"/"+k.Name || k.node == c.instance && key == k.Name
+		named := key == k.node.Name+"/"+k.Name || (k.node == c.instance && key == k.Name)
 		if named || key == k.ID || strings.EqualFold(key, k.MAC.String()) {
 			return k, nil
 		}

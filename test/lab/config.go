@@ -153,7 +153,7 @@ func (c Config) subnetOf(a netip.Addr) (Subnet, bool) {
 }
 
 func (s Subnet) contains(a netip.Addr) bool {
-	return s.CIDR.IsValid() && s.CIDR.Contains(a) || s.IPv6.IsValid() && s.IPv6.Contains(a)
+	return (s.CIDR.IsValid() && s.CIDR.Contains(a)) || (s.IPv6.IsValid() && s.IPv6.Contains(a))
 }
 
 // subnet finds a subnet by its ID.

@@ -131,7 +131,7 @@ func (p dhcpPlan) decide(t dhcpv4.MessageType, m DHCPMessage) (kind dhcpv4.Messa
 	switch {
 	case m.State == "SELECTING" && m.Server != p.server:
 		return 0, false // the client took another server's offer
-	case p.nak || wanted != p.give.Addr() && p.give.Addr() != netip.IPv4Unspecified():
+	case p.nak || (wanted != p.give.Addr() && p.give.Addr() != netip.IPv4Unspecified()):
 		return dhcpv4.MessageTypeNak, true
 	}
 	return dhcpv4.MessageTypeAck, true

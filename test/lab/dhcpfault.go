@@ -157,7 +157,7 @@ func (d *DHCP) Faults() map[int]DHCPFault {
 }
 
 func (in *injectedDHCP) over(now time.Time) bool {
-	return !in.expires.IsZero() && now.After(in.expires) || in.Times > 0 && in.seen >= in.Skip+in.Times
+	return (!in.expires.IsZero() && now.After(in.expires)) || (in.Times > 0 && in.seen >= in.Skip+in.Times)
 }
 
 // strikes counts a message if the fault is about it, and says whether it is spoilt.
@@ -165,7 +165,7 @@ func (in *injectedDHCP) strikes(mac string, m DHCPMessage) bool {
 	about := len(in.On) == 0 || slices.ContainsFunc(in.On, func(on string) bool {
 		return strings.EqualFold(on, m.Type) || strings.EqualFold(on, m.State)
 	})
-	if in.over(m.Time) || in.mac != "" && in.mac != mac || !about {
+	if in.over(m.Time) || (in.mac != "" && in.mac != mac) || !about {
 		return false
 	}
 	in.seen++

@@ -167,7 +167,7 @@ func (s *IMDS) Faults() map[int]Fault {
 }
 
 func (in *injected) over(now time.Time) bool {
-	return !in.expires.IsZero() && now.After(in.expires) || in.Times > 0 && in.seen >= in.Skip+in.Times
+	return (!in.expires.IsZero() && now.After(in.expires)) || (in.Times > 0 && in.seen >= in.Skip+in.Times)
 }
 
 // strikes counts a matching request and says whether it is spoilt.

@@ -25,7 +25,7 @@ func matchSegments(pattern, name []string) bool {
 	case len(pattern) == 0:
 		return len(name) == 0
 	case pattern[0] == "**":
-		return matchSegments(pattern[1:], name) || len(name) > 0 && matchSegments(pattern, name[1:])
+		return matchSegments(pattern[1:], name) || (len(name) > 0 && matchSegments(pattern, name[1:]))
 	case len(name) == 0:
 		return false
 	}

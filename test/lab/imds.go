@@ -231,7 +231,7 @@ func (s *IMDS) ExpireTokens() {
 // dataPath reduces a request's path to what lies below the version.
 func dataPath(p string) (key string, known bool) {
 	parts := strings.FieldsFunc(p, func(r rune) bool { return r == '/' })
-	if len(parts) == 0 || parts[0] != "latest" && !isVersion(parts[0]) {
+	if len(parts) == 0 || (parts[0] != "latest" && !isVersion(parts[0])) {
 		return "", false
 	}
 	return strings.Join(parts[1:], "/"), true

@@ -63,7 +63,7 @@ func TestEIPTransport(t *testing.T) {
 			must(t, err)
 		}
 		_, err = conn.Read(buf)
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		if (want == "" && err != nil) || (want != "" && (err == nil || !strings.Contains(err.Error(), want))) {
 			t.Errorf("port %s: %v, want %q", port, err, want)
 		}
 		conn.Close()
