@@ -2,6 +2,7 @@ package main
 
 import (
 	"ec2net/config"
+	"ec2net/dhcp"
 	"ec2net/metadata"
 	"ec2net/plumb"
 )
@@ -20,6 +21,14 @@ func (l *leases) stop() {
 		l.quit()
 		l.quit = nil
 	}
+}
+
+// sameLease reports whether nothing that an interface is given differs between two leases, each of which may be none.
+func sameLease(a, b *dhcp.Lease) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Same(*b)
 }
 
 // wanted is plumb.Want with an interface's settings, for whoever sets up, plans or compares.

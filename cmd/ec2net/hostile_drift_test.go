@@ -56,6 +56,7 @@ func TestDrift(t *testing.T) {
 	ip(t, c, "link set eth1 down")
 	ip(t, c, "link set eth1 name ens9")
 	eventually(t, hang, "renamed", func() bool { return echoes(t, c, lab.EIP2) })
+	settled(t, c, []string{"ens9"})
 	counted := repairsOf(t, c)
 	ip(t, c, "rule del pref 20001 from 10.0.2.37")
 	answersWithin(t, c, hang, lab.EIP2)

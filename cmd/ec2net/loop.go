@@ -113,9 +113,13 @@ func (a *agent) next(ctx context.Context, ev *events) error {
 			return a.mend(ctx, ev) // what there is to do now is a repair
 		}
 	case e := <-a.leases.events:
+		was := a.lease
 		a.onLease(e)
 		if a.hosting() && !a.answered { // the lease is the way to the metadata
 			ev.reread.Reset(0)
+		}
+		if a.setUp && sameLease(was, a.lease) {
+			return a.mend(ctx, ev) // as after a reading without news
 		}
 	case c, ok := <-ev.changes:
 		if ctx.Err() != nil {
