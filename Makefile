@@ -35,8 +35,8 @@ SWEEPS = ^(TestEveryFault|TestSequences)$$
 
 test-go: setup build
 	$(GO) vet ./...
-	$(GO) test -count=1 -timeout 20m -run '$(SWEEPS)' ./plumb & sweeps=$$!; \
-	$(GO) test -race -count=1 -timeout 20m -skip '$(SWEEPS)' ./...; status=$$?; wait $$sweeps && exit $$status
+	$(GO) test -count=1 -timeout 40m -run '$(SWEEPS)' ./plumb & sweeps=$$!; \
+	$(GO) test -race -count=1 -timeout 40m -skip '$(SWEEPS)' ./...; status=$$?; wait $$sweeps && exit $$status
 
 # One test by its name, wherever it is: make t T=TestUpPlanDown
 t: setup
@@ -50,12 +50,12 @@ packages:
 # The packages, installed, upgraded, removed and purged in a clean Debian.
 test-packages: setup
 	$(GO) vet -tags packages ./packaging/...
-	$(GO) test -count=1 -timeout 20m -tags packages ./packaging
+	$(GO) test -count=1 -timeout 40m -tags packages ./packaging
 
 # The deb on booted Debians with their udev, systemd and network managers.
 test-system: setup packages
 	$(GO) vet -tags system ./test/system/...
-	$(GO) test -count=1 -timeout 20m -tags system ./test/system
+	$(GO) test -count=1 -timeout 40m -tags system ./test/system
 
 # All neighbours on all releases, and the longest gap of each address beside them, which test-system has for one release.
 test-neighbours: setup packages
@@ -71,7 +71,7 @@ bench: setup build
 
 # A plugged interface and a boot on booted Debians, beside systemd-networkd alone and amazon-ec2-net-utils.
 bench-system: setup packages
-	$(GO) test -count=1 -timeout 20m -tags system,bench -run '^TestBench$$' -v ./test/system
+	$(GO) test -count=1 -timeout 40m -tags system,bench -run '^TestBench$$' -v ./test/system
 
 lint:
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
