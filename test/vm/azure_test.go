@@ -33,7 +33,7 @@ func azured(t *testing.T) {
 			t.Errorf("to %s: %s", dst, got)
 		}
 	}
-	if got := m.run("ec2net status"); !strings.Contains(got, "ens5: primary interface") || !strings.Contains(got, "lease without end") {
+	if got := m.run("ec2net status"); !strings.Contains(got, "ens5: primary interface") || !strings.Contains(got, "lease with no expiry") {
 		t.Errorf("status:\n%s", got)
 	}
 	if got := m.run("ip -c=never route show 168.63.129.16"); !strings.Contains(got, "proto dhcp") {
