@@ -14,19 +14,7 @@ import (
 func TestScanOfAHostThatNobodyConfigures(t *testing.T) {
 	t.Parallel()
 	c := unconfigured(t, lab.Config{})
-	must(t, c.Assign("eth0", addr("10.0.0.40")))
-	eip := addr("203.0.113.240")
-	must(t, c.AssociateEIP(addr("10.0.0.40"), eip))
-	peer, err := c.AddPeer("neighbour", addr("10.0.2.50"))
-	must(t, err)
-	says(t, ec2net(t, c, exitOK, "scan"), "the host has no default route", "eth0: ready", "eth1: ready")
-	answers(t, c, lab.EIP1)
-	answers(t, c, lab.EIP2)
-	answers(t, c, eip)
-	if _, err := peer.Ping(t.Context(), addr("10.0.0.29"), lab.Ping{}); err != nil {
-		t.Errorf("the primary has no rules beside the other: %v", err)
-	}
-	says(t, ec2net(t, c, exitOK, "scan"), "every interface is set up")
+	scansAll(t, c, "the host has no default route")
 	if def := ip(t, c, "-N route show default"); !strings.HasPrefix(def, "default via 10.0.0.1 dev eth0 proto 236 src 10.0.0.29 metric 512") {
 		t.Errorf("the host's own traffic does not leave by the primary:\n%s", def)
 	}
