@@ -57,7 +57,7 @@ func (l *Link) Nowhere(index int) (ok bool, before int, err error) {
 
 // isInterface: the device may be an interface of the cloud, that is nobody's slave.
 func (s Snapshot) isInterface() bool {
-	return !s.Loopback && s.Master == 0 && s.MAC != (metadata.MAC{}) && slices.Contains([]string{"", "veth"}, s.Kind)
+	return s.isHardware() && s.Master == 0 && s.MAC != (metadata.MAC{})
 }
 
 // defaults are main's best default routes of one family: through the interface index, and through others.
@@ -119,7 +119,7 @@ func outs(a attrs) (list []int) {
 // main or in a table of that program. Nil when there is no such address.
 func (s Snapshot) Foreign() *dhcp.Lease {
 	for _, a := range s.Addrs {
-		if a.foreign4() && a.Prefix.Bits() < 31 {
+		if a.Foreign4() && a.Prefix.Bits() < 31 {
 			return &dhcp.Lease{Addr: a.Prefix, Router: s.foreignRouter(a.Prefix.Masked()), Expires: dhcp.Infinite}
 		}
 	}
@@ -130,15 +130,15 @@ func (s Snapshot) Foreign() *dhcp.Lease {
 func (s Snapshot) single() *dhcp.Lease {
 	r := s.foreignRouter(netip.Prefix{})
 	for _, a := range s.Addrs {
-		if a.foreign4() && r.IsValid() && r != a.Prefix.Addr() {
+		if a.Foreign4() && r.IsValid() && r != a.Prefix.Addr() {
 			return &dhcp.Lease{Addr: a.Prefix, Router: r, Expires: dhcp.Infinite}
 		}
 	}
 	return nil
 }
 
-// foreign4: another program's IPv4 address, which is not link-local.
-func (a Addr) foreign4() bool {
+// Foreign4 reports whether another program has put the address there, an IPv4 one that is not link-local.
+func (a Addr) Foreign4() bool {
 	ip := a.Prefix.Addr()
 	return !a.Ours && ip.Is4() && !ip.IsLinkLocalUnicast()
 }

@@ -99,8 +99,11 @@ func peer(list []Snapshot) (Snapshot, bool) {
 	return ifaces[i], true
 }
 
-// isHardware: an interface; the kernel says so of a veth too, which is the interface of a container.
-func (s Snapshot) isHardware() bool { return (s.Kind == "" || s.Kind == "veth") && !s.Loopback }
+// Virtual reports whether a link of a kind (IFLA_INFO_KIND; empty: hardware) is one that the host makes for itself, and not
+// one that the cloud attaches. A veth counts as attached: it is an interface of a container or of the lab.
+func Virtual(kind string) bool { return kind != "" && kind != "veth" }
+
+func (s Snapshot) isHardware() bool { return !s.Loopback && !Virtual(s.Kind) }
 
 // is tells the interface from the others: by index once it is known, so that a rename does not confuse.
 func (l *Link) is(s Snapshot) bool {

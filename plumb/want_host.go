@@ -43,7 +43,7 @@ func (s Snapshot) hosted() (addrs []Addr, routes []Route) {
 
 // foreign4: another program gave the interface an IPv4 address.
 func (s Snapshot) foreign4() bool {
-	return slices.ContainsFunc(s.Addrs, Addr.foreign4)
+	return slices.ContainsFunc(s.Addrs, Addr.Foreign4)
 }
 
 // host gives the interface what the host lives by where nobody else does. What it has of that stays until another

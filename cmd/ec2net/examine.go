@@ -164,7 +164,7 @@ func (x *examination) askCloud(ctx context.Context) (err error) {
 // candidates are the devices that the cloud knows; while it does not answer, those that ec2net knows.
 func (x *examination) candidates() (out []doctor.Link) {
 	for _, l := range x.facts.FIB.Links {
-		if l.Loopback || l.Master != 0 || l.MAC == (metadata.MAC{}) || isVirtual(l.Kind) {
+		if l.Loopback || l.Master != 0 || l.MAC == (metadata.MAC{}) || plumb.Virtual(l.Kind) {
 			continue
 		}
 		if x.asked(l) && !x.isShadow(l) {
@@ -201,7 +201,7 @@ func (x *examination) isShadow(l doctor.Link) bool {
 		return 2
 	}
 	return slices.ContainsFunc(x.facts.FIB.Links, func(o doctor.Link) bool {
-		if o.MAC != l.MAC || o.Index == l.Index || isVirtual(o.Kind) {
+		if o.MAC != l.MAC || o.Index == l.Index || plumb.Virtual(o.Kind) {
 			return false
 		}
 		return cmp.Or(cmp.Compare(rank(o), rank(l)), cmp.Compare(o.Index, l.Index)) < 0

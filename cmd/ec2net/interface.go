@@ -69,17 +69,13 @@ func usable(s plumb.Snapshot) error {
 		return errorOf(errInvalid, "%s is the loopback device, not a network interface", s.Name)
 	case s.Master != 0:
 		return belongs(s)
-	case isVirtual(s.Kind):
+	case plumb.Virtual(s.Kind):
 		return errorOf(errInvalid, "%s is a virtual device (%s), not a network interface of the cloud", s.Name, s.Kind)
 	case s.MAC == (metadata.MAC{}):
 		return errorOf(errInvalid, "%s has no MAC address, so the cloud cannot know it", s.Name)
 	}
 	return nil
 }
-
-// isVirtual reports whether a link of this kind is one that the host makes for itself, and not one that the cloud
-// attaches. A veth counts as attached: it is an interface of a container or of the lab.
-func isVirtual(kind string) bool { return kind != "" && kind != "veth" }
 
 // ownName is the name of the interface that has this one or an alternative one. Of an interface that is not here it
 // is what was asked for.

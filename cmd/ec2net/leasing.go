@@ -111,7 +111,7 @@ func (a *agent) autoDHCP() {
 
 func (n *nic) foreignAddress() string {
 	for _, h := range n.snap.Addrs {
-		if !h.Ours && h.Prefix.Addr().Is4() && !h.Prefix.Addr().IsLinkLocalUnicast() {
+		if h.Foreign4() {
 			return h.Prefix.String()
 		}
 	}
