@@ -29,8 +29,8 @@ const (
 type agent struct {
 	nic
 	lock *state.Lock // run's
-	// progress is told the state, for systemd or a terminal.
-	progress func(string)
+	// progress is told the phase and its text, for systemd or a terminal.
+	progress func(state.Phase, string)
 
 	waits      time.Time // since when the interface is not converged
 	unsavedWhy error     // why the record could not be written
@@ -59,7 +59,7 @@ func newAgent(name string, o options) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &agent{nic: *n, waits: n.begun, origin: n.snap.State, progress: func(string) {}}
+	a := &agent{nic: *n, waits: n.begun, origin: n.snap.State, progress: func(state.Phase, string) {}}
 	a.onTrial()
 	if before, ok := a.trial.resume(a.snap); ok {
 		a.origin = before

@@ -220,7 +220,8 @@ func (a *agent) waiting() bool {
 	if a.iface.Manage != config.Full {
 		return false
 	}
-	return !a.converged || !a.answers() || !a.settledDown() || !a.leased()
+	lacks := a.awaits()
+	return !a.converged || (lacks != nothing && lacks != lackEgress) // egress has a timer of its own
 }
 
 // answers: the kernel does, for all that the interface has.

@@ -153,9 +153,9 @@ func (a *agent) save() error {
 	a.record.Interface.Problems = nil // of one reading, and no JSON
 	a.record.Lease, a.record.DHCP = a.trusted(), a.leasing
 	f := a.phaseFacts()
+	a.record.State = a.textOf(f)
 	f.writing = a.ahead
 	a.record.Enter(f.phase())
-	a.record.State = a.text()
 	a.record.Hosts = a.hosting()
 	a.record.Undone = a.undone.recorded()
 	a.record.Egress = a.way()

@@ -61,7 +61,7 @@ func (p *program) run(ctx context.Context, name string) error {
 	defer func() { a.lock.Release() }()
 	a.stays = true
 	told := &notify{}
-	a.progress = func(state string) { told.tell(state, a.phase().Settled()) }
+	a.progress = func(phase state.Phase, text string) { told.tell(text, phase.Settled()) }
 	err = a.loop(ctx, 0, reload, func() (bool, error) { return a.idle(), nil })
 	if err == nil {
 		err = a.release(ctx, "run")

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -78,7 +77,7 @@ func ofCloud(index int, driver string) bool {
 
 // cloudDrivers are the kernel drivers of the clouds' interfaces, as in udev's rule.
 func cloudDrivers() []string {
-	return strings.Split("ena|ixgbevf|vif|xen-netfront|xen_netfront|hv_netvsc|mana|virtio_net|gve", "|")
+	return []string{"ena", "ixgbevf", "vif", "xen-netfront", "xen_netfront", "hv_netvsc", "mana", "virtio_net", "gve"}
 }
 
 // upInTurn sets interfaces up in this process, until the cloud does not know them.

@@ -12,9 +12,11 @@ import (
 	"ec2net/state"
 )
 
-// state is one line for a person: what the interface holds, or what it waits for and since when.
-func (a *agent) text() string {
-	switch f := a.phaseFacts(); f.phase() {
+// text is one line for a person: what the interface holds, or what it waits for and since when.
+func (a *agent) text() string { return a.textOf(a.phaseFacts()) }
+
+func (a *agent) textOf(f phaseFacts) string {
+	switch f.phase() {
 	case state.LeftTo:
 		return "left to " + a.record.Yielded
 	case state.Unmanaged:
@@ -154,9 +156,11 @@ func (n *nic) whyNot() string {
 // report tells systemd or the terminal, when there is something new to tell. Others read the record, which is
 // written once for all that an event has brought, and has to follow what only the time has changed.
 func (a *agent) report() {
-	if (a.unsaved && !a.idle()) || (a.setUp && a.record.Phase != a.phase()) {
+	f := a.phaseFacts()
+	phase := f.phase()
+	if (a.unsaved && !a.idle()) || (a.setUp && a.record.Phase != phase) {
 		a.saved()
 	}
 	a.complain(fromMetrics, a.metrics.Err())
-	a.progress(a.text())
+	a.progress(phase, a.textOf(f))
 }

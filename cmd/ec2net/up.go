@@ -51,7 +51,7 @@ func (p *program) upUnless(ctx context.Context, name string, wait time.Duration,
 		return p.upByManager(ctx, a, pid, wait)
 	}
 	line := terminalLine(p.err, p.log)
-	a.progress = func(text string) { line.show(name, text, a.begun.Add(wait), a.phase().Settled()) }
+	a.progress = func(phase state.Phase, text string) { line.show(name, text, a.begun.Add(wait), phase.Settled()) }
 	err = a.loop(ctx, wait, nil, func() (bool, error) {
 		phase := a.phase()
 		return phase.Settled() || phase == state.RolledBack || a.hopeless() || vain(), nil
