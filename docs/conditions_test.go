@@ -4,8 +4,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -18,27 +16,14 @@ const (
 // A condition is read in one go: && inside of || stands in parentheses, everywhere; outside of the tests a condition has
 // three operators at most, and an assignment of several values two targets.
 func TestConditions(t *testing.T) {
-	err := filepath.WalkDir("..", func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && name != ".." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
-			return fs.SkipDir
-		case !strings.HasSuffix(name, ".go"):
-			return nil
-		}
-		files := token.NewFileSet()
-		f, err := parser.ParseFile(files, name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return err
-		}
-		for _, what := range unreadable(f, strings.HasSuffix(name, "_test.go")) {
-			t.Errorf("%s: %s", files.Position(what.at), what.why)
-		}
-		return nil
-	})
+	all, err := goFiles()
 	if err != nil {
-		t.Error(err)
+		t.Fatal(err)
+	}
+	for name, f := range all.files {
+		for _, what := range unreadable(f, strings.HasSuffix(name, "_test.go")) {
+			t.Errorf("%s: %s", all.positions.Position(what.at), what.why)
+		}
 	}
 }
 

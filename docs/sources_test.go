@@ -23,22 +23,39 @@ type pkg struct {
 // packages are the repository's, by their folders.
 type packages map[string]pkg
 
-var parsed = sync.OnceValues(func() (packages, error) {
-	all := packages{}
-	err := filepath.WalkDir("..", func(name string, d fs.DirEntry, err error) error {
+// trees are the repository's Go files, by their paths from here, and where their positions stand.
+type trees struct {
+	files     map[string]*ast.File
+	positions *token.FileSet
+}
+
+var goFiles = sync.OnceValues(func() (trees, error) {
+	all := trees{map[string]*ast.File{}, token.NewFileSet()}
+	return all, filepath.WalkDir("..", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && name != ".." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "docs"):
+		case d.IsDir() && name != ".." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
 			return fs.SkipDir
 		case !strings.HasSuffix(name, ".go"):
 			return nil
 		}
-		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return err
-		}
+		all.files[name], err = parser.ParseFile(all.positions, name, nil, parser.SkipObjectResolution)
+		return err
+	})
+})
+
+var parsed = sync.OnceValues(func() (packages, error) {
+	all := packages{}
+	files, err := goFiles()
+	if err != nil {
+		return nil, err
+	}
+	for name, f := range files.files {
 		folder, _ := filepath.Rel("..", filepath.Dir(name))
+		if folder == "docs" {
+			continue
+		}
 		p, ok := all[folder]
 		if !ok {
 			top, _, _ := strings.Cut(folder, "/")
@@ -51,9 +68,8 @@ var parsed = sync.OnceValues(func() (packages, error) {
 		for _, decl := range f.Decls {
 			declared(decl, p.names)
 		}
-		return nil
-	})
-	return all, err
+	}
+	return all, nil
 })
 
 func sources(t *testing.T) packages {
