@@ -29,7 +29,8 @@ const (
 
 // fate is what the chain may do with a packet, its policy included.
 func (c Chain) fate(p passage) outcome {
-	out := c.walk(c.Name, p, 0)
+	w := chainWalk{rules: c.rules, packet: p, done: map[string]outcome{}}
+	out := w.chain(c.Name)
 	if out&falls == 0 {
 		return out
 	}
@@ -39,15 +40,32 @@ func (c Chain) fate(p passage) outcome {
 	return out&^falls | accepts
 }
 
-// deepest is how many jumps the kernel allows (NFT_JUMP_STACK_SIZE).
-const deepest = 16
+// chainWalk tries the rules of one table with one packet. Nothing that a rule does changes what later ones know of the
+// packet, so that a chain does the same wherever it is jumped to from, and is walked once.
+type chainWalk struct {
+	rules  map[string][]chainRule // by their chains
+	packet passage
+	done   map[string]outcome // by chain
+	walked int                // chains
+}
 
-func (c Chain) walk(name string, p passage, depth int) (out outcome) {
-	if depth > deepest {
-		return unknown
+// chain is what may become of a packet that gets to a chain that is not a base chain, or to a base chain before its policy.
+// The kernel refuses jumps that lead in a circle (nft_chain_validate of linux/net/netfilter/nf_tables_api.c); rules that were
+// read while they changed may show one, of which nothing is known.
+func (w *chainWalk) chain(name string) outcome {
+	if out, ok := w.done[name]; ok {
+		return out
 	}
-	for _, r := range c.rules[name] {
-		does, sure := c.apply(r, p, depth)
+	w.done[name] = unknown
+	w.walked++
+	out := w.walk(w.rules[name])
+	w.done[name] = out
+	return out
+}
+
+func (w *chainWalk) walk(rules []chainRule) (out outcome) {
+	for _, r := range rules {
+		does, sure := w.apply(r)
 		out |= does & (accepts | drops)
 		if does&returns != 0 {
 			out |= falls
@@ -82,16 +100,16 @@ func (r register) get(number uint32) []byte {
 }
 
 // apply is what a rule does with a packet. sure: it is known whether the rule applies.
-func (c Chain) apply(r chainRule, p passage, depth int) (does outcome, sure bool) {
+func (w *chainWalk) apply(r chainRule) (does outcome, sure bool) {
 	sure = true
 	var reg register
 	for _, e := range r {
 		switch e.name {
 		case "counter", "log", "objref", "notrack", "last", "flow_offload": // they decide nothing
 		case "meta":
-			reg = register{e.data.be(unix.NFTA_META_DREG), p.meta(e.data)}
+			reg = register{e.data.be(unix.NFTA_META_DREG), w.packet.meta(e.data)}
 		case "ct":
-			reg = register{e.data.be(unix.NFTA_CT_DREG), p.ct(e.data)}
+			reg = register{e.data.be(unix.NFTA_CT_DREG), w.packet.ct(e.data)}
 		case "bitwise":
 			reg = register{e.data.be(unix.NFTA_BITWISE_DREG), underMask(reg.get(e.data.be(unix.NFTA_BITWISE_SREG)), e.data)}
 		case "cmp":
@@ -105,7 +123,7 @@ func (c Chain) apply(r chainRule, p passage, depth int) (does outcome, sure bool
 				reg = register{}
 				continue
 			}
-			return c.verdict(e.data, p, depth), sure
+			return w.verdict(e.data), sure
 		case "reject":
 			return drops, sure
 		case "match":
@@ -131,7 +149,7 @@ func (c Chain) apply(r chainRule, p passage, depth int) (does outcome, sure bool
 }
 
 // verdict is that of an immediate expression.
-func (c Chain) verdict(e attrs, p passage, depth int) outcome {
+func (w *chainWalk) verdict(e attrs) outcome {
 	data, err := parse(e[unix.NFTA_IMMEDIATE_DATA], 0)
 	if err != nil {
 		return unknown
@@ -146,9 +164,9 @@ func (c Chain) verdict(e attrs, p passage, depth int) outcome {
 	case unix.NFT_RETURN:
 		return returns
 	case unix.NFT_JUMP:
-		return c.walk(v.text(unix.NFTA_VERDICT_CHAIN), p, depth+1)
+		return w.chain(v.text(unix.NFTA_VERDICT_CHAIN))
 	case unix.NFT_GOTO:
-		out := c.walk(v.text(unix.NFTA_VERDICT_CHAIN), p, depth+1)
+		out := w.chain(v.text(unix.NFTA_VERDICT_CHAIN))
 		if out&falls != 0 {
 			out = out&^falls | returns
 		}

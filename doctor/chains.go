@@ -49,10 +49,15 @@ func ReadChains() ([]Chain, error) {
 			out = append(out, c)
 		}
 	}
+	tables := map[string]map[string][]chainRule{}
 	for i, c := range out {
-		if out[i].rules, err = readRules(c); err != nil {
-			return nil, err
+		key := c.Family + " " + c.Table
+		if _, read := tables[key]; !read {
+			if tables[key], err = readRules(c); err != nil {
+				return nil, err
+			}
 		}
+		out[i].rules = tables[key]
 		out[i].Docker = slices.ContainsFunc(all, func(o Chain) bool {
 			return o.Family == c.Family && o.Table == c.Table && o.Name == dockerUser
 		})
