@@ -11,8 +11,9 @@ import (
 type Link struct {
 	Name  string
 	Index int // 0 until the interface was seen
-	// Changing, unless it is nil, is told before each change that Reconcile makes.
-	Changing func(Snapshot, Plan)
+	// Changing, unless it is nil, is told before each change that Reconcile makes: how the kernel is, how it is to be,
+	// and what is about to be done.
+	Changing func(have Snapshot, want State, plan Plan)
 
 	scope   Scope // see Cover
 	written int
@@ -62,6 +63,10 @@ type Result struct {
 	// Failed says why the kernel may not be as wanted: it could not be read (ErrGone among others), an operation failed
 	// or harmed something that is not ours, it does not keep what it is given (ErrNotConverged), or the context ended.
 	Failed error
+	// Have is the kernel's side as it was read last, and Want what the interface was to be by that: after a success
+	// nothing of ours differs. Zero where the kernel could not be read at all.
+	Have Snapshot
+	Want State
 }
 
 // Err is all that is wrong, for a message.
@@ -71,33 +76,47 @@ func (r Result) Err() error { return errors.Join(r.Failed, r.Refused) }
 // do. want is asked on every pass, because it depends on what is there; its error is what it had to leave out.
 //
 // Calling it again is always safe, after a crash in the middle too.
-func (l *Link) Reconcile(ctx context.Context, want func(Snapshot) (State, error)) (r Result) {
+func (l *Link) Reconcile(ctx context.Context, want func(Snapshot) (State, error)) Result {
+	have, err := l.Read()
+	if err != nil {
+		return Result{Failed: err}
+	}
+	return l.ReconcileFrom(ctx, have, want)
+}
+
+// ReconcileFrom is Reconcile for a caller who has just read the kernel, and has decided by it.
+func (l *Link) ReconcileFrom(ctx context.Context, have Snapshot, want func(Snapshot) (State, error)) (r Result) {
 	var applied, harmed error
 	var plan, last Plan
-	for range passes {
-		have, err := l.Read()
-		if err != nil {
-			return Result{Done: r.Done, Failed: errors.Join(err, applied, harmed)}
+	r.Have = have
+	for pass := range passes {
+		if pass > 0 {
+			now, err := l.Read()
+			if err != nil {
+				r.Refused, r.Failed = nil, errors.Join(err, applied, harmed)
+				return r
+			}
+			r.Have = now
 		}
-		var state State
-		state, r.Refused = want(have)
-		l.adopt(state)
+		r.Want, r.Refused = want(r.Have)
+		l.adopt(r.Want)
 		l.publish()
-		if plan = Diff(have.State, state); len(plan) == 0 {
+		if plan = Diff(r.Have.State, r.Want); len(plan) == 0 {
 			r.Failed = harmed
 			return r
 		}
 		if err := ctx.Err(); err != nil {
-			return Result{Done: r.Done, Failed: err}
+			r.Refused, r.Failed = nil, err
+			return r
 		}
 		if plan.String() == last.String() {
 			break // the last pass changed nothing
 		}
 		if l.Changing != nil {
-			l.Changing(have, plan)
+			l.Changing(r.Have, r.Want, plan)
 		}
 		var ops Plan
-		ops, applied = l.Apply(plan, have)
+		ops, applied = l.Apply(plan, r.Have)
 		if errors.Is(applied, errHarm) {
 			harmed = errors.Join(harmed, applied)
 		}

@@ -217,7 +217,7 @@ func TestGuardsOfAnEarlierVersion(t *testing.T) {
 		t.Fatalf("not as an earlier version has it:\n%s", out)
 	}
 	var seen Plan
-	l.Changing = func(_ Snapshot, p Plan) { seen = append(seen, p...) }
+	l.Changing = func(_ Snapshot, _ State, p Plan) { seen = append(seen, p...) }
 	done, err := l.Reconcile(t.Context(), want).both()
 	if err != nil {
 		t.Fatal(err)

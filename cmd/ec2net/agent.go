@@ -5,9 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"ec2net/config"
-	"ec2net/dhcp"
-	"ec2net/metadata"
 	"ec2net/plumb"
 	"ec2net/state"
 )
@@ -47,6 +44,7 @@ type agent struct {
 	setbacks int         // changes in a row that did not stand the trial
 	repairs  repairs
 	mending  bool // in a fight with another program: that is said once, not each repair
+	mode     mode // by the last decision
 }
 
 // errGone ends the agent of an interface that was taken away.
@@ -67,62 +65,6 @@ func newAgent(name string, o options) (*agent, error) {
 	return a, nil
 }
 
-// want is what plumb asks on every pass.
-func (a *agent) want(s plumb.Snapshot) (plumb.State, error) {
-	a.seen(s)
-	switch {
-	case a.role == isFunction:
-		return plumb.Bare(s, a.record.Before), nil
-	case a.role == isUnclear:
-		return s.State, unclear(s)
-	case a.yields(s):
-		return plumb.Yielded(s, a.record.Before), nil
-	case a.undone != nil:
-		return plumb.Restored(s, a.undone.state).Leading(a.leads()), nil
-	}
-	if a.undecided() {
-		return s.State, nil
-	}
-	if a.iface.Manage != config.Full {
-		w := a.released(s)
-		a.foundAhead(w)
-		return w, nil
-	}
-	if a.disowned && !a.known() {
-		return disown(s, a.record.Before), nil
-	}
-	if !a.known() {
-		w := plumb.Keep(s)
-		a.foundAhead(w)
-		return w, nil
-	}
-	iface, lease := a.settled, a.trusted()
-	if a.degraded || a.settled.MAC == (metadata.MAC{}) {
-		iface, lease = metadata.Interface{}, a.basis()
-	}
-	if !a.record.Packets {
-		a.record.Before.Note(s)
-	}
-	w, err := a.wanted(iface, lease, a.ownsAddress(), a.leaving(s))
-	a.writeAhead(w)
-	return w, err
-}
-
-// wanted is plumb.Want for the interface as it was read last.
-func (n *nic) wanted(iface metadata.Interface, lease *dhcp.Lease, ownAddress bool, leaving plumb.Egress) (plumb.State, error) {
-	return wanted(n.where, n.iface, plumb.Input{
-		Interface: iface, Lease: lease, Have: n.snap, OwnAddress: ownAddress, Egress: leaving, Services: services(n.where, n.config),
-		Before: n.record.Before, NAT: n.nat.out, Inside: n.nat.in, Host: n.hosting(),
-	})
-}
-
-// disown takes an address off that another host turned out to have.
-func disown(s plumb.Snapshot, before *plumb.Before) plumb.State {
-	w := plumb.Bare(s, before)
-	w.Link.Up = true
-	return w
-}
-
 // seen takes note of what the kernel says, and passes the carrier on to the DHCP client.
 func (a *agent) seen(s plumb.Snapshot) {
 	if s.Carrier != a.snap.Carrier {
@@ -138,11 +80,6 @@ func (a *agent) seen(s plumb.Snapshot) {
 	}
 }
 
-// known: there is something to set up.
-func (a *agent) known() bool {
-	return a.degraded || a.settled.MAC != (metadata.MAC{}) || a.hosting()
-}
-
 // converge reconciles the kernel and says what changed. Only an interface that is gone, or the end of
 // ctx, is an error.
 func (a *agent) converge(ctx context.Context) error {
@@ -154,10 +91,7 @@ func (a *agent) converge(ctx context.Context) error {
 	a.passing(others)
 	a.cover()
 	outlets := a.egress.outlets
-	if a.undone != nil {
-		a.leaving(a.snap)
-	}
-	r := a.link.Reconcile(ctx, a.want)
+	r := a.reconcile(ctx)
 	switch {
 	case errors.Is(r.Failed, plumb.ErrGone):
 		return errGone

@@ -49,7 +49,11 @@ func (x *examination) iface(ctx context.Context, l doctor.Link) error {
 		}
 		n.hosts = r.Hosts || (!r.Ready && n.wouldHost())
 		c.Hosts = r.Hosts
-		c.Want, c.Refused = n.wanted(c.Granted, lease, x.owned(n, r), x.leads(n, r))
+		f := n.learned()
+		f.granted, f.lease = c.Granted, lease
+		f.known = true
+		f.ownAddress, f.leads = x.owned(n, r), x.leads(n, r)
+		c.Want, c.Refused = f.want(n.snap)
 		c.Plan = plumb.Diff(n.snap.State, c.Want)
 	}
 	if marked(n.snap) && !recorded && c.Unsaved == "" && x.store.Readable() {

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"ec2net/config"
 	"ec2net/dhcp"
 	"ec2net/metadata"
-	"ec2net/plumb"
 )
 
 // noIPv4: the cloud says that the interface has no IPv4 address: one of an IPv6-only subnet, or one for
@@ -29,21 +27,4 @@ func sameLease(a, b *dhcp.Lease) bool {
 		return a == b
 	}
 	return a.Same(*b)
-}
-
-// wanted is plumb.Want with an interface's settings, for whoever sets up, plans or compares.
-func wanted(where metadata.Cloud, c config.Interface, in plumb.Input) (plumb.State, error) {
-	in.MainTable, in.Priority = c.MainTable, c.Priority
-	in.Gateway6, in.Prefixes = gateway6(where), delegation(c)
-	in.ByInterface, in.NoDHCP = c.Replies == config.ByInterface, c.DHCP == config.Off
-	return plumb.Want(in)
-}
-
-// delegation is the setting in plumb's terms.
-func delegation(c config.Interface) plumb.Delegation {
-	return map[config.Prefixes]plumb.Delegation{
-		config.PrefixRules: plumb.DelegateRules,
-		config.PrefixLocal: plumb.DelegateLocal,
-		config.PrefixOff:   plumb.DelegateOff,
-	}[c.Prefixes]
 }

@@ -123,7 +123,8 @@ func driver(name string) string {
 	return filepath.Base(link)
 }
 
-func facts(s plumb.Snapshot) config.Facts { return config.Local(s.Name, s.MAC, driver(s.Name)) }
+// keysOf are what sections of the configuration can match an interface by, before the metadata tells more.
+func keysOf(s plumb.Snapshot) config.Facts { return config.Local(s.Name, s.MAC, driver(s.Name)) }
 
 // mayChange checks for the right to change the network before anything is waited for.
 func mayChange(command string) error {

@@ -167,7 +167,7 @@ func (a *agent) retry(ev *events) {
 }
 
 // asks: the metadata has something to say on this interface.
-func (n *nic) asks() bool { return n.iface.Manage == config.Full || n.config.NeedsMetadata(n.facts) }
+func (n *nic) asks() bool { return n.iface.Manage == config.Full || n.config.NeedsMetadata(n.keys) }
 
 // pace slows the tick down once nothing is waited for.
 func (a *agent) pace(ev *events) {

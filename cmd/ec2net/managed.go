@@ -61,8 +61,8 @@ func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.
 // managerAsks reports whether the process that manages the interface asks the metadata, by what it has learned of it.
 func (a *agent) managerAsks() bool {
 	if iface := a.record.Interface; iface.MAC == a.snap.MAC {
-		a.facts = a.facts.Learn(iface)
-		a.iface = a.config.For(a.facts)
+		a.keys = a.keys.Learn(iface)
+		a.iface = a.config.For(a.keys)
 	}
 	return a.asks()
 }

@@ -19,7 +19,7 @@ type nic struct {
 	cloud  metadata.Source
 	config config.Config
 	iface  config.Interface
-	facts  config.Facts
+	keys   config.Facts // by which sections of the configuration match it
 	store  state.Store
 	log    logrus.FieldLogger
 	stays  bool // run: somebody keeps the interface until it is gone
@@ -61,13 +61,13 @@ func newNIC(name string, o options) (*nic, error) {
 		return nil, err
 	}
 	n := &nic{
-		link: link, snap: snap, where: o.cloud, cloud: o.source, config: o.config, facts: facts(snap), store: o.store,
+		link: link, snap: snap, where: o.cloud, cloud: o.source, config: o.config, keys: keysOf(snap), store: o.store,
 		log:     o.log.WithField("interface", snap.Name),
 		begun:   time.Now(),
 		tenancy: tenancy{leases: newLeases()},
 		said:    newSaid(),
 	}
-	n.iface = o.config.For(n.facts)
+	n.iface = o.config.For(n.keys)
 	n.egress.rank = -1
 	if err := n.remember(o.known); err != nil {
 		link.Close()

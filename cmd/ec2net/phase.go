@@ -64,7 +64,7 @@ func (a *agent) phaseFacts() phaseFacts {
 		converged: a.converged, leaseOnly: a.degraded, lacks: a.awaits(), troubled: a.troubled(),
 	}
 	if f.manage == config.LinkUp {
-		f.linkDone = len(plumb.Diff(a.snap.State, a.released(a.snap))) == 0
+		f.linkDone = len(plumb.Diff(a.snap.State, a.learned().released(a.snap))) == 0
 	}
 	return f
 }

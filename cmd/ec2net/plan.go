@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/plumb"
 )
@@ -46,7 +45,8 @@ func (p *program) plan(ctx context.Context, name string) error {
 	defer n.link.Close()
 	if n.yields(n.snap) {
 		n.log.Info("left to " + n.record.Yielded)
-		return p.print(name, plumb.Diff(n.snap.State, plumb.Yielded(n.snap, n.record.Before)), nil)
+		state, _ := n.learned().want(n.snap)
+		return p.print(name, plumb.Diff(n.snap.State, state), nil)
 	}
 	if !n.idle() && n.asks() {
 		if o.noSource != nil {
@@ -62,7 +62,7 @@ func (p *program) plan(ctx context.Context, name string) error {
 	}
 	if n.idle() {
 		n.leftAlone()
-		return p.print(name, plumb.Diff(n.snap.State, n.released(n.snap)), nil)
+		return p.print(name, plumb.Diff(n.snap.State, n.learned().released(n.snap)), nil)
 	}
 	state, refused := n.planned()
 	plan := plumb.Diff(n.snap.State, state)
@@ -122,17 +122,16 @@ func (n *nic) again() (err error) {
 }
 
 func (n *nic) planned() (plumb.State, error) {
-	if n.iface.Manage == config.LinkUp {
-		return n.released(n.snap), nil
-	}
-	if n.role == isUnclear {
-		return n.snap.State, unclear(n.snap)
-	}
-	n.lease = n.record.Lease
 	n.hosts = n.wouldHost()
 	others := n.store.All()
 	n.passing(others)
-	state, err := n.wanted(n.settled, n.lease, n.wouldOwn(), n.wouldLead(others))
+	f := n.learned()
+	if f.mode() != modeManage {
+		return f.want(n.snap)
+	}
+	f.lease = n.record.Lease
+	f.ownAddress, f.leads = n.wouldOwn(), n.wouldLead(others)
+	state, err := f.want(n.snap)
 	primary, _ := others.Primary()
 	return state, errors.Join(append(append(misnamed(n.config, primary.Name), n.nat.refused...), err, n.egressTrouble(0, time.Now()), n.egressTrouble(1, time.Now()))...)
 }

@@ -200,8 +200,8 @@ func (r *readings) partial() bool { return r.readErr == nil && !r.lacking.IsZero
 
 // learn looks the interface's settings up again, now that its ENI and device number are known.
 func (n *nic) learn(iface metadata.Interface) {
-	n.facts = n.facts.Learn(iface)
-	n.iface = n.config.For(n.facts)
+	n.keys = n.keys.Learn(iface)
+	n.iface = n.config.For(n.keys)
 	if p := n.cloud.Primary(); p != n.snap.MAC && p != (metadata.MAC{}) {
 		n.record.Peers = []metadata.MAC{p}
 		n.cover()

@@ -10,18 +10,6 @@ import (
 	"ec2net/plumb"
 )
 
-// released is the state of an interface that the configuration leaves alone, or of which it wants the link up only:
-// nothing of an earlier configuration stays. The link of the primary one is its owner's.
-func (n *nic) released(s plumb.Snapshot) plumb.State {
-	switch {
-	case n.iface.Manage == config.LinkUp:
-		return plumb.LinkOnly(s, n.record.Before)
-	case n.settled.Primary, n.record.Interface.Primary:
-		return plumb.Yielded(s, n.record.Before)
-	}
-	return plumb.Without(s, n.record.Before)
-}
-
 // release takes off what an earlier configuration put on an interface that is to be left alone now. A process that
 // goes by that one keeps it all the same: it is named, since it would put all of it back.
 func (a *agent) release(ctx context.Context, command string) error {
@@ -34,7 +22,7 @@ func (a *agent) release(ctx context.Context, command string) error {
 		return nil
 	}
 	switch {
-	case len(plumb.Diff(a.snap.State, a.released(a.snap))) == 0:
+	case len(plumb.Diff(a.snap.State, a.learned().released(a.snap))) == 0:
 		return a.forget()
 	case a.cloud == nil:
 		return errorOf(errInvalid, "%s: the metadata cannot be asked, so nothing was removed: check its endpoint", a.snap.Name)
@@ -42,7 +30,7 @@ func (a *agent) release(ctx context.Context, command string) error {
 	if err := mayChange(command); err != nil {
 		return err
 	}
-	r := a.link.Reconcile(ctx, a.want)
+	r := a.reconcile(ctx)
 	a.announce(r.Done)
 	if errors.Is(r.Failed, plumb.ErrGone) {
 		return errGone

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/plumb"
 	"ec2net/state"
@@ -92,7 +93,9 @@ func TestWrittenAheadAgain(t *testing.T) {
 func TestDisown(t *testing.T) {
 	for _, was := range []bool{false, true} {
 		s := plumb.Snapshot{State: plumb.State{Link: plumb.LinkState{Up: true, SrcValidMark: true}, Packets: []plumb.PacketRule{{Table: 19003, Kind: plumb.ReplyByInterface}}}}
-		got := disown(s, &plumb.Before{Link: plumb.LinkState{SrcValidMark: was}})
+		f := facts{disowned: true, settings: config.Interface{Manage: config.Full}, before: &plumb.Before{Link: plumb.LinkState{SrcValidMark: was}}}
+		got, err := f.want(s)
+		must(t, err)
 		if got.Link.SrcValidMark != was || !got.Link.Up || len(got.Packets) > 0 {
 			t.Errorf("was %v: %+v", was, got)
 		}

@@ -64,8 +64,8 @@ func TestInterruptedAndUndone(t *testing.T) {
 				Addrs6: metadata.None[[]netip.Addr](), Subnets6: metadata.None[[]netip.Prefix](),
 				Prefixes4: metadata.None[[]netip.Prefix](), Prefixes6: metadata.None[[]netip.Prefix]()}
 			look := a.link.Changing
-			a.link.Changing = func(have plumb.Snapshot, plan plumb.Plan) {
-				look(have, plan)
+			a.link.Changing = func(have plumb.Snapshot, want plumb.State, plan plumb.Plan) {
+				look(have, want, plan)
 				cancel() // in the middle of the change
 			}
 			return errors.Join(err, a.converge(ctx))

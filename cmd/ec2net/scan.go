@@ -136,7 +136,7 @@ func (p *program) cloudInterfaces(ctx context.Context) (primary metadata.MAC, kn
 
 // notStarted says why an interface is not to be started; nothing when it is. Where nobody could be asked, known is nil.
 func (p *program) notStarted(s plumb.Snapshot, certain bool, err error, known []metadata.MAC, conf config.Config) string {
-	name, facts := s.Name, facts(s)
+	name, keys := s.Name, keysOf(s)
 	switch {
 	case err != nil:
 		return err.Error()
@@ -146,7 +146,7 @@ func (p *program) notStarted(s plumb.Snapshot, certain bool, err error, known []
 		return name + " is set up"
 	case !certain: // what has the MAC of an interface may be none: a virtual function
 		return unclear(s).Error()
-	case !conf.NeedsMetadata(facts) && conf.For(facts).Manage == config.None:
+	case !conf.NeedsMetadata(keys) && conf.For(keys).Manage == config.None:
 		return fmt.Sprintf("%s is left alone, because %s says manage = false", name, p.configFile)
 	case udevProperty(os.DirFS("/"), s.Index, "EC2NET_MANAGE") == "0":
 		return name + " is left alone, because a udev rule sets EC2NET_MANAGE=0"

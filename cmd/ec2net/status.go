@@ -243,18 +243,15 @@ func (p *program) look(r state.Record, peers []metadata.MAC, conf config.Config,
 		return c
 	}
 	c.NAT = nat.text()
-	settings := conf.For(config.Local(r.Name, r.MAC, driver(r.Name)).Learn(r.Interface))
-	if settings.Manage != config.Full { // then nothing has to be there; something may, of an earlier time
+	f := recorded(r, conf)
+	if f.settings.Manage != config.Full { // then nothing has to be there; something may, of an earlier time
 		if len(have.Numbers()) == 0 {
 			c.Table = 0
 		}
 		return c
 	}
-	want, refused := wanted(r.Cloud, settings, plumb.Input{
-		Interface: r.Interface, Lease: lease, Have: have, OwnAddress: owns(r.DHCP),
-		Egress: r.Egress.Wanted(), Services: services(r.Cloud, conf), Before: r.Before,
-		NAT: nat.out, Inside: nat.in, Host: r.Hosts,
-	})
+	f.lease, f.nat = lease, nat
+	want, refused := f.want(have)
 	if led := func(o plumb.Route) bool { return o.Ours && o.Table == c.Table }; r.Interface.Primary && !slices.ContainsFunc(want.Routes, led) && !slices.ContainsFunc(have.Routes, led) {
 		c.Table = 0 // it had one beside other interfaces
 	}

@@ -51,10 +51,13 @@ type trial struct {
 // the host's own traffic: connections that left by the interface without one of its addresses are lost already.
 func (t *trial) watch() {
 	t.dial = dialTCP
-	t.link.Changing = func(have plumb.Snapshot, plan plumb.Plan) {
-		if !plan.TakesBack() && !t.silent(have) {
-			t.begin(have)
-		}
+	t.link.Changing = func(have plumb.Snapshot, _ plumb.State, plan plumb.Plan) { t.changing(have, plan) }
+}
+
+// changing takes the look before a change.
+func (t *trial) changing(have plumb.Snapshot, plan plumb.Plan) {
+	if !plan.TakesBack() && !t.silent(have) {
+		t.begin(have)
 	}
 }
 

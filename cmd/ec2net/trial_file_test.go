@@ -3,6 +3,7 @@ package main
 import (
 	"net/netip"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/sirupsen/logrus"
@@ -36,7 +37,7 @@ func TestKilledBeforeTheProof(t *testing.T) {
 			return err
 		}
 		defer a.link.Close()
-		return a.link.Reconcile(t.Context(), a.want).Err() // and here it is killed
+		return a.reconcile(t.Context()).Err() // and here it is killed
 	}))
 	if reflect.DeepEqual(before, world(t, c)) {
 		t.Fatal("nothing was changed")
@@ -50,6 +51,8 @@ func TestKilledBeforeTheProof(t *testing.T) {
 		err = a.converge(t.Context())
 		if a.undone == nil {
 			t.Error("it is not undone")
+		} else if !strings.Contains(inLine(a.undone.plan), "+ rule from 10.0.2.37 lookup 10001") {
+			t.Errorf("the change was %q", inLine(a.undone.plan))
 		}
 		return err
 	}))

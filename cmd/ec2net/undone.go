@@ -39,7 +39,8 @@ func (a *agent) onTrial() {
 		silent:  func(have plumb.Snapshot) bool { return plumb.Unconfigured(have, a.settled) },
 		server:  a.server,
 	}
-	a.trial.watch()
+	a.trial.dial = dialTCP
+	a.link.Changing = a.changing
 }
 
 // server is the metadata's, fresh when its last answer was a good one: what does not answer anyway can
@@ -60,13 +61,16 @@ func (a *agent) judge(ctx context.Context, done plumb.Plan) {
 		}
 		return
 	}
+	if len(done) == 0 { // an earlier process has made it
+		done = plumb.Diff(a.trial.before, a.snap.State)
+	}
 	pause := min(firstRetry<<min(a.setbacks, 10), lastRetry)
 	a.undone = &undone{state: a.trial.before, plan: done, why: why, until: time.Now().Add(pause)}
 	if !a.stays {
 		a.undone.state = a.origin
 	}
 	a.setbacks++
-	back := a.link.Reconcile(context.WithoutCancel(ctx), a.want)
+	back := a.reconcile(context.WithoutCancel(ctx))
 	a.trial.close()
 	a.announce(back.Done)
 	a.complain(fromKernel, back.Err())
@@ -80,7 +84,7 @@ func (a *agent) proved(ctx context.Context, done plumb.Plan) (why losses, all pl
 		if why = a.trial.cuts(ctx); len(why) == 0 {
 			return nil, done
 		}
-		more := a.link.Reconcile(ctx, a.want)
+		more := a.reconcile(ctx)
 		a.announce(more.Done)
 		if more.Err() != nil || len(more.Done) == 0 {
 			return why, done

@@ -162,6 +162,6 @@ func misnamed(conf config.Config, primary string) (out []error) {
 
 func managed(conf config.Config, i *net.Interface) bool {
 	mac, err := metadata.ParseMAC(i.HardwareAddr.String())
-	facts := config.Local(i.Name, mac, driver(i.Name))
-	return err == nil && (conf.NeedsMetadata(facts) || conf.For(facts).Manage == config.Full)
+	keys := config.Local(i.Name, mac, driver(i.Name))
+	return err == nil && (conf.NeedsMetadata(keys) || conf.For(keys).Manage == config.Full)
 }

@@ -55,7 +55,7 @@ func (n *nic) claimant(s plumb.Snapshot) string {
 
 // yields: somebody else has the interface, and no section of the configuration insists on it.
 func (n *nic) yields(s plumb.Snapshot) bool {
-	insists, certain := n.config.Insists(n.facts)
+	insists, certain := n.config.Insists(n.keys)
 	if n.record.Yielded == "" && certain && !insists {
 		n.record.Yielded = n.claimant(s)
 	}
@@ -64,13 +64,13 @@ func (n *nic) yields(s plumb.Snapshot) bool {
 
 // undecided: whether the interface is ours at all hangs on what the metadata will say.
 func (a *agent) undecided() bool {
-	_, certain := a.config.Insists(a.facts)
-	return a.config.NeedsMetadata(a.facts) || (!certain && a.claimant(a.snap) != "")
+	_, certain := a.config.Insists(a.keys)
+	return a.config.NeedsMetadata(a.keys) || (!certain && a.claimant(a.snap) != "")
 }
 
 // giveUp takes off what is ours of an interface that somebody else has, and says so once.
 func (a *agent) giveUp(ctx context.Context) error {
-	r := a.link.Reconcile(ctx, a.want)
+	r := a.reconcile(ctx)
 	a.announce(r.Done)
 	a.left()
 	return r.Err()
