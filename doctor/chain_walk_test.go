@@ -37,7 +37,7 @@ func TestChainsThatBranch(t *testing.T) {
 				rules[fmt.Sprint(i)] = append(rules[fmt.Sprint(i)], verdictRule(unix.NFT_JUMP, fmt.Sprint(i+1)))
 			}
 		}
-		w := chainWalk{rules: rules, done: map[string]outcome{}}
+		w := chainWalk{table: chainTable{rules: rules}, done: map[string]outcome{}}
 		if got := w.chain("0"); got != tt.want || w.walked > chains+1 {
 			t.Errorf("%s: %b after %d chains, want %b after %d", tt.name, got, w.walked, tt.want, chains+1)
 		}
@@ -70,7 +70,7 @@ func TestChainVerdicts(t *testing.T) {
 		{"a circle", map[string][]chainRule{"f": to(unix.NFT_JUMP, "a"), "a": to(unix.NFT_JUMP, "f")}, false, accepts | drops},
 		{"a circle behind a verdict", map[string][]chainRule{"f": append([]chainRule{drop}, to(unix.NFT_JUMP, "f")...)}, false, drops},
 	} {
-		c := Chain{Family: "ip", Table: "x", Name: "f", Drops: tt.drops, rules: tt.rules}
+		c := Chain{Family: "ip", Table: "x", Name: "f", Drops: tt.drops, table: chainTable{rules: tt.rules}}
 		if got := c.fate(passage{}); got != tt.want {
 			t.Errorf("%s: %b, want %b", tt.name, got, tt.want)
 		}

@@ -8,8 +8,6 @@ import (
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
-
-	"ec2net/plumb"
 )
 
 // Chain is a chain of nftables, of anybody's, that sees packets that are passed on.
@@ -20,7 +18,7 @@ type Chain struct {
 	Drops  bool // what none of its rules accepts
 	Docker bool // its table has the chain that Docker leaves to others
 
-	rules map[string][]chainRule // of all chains of its table
+	table chainTable
 }
 
 // String is the chain as nft(8) names it.
@@ -49,15 +47,15 @@ func ReadChains() ([]Chain, error) {
 			out = append(out, c)
 		}
 	}
-	tables := map[string]map[string][]chainRule{}
+	tables := map[string]chainTable{}
 	for i, c := range out {
 		key := c.Family + " " + c.Table
 		if _, read := tables[key]; !read {
-			if tables[key], err = readRules(c); err != nil {
+			if tables[key], err = readTable(c.Family, c.Table); err != nil {
 				return nil, err
 			}
 		}
-		out[i].rules = tables[key]
+		out[i].table = tables[key]
 		out[i].Docker = slices.ContainsFunc(all, func(o Chain) bool {
 			return o.Family == c.Family && o.Table == c.Table && o.Name == dockerUser
 		})
@@ -92,48 +90,6 @@ func (a attrs) be32(t uint16, missing uint32) uint32 {
 		return binary.BigEndian.Uint32(b)
 	}
 	return missing
-}
-
-// readRules lists the rules of a chain's table, by their chains.
-func readRules(c Chain) (map[string][]chainRule, error) {
-	const get, answer = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETRULE, unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWRULE
-	msgs, err := plumb.Whole(func() ([][]byte, error) {
-		req := nl.NewNetlinkRequest(get, unix.NLM_F_DUMP)
-		req.AddData(&nl.Nfgenmsg{NfgenFamily: familyNumber(c.Family)})
-		req.AddData(nl.NewRtAttr(unix.NFTA_RULE_TABLE, nl.ZeroTerminated(c.Table)))
-		return req.Execute(unix.NETLINK_NETFILTER, answer)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list the rules of table %s %s: %w", c.Family, c.Table, err)
-	}
-	out := map[string][]chainRule{}
-	for _, m := range msgs {
-		a, err := parse(m, nl.SizeofNfgenmsg)
-		if err != nil {
-			return nil, err
-		}
-		if a.text(unix.NFTA_RULE_TABLE) != c.Table { // a kernel that lists all
-			continue
-		}
-		r, err := parseChainRule(a[unix.NFTA_RULE_EXPRESSIONS])
-		if err != nil {
-			return nil, err
-		}
-		name := a.text(unix.NFTA_RULE_CHAIN)
-		out[name] = append(out[name], r)
-	}
-	return out, nil
-}
-
-func parseChainRule(list []byte) (out chainRule, err error) {
-	var errs []error
-	err = plumb.EachAttr(list, func(_ uint16, value []byte) {
-		e, err := parse(value, 0)
-		data, nested := parse(e[unix.NFTA_EXPR_DATA], 0)
-		errs = append(errs, err, nested)
-		out = append(out, expression{e.text(unix.NFTA_EXPR_NAME), data})
-	})
-	return out, errors.Join(append(errs, err)...)
 }
 
 // families are those of chains that see IP packets.

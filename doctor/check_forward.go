@@ -9,8 +9,8 @@ import (
 )
 
 // checkForward: where traffic is passed on under an interface's address, a chain of another program that drops it is in
-// the way, as Docker's is. Its rules are tried as far as they are understood: interfaces, verdicts, jumps and the
-// connection's state. Where one asks for something else, as for addresses, it may apply or not.
+// the way, as Docker's is. Its rules are tried with what is known of that traffic: the interfaces, the subnet that it comes
+// from or goes to, the connection's state. Where a rule asks for something else, as for ports, it may apply or not.
 func checkForward(f Facts) (out []Finding) {
 	for _, c := range f.Chains {
 		var may outcome
@@ -25,7 +25,7 @@ func checkForward(f Facts) (out []Finding) {
 			if !c.Drops { // it accepts what it does not know
 				continue
 			}
-			finding.Verdict, finding.Summary = Warn, "another program may drop the traffic that [nat] forwards: doctor does not evaluate all of its rules"
+			finding.Verdict, finding.Summary = Warn, "another program drops some of the traffic that [nat] forwards, or may drop it: its rules ask for more than interfaces and the subnet"
 			finding.Remedy = "see nft list " + c.String() + "; " + finding.Remedy
 		}
 		finding.Evidence = []string{c.String() + ": " + map[bool]string{true: "policy drop", false: "by its rules"}[c.Drops]}
@@ -48,7 +48,10 @@ func (f Facts) passages() (out []passage) {
 				continue
 			}
 			outside := f.FIB.link(c.Index)
-			out = append(out, passage{in, outside, ctNew}, passage{in, outside, ctEstablished}, passage{outside, in, ctEstablished})
+			out = append(out,
+				passage{in: in, out: outside, src: r.From, state: ctNew},
+				passage{in: in, out: outside, src: r.From, state: ctEstablished},
+				passage{in: outside, out: in, dst: r.From, state: ctEstablished, reply: true})
 		}
 	}
 	return out

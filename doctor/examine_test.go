@@ -146,10 +146,12 @@ func TestExamine(t *testing.T) {
 		{"something left out", func(f *Facts) { f.Interfaces[1].Refused = errors.New("no") }, "warn left-out eth1"},
 		{"[nat] that cannot be", func(f *Facts) { f.NAT = []error{errors.New("no"), errors.New("neither")} }, "warn nat"},
 		{"Docker drops what [nat] passes on", func(f *Facts) {
-			f.Chains = []Chain{{"ip", "filter", "FORWARD", true, false, nil}, {"ip6", "filter", "FORWARD", true, false, nil}, {"inet", "x", "y", false, false, nil}}
+			f.Chains = []Chain{
+				{Family: "ip", Table: "filter", Name: "FORWARD", Drops: true}, {Family: "ip6", Table: "filter", Name: "FORWARD", Drops: true}, {Family: "inet", Table: "x", Name: "y"},
+			}
 			f.Interfaces[1].Want.Rules = []plumb.Rule{natMain("eth0")}
 		}, "fail forward"},
-		{"Docker drops, and nothing is passed on", func(f *Facts) { f.Chains = []Chain{{"ip", "filter", "FORWARD", true, false, nil}} }, ""},
+		{"Docker drops, and nothing is passed on", func(f *Facts) { f.Chains = []Chain{{Family: "ip", Table: "filter", Name: "FORWARD", Drops: true}} }, ""},
 		{"a sandbox", func(f *Facts) {
 			f.Interfaces[1].Keeper, f.Interfaces[1].Sandbox = 7, Sandbox{Unit: true, NoNewPrivileges: true, Filtered: true}
 		}, ""},

@@ -134,8 +134,8 @@ func sickNAT() []patient {
 		saying(broken("Docker's iptables backend", dropping+"; nft add chain ip filter DOCKER-USER; nft insert rule ip filter FORWARD jump DOCKER-USER",
 			"fail forward", "nft delete table ip filter"), "iptables -I DOCKER-USER -i eth0 -o eth1 -j ACCEPT; iptables -I DOCKER-USER -i eth1 -o eth0 -j ACCEPT"),
 		toldSo(broken("another firewall that drops", dropping, "fail forward", ""), "nft insert rule ip filter FORWARD iifname eth0 oifname eth1 accept"),
-		toldSo(broken("a firewall of which not all is understood", dropping+"; nft add rule ip filter FORWARD ip saddr 10.0.0.0/8 accept", "warn forward", ""),
-			"may drop the traffic that [nat] forwards: doctor does not evaluate all of its rules"),
+		toldSo(broken("a firewall of which not all is understood", dropping+"; nft add rule ip filter FORWARD ct state established accept; nft add rule ip filter FORWARD tcp dport 443 accept", "warn forward", ""),
+			"drops some of the traffic that [nat] forwards, or may drop it"),
 		toldSo(broken("a firewall that answers only", dropping+"; nft add rule ip filter FORWARD ct state established,related accept", "fail forward", ""), "policy drop"),
 		toldSo(broken("a firewall that refuses by its last rule", refusing, "fail forward", ""), "chain inet firewalld filter_FORWARD: by its rules"),
 		broken("a firewall that lets [nat] through", dropping+"; nft add chain ip filter through; nft add rule ip filter through iifname eth0 oifname 'eth*' counter accept; "+
