@@ -44,6 +44,12 @@ func checkHost(_ Facts, c Interface) []Finding {
 }
 
 func checkKeeper(_ Facts, c Interface) []Finding {
+	if c.Stopped != "" {
+		return []Finding{{
+			ID: "process", Verdict: Fail, Interface: c.Name, Summary: "the process that manages it is stopped: changes in the cloud are not applied, and the lease is not renewed",
+			Evidence: []string{c.Stopped}, Remedy: fmt.Sprintf("kill -CONT %d", c.Keeper),
+		}}
+	}
 	if !c.Died {
 		return nil
 	}

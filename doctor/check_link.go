@@ -34,6 +34,8 @@ func checkSetUp(f Facts, c Interface) []Finding {
 // again is how the interface is set up once more.
 func again(c Interface) string {
 	switch {
+	case c.Stopped != "":
+		return c.Stopped
 	case c.Keeper != 0 && c.Outdated:
 		return fmt.Sprintf("process %d uses an older configuration: systemctl restart %s", c.Keeper, c.unit())
 	case c.Keeper != 0:

@@ -156,6 +156,7 @@ func TestExamine(t *testing.T) {
 			f.Interfaces[1].Keeper, f.Interfaces[1].Sandbox = 7, Sandbox{Unit: true, NoNewPrivileges: true, Filtered: true}
 		}, ""},
 		{"by hand there is none", func(f *Facts) { f.Interfaces[1].Keeper = 7 }, ""},
+		{"a stopped process", func(f *Facts) { f.Interfaces[1].Keeper, f.Interfaces[1].Stopped = 7, "process 7 is stopped" }, "fail process eth1"},
 		{"a change that was undone", func(f *Facts) { f.Interfaces[1].Undone = []string{"the metadata"} }, "fail rolled-back eth1"},
 		{"traffic that fell back", func(f *Facts) { f.Interfaces[1].Egress = fell(state.EgressWithdrawn, state.EgressGateway) }, "warn egress eth1"},
 		{"traffic that no process moves again", func(f *Facts) { f.Interfaces[1].Egress = fell(state.EgressBlocked, state.EgressLink) }, "warn egress eth1"},

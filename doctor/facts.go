@@ -80,6 +80,7 @@ type Interface struct {
 	Sandbox  Sandbox     // of the process that keeps it
 	Unread   string      // why the kernel would not tell its state; empty: it did
 	Keeper   int         // process that keeps the interface; 0: none
+	Stopped  string      // that this process is stopped, and what continues it; empty: it is not
 	Unit     string      // that keeps the interface; empty: it is not installed, or systemd does not run
 	State    string      // of the unit, as systemd says it; empty: not known
 	Outdated bool        // the configuration was changed after it had been read by that process

@@ -26,7 +26,14 @@ type HeldError struct {
 }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("process %d already manages %s", e.PID, e.Name)
+	text := fmt.Sprintf("process %d already manages %s", e.PID, e.Name)
+	if e.PID < 0 {
+		text = "another process already manages " + e.Name
+	}
+	if stopped := Stopped(e.PID); stopped != "" {
+		text += "; " + stopped
+	}
+	return text
 }
 
 // lookTime is longer than Holder, which shares the lock, takes to see whether somebody has it.
@@ -183,7 +190,7 @@ func unsavedOf(f *os.File) string {
 // lockPID is the process that has the lock, by what the file says or, where nothing could be written, by the kernel.
 func lockPID(f *os.File) int {
 	number, _ := lockLines(f)
-	if pid, _ := strconv.Atoi(number); pid > 0 {
+	if pid, _ := strconv.Atoi(number); pid > 0 && !errors.Is(unix.Kill(pid, 0), unix.ESRCH) { // else one that was killed wrote it
 		return pid
 	}
 	var st unix.Stat_t

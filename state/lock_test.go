@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -111,14 +112,58 @@ func TestManager(t *testing.T) {
 	cmd = manage()
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	if managed, err := s.Dismiss(t.Context(), "eth1"); !managed || err != nil {
-		t.Errorf("dismissed: %v, %v", managed, err)
+	if d, err := s.Dismiss(t.Context(), "eth1", time.Minute); d != (Dismissal{PID: cmd.Process.Pid}) || err != nil {
+		t.Errorf("dismissed: %+v, %v", d, err)
 	}
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "terminated") {
 		t.Errorf("it ended with %v", err)
 	}
-	if managed, err := s.Dismiss(t.Context(), "eth1"); managed || err != nil {
-		t.Errorf("dismissed twice: %v, %v", managed, err)
+	if d, err := s.Dismiss(t.Context(), "eth1", time.Minute); d != (Dismissal{}) || err != nil {
+		t.Errorf("dismissed twice: %+v, %v", d, err)
+	}
+}
+
+// A process that does not end when it is asked to is killed, and one that is stopped is continued for that; and what a
+// killed process has written says nothing of who holds the lock.
+func TestDismissal(t *testing.T) {
+	s := made(t)
+	for name, tt := range map[string]struct {
+		script string
+		killed bool
+	}{
+		"deaf":    {`trap "" TERM; exec 9>>"$0"; flock 9; echo $$ >&9; echo held; while :; do sleep 1000 9>&-; done`, true},
+		"stopped": {`exec 9>>"$0"; flock 9; echo $$ >&9; echo held; kill -STOP $$; sleep 1000`, false},
+	} {
+		cmd := exec.Command("sh", "-c", tt.script, s.path(name, ".lock"))
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		out, err := cmd.StdoutPipe()
+		must(t, err)
+		must(t, cmd.Start())
+		t.Cleanup(func() { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) })
+		if n, err := out.Read(make([]byte, 8)); n == 0 {
+			t.Fatalf("the lock is not held: %v", err)
+		}
+		for name == "stopped" && Stopped(cmd.Process.Pid) == "" {
+			time.Sleep(time.Millisecond)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		patience := map[bool]time.Duration{true: time.Millisecond, false: time.Minute}[tt.killed]
+		d, err := s.Dismiss(t.Context(), name, patience)
+		if err != nil || d != (Dismissal{cmd.Process.Pid, tt.killed}) {
+			t.Fatalf("%s: %+v, %v", name, d, err)
+		}
+		if err := <-ended; err == nil || !strings.Contains(err.Error(), map[bool]string{true: "killed", false: "terminated"}[tt.killed]) {
+			t.Errorf("%s: ended with %v", name, err)
+		}
+	}
+	must(t, os.WriteFile(s.path("eth1", ".lock"), []byte("4194305\n"), 0o600)) // no process has that number
+	f, err := s.open("eth1", ".lock")
+	must(t, err)
+	defer f.Close()
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+	if pid := s.Holder("eth1").PID; pid != os.Getpid() {
+		t.Errorf("process %d holds the lock", pid)
 	}
 }
 

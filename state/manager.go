@@ -1,9 +1,12 @@
 package state
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,15 +60,58 @@ func (m *Manager) Wait(ctx context.Context) error {
 	return fmt.Errorf("process %d does not end: %w", m.PID, ctx.Err())
 }
 
-// Dismiss asks the process that manages the interface to stop, and waits until it has. It says whether there was one.
-func (s Store) Dismiss(ctx context.Context, name string) (managed bool, err error) {
+// deathTime is how long the end of a process that was killed may take. Only one that waits for a disk, or for a file
+// system that does not answer, needs more than a moment, and it may need for ever.
+const deathTime = 5 * time.Second
+
+// Dismissal is how a process came to manage an interface no longer.
+type Dismissal struct {
+	PID    int  // 0: there was none
+	Killed bool // it did not end by itself
+}
+
+// Dismiss has the process that manages the interface end. It asks it to, and continues one that is stopped, as systemd
+// does. What has not ended after patience is killed: the next process makes good whatever that has left half done. A
+// process that the kernel can not end counts as ended once it has given the interface free, which is the last it does
+// before it waits for its metrics.
+func (s Store) Dismiss(ctx context.Context, name string, patience time.Duration) (Dismissal, error) {
 	m, err := s.Manager(name)
 	if m == nil || err != nil {
-		return false, err
+		return Dismissal{}, err
 	}
 	defer m.Close()
-	if err := m.Signal(unix.SIGTERM); err != nil {
-		return true, err
+	out := Dismissal{PID: m.PID}
+	if err := errors.Join(m.Signal(unix.SIGTERM), m.Signal(unix.SIGCONT)); err != nil {
+		return out, err
 	}
-	return true, m.Wait(ctx)
+	err = m.waitFor(ctx, patience)
+	if err == nil || ctx.Err() != nil || s.Holder(name).PID != m.PID {
+		return out, ctx.Err()
+	}
+	out.Killed = true
+	if err := m.Signal(unix.SIGKILL); err != nil {
+		return out, err
+	}
+	if err := m.waitFor(ctx, deathTime); err != nil && s.Holder(name).PID == m.PID {
+		return out, fmt.Errorf("process %d, which manages %s, does not end, although it was killed: it waits for a disk or a file system that does not answer", m.PID, name)
+	}
+	return out, nil
+}
+
+// waitFor is Wait with a limit.
+func (m *Manager) waitFor(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return m.Wait(ctx)
+}
+
+// Stopped says that a signal or a debugger has stopped a process, and what continues it; empty: it runs
+// (proc_pid_stat(5)).
+func Stopped(pid int) string {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	after := b[bytes.LastIndexByte(b, ')')+1:] // the name before may have brackets itself
+	if f := bytes.Fields(after); len(f) == 0 || (f[0][0] != 'T' && f[0][0] != 't') {
+		return ""
+	}
+	return fmt.Sprintf("process %d is stopped, and does nothing until it is continued: kill -CONT %d", pid, pid)
 }

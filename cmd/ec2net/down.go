@@ -70,7 +70,7 @@ func (p *program) present(name string) bool {
 	return !known || r.Present()
 }
 
-// dismissal is how long a running instance may take to stop.
+// dismissal is how long a running instance may take to stop; then it is killed.
 const dismissal = 10 * time.Second
 
 func (p *program) down(ctx context.Context, name string) error { return p.take(ctx, name, false) }
@@ -80,9 +80,7 @@ func (p *program) take(ctx context.Context, name string, all bool) error {
 	if err := mayChange("down"); err != nil {
 		return err
 	}
-	short, cancel := context.WithTimeout(ctx, dismissal)
-	defer cancel()
-	kept, err := p.store.Dismiss(short, name)
+	kept, err := p.dismiss(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -104,7 +102,7 @@ func (p *program) take(ctx context.Context, name string, all bool) error {
 	if all {
 		err = p.strip(ctx, link, before)
 	} else {
-		err = p.leave(ctx, link, old, before, kept)
+		err = p.leave(ctx, link, old, before, kept.PID != 0)
 	}
 	if err != nil {
 		return err
@@ -112,6 +110,19 @@ func (p *program) take(ctx context.Context, name string, all bool) error {
 	err = errors.Join(p.store.Remove(name), p.store.Unlock(name))
 	p.publish()
 	return err
+}
+
+// dismiss ends the process that manages the interface. One that had to be killed its unit must not start again.
+func (p *program) dismiss(ctx context.Context, name string) (state.Dismissal, error) {
+	d, err := p.store.Dismiss(ctx, name, dismissal)
+	if !d.Killed {
+		return d, err
+	}
+	p.log.Warnf("process %d, which managed %s, did not end within %s: killed it", d.PID, name, dismissal)
+	if underSystemd() {
+		err = errors.Join(err, stopUnit(ctx, unitOf(name)))
+	}
+	return d, err
 }
 
 // leave takes everything of ours away, but for what the host itself lives by, and proves that nothing is cut off by it.

@@ -102,6 +102,7 @@ func (x *examination) lived(r state.Record, recorded bool, c *doctor.Interface) 
 	c.Leasing, c.Lease = r.DHCP, r.Lease
 	holder := x.store.Holder(c.Name)
 	c.Keeper, c.Unsaved = holder.PID, holder.Unsaved
+	c.Stopped = state.Stopped(c.Keeper)
 	if c.Keeper > 0 {
 		c.Sandbox = doctor.ReadSandbox(os.DirFS("/"), c.Keeper)
 	}

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run()) // a fuzz target is pure, and its workers are started by the processor's count
 	}
 	_ = flag.Set("test.parallel", "12") // a -parallel of the command line still wins
-	testscript.Main(lab.Sandbox{Tests: built{m}}, map[string]func(){"ec2net": main, "ec2ifup": main, "ec2ifdown": main, "ec2ifscan": main})
+	testscript.Main(lab.Sandbox{Tests: built{m}}, map[string]func(){"ec2net": main, "ec2ifup": main, "ec2ifdown": main, "ec2ifscan": main, "lockholder": lockHolderMain})
 }
 
 // cloud is seed 002's, or the one that cfg describes.

@@ -35,9 +35,14 @@ func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.
 		}
 		log.Infof("process %d manages this interface: asked it to read the metadata now", manager.PID)
 	}
+	tick := time.NewTicker(second)
+	defer tick.Stop()
 	for {
 		r, _ := p.store.Load(name)
 		fresh := !asks || r.ReadAt.After(asked)
+		if why := p.mute(name, manager.PID, asked); why != "" {
+			return fmt.Errorf("%s: %s", name, why)
+		}
 		switch {
 		case r.Phase.InPart() && (fresh || (r.Phase == state.LeaseOnly && r.AskedAt.After(asked))):
 			return errorOf(errPartial, "%s: partly set up: %s", name, r.State)
@@ -52,10 +57,25 @@ func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.
 		}
 		select {
 		case <-news:
+		case <-tick.C: // that it is stopped, no event tells
 		case <-ctx.Done():
+			if asks && !r.AskedAt.After(asked) {
+				return fmt.Errorf("%s: gave up after %s: process %d, which manages it, does not answer", name, wait, manager.PID)
+			}
 			return errorOf(errUnavailable, "%s: gave up after %s: %s", name, wait, r.State)
 		}
 	}
+}
+
+// mute says why the process that manages an interface will not tell how the interface is doing; empty: it may.
+func (p *program) mute(name string, pid int, asked time.Time) string {
+	if stopped := state.Stopped(pid); stopped != "" {
+		return stopped
+	}
+	if why := p.store.Holder(name).Unsaved; why != "" && time.Since(asked) >= readingTime {
+		return fmt.Sprintf("process %d, which manages it, cannot write its record: %s", pid, why)
+	}
+	return ""
 }
 
 // managerAsks reports whether the process that manages the interface asks the metadata, by what it has learned of it.

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -22,8 +20,7 @@ func TestMetricsLockHeld(t *testing.T) {
 
 	primary := startWith(t, c, "eth0", flags)
 	primary.notify.await(t, "READY=1")
-	free := holdMetrics(t, c)
-	defer free()
+	holder := holdLock(t, c, ":metrics.lock")
 	must(t, primary.Process.Signal(unix.SIGSTOP))
 
 	k := startWith(t, c, "eth1", flags)
@@ -41,27 +38,11 @@ func TestMetricsLockHeld(t *testing.T) {
 	if b, _ := os.ReadFile(file); strings.Contains(string(b), `interface="eth1"`) {
 		t.Error("written although the lock was held")
 	}
-	free()
+	holder.free(t)
 	eventually(t, hang, "the metrics are written", func() bool {
 		b, _ := os.ReadFile(file)
 		return strings.Contains(string(b), `ec2net_interface_ready{interface="eth1"} 1`)
 	})
 	must(t, primary.Process.Signal(unix.SIGCONT))
 	primary.stop(t)
-}
-
-// holdMetrics has another process hold the lock of the metrics until the function it returns is called.
-func holdMetrics(t *testing.T, c *lab.Cloud) (free func()) {
-	t.Helper()
-	holder := c.Instance().Command(t.Context(), "sh", "-c", "exec 9>>/run/ec2net/:metrics.lock; flock 9; echo held; exec sleep 1000")
-	out, err := holder.StdoutPipe()
-	must(t, err)
-	must(t, holder.Start())
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatalf("the lock is not held: %q, %v", line, err)
-	}
-	return sync.OnceFunc(func() {
-		_ = holder.Process.Kill()
-		_ = holder.Wait()
-	})
 }

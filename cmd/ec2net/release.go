@@ -8,6 +8,7 @@ import (
 
 	"ec2net/config"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 // release takes off what an earlier configuration put on an interface that is to be left alone now. A process that
@@ -78,6 +79,9 @@ func keptBy(c interfaceStatus) string {
 		return "nobody (set up once, with ec2net up)"
 	}
 	s := fmt.Sprintf("%s, %s", processText(c.Process), plural(c.Repairs, "repair", "repairs"))
+	if c.Stopped {
+		s += "; " + state.Stopped(c.Process)
+	}
 	if c.Former {
 		s += "; with an older configuration; to stop it: " + letGo(c.Name)
 	}

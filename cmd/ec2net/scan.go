@@ -17,6 +17,7 @@ import (
 	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/plumb"
+	"ec2net/state"
 )
 
 func (p *program) scanCommand() *cobra.Command {
@@ -106,7 +107,7 @@ func (p *program) unset(ctx context.Context, only []string) (out unstarted, err 
 		switch {
 		case why == "":
 			out.names = append(out.names, i.Name)
-		case len(only) > 0, slices.Contains(known, s.MAC) && err == nil && !p.isSet(i.Name, s.MAC):
+		case len(only) > 0, slices.Contains(known, s.MAC) && err == nil && !p.followed(i.Name, s.MAC):
 			out.left = append(out.left, why)
 		}
 	}
@@ -142,6 +143,8 @@ func (p *program) notStarted(s plumb.Snapshot, certain bool, err error, known []
 		return err.Error()
 	case known != nil && !slices.Contains(known, s.MAC):
 		return fmt.Sprintf("the cloud does not know %s (%s)", name, s.MAC)
+	case p.stopped(name) != "":
+		return name + ": " + p.stopped(name)
 	case p.isSet(name, s.MAC):
 		return name + " is set up"
 	case !certain: // what has the MAC of an interface may be none: a virtual function
@@ -164,6 +167,14 @@ func (p *program) isSet(name string, mac metadata.MAC) bool {
 	set := r.Ready || r.Yielded != ""
 	return ok && r.MAC == mac && set && !p.store.Died(name)
 }
+
+// followed: the interface is set up, and no process that should keep it is stopped.
+func (p *program) followed(name string, mac metadata.MAC) bool {
+	return p.isSet(name, mac) && p.stopped(name) == ""
+}
+
+// stopped says that the process that keeps an interface is; empty: it is not, or there is none.
+func (p *program) stopped(name string) string { return state.Stopped(p.store.Holder(name).PID) }
 
 // startAll starts the interfaces side by side: one that waits must not hold up the others. Only the primary has a
 // start: with rules of its own, its open connections to the others' subnets are safe when those come.

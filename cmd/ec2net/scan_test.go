@@ -1,15 +1,11 @@
 package main
 
 import (
-	"fmt"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"ec2net/test/lab"
 )
@@ -109,20 +105,16 @@ func elsewhere(t *testing.T, c *lab.Cloud) {
 func TestClearedByAnother(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
-	k := keep(t, c, "eth1")
-	k.notify.await(t, "READY=1")
-	must(t, k.Process.Signal(unix.SIGSTOP))
+	keep(t, c, "eth1").stop(t)
+	slow := holdLock(t, c, "eth1.lock")
 	must(t, c.Detach("eth1"))
 	var out string
 	var status int
 	var wg sync.WaitGroup
 	wg.Go(func() { out, status = on(t, c, "ec2net", "--cloud", "ec2", "down", "--if-gone", "eth1") })
-	eventually(t, hang, "it is told to end", func() bool {
-		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", k.Process.Pid))
-		return regexp.MustCompile(`(?m)^ShdPnd:\s.*[4-7c-f]...$`).Match(b) // SIGTERM is bit 14
-	})
+	slow.says(t, "told")
 	shell(t, c.Instance(), "rm /run/ec2net/eth1.json; ip rule flush proto 236; ip -6 rule flush proto 236")
-	must(t, k.Process.Signal(unix.SIGCONT))
+	slow.free(t)
 	wg.Wait()
 	if status != exitOK {
 		t.Errorf("exit status %d: %s", status, out)

@@ -43,6 +43,7 @@ type interfaceStatus struct {
 	state.Record
 	Process int      `json:"process"`                        // that keeps the interface; 0: nobody
 	Died    bool     `json:"died,omitempty"`                 // the process that kept it did not end by itself
+	Stopped bool     `json:"stopped,omitempty"`              // that process does nothing: a signal or a debugger has stopped it
 	Former  bool     `json:"former_configuration,omitempty"` // that process goes by the configuration as it was
 	Present bool     `json:"present"`
 	Table   uint32   `json:"table,omitempty"`   // where the interface's own traffic is looked up
@@ -152,6 +153,7 @@ func (p *program) unrecorded(args []string, known state.Records, list []interfac
 		c.State = "set up, according to the kernel, but there is no record of it"
 		holder := p.store.Holder(c.Name)
 		c.Process, c.Unsaved = holder.PID, holder.Unsaved
+		c.Stopped = state.Stopped(holder.PID) != ""
 		c.Died = p.store.Died(c.Name)
 		list = append(list, c)
 	}
@@ -217,7 +219,7 @@ func (p *program) former(pid int, r state.Record, conf config.Config) bool {
 // look compares the record with the kernel.
 func (p *program) look(r state.Record, peers []metadata.MAC, conf config.Config, nat natRole) interfaceStatus {
 	holder := p.store.Holder(r.Name)
-	c := interfaceStatus{Record: r, Process: holder.PID, Unsaved: holder.Unsaved, Died: p.store.Died(r.Name), Table: r.Table(), Drift: []string{}}
+	c := interfaceStatus{Record: r, Process: holder.PID, Unsaved: holder.Unsaved, Stopped: state.Stopped(holder.PID) != "", Died: p.store.Died(r.Name), Table: r.Table(), Drift: []string{}}
 	link, err := plumb.Open(r.Name)
 	if err != nil {
 		return c

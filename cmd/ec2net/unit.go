@@ -24,6 +24,19 @@ func unitWord(name string) string {
 	return word
 }
 
+// stopUnit has systemd stop a unit, or not start it again, and does not wait for that. One that is not loaded is stopped.
+func stopUnit(ctx context.Context, name string) error {
+	bus, err := dbus.NewSystemdConnectionContext(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to systemd: %w", err)
+	}
+	defer bus.Close()
+	if _, err := bus.StopUnitContext(ctx, name, "replace", nil); err != nil && !strings.Contains(err.Error(), "not loaded") {
+		return fmt.Errorf("stop %s: %w", name, err)
+	}
+	return nil
+}
+
 // unitState asks systemd for the state of a unit: by its private socket, which is root's, else by the system bus.
 func unitState(ctx context.Context, name string) (string, error) {
 	bus, err := dbus.NewSystemdConnectionContext(ctx)
