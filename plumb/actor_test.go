@@ -175,7 +175,7 @@ func (a *actor) want(s Snapshot) (State, error) {
 	in := Input{Interface: a.settled, Have: s, OwnAddress: true, MainTable: a.granted.main, Prefixes: a.granted.delegation,
 		Gateway6: netip.MustParseAddr("fe80:ec2::1")}
 	if a.granted.router.IsValid() || a.granted.mtu != 0 {
-		in.Lease = &dhcp.Lease{Addr: netip.PrefixFrom(a.settled.Addrs4.Value[0], 24), Router: a.granted.router, MTU: a.granted.mtu}
+		in.Lease = &dhcp.Lease{Addr: netip.PrefixFrom(a.settled.Addrs4.Value[0], 24), Router: a.granted.router, MTU: a.granted.mtu, Routes: a.granted.static}
 	}
 	state, err := Want(in)
 	a.record = a.settled

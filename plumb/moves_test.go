@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"ec2net/dhcp"
 )
 
 // move is a kind of stroke.
@@ -153,6 +155,7 @@ func (v *venue) lease(a, b int) error {
 		if b/3%2 == 0 {
 			x.granted.router = x.granted.router.Next()
 		}
+		x.granted.static = slices.DeleteFunc(x.granted.statics(), func(dhcp.Route) bool { b = b / 2; return b%2 == 0 })
 	}
 	return nil
 }

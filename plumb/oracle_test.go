@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"ec2net/dhcp"
 )
 
 // This is the table "What is ours" of the README once more, written without Want and Diff, and the
@@ -22,7 +24,8 @@ type cloudInterface struct {
 	subnets    [2]netip.Prefix
 	router     netip.Addr // of the lease, if it lies in the subnet
 	mtu        int        // of the lease; 0: none
-	main       bool       // main_table
+	static     []dhcp.Route
+	main       bool // main_table
 	delegation Delegation
 }
 
@@ -197,6 +200,9 @@ func (e *expectation) routing(f int) {
 	for table, metric := range tables {
 		e.route(netlink.Route{Table: table, Priority: metric, Scope: netlink.Scope(scope)}, subnet, netip.Addr{}, primary)
 		e.route(netlink.Route{Table: table, Priority: metric}, everywhere(gw.Is6()), gw, primary)
+	}
+	if f == 0 {
+		e.leased(primary)
 	}
 	e.add(ruleLine(e.t, subnet.String(), 254, 7, 236))
 	for _, a := range e.addrs[f] {

@@ -2,6 +2,7 @@ package plumb
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 
 	"github.com/vishvananda/netlink/nl"
@@ -23,19 +24,32 @@ func (l *Link) readRivals(s *Snapshot) error {
 	if l.rivalry = len(s.siblings)+len(l.scope.Peers) > 0 || !own; !l.rivalry {
 		return nil
 	}
-	return errors.Join(l.rt.mainDefaults(unix.AF_INET, s.addRival), l.rt.mainDefaults(unix.AF_INET6, s.addRival))
+	some := func(h *nl.RtMsg) bool { return toAll(h) || isNetwork(h) }
+	return errors.Join(l.rt.mainSome(unix.AF_INET, some, s.addRival), l.rt.mainDefaults(unix.AF_INET6, s.addRival))
 }
 
-// mainDefaults walks over table main's default routes of one family, of every type. Of thousands of other
-// routes no more is read than how long their prefix is.
+// mainDefaults walks over table main's default routes of one family, of every type.
 func (s *socket) mainDefaults(family int, each func(h *nl.RtMsg, a attrs)) error {
+	return s.mainSome(family, toAll, each)
+}
+
+func toAll(h *nl.RtMsg) bool { return h.Dst_len == 0 }
+
+// isNetwork: the route says that a network is on the link of a device.
+func isNetwork(h *nl.RtMsg) bool {
+	return h.Family == unix.AF_INET && h.Scope == scopeLink && h.Type == unix.RTN_UNICAST
+}
+
+// mainSome walks over those of table main's routes of one family of which some is true. Of thousands of others no
+// more is read than what stands at the same place in each.
+func (s *socket) mainSome(family int, some func(h *nl.RtMsg) bool, each func(h *nl.RtMsg, a attrs)) error {
 	msgs, err := s.routes(&unix.RtMsg{Family: uint8(family)}, attr32(unix.RTA_TABLE, tableMain))
 	if err != nil {
 		return err
 	}
 	for _, m := range msgs {
 		h := nl.DeserializeRtMsg(m)
-		if h.Dst_len != 0 || h.Flags&unix.RTM_F_CLONED != 0 {
+		if !some(h) || h.Flags&unix.RTM_F_CLONED != 0 {
 			continue
 		}
 		a, err := parseAttrs(m, unix.SizeofRtMsg)
@@ -55,8 +69,21 @@ func (s *Snapshot) addRival(h *nl.RtMsg, a attrs) {
 	if h.Tos != 0 || (len(by) == 1 && by[0] == s.Index) {
 		return
 	}
+	if !toAll(h) {
+		s.addNetwork(h, a)
+		return
+	}
 	sibling, ours := len(by) == 1 && slices.Contains(s.siblings, by[0]), h.Protocol == Protocol
 	s.Rivals = append(s.Rivals, Rival{Metric: a.u32(unix.RTA_PRIORITY), Interface: sibling && !ours, Six: h.Family == unix.AF_INET6, Ours: ours})
+}
+
+// addNetwork takes a network that another device is in. What a lease of another interface's says to be on the link, where
+// that has no address, is no reason to send nothing there.
+func (s *Snapshot) addNetwork(h *nl.RtMsg, a attrs) {
+	dst := netip.PrefixFrom(a.addr(unix.RTA_DST), int(h.Dst_len))
+	if src := a.addr(unix.RTA_PREFSRC); dst.IsValid() && (h.Protocol != Protocol || dst.Contains(src)) {
+		s.Networks = append(s.Networks, dst)
+	}
 }
 
 // leads: of other programs' default routes the interface's, of this metric, is the one that the host's own traffic

@@ -31,6 +31,8 @@ type Snapshot struct {
 	// Answered are the IPv6 addresses that the kernel answers for on the interface. It lists an address before that.
 	Answered []netip.Addr
 
+	Networks []netip.Prefix // IPv4 networks that other devices are in, by main; read along with Rivals
+
 	Rivals []Rival // default routes beside the interface's own; empty for the only cloud interface that has one
 
 	held  map[int]int    // the numbers whose tables lead by other interfaces, each with the lowest index of those

@@ -42,6 +42,8 @@ type Input struct {
 	// NAT are ranges of other hosts that leave by this interface, and Inside those that arrive by it.
 	NAT    []NAT
 	Inside []netip.Prefix
+	// Servers are the cloud's own servers, which the host asks by the primary interface: no lease of another one leads there.
+	Servers []netip.Addr
 	// Services are the cloud's own servers, which stay reachable by the primary interface when traffic leaves
 	// by another one. Any at all give the primary interface its table and its rules even where it is alone.
 	Services []netip.Addr
@@ -61,6 +63,7 @@ func Want(in Input) (State, error) {
 	w.number = in.Have.Number(in.Interface)
 	w.link()
 	w.contested()
+	w.boundLease()
 	if in.Interface.Primary || (in.Host && in.Interface.MAC == (metadata.MAC{})) {
 		w.primary()
 		w.inside()

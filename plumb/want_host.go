@@ -75,6 +75,7 @@ func (w *want) give() bool {
 	if gw := w.hostRouter(subnet); gw.IsValid() && gw != a {
 		w.route(Route{Table: tableMain, Dst: everywhere(false), Via: gw, Src: a, Metric: hostMetric, OnLink: !subnet.Contains(gw), Ours: true})
 	}
+	w.hostStatic(a, subnet)
 	return true
 }
 

@@ -34,35 +34,13 @@ func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
 		w.refuse("no gateway is known for %s, so there is no default route", subnet)
 		ours = ours[:1]
 	}
-	defer w.leased(t, subnet)
 	for _, r := range ours {
 		w.route(r)
 		if w.in.MainTable && primary.IsValid() && !w.in.Interface.Primary {
 			w.main(r, t)
 		}
 	}
-}
-
-// leased writes the static routes of our own lease, for what comes from the interface's addresses: the host's own
-// traffic is not a DHCP server's to lead. What main or the subnet has for the same destination comes first.
-func (w *want) leased(t uint32, subnet netip.Prefix) {
-	if w.in.Lease == nil || subnet.Addr().Is6() {
-		return
-	}
-	for _, l := range w.in.Lease.Routes {
-		r := Route{Table: t, Dst: l.Dst, Scope: scopeLink, Ours: true}
-		if !l.Via.IsUnspecified() {
-			r.Via, r.OnLink = l.Via, !subnet.Contains(l.Via)
-			r.Scope = 0
-		}
-		switch {
-		case w.placed(r.key()):
-		case w.ownAddr(r.Via):
-			w.refuse("%s of the lease: its gateway is the host itself: left out", r.text(w.out.Name))
-		default:
-			w.route(r)
-		}
-	}
+	w.leased(primary, subnet)
 }
 
 // main writes a route to main too, unless the host's own traffic would then leave by this interface and does not yet.

@@ -77,6 +77,14 @@ func platform() []netip.Addr {
 	return []netip.Addr{netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("169.254.169.254")}
 }
 
+// servers are the cloud's own, which a host asks by its primary interface.
+func servers(c metadata.Cloud) []netip.Addr {
+	if c == metadata.CloudAzure {
+		return platform()
+	}
+	return []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd00:ec2::254")}
+}
+
 // host is what the kernel and the leases say of the interfaces, for a cloud whose metadata does not tell the
 // first one.
 func (p *program) host() (metadata.Host, error) {

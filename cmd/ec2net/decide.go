@@ -118,7 +118,7 @@ func (f facts) input(have plumb.Snapshot) plumb.Input {
 		Interface: f.granted, Lease: f.lease, Have: have, OwnAddress: f.ownAddress, Host: f.hosts, Before: f.before,
 		NoDHCP: c.DHCP == config.Off, MainTable: c.MainTable, Priority: c.Priority,
 		ByInterface: c.Replies == config.ByInterface, Prefixes: delegation(c),
-		Gateway6: gateway6(f.cloud), Services: f.services,
+		Gateway6: gateway6(f.cloud), Servers: servers(f.cloud), Services: f.services,
 		Egress: f.leads, NAT: f.nat.out, Inside: f.nat.in,
 	}
 }

@@ -32,13 +32,10 @@ var families = [2]string{"IPv4", "IPv6"}
 // services are the cloud's own servers, to be kept on the primary interface. Without [egress] there is
 // nothing to keep them from.
 func services(c metadata.Cloud, conf config.Config) []netip.Addr {
-	switch {
-	case len(conf.Egress.Interfaces) == 0:
+	if len(conf.Egress.Interfaces) == 0 {
 		return nil
-	case c == metadata.CloudAzure:
-		return platform()
 	}
-	return []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd00:ec2::254")}
+	return servers(c)
 }
 
 // rank is the interface's place among those that traffic may leave by, or -1. What stands behind the primary

@@ -28,27 +28,33 @@ func planAzure(k *iface, m DHCPMessage) dhcpPlan {
 	p.give = netip.PrefixFrom(k.Addrs4[0], k.subnet.CIDR.Bits())
 	if k.primary {
 		p.router = k.subnet.Gateway4()
-		p.asked = map[uint8][]byte{dhcpv4.OptionClasslessStaticRoute.Code(): classless(p.router)}
+		p.asked = map[uint8][]byte{dhcpv4.OptionClasslessStaticRoute.Code(): Classless(azureRoutes(p.router)...)}
 		p.options[optionWireServer] = WireServer.AsSlice()
 	}
 	return p
 }
 
 // azureRoutes is what Azure's lease routes by the gateway.
-func azureRoutes() []netip.Prefix {
-	out := []netip.Prefix{world4}
+func azureRoutes(gateway netip.Addr) []StaticRoute {
+	out := []StaticRoute{{world4, gateway}}
 	for _, a := range Azure.habits().own() {
-		out = append(out, netip.PrefixFrom(a, a.BitLen()))
+		out = append(out, StaticRoute{netip.PrefixFrom(a, a.BitLen()), gateway})
 	}
 	return out
 }
 
-// classless is option 121 with these routes (RFC 3442): length, the octets that count, router.
-func classless(router netip.Addr) (b []byte) {
-	for _, p := range azureRoutes() {
-		b = append(b, byte(p.Bits()))
-		b = append(b, p.Addr().AsSlice()[:(p.Bits()+7)/8]...)
-		b = append(b, router.AsSlice()...)
+// StaticRoute is a route that a lease brings.
+type StaticRoute struct {
+	Dst netip.Prefix
+	Via netip.Addr // 0.0.0.0: on the link
+}
+
+// Classless is DHCP's option 121 with these routes (RFC 3442): length, the octets that count, router.
+func Classless(routes ...StaticRoute) (b []byte) {
+	for _, r := range routes {
+		b = append(b, byte(r.Dst.Bits()))
+		b = append(b, r.Dst.Addr().AsSlice()[:(r.Dst.Bits()+7)/8]...)
+		b = append(b, r.Via.AsSlice()...)
 	}
 	return b
 }
