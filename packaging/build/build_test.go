@@ -221,7 +221,7 @@ func TestCreated(t *testing.T) {
 
 func TestRunElsewhere(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if err := run(t.Context(), "dist", []string{"amd64"}); err == nil || !strings.Contains(err.Error(), "top folder") {
+	if err := run(t.Context(), "dist", []string{"amd64"}, []string{"deb"}); err == nil || !strings.Contains(err.Error(), "top folder") {
 		t.Errorf("got %v, want an error that says where to run it", err)
 	}
 }

@@ -1,4 +1,4 @@
-// Command build makes the packages of ec2net, a deb and an rpm for each architecture:
+// Command build makes the packages of ec2net, a deb and an rpm for each architecture, or those of them that are asked for:
 //
 //	go run ./packaging/build -out dist
 //
@@ -19,17 +19,18 @@ import (
 func main() {
 	out := flag.String("out", "dist", "`folder` for the packages")
 	arch := flag.String("arch", "amd64,arm64", "`architectures`, as Go names them")
+	kind := flag.String("kind", "deb,rpm", "`kinds` of packages")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *out, strings.Split(*arch, ",")); err != nil {
+	if err := run(ctx, *out, strings.Split(*arch, ","), strings.Split(*kind, ",")); err != nil {
 		fmt.Fprintf(os.Stderr, "packaging/build: %v\n", err)
 		os.Exit(1)
 	}
 }
 
 // run makes the packages; the working directory is the repository's top.
-func run(ctx context.Context, out string, arches []string) error {
+func run(ctx context.Context, out string, arches, kinds []string) error {
 	if _, err := os.Stat("packaging/nfpm.yaml"); err != nil {
 		return fmt.Errorf("run it in the repository's top folder: %w", err)
 	}
@@ -52,8 +53,12 @@ func run(ctx context.Context, out string, arches []string) error {
 	if err := s.common(ctx); err != nil {
 		return err
 	}
+	nfpm, err := s.compileNFPM(ctx)
+	if err != nil {
+		return err
+	}
 	for _, a := range arches {
-		if err := s.packages(ctx, a, out); err != nil {
+		if err := s.packages(ctx, nfpm, a, kinds, out); err != nil {
 			return fmt.Errorf("%s: %w", a, err)
 		}
 	}

@@ -37,9 +37,6 @@ func (s stage) patchedTools(ctx context.Context) (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(s.dir, "nfpm")
-	if err := os.RemoveAll(dir); err != nil { // another architecture's
-		return "", err
-	}
 	library, mod := filepath.Join(dir, "rpmpack"), filepath.Join(dir, "go.mod")
 	if err := os.CopyFS(library, os.DirFS(from)); err != nil {
 		return "", err

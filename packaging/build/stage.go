@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // stage is the folder in which everything lies as nfpm.yaml names it, with the modes and the date
@@ -147,30 +148,39 @@ func (s stage) build(ctx context.Context, out string, env ...string) error {
 	return s.mark(out, 0o755)
 }
 
-// packages compiles the program for one architecture, and makes its deb and its rpm.
-func (s stage) packages(ctx context.Context, arch, out string) error {
+// packages compiles the program for one architecture, and makes its packages, side by side: compressing one takes seconds.
+func (s stage) packages(ctx context.Context, nfpm, arch string, kinds []string, out string) error {
 	if err := s.build(ctx, filepath.Join(s.dir, "ec2net"), "GOOS=linux", "GOARCH="+arch); err != nil {
 		return err
 	}
-	nfpm, err := s.compileNFPM(ctx)
+	files, errs := make([]string, len(kinds)), make([]error, len(kinds))
+	var wg sync.WaitGroup
+	for i, kind := range kinds {
+		wg.Go(func() { files[i], errs[i] = s.pack(ctx, nfpm, arch, kind, out) })
+	}
+	wg.Wait()
+	for _, f := range files {
+		if f != "" {
+			fmt.Println(f)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// pack makes one package and returns its file.
+func (s stage) pack(ctx context.Context, nfpm, arch, kind, out string) (string, error) {
+	conf, err := s.config(kind)
 	if err != nil {
-		return err
+		return "", err
 	}
-	for _, kind := range []string{"deb", "rpm"} {
-		conf, err := s.config(kind)
-		if err != nil {
-			return err
-		}
-		c := exec.CommandContext(ctx, nfpm, "package", "--config", conf, "--packager", kind, "--target", out)
-		c.Dir = s.dir
-		c.Env = append(os.Environ(), s.environment(arch)...)
-		b, err := c.CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("make the %s: %w\n%s", kind, err, b)
-		}
-		fmt.Println(filepath.Join(out, filepath.Base(created(string(b)))))
+	c := exec.CommandContext(ctx, nfpm, "package", "--config", conf, "--packager", kind, "--target", out)
+	c.Dir = s.dir
+	c.Env = append(os.Environ(), s.environment(arch)...)
+	b, err := c.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("make the %s: %w\n%s", kind, err, b)
 	}
-	return nil
+	return filepath.Join(out, filepath.Base(created(string(b)))), nil
 }
 
 // config is nfpm's, to which the rpm's changelog is added: nfpm would write a deb's with lines of any
