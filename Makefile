@@ -10,7 +10,7 @@ SEQUENCES ?= 20000
 HISTORIES ?= 1000
 WALK    ?= 2h
 
-.PHONY: build demo test test-go t packages test-packages test-system test-neighbours test-vm bench bench-system lint fuzz test-fuzz soak install setup setup-demo clean
+.PHONY: build demo test test-go t packages deb test-packages test-system test-neighbours test-vm bench bench-system lint fuzz test-fuzz soak install setup setup-demo clean
 
 build:
 	$(BUILD) -o bin/ec2net ./cmd/ec2net
@@ -26,15 +26,19 @@ setup:
 demo: setup-demo build
 	bin/ec2net-lab demo
 
-# All of them: in namespaces, the packages, booted containers, booted virtual machines.
-test: test-go test-fuzz test-packages test-system test-vm
+# All of them: in namespaces, booted containers, booted virtual machines, the packages. No part needs another, and most
+# of them wait more than they compute, so that there are as many at a time as there are processors, the longest first.
+# A bare machine gets what it lacks before, and not twice.
+JOBS ?= $(shell nproc)
+
+test: setup
+	@$(MAKE) --no-print-directory -j$(JOBS) test-go test-system test-vm test-packages test-fuzz
 
 # The sweeps are thousands of small runs one after the other, in which nothing happens at once: the race detector
 # would find nothing there, and take three times as long.
 SWEEPS = ^(TestEveryFault|TestSequences)$$
 
 test-go: setup build
-	$(GO) vet ./...
 	$(GO) test -count=1 -timeout 40m -run '$(SWEEPS)' ./plumb & sweeps=$$!; \
 	$(GO) test -race -count=1 -timeout 40m -skip '$(SWEEPS)' ./...; status=$$?; wait $$sweeps && exit $$status
 
@@ -47,37 +51,41 @@ packages:
 	rm -rf dist
 	VERSION=$(VERSION) $(GO) run ./packaging/build -out dist -arch amd64,arm64
 
+# This machine's deb, which is what the tests boot.
+deb:
+	rm -rf dist
+	VERSION=$(VERSION) $(GO) run ./packaging/build -out dist -arch $$($(GO) env GOARCH) -kind deb
+
 # The packages, installed, upgraded, removed and purged in a clean Debian.
 test-packages: setup
-	$(GO) vet -tags packages ./packaging/...
 	$(GO) test -count=1 -timeout 40m -tags packages ./packaging
 
 # The deb on booted Debians with their udev, systemd and network managers.
-test-system: setup packages
-	$(GO) vet -tags system ./test/system/...
+test-system: setup deb
 	$(GO) test -count=1 -timeout 40m -tags system ./test/system
 
 # All neighbours on all releases, and the longest gap of each address beside them, which test-system has for one release.
-test-neighbours: setup packages
+test-neighbours: setup deb
 	EC2NET_NEIGHBOURS=all $(GO) test -v -count=1 -timeout 60m -tags system -run '^TestNeighbours$$' ./test/system
 
 # The deb on virtual machines, with interfaces that are plugged into the PCI bus. Never /dev/kvm.
-test-vm: setup packages
-	$(GO) vet -tags vm ./test/vm/...
+test-vm: setup deb
 	GO=$(GO) test/vm/run
 
 bench: setup build
 	$(GO) run ./test/bench
 
 # A plugged interface and a boot on booted Debians, beside systemd-networkd alone and amazon-ec2-net-utils.
-bench-system: setup packages
+bench-system: setup deb
 	$(GO) test -count=1 -timeout 40m -tags system,bench -run '^TestBench$$' -v ./test/system
+
+# The tests that have a tag are looked at together with the others.
+TAGS = packages,system,bench,vm
 
 lint:
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
-	$(GO) vet ./...
-	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
-	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 -tags packages,system,bench,vm ./packaging ./test/...
+	$(GO) vet -tags $(TAGS) ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 -tags $(TAGS) ./...
 
 # Each fuzz target for $(SECONDS) seconds.
 fuzz:
@@ -88,7 +96,7 @@ test-fuzz:
 
 # A day of readings, 30 s apart, made a second apart: 48 minutes of random faults on 8 interfaces. Then long
 # histories, on the kernel and with the whole program, and a long walk over the neighbours on a booted machine.
-soak: setup build packages
+soak: setup build deb
 	EC2NET_DAY=$(DAY) $(GO) test -v -count=1 -timeout 24h -run '^TestDay$$' ./cmd/ec2net
 	EC2NET_SEED=$$(date +%s)000000 EC2NET_SEQUENCES=$(SEQUENCES) $(GO) test -v -count=1 -timeout 24h -run '^TestSequences$$' ./plumb
 	EC2NET_HISTORIES=$(HISTORIES) $(GO) test -v -count=1 -timeout 24h -run '^TestHistories$$' ./cmd/ec2net

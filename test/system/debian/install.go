@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// Package is the newest deb for this machine's architecture that `make packages` built.
+// Package is the newest deb for this machine's architecture that `make deb` or `make packages` built.
 func Package() (string, error) {
 	dir, err := cache()
 	if err != nil {
@@ -21,7 +21,7 @@ func Package() (string, error) {
 	}
 	files, err := filepath.Glob(filepath.Join(filepath.Dir(dir), "dist", "*_"+runtime.GOARCH+".deb"))
 	if err != nil || len(files) == 0 {
-		return "", errors.Join(errors.New("no deb in dist: run make packages"), err)
+		return "", errors.Join(errors.New("no deb in dist: run make deb"), err)
 	}
 	return slices.MaxFunc(files, func(a, b string) int { return cmp.Compare(modified(a), modified(b)) }), nil
 }
