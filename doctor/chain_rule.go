@@ -66,7 +66,7 @@ func (w *chainWalk) evaluate(e expression, regs registers) step {
 	case "objref":
 		return objectStep(e.data)
 	case "match":
-		return step{passes: true, breaks: e.data.text(unix.NFTA_MATCH_NAME) != "comment"}
+		return w.packet.match(e.data)
 	case "target":
 		return step{passes: true, verdict: target(e.data.text(unix.NFTA_TARGET_NAME))}
 	}

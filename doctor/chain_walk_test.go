@@ -4,19 +4,11 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
-// verdictRule is a rule that applies to every packet: an NF_* or NFT_* verdict, and where it leads.
-func verdictRule(code int32, chain string) chainRule {
-	v := nl.NewRtAttr(unix.NFTA_DATA_VERDICT, nil)
-	v.AddRtAttr(unix.NFTA_VERDICT_CODE, nl.BEUint32Attr(uint32(code)))
-	if chain != "" {
-		v.AddRtAttr(unix.NFTA_VERDICT_CHAIN, nl.ZeroTerminated(chain))
-	}
-	return chainRule{{"immediate", attrs{unix.NFTA_IMMEDIATE_DATA: v.Serialize()}}}
-}
+// verdictRule is a rule that applies to every packet.
+func verdictRule(code int32, chain string) chainRule { return chainRule{verdictOf(code, chain)} }
 
 // Rules that branch are walked once for each chain: 16 chains of 8 jumps each are 8 to the power of 16 ways.
 func TestChainsThatBranch(t *testing.T) {

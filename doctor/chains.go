@@ -10,25 +10,62 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Chain is a chain of nftables, of anybody's, that sees packets that are passed on.
+// Chain is a chain of nftables or of iptables-legacy, of anybody's, that sees packets that are passed on.
 type Chain struct {
 	Family string // "ip", "ip6" or "inet"
 	Table  string
 	Name   string
 	Drops  bool // what none of its rules accepts
 	Docker bool // its table has the chain that Docker leaves to others
+	Legacy bool // of iptables-legacy, which nft(8) does not show
 
 	table chainTable
 }
 
-// String is the chain as nft(8) names it.
-func (c Chain) String() string { return fmt.Sprintf("chain %s %s %s", c.Family, c.Table, c.Name) }
+// String is the chain as nft(8) names it, or the option of iptables-legacy(8) and the chain.
+func (c Chain) String() string {
+	if c.Legacy {
+		return fmt.Sprintf("iptables-legacy -t %s, chain %s", c.Table, c.Name)
+	}
+	return fmt.Sprintf("chain %s %s %s", c.Family, c.Table, c.Name)
+}
+
+// show is the command that shows the chain.
+func (c Chain) show() string {
+	if c.Legacy {
+		return fmt.Sprintf("iptables-legacy -t %s -S %s", c.Table, c.Name)
+	}
+	return "nft list " + c.String()
+}
+
+// accept is the command that lets what comes in by one interface and leaves by the other through.
+func (c Chain) accept(in, out string) string {
+	switch {
+	case c.Docker && c.Legacy:
+		return fmt.Sprintf("iptables-legacy -I %s -i %s -o %s -j ACCEPT", dockerUser, in, out)
+	case c.Docker:
+		return fmt.Sprintf("iptables -I %s -i %s -o %s -j ACCEPT", dockerUser, in, out)
+	case c.Legacy:
+		return fmt.Sprintf("iptables-legacy -t %s -I %s -i %s -o %s -j ACCEPT", c.Table, c.Name, in, out)
+	}
+	return fmt.Sprintf("nft insert rule %s %s %s iifname %s oifname %s accept", c.Family, c.Table, c.Name, in, out)
+}
 
 const hookForward = 2 // NF_INET_FORWARD
 
-// ReadChains lists the chains with the hook forward, those that iptables-nft makes among them. It needs
-// CAP_NET_ADMIN. A kernel without nftables has none.
+// ReadChains lists the chains with the hook forward, those that iptables-nft and iptables-legacy make among them. It needs
+// CAP_NET_ADMIN, without which the error is of the kind unix.EPERM. A kernel without nftables or iptables has none.
 func ReadChains() ([]Chain, error) {
+	chains, err := readNFT()
+	if err != nil {
+		return nil, err
+	}
+	legacy, err := readLegacy()
+	return append(chains, legacy...), err
+}
+
+// readNFT lists those of nftables.
+func readNFT() ([]Chain, error) {
 	const get, answer = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETCHAIN, unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWCHAIN
 	msgs, err := dump(unix.NETLINK_NETFILTER, get, answer, &nl.Nfgenmsg{NfgenFamily: unix.NFPROTO_UNSPEC})
 	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {

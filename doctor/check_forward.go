@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -26,7 +25,7 @@ func checkForward(f Facts) (out []Finding) {
 				continue
 			}
 			finding.Verdict, finding.Summary = Warn, "another program drops some of the traffic that [nat] forwards, or may drop it: its rules ask for more than interfaces and the subnet"
-			finding.Remedy = "see nft list " + c.String() + "; " + finding.Remedy
+			finding.Remedy = "see " + c.show() + "; " + finding.Remedy
 		}
 		finding.Evidence = []string{c.String() + ": " + map[bool]string{true: "policy drop", false: "by its rules"}[c.Drops]}
 		out = append(out, finding)
@@ -61,10 +60,7 @@ func (f Facts) passages() (out []passage) {
 func (f Facts) pass(chain Chain) string {
 	var out []string
 	for _, p := range f.passages() {
-		command := fmt.Sprintf("nft insert rule %s %s %s iifname %s oifname %s accept", chain.Family, chain.Table, chain.Name, p.in.Name, p.out.Name)
-		if chain.Docker {
-			command = fmt.Sprintf("iptables -I %s -i %s -o %s -j ACCEPT", dockerUser, p.in.Name, p.out.Name)
-		}
+		command := chain.accept(p.in.Name, p.out.Name)
 		if !slices.Contains(out, command) {
 			out = append(out, command)
 		}

@@ -20,6 +20,8 @@ func FuzzParse(f *testing.F) {
 	for _, r := range [][]byte{element(make([]byte, 4), nil, 0).serialize(), expression{"cmp", attrs{unix.NFTA_CMP_SREG: nl.BEUint32Attr(1)}}.serialize()} {
 		f.Add(r)
 	}
+	_, entries := legacyFilter(legacyRule("10.0.3.0", "eth1", "", -1), legacyRule("", "", "conntrack", 0))
+	f.Add(entries)
 	f.Add([]byte{2, 255})
 	f.Fuzz(func(t *testing.T, m []byte) {
 		fib := host()
@@ -29,6 +31,9 @@ func FuzzParse(f *testing.F) {
 		_, _, _ = parseChain(m)
 		if r, err := parseExpressions(m); err == nil {
 			_ = Chain{Name: "f", table: chainTable{rules: map[string][]chainRule{"f": {r}}}}.fate(passage{src: prefix("10.0.3.0/24")})
+		}
+		if c, err := parseLegacy("filter", make([]byte, legacyInfoBytes), m); err == nil {
+			_ = c.fate(passage{src: prefix("10.0.3.0/24")})
 		}
 		if a, err := parse(m, 0); err == nil {
 			if s, err := parseSet(a, []attrs{a, {}, element(make([]byte, 4), nil, 0)}); err == nil {

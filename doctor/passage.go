@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -75,3 +76,36 @@ func (p passage) payload(e attrs) (value bits, known bool) {
 	}
 	return header.cut(int(min(registerBytes, e.be(unix.NFTA_PAYLOAD_OFFSET))), int(min(registerBytes, e.be(unix.NFTA_PAYLOAD_LEN)))), true
 }
+
+// match is what a match of iptables says of the packets: which states of connections it takes, of conntrack's second or third
+// revision (struct xt_conntrack_mtinfo3 of linux/netfilter/xt_conntrack.h) and of state (xt_state.h). Their bits are those
+// of nftables. Others depend on what is not known.
+func (p passage) match(e attrs) step {
+	info, name := e[unix.NFTA_MATCH_INFO], e.text(unix.NFTA_MATCH_NAME)
+	var states uint32
+	invert := false
+	switch {
+	case name == "comment":
+		return goesOn
+	case name == "state" && len(info) >= 4:
+		states = binary.NativeEndian.Uint32(info)
+	case name == "conntrack" && e.be(unix.NFTA_MATCH_REV) >= 2 && len(info) >= 154 && binary.NativeEndian.Uint16(info[146:])&^xtStateAlias == xtState:
+		invert = binary.NativeEndian.Uint16(info[148:])&xtState != 0
+		states = uint32(binary.NativeEndian.Uint16(info[150:]))
+	default:
+		return depends
+	}
+	if states&ctSNATState != 0 { // a bit beside the state's, of what is translated
+		return depends
+	}
+	takes := states&p.state != 0
+	return step{passes: takes, breaks: !takes}.inverted(invert)
+}
+
+// Bits of linux/netfilter/xt_conntrack.h: of a state, of what a match asks for (the second one says that it was written as a
+// match of state).
+const (
+	ctSNATState  = 1 << 6  // XT_CONNTRACK_STATE_SNAT
+	xtState      = 1       // XT_CONNTRACK_STATE
+	xtStateAlias = 1 << 13 // XT_CONNTRACK_STATE_ALIAS
+)

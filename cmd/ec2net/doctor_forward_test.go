@@ -36,7 +36,7 @@ func TestDoctorOfForwardChains(t *testing.T) {
 		t.Fatal("nothing is passed on without any firewall")
 	}
 	const policy, open = "chain FORWARD { type filter hook forward priority 0; policy drop; ", "chain f { type filter hook forward priority 0; "
-	for _, tt := range []struct{ name, table, want string }{
+	for _, tt := range []struct{ name, rules, want string }{
 		{"a policy", "ip x { " + policy + "} }", "fail"},
 		{"both ways", "ip x { " + policy + "iifname eth3 oifname eth2 accept; iifname eth2 oifname eth3 accept; } }", ""},
 		{"one way", "ip x { " + policy + "iifname eth3 oifname eth2 accept; } }", "fail"},
@@ -79,10 +79,17 @@ func TestDoctorOfForwardChains(t *testing.T) {
 			open + "ip saddr . oifname @s drop; } }", "fail"},
 		{"others, and ports", "ip x { " + open + "iifname . tcp dport { eth0 . 80, eth1 . 443 } drop; } }", ""},
 		{"firewalld's", "inet x { chain zones { iifname eth0 accept; }; " + open + "ct state { established, related } accept; ct status dnat accept; jump zones; reject with icmpx admin-prohibited; } }", "fail"},
+		{"iptables-legacy's policy", "iptables-legacy -P FORWARD DROP", "fail"},
+		{"iptables-legacy's rules", "iptables-legacy -P FORWARD DROP; -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT; -A FORWARD -s 10.0.3.0/24 -i eth3 -o eth+ -j ACCEPT", ""},
+		{"iptables-legacy that rejects", "iptables-legacy -N one; -A one -i eth1 -j RETURN; -A one ! -s 127.0.0.1 -j REJECT; -A FORWARD -m state --state NEW -j one", "fail"},
+		{"iptables-legacy's ports", "iptables-legacy -P FORWARD DROP; -A FORWARD -p icmp -j ACCEPT", "warn"},
+		{"iptables-legacy with what says nothing", "iptables-legacy -A FORWARD -i eth0 -j DROP; -t mangle -N one; -t mangle -A FORWARD -g one; -t mangle -A one -j RETURN", ""},
+		{"Docker's with iptables-legacy", "iptables-legacy -P FORWARD DROP; -N DOCKER-USER; -A FORWARD -j DOCKER-USER; -A FORWARD -o docker0 -j ACCEPT", "fail"},
+		{"iptables-nft", "iptables-nft -P FORWARD DROP; -A FORWARD -m conntrack ! --ctstate NEW -j ACCEPT; -A FORWARD -s 10.0.3.0/24 -i eth3 -o eth2 -j ACCEPT", ""},
 		{"IPv6's table", "ip6 x { " + policy + "} }", ""},
 	} {
-		shell(t, l.Instance(), "nft 'table "+strings.ReplaceAll(tt.table, "} }", "}; }")+"'")
-		name := strings.Join(strings.Fields(tt.table)[:2], " ")
+		set, remove := firewall(tt.rules)
+		shell(t, l.Instance(), set)
 		found := forwardFinding(t, l, conf)
 		if got := strings.TrimPrefix(found.Verdict.String(), "ok"); got != tt.want {
 			t.Errorf("%s: %q, want %q: %s", tt.name, got, tt.want, found.Summary)
@@ -96,8 +103,22 @@ func TestDoctorOfForwardChains(t *testing.T) {
 				t.Errorf("%s: after %s: %s, %s; it is passed on: %v", tt.name, commands, after.Verdict, after.Summary, passes())
 			}
 		}
-		shell(t, l.Instance(), "nft delete table "+name)
+		shell(t, l.Instance(), remove)
 	}
+}
+
+// firewall are the commands that set rules up, and remove them: a table as nft(8) takes it, or a kind of iptables and its
+// arguments, command by command.
+func firewall(rules string) (set, remove string) {
+	words := strings.Fields(rules)
+	if program := words[0]; strings.HasPrefix(program, "iptables-") {
+		set = strings.ReplaceAll(rules, "; ", "; "+program+" -w ")
+		for _, table := range []string{"filter", "mangle"} {
+			remove += strings.ReplaceAll("PROGRAM -P FORWARD ACCEPT; PROGRAM -F; PROGRAM -X; ", "PROGRAM", program+" -w -t "+table)
+		}
+		return set, remove
+	}
+	return "nft 'table " + strings.ReplaceAll(rules, "} }", "}; }") + "'", "nft delete table " + strings.Join(words[:2], " ")
 }
 
 // forwardFinding is what doctor says of chains.
