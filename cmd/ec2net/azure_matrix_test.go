@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ec2net/agent"
 	"ec2net/test/lab"
 )
 
@@ -124,7 +125,7 @@ func platformByPrimary(t *testing.T, c *lab.Cloud, captures map[string]*lab.Capt
 	primary := c.Interfaces()[0].Name
 	ctx, cancel := context.WithTimeout(t.Context(), hang)
 	defer cancel()
-	for i, a := range platform() {
+	for i, a := range agent.Platform() {
 		to := netip.AddrPortFrom(a, uint16(40000+i))
 		must(t, c.Instance().Do(func() error { return shoot(netip.IPv4Unspecified(), to) }))
 		seen := func(p lab.Packet) bool { return p.Proto == unix.IPPROTO_UDP && p.DstPort == to.Port() && p.Dst == a }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 
+	"ec2net/agent"
 	"ec2net/metadata"
 	"ec2net/plumb"
 	"ec2net/state"
@@ -39,19 +40,19 @@ func (p *program) source() (metadata.Source, error) {
 		s, err = metadata.NewEC2(metadata.EC2Options{Towards: p.towards})
 	}
 	if err != nil {
-		return nil, errorOf(errInvalid, "%w", err)
+		return nil, agent.ErrorOf(agent.ErrInvalid, "%w", err)
 	}
 	return s, nil
 }
 
 // options are those of any interface's agent.
-func (p *program) options() (options, error) {
+func (p *program) options() (agent.Options, error) {
 	conf, err := p.config()
 	if err != nil {
-		return options{}, err
+		return agent.Options{}, err
 	}
-	o := options{cloud: p.detected(), config: conf, store: p.store, known: p.store.All(), log: p.log}
-	o.source, o.noSource = p.source()
+	o := agent.Options{Cloud: p.detected(), Config: conf, Store: p.store, Known: p.store.All(), Log: p.log}
+	o.Source, o.NoSource = p.source()
 	return o, nil
 }
 
@@ -66,29 +67,15 @@ func (p *program) towards(server netip.AddrPort) string {
 		return primary.MAC
 	})
 	if err != nil {
-		p.log.Debugf("look for the interface to ask the metadata by: %s", oneLine(err))
+		p.log.Debugf("look for the interface to ask the metadata by: %s", agent.OneLine(err))
 	}
 	return name
-}
-
-// platform are Azure's own addresses, both reached by the first interface alone: the wire server, which also
-// sends the probes of load balancers, and the metadata.
-func platform() []netip.Addr {
-	return []netip.Addr{netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("169.254.169.254")}
-}
-
-// servers are the cloud's own, which a host asks by its primary interface.
-func servers(c metadata.Cloud) []netip.Addr {
-	if c == metadata.CloudAzure {
-		return platform()
-	}
-	return []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd00:ec2::254")}
 }
 
 // host is what the kernel and the leases say of the interfaces, for a cloud whose metadata does not tell the
 // first one.
 func (p *program) host() (metadata.Host, error) {
-	h, err := plumb.ReadHost(platform()...)
+	h, err := plumb.ReadHost(agent.Platform()...)
 	h.Leased = platformLease(p.store.All())
 	return h, err
 }
@@ -105,14 +92,4 @@ func platformLease(known state.Records) (one metadata.MAC) {
 		}
 	}
 	return one
-}
-
-// gateway6 answers on every subnet of the cloud, also where no router advertisement says so. EC2:
-// docs.aws.amazon.com, VPC, "Configure route tables". Azure: what its router advertisements name on
-// every machine, and the cloud's own container network is configured with.
-func gateway6(c metadata.Cloud) netip.Addr {
-	if c == metadata.CloudAzure {
-		return netip.MustParseAddr("fe80::1234:5678:9abc")
-	}
-	return netip.MustParseAddr("fe80:ec2::1")
 }

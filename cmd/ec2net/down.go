@@ -12,8 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ec2net/metadata"
-	"ec2net/plumb"
+	"ec2net/agent"
 	"ec2net/state"
 )
 
@@ -58,7 +57,7 @@ func (p *program) downIfGone(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	if _, err := net.InterfaceByName(name); !gone || err != nil || !underSystemd() {
+	if _, err := net.InterfaceByName(name); !gone || err != nil || !agent.UnderSystemd() {
 		return nil
 	}
 	return p.start(ctx, name)
@@ -77,39 +76,24 @@ func (p *program) down(ctx context.Context, name string) error { return p.take(c
 
 // take is down; all: with what the host itself lives by.
 func (p *program) take(ctx context.Context, name string, all bool) error {
-	if err := mayChange("down"); err != nil {
+	if err := agent.MayChange("down"); err != nil {
 		return err
 	}
 	kept, err := p.dismiss(ctx, name)
 	if err != nil {
 		return err
 	}
-	link, err := plumb.Open(name)
-	if err != nil {
-		return err
-	}
-	defer link.Close()
-	old, known := p.store.Load(name)
-	scope := plumb.Scope{Numbers: old.Numbers, Packets: old.Packets || !known} // the record is written before the table
-	link.Cover(scope)
-	if !known && vanished(link) {
+	r := agent.Removal{Store: p.store, Log: p.log, Server: p.knownServer, All: all}
+	switch err := r.Take(ctx, name); {
+	case errors.Is(err, agent.ErrUnrecorded):
 		return p.downUnknown(ctx, name)
-	}
-	before, peers := p.before(link, old)
-	scope.Peers, scope.Forwarding = peers, before != nil && before.Forwarding != nil
-	link.Cover(scope)
-	ctx = context.WithoutCancel(ctx) // half of it would be worse than either end, and it takes some seconds at most
-	if all {
-		err = p.strip(ctx, link, before)
-	} else {
-		err = p.leave(ctx, link, old, before, kept.PID != 0)
-	}
-	if err != nil {
+	case errors.Is(err, agent.ErrRolledBack):
+		return errors.Join(err, p.keepAgain(ctx, name, kept.PID != 0))
+	case err != nil:
 		return err
 	}
-	err = errors.Join(p.store.Remove(name), p.store.Unlock(name))
 	p.publish()
-	return err
+	return nil
 }
 
 // dismiss ends the process that manages the interface. One that had to be killed its unit must not start again.
@@ -119,77 +103,19 @@ func (p *program) dismiss(ctx context.Context, name string) (state.Dismissal, er
 		return d, err
 	}
 	p.log.Warnf("process %d, which managed %s, did not end within %s: killed it", d.PID, name, dismissal)
-	if underSystemd() {
-		err = errors.Join(err, stopUnit(ctx, unitOf(name)))
+	if agent.UnderSystemd() {
+		err = errors.Join(err, agent.StopUnit(ctx, agent.UnitOf(name)))
 	}
 	return d, err
 }
 
-// leave takes everything of ours away, but for what the host itself lives by, and proves that nothing is cut off by it.
-func (p *program) leave(ctx context.Context, link *plumb.Link, old state.Record, before *plumb.Before, kept bool) error {
-	t := p.downTrial(link, old)
-	done, err := link.Leave(ctx, before)
-	for _, o := range done {
-		p.log.Info(o)
-	}
-	if why := t.cuts(ctx); len(why) > 0 {
-		return errors.Join(p.stay(ctx, t, why), p.keepAgain(ctx, link.Name, kept))
-	}
+// knownServer is where the metadata is asked; false where an environment spoils its address.
+func (p *program) knownServer() (netip.AddrPort, bool) {
+	cloud, err := p.source()
 	if err != nil {
-		return err
+		return netip.AddrPort{}, false
 	}
-	t.close()
-	p.remains(link)
-	return nil
-}
-
-// strip takes all away. That it cuts the host off is what was asked for.
-func (p *program) strip(ctx context.Context, link *plumb.Link, before *plumb.Before) error {
-	done, err := link.Strip(ctx, before)
-	for _, o := range done {
-		p.log.Info(o)
-	}
-	return err
-}
-
-// remains says what stays on an interface that nobody else configures.
-func (p *program) remains(l *plumb.Link) {
-	s, err := l.Read()
-	if err != nil || !s.Hosts() {
-		return
-	}
-	p.log.Infof("%s and its default route stay, because nobody else configures %s; to remove them: ec2net down --lease %s", first(s.Held()), s.Name, s.Name)
-}
-
-// downTrial proves that nothing is cut off by what is taken away. Where the metadata's address is not known,
-// for an environment that spoils it, that one is not missed.
-func (p *program) downTrial(l *plumb.Link, old state.Record) *trial {
-	at, known := netip.AddrPortFrom(netip.AddrFrom4([4]byte{169, 254, 169, 254}), 80), false
-	if cloud, err := p.source(); err == nil {
-		at, known = cloud.Server(), true
-	}
-	t := &trial{
-		link: l, store: p.store, log: p.log,
-		primary: func() bool { return old.Interface.Primary },
-		silent:  func(have plumb.Snapshot) bool { return plumb.Unconfigured(have, old.Interface) },
-		server:  func() (netip.AddrPort, bool) { return at, known && time.Since(old.ReadAt) < lately },
-	}
-	t.watch()
-	return t
-}
-
-// lately is how old the metadata's last answer may be, for it to be missed.
-const lately = time.Minute
-
-// stay puts everything back.
-func (p *program) stay(ctx context.Context, t *trial, why losses) error {
-	before := t.before
-	back := t.link.Reconcile(ctx, func(s plumb.Snapshot) (plumb.State, error) { return plumb.Restored(s, before), nil })
-	for _, o := range back.Done {
-		p.log.Info(o)
-	}
-	t.close()
-	return errors.Join(fail(exitFailed, "%s: rolled back: without this interface, %s", t.link.Name, why), back.Failed)
+	return cloud.Server(), true
 }
 
 // keepAgain has an interface that stays as it was kept as it was.
@@ -197,32 +123,10 @@ func (p *program) keepAgain(ctx context.Context, name string, kept bool) error {
 	switch {
 	case !kept:
 		return nil
-	case underSystemd():
+	case agent.UnderSystemd():
 		return p.start(ctx, name)
 	}
 	return fmt.Errorf("%s: the process that managed it has ended; to manage it again: ec2net run %s", name, name)
-}
-
-// before is how the interface was found. Of another interface, and of one that was plugged in again since, that is
-// what the interface itself tells. peers are the other cloud interfaces whose group is given back with this one's.
-func (p *program) before(l *plumb.Link, old state.Record) (before *plumb.Before, peers []metadata.MAC) {
-	s, err := l.Read()
-	same := s.MAC == old.MAC && s.Index == old.Index
-	switch {
-	case err == nil && same && (old.Interface.Primary || old.Yielded != ""): // its link is its owner's
-		link := s.Link
-		link.SrcValidMark = old.Before != nil && old.Before.Link.SrcValidMark
-		before = &plumb.Before{Link: link, AltNames: s.AltNames}
-		if old.Before != nil {
-			before.Forwarding = old.Before.Forwarding
-		}
-		return before, nil
-	case err == nil && same:
-		return old.Before, p.store.All().Peers(s.MAC)
-	case err == nil:
-		return plumb.Found(s), p.store.All().Peers(s.MAC)
-	}
-	return nil, p.store.All().Peers(metadata.MAC{})
 }
 
 // errNothingLeft says that there is nothing to take away, of an interface that is not here either.
@@ -237,20 +141,24 @@ func (p *program) downUnknown(ctx context.Context, name string) error {
 	return err
 }
 
-// sweep takes away what is left of interfaces that are gone, and tells whether there was any: of one that
-// was renamed, and unplugged before a process had written down its new name; and rules without a table.
-func (p *program) sweep(ctx context.Context) (found bool, err error) {
-	found, failed := clearOrphans(ctx, p.store, p.log)
-	var claimed []int
-	for _, r := range p.store.All() {
-		claimed = append(claimed, r.Numbers...)
-	}
-	done, err := plumb.Orphans(claimed)
-	for _, o := range done {
-		p.log.Info(o)
-	}
-	if found {
+// sweep takes away what is left of interfaces that are gone, and tells whether there was any.
+func (p *program) sweep(ctx context.Context) (bool, error) {
+	found, cleared, err := agent.Sweep(ctx, p.store, p.log)
+	if cleared {
 		p.publish()
 	}
-	return found || len(done) > 0, errors.Join(failed, err)
+	return found, err
+}
+
+// publish is for an interface that was taken down.
+func (p *program) publish() {
+	conf, err := p.config()
+	if err == nil {
+		var w state.Publisher
+		w.Publish(p.store, conf.MetricsFile)
+		err = w.Finish()
+	}
+	if err != nil {
+		p.log.Warnf("metrics: %s", agent.OneLine(err))
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"ec2net/agent"
 	"ec2net/test/lab"
 )
 
@@ -154,7 +155,7 @@ func TestEgressWithoutRecords(t *testing.T) {
 	k0.stop(t) // nobody makes its record anew
 	shell(t, l.Instance(), "rm -r /run/ec2net")
 	k.reload(t, l.Cloud, "local-ipv4s")
-	for begun := time.Now(); time.Since(begun) < 3*primaryGrace; time.Sleep(50 * time.Millisecond) {
+	for begun := time.Now(); time.Since(begun) < 3*agent.PrimaryGrace; time.Sleep(50 * time.Millisecond) {
 		leads(t, l.Cloud, 0, "10001")
 	}
 	ip(t, l.Cloud, "rule del pref 20000")

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ec2net/agent"
 	"ec2net/test/lab"
 )
 
@@ -158,7 +159,7 @@ func TestEgress(t *testing.T) {
 	for _, damage := range []string{"rule del pref 30200", "rule del pref 30100"} { // one of both families, and of several
 		ip(t, l.Cloud, damage)
 		took := restored(t, l.Cloud, held, damage)
-		if log := k2.log.String(); took < primaryGrace && strings.Contains(log, "withdrawn") {
+		if log := k2.log.String(); took < agent.PrimaryGrace && strings.Contains(log, "withdrawn") {
 			t.Errorf("%s, put right within %s: traffic was taken back\n%s", damage, took, log)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ec2net/agent"
 	"ec2net/config"
 	"ec2net/doctor"
 	"ec2net/metadata"
@@ -63,7 +64,7 @@ func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, e
 		return x.facts, err
 	}
 	if only != "" { // of what can not be set up nothing would be found out, which is not to be taken for health
-		if _, _, err := asInterface(only, x.facts.Cloud, p.store.All()); err != nil {
+		if _, _, err := agent.AsInterface(only, x.facts.Cloud, p.store.All()); err != nil {
 			return x.facts, err
 		}
 	}
@@ -133,14 +134,14 @@ func (x *examination) readRecords() {
 	}
 	x.records = x.store.All()
 	primary, _ := x.records.Primary()
-	x.facts.Primary, x.facts.Egress = primary.Name, misnamed(x.conf, primary.Name)
+	x.facts.Primary, x.facts.Egress = primary.Name, agent.Misnamed(x.conf, primary.Name)
 }
 
 func (x *examination) askCloud(ctx context.Context) (err error) {
 	if x.cloud, err = x.source(); err != nil {
 		return err
 	}
-	x.facts.Metadata.Err = patiently(ctx, func() (err error) {
+	x.facts.Metadata.Err = metadata.Patiently(ctx, func() (err error) {
 		x.primary, x.known, err = x.cloud.Interfaces(ctx)
 		return err
 	})

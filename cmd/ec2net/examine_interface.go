@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ec2net/agent"
 	"ec2net/config"
 	"ec2net/dhcp"
 	"ec2net/doctor"
@@ -18,68 +19,55 @@ import (
 
 // interface collects the facts of one interface. One that goes meanwhile is none.
 func (x *examination) iface(ctx context.Context, l doctor.Link) error {
-	n, err := newNIC(l.Name, options{cloud: x.facts.Cloud, source: x.cloud, config: x.conf, store: x.store, known: x.records, log: x.log})
-	if errors.Is(err, plumb.ErrGone) || (x.only == "" && noInterface(err)) {
+	n, err := agent.NewNIC(l.Name, agent.Options{Cloud: x.facts.Cloud, Source: x.cloud, Config: x.conf, Store: x.store, Known: x.records, Log: x.log,
+		Brief: !x.store.Managed(l.Name), // a process that keeps it may be in doubt, and rightly
+	})
+	if errors.Is(err, plumb.ErrGone) || (x.only == "" && agent.NoInterface(err)) {
 		return nil
 	}
 	if errors.Is(err, unix.EPERM) {
-		x.facts.Interfaces = append(x.facts.Interfaces, doctor.Interface{Name: l.Name, Index: l.Index, MAC: l.MAC, Unread: oneLine(err)})
+		x.facts.Interfaces = append(x.facts.Interfaces, doctor.Interface{Name: l.Name, Index: l.Index, MAC: l.MAC, Unread: agent.OneLine(err)})
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer n.link.Close()
-	n.brief = !x.store.Managed(l.Name) // a process that keeps it may be in doubt, and rightly
+	defer n.Close()
 	r, recorded := x.record(l)
 	c := doctor.Interface{Name: l.Name, Index: l.Index, MAC: l.MAC, SetUp: recorded && r.Ready}
 	x.granted(ctx, n, r, &c)
-	c.Managed = n.iface.Manage == config.Full && !n.yields(n.snap)
-	c.Alone = n.iface.Manage == config.None
+	c.Managed = n.Settings().Manage == config.Full && !n.Yields(n.Have())
+	c.Alone = n.Settings().Manage == config.None
 	c.Primary = c.Granted.Primary || c.MAC == x.primary
-	c.Have, c.Refresh = n.snap, n.iface.Refresh
+	c.Have, c.Refresh = n.Have(), n.Settings().Refresh
 	x.lived(r, recorded, &c)
 	x.kept(ctx, &c)
 	if c.Managed && c.Source != doctor.Nowhere {
-		n.passing(x.records)
-		x.facts.NAT = n.nat.refused
-		lease := r.Lease
-		if c.Source == doctor.FromLease {
-			lease = effectiveLease(r, n.snap)
-		}
-		n.hosts = r.Hosts || (!r.Ready && n.wouldHost())
 		c.Hosts = r.Hosts
-		f := n.learned()
-		f.granted, f.lease = c.Granted, lease
-		f.known = true
-		f.ownAddress, f.leads = x.owned(n, r), x.leads(n, r)
-		c.Want, c.Refused = f.want(n.snap)
-		c.Plan = plumb.Diff(n.snap.State, c.Want)
+		c.Want, x.facts.NAT, c.Refused = n.Compared(r, x.records, c.Granted, c.Source == doctor.FromLease)
+		c.Plan = plumb.Diff(n.Have().State, c.Want)
 	}
-	if marked(n.snap) && !recorded && c.Unsaved == "" && x.store.Readable() {
+	if marked(n.Have()) && !recorded && c.Unsaved == "" && x.store.Readable() {
 		c.Unsaved = "it is set up, but there is no record of it in " + x.store.Dir()
 	}
-	c.SetUp = c.SetUp || marked(n.snap)
+	c.SetUp = c.SetUp || marked(n.Have())
 	x.facts.Interfaces = append(x.facts.Interfaces, c)
 	return nil
 }
 
 // granted is what the cloud grants the interface: now, or by the record of an earlier reading.
-func (x *examination) granted(ctx context.Context, n *nic, r state.Record, c *doctor.Interface) {
-	if len(n.record.Peers) == 0 {
-		n.record.Peers = x.records.Peers(n.snap.MAC)
-		n.cover()
-	}
+func (x *examination) granted(ctx context.Context, n *agent.NIC, r state.Record, c *doctor.Interface) {
+	n.WithPeers(x.records.Peers(n.Have().MAC))
 	if x.facts.Metadata.Err == nil && ctx.Err() == nil { // when the time is over, that is no news of the cloud
-		switch err := n.readTwice(ctx); {
-		case err == nil, n.partial() && errors.Is(err, errUnsettled): // the one key is the interface's trouble
-			c.Granted, c.Source = n.settled, doctor.FromMetadata
-			c.Problems = n.settled.Problems
-			_ = n.again()
+		switch err := n.ReadTwice(ctx); {
+		case err == nil, n.Partial() && errors.Is(err, agent.ErrUnsettled): // the one key is the interface's trouble
+			c.Granted, c.Source = n.Granted(), doctor.FromMetadata
+			c.Problems = n.Granted().Problems
+			_ = n.Again()
 			return
 		case errors.Is(err, metadata.ErrNotReady): // as of every new interface for a while
 			if r.Interface.MAC != c.MAC {
-				c.Waiting = "waiting for the metadata to publish it: " + oneLine(err)
+				c.Waiting = "waiting for the metadata to publish it: " + agent.OneLine(err)
 			}
 		case !errors.Is(err, metadata.ErrUnknownMAC):
 			x.facts.Metadata.Err = err
@@ -90,8 +78,8 @@ func (x *examination) granted(ctx context.Context, n *nic, r state.Record, c *do
 	switch {
 	case r.Interface.MAC == c.MAC:
 		c.Granted, c.Source = r.Interface, doctor.FromRecord
-		_ = n.again()
-	case r.Degraded() && effectiveLease(r, n.snap) != nil:
+		_ = n.Again()
+	case r.Degraded() && agent.EffectiveLease(r, n.Have()) != nil:
 		c.Source = doctor.FromLease
 	}
 }
@@ -125,22 +113,6 @@ func (x *examination) lived(r state.Record, recorded bool, c *doctor.Interface) 
 	}
 }
 
-// owned: the interface's primary address is ours to add.
-func (x *examination) owned(n *nic, r state.Record) bool {
-	if r.Ready && r.DHCP != "" {
-		return owns(r.DHCP)
-	}
-	return n.wouldOwn()
-}
-
-// leads: the host's own traffic is to leave by the interface, by what its process decided.
-func (x *examination) leads(n *nic, r state.Record) plumb.Egress {
-	if r.Ready {
-		return r.Egress.Wanted()
-	}
-	return n.wouldLead(x.records)
-}
-
 // marked: something on the interface is ours.
 func marked(s plumb.Snapshot) bool {
 	for _, r := range s.Routes {
@@ -158,12 +130,12 @@ func marked(s plumb.Snapshot) bool {
 
 // kept asks systemd for the unit that keeps the interface.
 func (x *examination) kept(ctx context.Context, c *doctor.Interface) {
-	if !underSystemd() {
+	if !agent.UnderSystemd() {
 		return
 	}
 	var err error
-	c.Unit = unitOf(c.Name)
-	if c.State, err = unitState(ctx, c.Unit); err != nil {
-		x.facts.Gaps["unit"] = oneLine(err)
+	c.Unit = agent.UnitOf(c.Name)
+	if c.State, err = agent.UnitState(ctx, c.Unit); err != nil {
+		x.facts.Gaps["unit"] = agent.OneLine(err)
 	}
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+
+	"ec2net/agent"
 )
 
 // The documented exit statuses.
@@ -42,13 +44,13 @@ func statusOf(err error) int {
 		return exitOK
 	case errors.As(err, &s):
 		return s.status
-	case errors.Is(err, errDenied): // also beside another one
+	case errors.Is(err, agent.ErrDenied): // also beside another one
 		return exitFailed
-	case errors.Is(err, errInvalid):
+	case errors.Is(err, agent.ErrInvalid):
 		return exitUsage
-	case errors.Is(err, errUnavailable):
+	case errors.Is(err, agent.ErrUnavailable):
 		return exitUnavailable
-	case errors.Is(err, errPartial):
+	case errors.Is(err, agent.ErrPartial):
 		return exitPartial
 	}
 	return exitFailed

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"ec2net/agent"
 	"ec2net/plumb"
 )
 
@@ -18,19 +19,19 @@ func TestStatusOf(t *testing.T) {
 	}{
 		{nil, exitOK, ""},
 		{other, exitFailed, "other"},
-		{errorOf(errInvalid, "eth9: %w", plumb.ErrGone), exitUsage, "eth9: " + plumb.ErrGone.Error()},
-		{errorOf(errUnavailable, "gave up"), exitUnavailable, "gave up"},
-		{fmt.Errorf("eth1: %w", errorOf(errPartial, "set up in part")), exitPartial, "eth1: set up in part"},
-		{errors.Join(errorOf(errDenied, "no root"), errorOf(errInvalid, "no endpoint")), exitFailed, "no root\nno endpoint"},
-		{errors.Join(errorOf(errUnavailable, "gave up"), other), exitUnavailable, "gave up\nother"},
-		{fail(exitUnavailable, "scan: %w", errorOf(errInvalid, "no endpoint")), exitUnavailable, "scan: no endpoint"},
+		{agent.ErrorOf(agent.ErrInvalid, "eth9: %w", plumb.ErrGone), exitUsage, "eth9: " + plumb.ErrGone.Error()},
+		{agent.ErrorOf(agent.ErrUnavailable, "gave up"), exitUnavailable, "gave up"},
+		{fmt.Errorf("eth1: %w", agent.ErrorOf(agent.ErrPartial, "set up in part")), exitPartial, "eth1: set up in part"},
+		{errors.Join(agent.ErrorOf(agent.ErrDenied, "no root"), agent.ErrorOf(agent.ErrInvalid, "no endpoint")), exitFailed, "no root\nno endpoint"},
+		{errors.Join(agent.ErrorOf(agent.ErrUnavailable, "gave up"), other), exitUnavailable, "gave up\nother"},
+		{fail(exitUnavailable, "scan: %w", agent.ErrorOf(agent.ErrInvalid, "no endpoint")), exitUnavailable, "scan: no endpoint"},
 		{quiet(exitDifferences), exitDifferences, ""},
 	} {
 		if got := statusOf(tt.err); got != tt.want || (tt.err != nil && tt.err.Error() != tt.text) {
 			t.Errorf("%v: status %d, want %d and %q", tt.err, got, tt.want, tt.text)
 		}
 	}
-	if !errors.Is(errorOf(errInvalid, "eth9: %w", plumb.ErrGone), plumb.ErrGone) {
+	if !errors.Is(agent.ErrorOf(agent.ErrInvalid, "eth9: %w", plumb.ErrGone), plumb.ErrGone) {
 		t.Error("what it wraps is lost")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"ec2net/agent"
 	"ec2net/test/lab"
 )
 
@@ -33,8 +34,8 @@ func TestDegraded(t *testing.T) {
 		from    time.Duration // until it answers, at the least
 	}{
 		{"403", forbidden, clear, 0},
-		{"refused", func(c *lab.Cloud) error { return c.IMDS().Refuse() }, func(c *lab.Cloud) error { return c.IMDS().Resume() }, silence},
-		{"silent", func(c *lab.Cloud) error { return c.IMDS().Silence() }, func(c *lab.Cloud) error { return c.IMDS().Resume() }, silence},
+		{"refused", func(c *lab.Cloud) error { return c.IMDS().Refuse() }, func(c *lab.Cloud) error { return c.IMDS().Resume() }, agent.Silence},
+		{"silent", func(c *lab.Cloud) error { return c.IMDS().Silence() }, func(c *lab.Cloud) error { return c.IMDS().Resume() }, agent.Silence},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -228,7 +229,7 @@ func TestRestartWithoutMetadata(t *testing.T) {
 			k0, k1 := start(t, c, "eth0"), start(t, c, "eth1")
 			k0.notify.await(t, "; waiting for the metadata")
 			k1.notify.await(t, "; waiting for the metadata")
-			time.Sleep(silence/2 + 6*time.Second) // longer than the silence after which an interface without a past is degraded
+			time.Sleep(agent.Silence/2 + 6*time.Second) // longer than the silence after which an interface without a past is degraded
 			unchanged(t, c, held, "a restart without metadata")
 			for _, m := range c.DHCP().Messages(messages) {
 				if m.Interface == "eth1" && m.Type == "DISCOVER" {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"ec2net/agent"
 	"ec2net/test/lab"
 )
 
@@ -47,7 +48,7 @@ func TestDrift(t *testing.T) {
 		eventually(t, hang, "it is counted", func() bool { return repairsOf(t, c) > counted })
 		k.logsChange(t, logged, damage)
 		if i == 6 { // more than so many at once are a fight
-			time.Sleep(repairWindow)
+			time.Sleep(agent.RepairWindow)
 		}
 	}
 	answers(t, c, lab.EIP2)
@@ -101,7 +102,7 @@ func TestFight(t *testing.T) {
 	eventually(t, hang, "the rule is back", func() bool { return same(held, world(t, c)) })
 	answers(t, c, lab.EIP2)
 	k.logs(t, name)
-	if n := k.lineCount() - lines; n > repairsMax+3 {
+	if n := k.lineCount() - lines; n > agent.RepairsMax+3 {
 		t.Errorf("%d log lines for one fight:\n%s", n, k.log)
 	}
 	// The race detector, with which this program is built here, costs several times as much.
@@ -110,7 +111,7 @@ func TestFight(t *testing.T) {
 	} else {
 		t.Logf("the fight took %.1f %% of a core", 100*share)
 	}
-	if n := repairsOf(t, c); n < repairsMax || n > 3*repairsMax {
+	if n := repairsOf(t, c); n < agent.RepairsMax || n > 3*agent.RepairsMax {
 		t.Errorf("%d repairs in %s", n, fight)
 	}
 }

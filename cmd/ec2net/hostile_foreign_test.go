@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ec2net/agent"
 	"ec2net/test/lab"
 )
 
@@ -199,7 +200,7 @@ func TestSilentMetadataLeavesThePrimary(t *testing.T) {
 			before, begun := world(t, c), time.Now()
 			k := startWith(t, c, tt.iface, []string{"--config", conf})
 			k.notify.await(t, "STATUS=waiting for the metadata (")
-			time.Sleep(silence + 2*time.Second) // longer than any interface waits before it does without the metadata
+			time.Sleep(agent.Silence + 2*time.Second) // longer than any interface waits before it does without the metadata
 			unchanged(t, c, before, "metadata that is switched off")
 			if n := len(c.DHCP().Messages(begun)); n != 0 {
 				t.Errorf("%d DHCP messages on the interface that the host leaves by", n)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"ec2net/agent"
 	"ec2net/test/lab"
 )
 
@@ -147,8 +148,8 @@ func TestTwentySeconds(t *testing.T) {
 			begun := time.Now()
 			spoil(t, c, f)
 			k := keep(t, c, "eth1")
-			if took := time.Since(begun); took < silence {
-				t.Errorf("ready after %s, want %s of silence at least", took, silence)
+			if took := time.Since(begun); took < agent.Silence {
+				t.Errorf("ready after %s, want %s of silence at least", took, agent.Silence)
 			}
 			k.notify.await(t, "STATUS=degraded: 10.0.2.37/24 from its lease alone")
 			answers(t, c, lab.EIP2)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"ec2net/agent"
 	"ec2net/test/lab"
 )
 
@@ -117,7 +118,7 @@ func TestIPv6Only(t *testing.T) {
 					t.Errorf("the metadata was asked from %s", r.Source)
 				}
 			}
-			if asked := c.DHCP().Messages(begun); len(asked) > 0 && took < firstAnswer {
+			if asked := c.DHCP().Messages(begun); len(asked) > 0 && took < agent.FirstAnswer {
 				t.Errorf("DHCP was asked, and the metadata answered in %s: %+v", took, asked)
 			}
 			if rules := ip(t, c, "-4 rule"); strings.Count(rules, "\n") != 3 {

@@ -2,10 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"net/netip"
 	"reflect"
 	"regexp"
 	"testing"
+	"time"
 
+	"ec2net/dhcp"
 	"ec2net/plumb"
 	"ec2net/state"
 	"ec2net/test/lab"
@@ -16,7 +19,7 @@ import (
 func TestJSONHasOneStyle(t *testing.T) {
 	forwards := true
 	whole := interfaceStatus{Record: state.Record{
-		Before: &plumb.Before{Forwarding: &forwards}, Lease: aRecord().Lease, Undone: &state.Rollback{}, Egress: &state.Egress{}, Packets: true,
+		Before: &plumb.Before{Forwarding: &forwards}, Lease: &dhcp.Lease{Addr: netip.MustParsePrefix("10.0.2.37/24"), Router: addr("10.0.2.1"), MTU: 1500, Start: time.Unix(1, 0), Expires: time.Hour}, Undone: &state.Rollback{}, Egress: &state.Egress{}, Packets: true,
 		Taken: "-", Yielded: "-",
 	}, Drift: []string{}, Died: true, Table: 1, NAT: "-", Broken: true, Limited: true}
 	for name, v := range map[string]any{"all": []interfaceStatus{whole}, "none": []interfaceStatus{{Drift: []string{}}}, "no interface": []interfaceStatus(nil)} {

@@ -8,14 +8,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ec2net/agent"
 	"ec2net/config"
 	"ec2net/state"
 )
 
 // upByManager has the process that manages the interface read the metadata now, and waits for its record to
 // say that the interface is set up. Of one for which the metadata is not asked only the record counts.
-func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.Duration) error {
-	name, asks := a.snap.Name, a.managerAsks()
+func (p *program) upByManager(ctx context.Context, a *agent.Agent, pid int, wait time.Duration) error {
+	name, asks := a.Name(), a.ManagerAsks()
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	manager, err := p.store.Manager(name)
@@ -35,7 +36,7 @@ func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.
 		}
 		log.Infof("process %d manages this interface: asked it to read the metadata now", manager.PID)
 	}
-	tick := time.NewTicker(second)
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		r, _ := p.store.Load(name)
@@ -45,11 +46,11 @@ func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.
 		}
 		switch {
 		case r.Phase.InPart() && (fresh || (r.Phase == state.LeaseOnly && r.AskedAt.After(asked))):
-			return errorOf(errPartial, "%s: partly set up: %s", name, r.State)
+			return agent.ErrorOf(agent.ErrPartial, "%s: partly set up: %s", name, r.State)
 		case r.Phase.Settled() && fresh:
 			log.Infof("ready: %s", r.State)
 			if p.configFile == config.Path && p.store.Outdated(name, p.configFile) {
-				log.Warnf("%s has changed since process %d read it; to apply it: systemctl restart %s", p.configFile, manager.PID, unitWord(name))
+				log.Warnf("%s has changed since process %d read it; to apply it: systemctl restart %s", p.configFile, manager.PID, agent.UnitWord(name))
 			}
 			return nil
 		case r.Phase == state.RolledBack && fresh:
@@ -62,7 +63,7 @@ func (p *program) upByManager(ctx context.Context, a *agent, pid int, wait time.
 			if asks && !r.AskedAt.After(asked) {
 				return fmt.Errorf("%s: gave up after %s: process %d, which manages it, does not answer", name, wait, manager.PID)
 			}
-			return errorOf(errUnavailable, "%s: gave up after %s: %s", name, wait, r.State)
+			return agent.ErrorOf(agent.ErrUnavailable, "%s: gave up after %s: %s", name, wait, r.State)
 		}
 	}
 }
@@ -72,17 +73,8 @@ func (p *program) mute(name string, pid int, asked time.Time) string {
 	if stopped := state.Stopped(pid); stopped != "" {
 		return stopped
 	}
-	if why := p.store.Holder(name).Unsaved; why != "" && time.Since(asked) >= readingTime {
+	if why := p.store.Holder(name).Unsaved; why != "" && time.Since(asked) >= agent.ReadingTime {
 		return fmt.Sprintf("process %d, which manages it, cannot write its record: %s", pid, why)
 	}
 	return ""
-}
-
-// managerAsks reports whether the process that manages the interface asks the metadata, by what it has learned of it.
-func (a *agent) managerAsks() bool {
-	if iface := a.record.Interface; iface.MAC == a.snap.MAC {
-		a.keys = a.keys.Learn(iface)
-		a.iface = a.config.For(a.keys)
-	}
-	return a.asks()
 }

@@ -13,7 +13,9 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
+	"github.com/vishvananda/netlink"
 
+	"ec2net/agent"
 	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/state"
@@ -177,4 +179,19 @@ func (p *program) config() (config.Config, error) {
 		return c, fail(exitUsage, "--config %s: there is no such file", p.configFile)
 	}
 	return c, nil
+}
+
+// ownName is the name of the interface that has this one or an alternative one. Of an interface that is not here it
+// is what was asked for.
+func ownName(name string) (string, error) {
+	if err := config.ValidAltName(name); err != nil {
+		return "", fail(exitUsage, "%w", err)
+	}
+	if l, err := netlink.LinkByName(name); err == nil {
+		return l.Attrs().Name, nil
+	}
+	if err := config.ValidName(name); err != nil {
+		return "", fail(exitUsage, "%w, nor is it an alternative name of an interface here; this host has %s", err, strings.Join(agent.InterfaceNames(), ", "))
+	}
+	return name, nil
 }

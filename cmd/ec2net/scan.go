@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/coreos/go-systemd/v22/dbus"
 	"github.com/spf13/cobra"
 
+	"ec2net/agent"
 	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/plumb"
@@ -42,16 +42,16 @@ func (p *program) scan(ctx context.Context, only []string) error {
 	if p.nowhere() {
 		return nil
 	}
-	if err := mayChange("scan"); err != nil {
+	if err := agent.MayChange("scan"); err != nil {
 		return err
 	}
 	for _, name := range only {
 		if _, err := net.InterfaceByName(name); err != nil {
-			return missing(name, plumb.ErrGone)
+			return agent.Missing(name, plumb.ErrGone)
 		}
 	}
 	// Those that a record tells of: to look for others would load nftables' modules where nobody uses them.
-	cleared, orphans := clearOrphans(ctx, p.store, p.log)
+	cleared, orphans := agent.ClearOrphans(ctx, p.store, p.log)
 	if cleared {
 		p.publish()
 	}
@@ -96,7 +96,7 @@ func (p *program) unset(ctx context.Context, only []string) (out unstarted, err 
 	}
 	where, records := p.detected(), p.store.All()
 	for _, i := range list {
-		s, certain, err := asInterface(i.Name, where, records)
+		s, certain, err := agent.AsInterface(i.Name, where, records)
 		if certain && s.MAC == primary {
 			out.primary = i.Name
 		}
@@ -120,9 +120,9 @@ func (p *program) cloudInterfaces(ctx context.Context) (primary metadata.MAC, kn
 	if err != nil {
 		return primary, nil, err
 	}
-	limited, cancel := context.WithTimeout(ctx, readingTime)
+	limited, cancel := context.WithTimeout(ctx, agent.ReadingTime)
 	defer cancel()
-	err = patiently(limited, func() (err error) {
+	err = metadata.Patiently(limited, func() (err error) {
 		primary, known, err = cloud.Interfaces(limited)
 		return err
 	})
@@ -137,7 +137,7 @@ func (p *program) cloudInterfaces(ctx context.Context) (primary metadata.MAC, kn
 
 // notStarted says why an interface is not to be started; nothing when it is. Where nobody could be asked, known is nil.
 func (p *program) notStarted(s plumb.Snapshot, certain bool, err error, known []metadata.MAC, conf config.Config) string {
-	name, keys := s.Name, keysOf(s)
+	name, keys := s.Name, agent.Keys(s)
 	switch {
 	case err != nil:
 		return err.Error()
@@ -148,10 +148,10 @@ func (p *program) notStarted(s plumb.Snapshot, certain bool, err error, known []
 	case p.isSet(name, s.MAC):
 		return name + " is set up"
 	case !certain: // what has the MAC of an interface may be none: a virtual function
-		return unclear(s).Error()
+		return agent.Unclear(s).Error()
 	case !conf.NeedsMetadata(keys) && conf.For(keys).Manage == config.None:
 		return fmt.Sprintf("%s is left alone, because %s says manage = false", name, p.configFile)
-	case udevProperty(os.DirFS("/"), s.Index, "EC2NET_MANAGE") == "0":
+	case agent.UdevProperty(os.DirFS("/"), s.Index, "EC2NET_MANAGE") == "0":
 		return name + " is left alone, because a udev rule sets EC2NET_MANAGE=0"
 	}
 	return ""
@@ -209,7 +209,7 @@ func (p *program) sideBySide(ctx context.Context, found unstarted) []error {
 
 // besideOthers gives the primary the rules that it needs beside the others, where no process adds them.
 func (p *program) besideOthers(ctx context.Context, found unstarted, errs []error) {
-	if i := slices.Index(found.names, found.primary); !underSystemd() && len(found.names) > 1 && i >= 0 && errs[i] == nil {
+	if i := slices.Index(found.names, found.primary); !agent.UnderSystemd() && len(found.names) > 1 && i >= 0 && errs[i] == nil {
 		errs[i] = p.up(ctx, found.primary, scanWait)
 	}
 }
@@ -227,17 +227,13 @@ func (p *program) tally(ifaces []string, errs []error) error {
 	case failed == 0:
 		return nil
 	case failed < len(ifaces):
-		return fail(exitPartial, "%d of %s could not be started", failed, plural(len(ifaces), "interface", "interfaces"))
+		return fail(exitPartial, "%d of %s could not be started", failed, agent.Plural(len(ifaces), "interface", "interfaces"))
 	}
-	return fail(statusOf(errors.Join(errs...)), "none of %s could be started", plural(len(ifaces), "interface", "interfaces"))
+	return fail(statusOf(errors.Join(errs...)), "none of %s could be started", agent.Plural(len(ifaces), "interface", "interfaces"))
 }
 
 // headStart is how long the others wait for the primary, whose metadata may be late.
 const headStart = 5 * time.Second
-
-const sysfsDevices = "/sys/subsystem/net/devices/"
-
-const unitFile = "ec2net-ifup@.service"
 
 // start starts the interface's unit, or sets the interface up here where no unit is installed. A uevent would
 // not do: systemd starts what a device wants only when the device is new.
@@ -245,7 +241,7 @@ func (p *program) start(ctx context.Context, name string) error { return p.start
 
 // startWithin is start, and waits so long for the unit to have set the interface up.
 func (p *program) startWithin(ctx context.Context, name string, patience time.Duration) error {
-	if !underSystemd() {
+	if !agent.UnderSystemd() {
 		return p.up(ctx, name, scanWait)
 	}
 	bus, err := dbus.NewSystemdConnectionContext(ctx)
@@ -253,7 +249,7 @@ func (p *program) startWithin(ctx context.Context, name string, patience time.Du
 		return fmt.Errorf("connect to systemd: %w", err)
 	}
 	defer bus.Close()
-	instance := unitOf(name)
+	instance := agent.UnitOf(name)
 	// Starts of an interface that had the name before do not count, nor those that systemd dropped because it was
 	// stopping the unit, which it counts (systemd 252): else interfaces that come and go use up the limit on crashes.
 	if err := bus.ResetFailedUnitContext(ctx, instance); err != nil {
@@ -274,16 +270,3 @@ func (p *program) startWithin(ctx context.Context, name string, patience time.Du
 
 // scanWait bounds the set-up of an interface by scan itself.
 const scanWait = time.Minute
-
-// underSystemd: this system was booted by systemd, and the package's unit is there.
-func underSystemd() bool {
-	if _, err := os.Stat("/run/systemd/system"); err != nil {
-		return false
-	}
-	for _, dir := range []string{"/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"} {
-		if _, err := os.Stat(filepath.Join(dir, unitFile)); err == nil {
-			return true
-		}
-	}
-	return false
-}

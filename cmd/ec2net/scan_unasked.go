@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"ec2net/agent"
 	"ec2net/metadata"
 )
 
@@ -23,7 +24,7 @@ func (p *program) nowayOut() bool {
 		return false
 	}
 	for _, i := range list {
-		link, s, err := openInterface(i.Name)
+		link, s, err := agent.OpenInterface(i.Name)
 		if err != nil {
 			continue
 		}
@@ -47,9 +48,9 @@ func (p *program) scanUnasked(ctx context.Context, only []string, silent error) 
 	var found unstarted
 	where, records := p.detected(), p.store.All()
 	for _, i := range list {
-		s, certain, err := asInterface(i.Name, where, records)
+		s, certain, err := agent.AsInterface(i.Name, where, records)
 		switch why := p.notStarted(s, certain, err, nil, conf); {
-		case len(only) > 0 && !slices.Contains(only, i.Name), len(only) == 0 && underSystemd() && !ofCloud(s.Index, driver(i.Name)):
+		case len(only) > 0 && !slices.Contains(only, i.Name), len(only) == 0 && agent.UnderSystemd() && !ofCloud(s.Index, agent.Driver(i.Name)):
 		case why == "":
 			found.names, found.macs = append(found.names, i.Name), append(found.macs, s.MAC)
 		case len(only) > 0 || (err == nil && !p.isSet(i.Name, s.MAC)):
@@ -62,8 +63,8 @@ func (p *program) scanUnasked(ctx context.Context, only []string, silent error) 
 	if len(found.names) == 0 {
 		return silent
 	}
-	p.log.Infof("the host has no default route, so the metadata cannot be reached: starting %s, which ask for a lease in turn", plural(len(found.names), "interface", "interfaces"))
-	if underSystemd() {
+	p.log.Infof("the host has no default route, so the metadata cannot be reached: starting %s, which ask for a lease in turn", agent.Plural(len(found.names), "interface", "interfaces"))
+	if agent.UnderSystemd() {
 		return p.startAll(ctx, found)
 	}
 	return p.upInTurn(ctx, found)
@@ -72,7 +73,7 @@ func (p *program) scanUnasked(ctx context.Context, only []string, silent error) 
 // ofCloud: udev's rule starts the interface's unit, too (99-ec2net.rules). A host may have others of which no cloud
 // knows.
 func ofCloud(index int, driver string) bool {
-	return slices.Contains(cloudDrivers(), driver) || udevProperty(os.DirFS("/"), index, "EC2NET_MANAGE") == "1"
+	return slices.Contains(cloudDrivers(), driver) || agent.UdevProperty(os.DirFS("/"), index, "EC2NET_MANAGE") == "1"
 }
 
 // cloudDrivers are the kernel drivers of the clouds' interfaces, as in udev's rule.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ec2net/agent"
 	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/plumb"
@@ -88,7 +89,7 @@ func absent(args []string) error {
 		return nil
 	}
 	if _, err := net.InterfaceByName(args[0]); err != nil {
-		return fail(exitUsage, "there is no network interface %s here, nor any record of one; this host has %s", args[0], strings.Join(interfaceNames(), ", "))
+		return fail(exitUsage, "there is no network interface %s here, nor any record of one; this host has %s", args[0], strings.Join(agent.InterfaceNames(), ", "))
 	}
 	return nil
 }
@@ -116,7 +117,7 @@ func (p *program) ifaces(args []string) ([]interfaceStatus, error) {
 		conf = config.Default()
 	}
 	known := p.store.All()
-	roles, _ := natRoles(conf.NAT, natInterfaces(known, conf))
+	roles, _ := agent.NATRoles(known, conf)
 	for _, r := range known {
 		if len(args) == 0 || slices.Contains(args, r.Name) {
 			c := p.look(r, known.Peers(metadata.MAC{}), conf, roles[r.Name])
@@ -212,12 +213,12 @@ func (p *program) former(pid int, r state.Record, conf config.Config) bool {
 	if pid == 0 {
 		return false
 	}
-	alone := conf.For(config.Local(r.Name, r.MAC, driver(r.Name)).Learn(r.Interface)).Manage == config.None
+	alone := conf.For(config.Local(r.Name, r.MAC, agent.Driver(r.Name)).Learn(r.Interface)).Manage == config.None
 	return alone || (p.configFile == config.Path && p.store.Outdated(r.Name, p.configFile))
 }
 
 // look compares the record with the kernel.
-func (p *program) look(r state.Record, peers []metadata.MAC, conf config.Config, nat natRole) interfaceStatus {
+func (p *program) look(r state.Record, peers []metadata.MAC, conf config.Config, nat agent.NATRole) interfaceStatus {
 	holder := p.store.Holder(r.Name)
 	c := interfaceStatus{Record: r, Process: holder.PID, Unsaved: holder.Unsaved, Stopped: state.Stopped(holder.PID) != "", Died: p.store.Died(r.Name), Table: r.Table(), Drift: []string{}}
 	link, err := plumb.Open(r.Name)
@@ -232,28 +233,23 @@ func (p *program) look(r state.Record, peers []metadata.MAC, conf config.Config,
 	if errors.Is(err, plumb.ErrGone) || have.MAC != r.MAC {
 		return c
 	}
-	c.Present, c.Tables = true, texts(have.Packets)
+	c.Present, c.Tables = true, agent.Texts(have.Packets)
 	if c.Table != 0 {
 		c.Table = plumb.Table(have.Number(r.Interface))
 	}
-	lease := r.Lease
-	if r.Degraded() {
-		lease = effectiveLease(r, have)
-	}
+	f := agent.Recorded(r, have, conf, nat)
 	c.Former = p.former(c.Process, r, conf)
-	if !r.Ready || (r.Interface.MAC != r.MAC && !(r.Degraded() && lease != nil)) {
+	if !r.Ready || (r.Interface.MAC != r.MAC && !(r.Degraded() && f.Lease != nil)) {
 		return c
 	}
-	c.NAT = nat.text()
-	f := recorded(r, conf)
-	if f.settings.Manage != config.Full { // then nothing has to be there; something may, of an earlier time
+	c.NAT = nat.Text()
+	if f.Settings.Manage != config.Full { // then nothing has to be there; something may, of an earlier time
 		if len(have.Numbers()) == 0 {
 			c.Table = 0
 		}
 		return c
 	}
-	f.lease, f.nat = lease, nat
-	want, refused := f.want(have)
+	want, refused := f.Want(have)
 	if led := func(o plumb.Route) bool { return o.Ours && o.Table == c.Table }; r.Interface.Primary && !slices.ContainsFunc(want.Routes, led) && !slices.ContainsFunc(have.Routes, led) {
 		c.Table = 0 // it had one beside other interfaces
 	}
@@ -264,4 +260,19 @@ func (p *program) look(r state.Record, peers []metadata.MAC, conf config.Config,
 		c.LeftOut = strings.Split(refused.Error(), "\n")
 	}
 	return c
+}
+
+// showRefused says which interfaces of [egress] are none, which no interface's own record can tell.
+func (p *program) showRefused() error {
+	conf, err := p.config()
+	if err != nil {
+		return err
+	}
+	known := p.store.All()
+	primary, _ := known.Primary()
+	_, refused := agent.NATRoles(known, conf)
+	for _, problem := range append(agent.Misnamed(conf, primary.Name), refused...) {
+		p.log.Warn(problem)
+	}
+	return nil
 }

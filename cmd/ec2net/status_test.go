@@ -29,7 +29,7 @@ func shown(now time.Time) []interfaceStatus {
 		}
 		c.ReadAt = now.Add(-12 * time.Second)
 		c.Lease = &dhcp.Lease{Addr: netip.MustParsePrefix("10.0.2.37/24"), Server: addr("10.0.2.1"), Start: now, Expires: time.Hour}
-		c.DHCP = native
+		c.DHCP = "native"
 		change(&c)
 		if got := c.word(); got != word {
 			panic(fmt.Sprintf("%s is %s, want %s", name, got, word))

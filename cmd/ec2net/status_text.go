@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ec2net/agent"
 	"ec2net/dhcp"
 	"ec2net/metadata"
 	"ec2net/state"
@@ -74,8 +75,8 @@ func (v view) table(b *strings.Builder, list []interfaceStatus) {
 
 // cells are an interface's row of the table. Everything is short; what is long is told below.
 func (v view) cells(c interfaceStatus) []string {
-	address := first(c.Interface)
-	switch n := extra(c.Interface); {
+	address := agent.First(c.Interface)
+	switch n := agent.Extra(c.Interface); {
 	case c.Interface.MAC == (metadata.MAC{}) && c.Lease != nil:
 		address = c.Lease.Addr.Addr().String()
 	case c.Interface.MAC == (metadata.MAC{}):
@@ -146,7 +147,7 @@ func (v view) left(l *dhcp.Lease) string {
 	end := l.Start.Add(l.Expires)
 	switch {
 	case v.still:
-		return clock(end)
+		return agent.Clock(end)
 	case !end.After(v.now):
 		return "ended"
 	}
@@ -158,7 +159,7 @@ func (v view) ago(t time.Time) string {
 	case t.IsZero():
 		return "never"
 	case v.still:
-		return clock(t)
+		return agent.Clock(t)
 	}
 	return brief(v.now.Sub(t))
 }
@@ -186,8 +187,8 @@ func (v view) iface(b *strings.Builder, c interfaceStatus) {
 	}
 	row("ENI", c.Interface.ID)
 	row("MAC", c.MAC.String())
-	row("addresses", strings.Join(append(texts(c.Interface.Addrs4.Value), texts(c.Interface.Addrs6.Value)...), " "))
-	row("prefixes", strings.Join(append(texts(c.Interface.Prefixes4.Value), texts(c.Interface.Prefixes6.Value)...), " "))
+	row("addresses", strings.Join(append(agent.Texts(c.Interface.Addrs4.Value), agent.Texts(c.Interface.Addrs6.Value)...), " "))
+	row("prefixes", strings.Join(append(agent.Texts(c.Interface.Prefixes4.Value), agent.Texts(c.Interface.Prefixes6.Value)...), " "))
 	row("table", strings.TrimPrefix(or(c.Table != 0, fmt.Sprint(c.Table)), "-"))
 	if c.Limited {
 		if c.Process != 0 {
@@ -231,7 +232,7 @@ func (v view) lease(r state.Record) string {
 	if r.Lease == nil {
 		return r.DHCP
 	}
-	s := fmt.Sprintf("%s by %s from %s, %s", r.Lease.Addr, r.DHCP, r.Lease.Server, until(r.Lease))
+	s := fmt.Sprintf("%s by %s from %s, %s", r.Lease.Addr, r.DHCP, r.Lease.Server, agent.Until(r.Lease))
 	if left := v.left(r.Lease); !v.still && left != "ended" && left != "infinite" {
 		s += " (" + left + " left)"
 	}
@@ -243,7 +244,7 @@ func (v view) age(t time.Time) string {
 	case t.IsZero():
 		return "never answered"
 	case v.still:
-		return "read at " + clock(t)
+		return "read at " + agent.Clock(t)
 	}
 	return "read " + v.now.Sub(t).Truncate(time.Second).String() + " ago"
 }
@@ -264,8 +265,8 @@ func drifts(c interfaceStatus) []string {
 
 // inPlan is the beginning of a recorded plan.
 func inPlan(ops []string) string {
-	s := strings.Join(ops[:min(len(ops), announced)], "; ")
-	if more := len(ops) - announced; more > 0 {
+	s := strings.Join(ops[:min(len(ops), agent.ListedAtMost)], "; ")
+	if more := len(ops) - agent.ListedAtMost; more > 0 {
 		s += fmt.Sprintf("; and %d more", more)
 	}
 	return s

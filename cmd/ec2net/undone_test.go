@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"ec2net/agent"
 	"ec2net/test/lab"
 )
 
@@ -20,7 +21,7 @@ func TestUndoneAgain(t *testing.T) {
 	spoil(t, c, lab.Fault{Interface: "eth1", Path: "local-ipv4s", Value: value("10.0.2.37\n10.0.2.200")})
 	k.reload(t, c)
 	k.logsTimes(t, "rolled back, because", 1)
-	if first := undoneFor(t, c, "eth1"); first > firstRetry {
+	if first := undoneFor(t, c, "eth1"); first > agent.FirstRetry {
 		t.Errorf("the first pause is %s", first)
 	}
 	before := k.log.String()
@@ -28,7 +29,7 @@ func TestUndoneAgain(t *testing.T) {
 	k.logsChange(t, before, "a deleted rule")
 	k.reload(t, c)
 	k.logsTimes(t, "rolled back, because", 2)
-	eventually(t, hang, "the second pause is longer", func() bool { return undoneFor(t, c, "eth1") > firstRetry })
+	eventually(t, hang, "the second pause is longer", func() bool { return undoneFor(t, c, "eth1") > agent.FirstRetry })
 	speak()
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
+	"ec2net/agent"
 	"ec2net/state"
 )
 
@@ -43,31 +44,21 @@ func (p *program) upUnless(ctx context.Context, name string, wait time.Duration,
 	if a == nil || err != nil {
 		return err
 	}
-	defer a.close()
+	defer a.Close()
 	if wait == 0 {
-		wait = a.iface.Wait
+		wait = a.Settings().Wait
 	}
 	if pid := p.store.Holder(name).PID; pid > 0 {
 		return p.upByManager(ctx, a, pid, wait)
 	}
 	line := terminalLine(p.err, p.log)
-	a.progress = func(phase state.Phase, text string) { line.show(name, text, a.begun.Add(wait), phase.Settled()) }
-	err = a.loop(ctx, wait, nil, func() (bool, error) {
-		phase := a.phase()
-		return phase.Settled() || phase == state.RolledBack || a.hopeless() || vain(), nil
-	})
-	line.clear()
-	if ctx.Err() != nil {
-		return fail(exitFailed, "%s: interrupted; to remove what was set up so far: ec2net down %s", name, name)
-	}
-	if err == nil {
-		err = a.release(ctx, "up")
-	}
-	return a.verdict(err, wait)
+	a.OnProgress(func(phase state.Phase, text string) { line.show(name, text, a.BegunAt().Add(wait), phase.Settled()) })
+	defer line.clear()
+	return a.Up(ctx, wait, vain)
 }
 
 // begin makes an agent with the options of the command line; nil: there is nothing to do.
-func (p *program) begin(ctx context.Context, name, command string) (*agent, error) {
+func (p *program) begin(ctx context.Context, name, command string) (*agent.Agent, error) {
 	if p.nowhere() {
 		return nil, nil
 	}
@@ -75,7 +66,7 @@ func (p *program) begin(ctx context.Context, name, command string) (*agent, erro
 	if err != nil {
 		return nil, err
 	}
-	return begin(ctx, name, command, o)
+	return agent.Begin(ctx, name, command, o)
 }
 
 // progressLine shows on a terminal what is waited for; elsewhere it is silent. Several may share a terminal, as

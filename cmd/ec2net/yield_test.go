@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -181,25 +180,9 @@ func TestNoYield(t *testing.T) {
 	}
 }
 
-// udev's database may name another program.
-func TestManagedBy(t *testing.T) {
-	for text, want := range map[string]string{
-		"":                       "",
-		"I:1\nE:ID_BUS=pci\n":    "",
-		"E:ID_NET_MANAGED_BY=\n": "",
-		"E:ID_NET_MANAGED_BY=ec2net\nE:ID_NET_MANAGED_BY_X=y\n": "",
-		"E:ID_NET_MANAGED_BY=io.systemd.Network\n":              `"io.systemd.Network" (ID_NET_MANAGED_BY in udev's database)`,
-		"I:1\nE:ID_NET_MANAGED_BY=\x1b[2Junmanaged\n":           `"\x1b[2Junmanaged" (ID_NET_MANAGED_BY in udev's database)`,
-	} {
-		root := fstest.MapFS{"run/udev/data/n3": {Data: []byte(text)}}
-		if got := managedBy(root, 3); got != want {
-			t.Errorf("%q: %s, want %s", text, got, want)
-		}
-	}
-	if got := managedBy(fstest.MapFS{}, 3); got != "" {
-		t.Error(got)
-	}
-
+// What udev's database says counts.
+func TestManagedByAnother(t *testing.T) {
+	t.Parallel()
 	c := cloud(t, lab.Config{})
 	index := strings.SplitN(ip(t, c, "-o link show dev eth1"), ":", 2)[0]
 	before := world(t, c)

@@ -1,0 +1,106 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"ec2net/metadata"
+	"ec2net/plumb"
+	"ec2net/state"
+)
+
+// Azure's accelerated networking gives a machine two devices for one interface, with the same MAC: the
+// synthetic one (hv_netvsc), which has the addresses, and a virtual function, which the synthetic one
+// enslaves. The function may come first, later or in the middle of everything, goes when Azure moves the
+// machine, and comes back. It is never configured.
+
+// role is what a device is to its interface.
+type role uint8
+
+const (
+	isInterface role = iota
+	isFunction       // the virtual function of another device, or some master's slave
+	isUnclear        // one of two devices with one MAC, and nothing says yet which belongs to which
+)
+
+// driverSynthetic is the driver of Azure's interfaces.
+const driverSynthetic = "hv_netvsc"
+
+// functionDrivers are those of Azure's virtual functions. The last may also stand alone, and is the interface
+// then (learn.microsoft.com, "Linux VMs with the Microsoft Azure Network Adapter").
+func functionDrivers() []string { return []string{"mlx4_core", "mlx5_core", driverMANA} }
+
+const driverMANA = "mana"
+
+var (
+	errFunction = errors.New("is the virtual function")
+	errUnclear  = errors.New("it is not known yet which device belongs to which")
+)
+
+// roleOf decides by what is the same on every kernel: who is enslaved, the drivers, and, where two devices
+// without a telling driver have one MAC, which of them ec2net set up before the other came. young: its
+// interface may still be on its way.
+func roleOf(s plumb.Snapshot, where metadata.Cloud, young bool, driver func(name string) string, setUp func(index int) bool) role {
+	own := driver(s.Name)
+	free := slices.DeleteFunc(slices.Clone(s.Twins), func(t plumb.Twin) bool { return t.Master != 0 })
+	synthetic := func(t plumb.Twin) bool { return driver(t.Name) == driverSynthetic }
+	switch {
+	case s.Master != 0:
+		return isFunction
+	case own == driverSynthetic:
+		return isInterface
+	case slices.ContainsFunc(free, synthetic):
+		return isFunction
+	case where == metadata.CloudAzure && own != driverMANA && slices.Contains(functionDrivers(), own):
+		return isFunction // its interface is still to come
+	case where == metadata.CloudAzure && own == driverMANA && young && !setUp(s.Index):
+		return isUnclear
+	case len(free) == 0 || setUp(s.Index):
+		return isInterface
+	case slices.ContainsFunc(free, func(t plumb.Twin) bool { return setUp(t.Index) }):
+		return isFunction
+	}
+	return isUnclear
+}
+
+// roleOf is roleOf for the agent's interface.
+func (n *NIC) roleOf(s plumb.Snapshot) role {
+	return roleOf(s, n.where, time.Since(n.begun) < undecided, Driver, func(index int) bool {
+		if index == s.Index {
+			return n.setUp || len(n.record.Numbers) > 0
+		}
+		return wasSetUp(n.store.All(), index, s.MAC)
+	})
+}
+
+// wasSetUp reports whether ec2net has set up a device, by the records.
+func wasSetUp(known state.Records, index int, mac metadata.MAC) bool {
+	return slices.ContainsFunc(known, func(r state.Record) bool {
+		return r.Index == index && r.MAC == mac && (r.Ready || len(r.Numbers) > 0)
+	})
+}
+
+// belongs is the error of a device that is no interface of its own.
+func belongs(s plumb.Snapshot) error {
+	if s.Master != 0 {
+		return ErrorOf(ErrInvalid, "%s %w to %s: set that one up, or release it first", s.Name, errEnslaved, nameOf(s.Master))
+	}
+	of := "an interface that has not appeared yet"
+	if len(s.Twins) > 0 {
+		of = s.Twins[0].Name
+	}
+	return ErrorOf(ErrInvalid, "%s %w of %s, which has the same MAC address: set that one up", s.Name, errFunction, of)
+}
+
+// NoInterface reports whether an error says that a device is part of another interface: a virtual function, or enslaved.
+func NoInterface(err error) bool { return errors.Is(err, errEnslaved) || errors.Is(err, errFunction) }
+
+// Unclear is why nothing is done with a device for the time being.
+func Unclear(s plumb.Snapshot) error {
+	if len(s.Twins) == 0 {
+		return fmt.Errorf("%s may belong to an interface that has not appeared yet: %w", s.Name, errUnclear)
+	}
+	return fmt.Errorf("%s and %s have the same MAC address: %w", s.Name, s.Twins[0].Name, errUnclear)
+}

@@ -1,0 +1,51 @@
+package agent
+
+import (
+	"testing"
+
+	"ec2net/metadata"
+	"ec2net/plumb"
+)
+
+// Which of two devices with one MAC is the interface, by what each kernel and each driver tells.
+func TestRole(t *testing.T) {
+	t.Parallel()
+	free, slave := plumb.Twin{Name: "other", Index: 7}, plumb.Twin{Name: "other", Index: 7, Master: 5}
+	for _, tt := range []struct {
+		name        string
+		own, others string // drivers
+		master      int
+		twin        *plumb.Twin
+		setUp       int // ifindex
+		young       bool
+		ec2, azure  role
+	}{
+		{"alone", "", "", 0, nil, 0, true, isInterface, isInterface},
+		{"enslaved", "", "", 9, nil, 5, false, isFunction, isFunction},
+		{"synthetic, beside a function", driverSynthetic, "mlx5_core", 0, &free, 0, true, isInterface, isInterface},
+		{"synthetic, its function enslaved", driverSynthetic, "mlx5_core", 0, &slave, 0, true, isInterface, isInterface},
+		{"a function, free", "mlx5_core", driverSynthetic, 0, &free, 0, true, isFunction, isFunction},
+		{"a function before its interface", "mlx4_core", "", 0, nil, 0, true, isInterface, isFunction},
+		{"MANA alone, just come", driverMANA, "", 0, nil, 0, true, isInterface, isUnclear},
+		{"MANA alone", driverMANA, "", 0, nil, 0, false, isInterface, isInterface},
+		{"MANA alone, set up", driverMANA, "", 0, nil, 5, true, isInterface, isInterface},
+		{"MANA with its interface", driverMANA, driverSynthetic, 0, &free, 0, false, isFunction, isFunction},
+		{"MANA set up, then its interface comes", driverMANA, driverSynthetic, 0, &free, 5, false, isFunction, isFunction},
+		{"two of no known driver", "", "", 0, &free, 0, false, isUnclear, isUnclear},
+		{"this one is set up", "", "", 0, &free, 5, false, isInterface, isInterface},
+		{"the other is set up", "", "", 0, &free, 7, false, isFunction, isFunction},
+		{"the other is enslaved", "", "", 0, &slave, 0, false, isInterface, isInterface},
+	} {
+		s := plumb.Snapshot{State: plumb.State{Name: "eth1", Index: 5}, Master: tt.master}
+		if tt.twin != nil {
+			s.Twins = []plumb.Twin{*tt.twin}
+		}
+		driver := func(name string) string { return map[string]string{"eth1": tt.own, "other": tt.others}[name] }
+		for where, want := range map[metadata.Cloud]role{metadata.CloudEC2: tt.ec2, metadata.CloudAzure: tt.azure} {
+			got := roleOf(s, where, tt.young, driver, func(index int) bool { return index == tt.setUp })
+			if got != want {
+				t.Errorf("%s on %s: %d, want %d", tt.name, where, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/sirupsen/logrus"
+
+	"ec2net/config"
+	"ec2net/metadata"
+	"ec2net/plumb"
+	"ec2net/state"
+	"ec2net/test/lab"
+)
+
+// secondary is the agent of eth1 that knows what the metadata grants, in the namespace of the calling thread.
+func secondary(s state.Store) (*Agent, error) {
+	cloud, err := metadata.NewEC2(metadata.EC2Options{})
+	if err != nil {
+		return nil, err
+	}
+	a, err := newAgent("eth1", Options{Cloud: metadata.CloudEC2, Source: cloud, Config: config.Default(), Store: s, Known: s.All(), Log: logrus.New()})
+	if err != nil {
+		return nil, err
+	}
+	a.stays, a.leasing = true, "off"
+	a.settled = metadata.Interface{
+		MAC: a.snap.MAC, DeviceNumber: 1,
+		Addrs4: metadata.Is([]netip.Addr{addr("10.0.2.37")}), Subnets4: metadata.Is([]netip.Prefix{netip.MustParsePrefix("10.0.2.0/24")}),
+		Addrs6: metadata.None[[]netip.Addr](), Subnets6: metadata.None[[]netip.Prefix](),
+		Prefixes4: metadata.None[[]netip.Prefix](), Prefixes6: metadata.None[[]netip.Prefix](),
+	}
+	return a, nil
+}
+
+// with runs f with eth1's agent on the instance.
+func with(t *testing.T, c *lab.Cloud, s state.Store, f func(*Agent) error) {
+	t.Helper()
+	must(t, c.Instance().Do(func() error {
+		a, err := secondary(s)
+		if err != nil {
+			return err
+		}
+		defer a.link.Close()
+		return f(a)
+	}))
+}
+
+func unchanged(t *testing.T, c *lab.Cloud, before []string, what string) {
+	t.Helper()
+	if now := world(t, c); !reflect.DeepEqual(before, now) {
+		t.Errorf("%s has left\n%s\nin place of\n%s", what, strings.Join(now, ""), strings.Join(before, ""))
+	}
+}
+
+// Who is killed between a change and its proof leaves the proof to the next process: that one judges by how it was
+// before the change, not by what it finds, and undoes what cuts the host off.
+func TestKilledBeforeTheProof(t *testing.T) {
+	t.Parallel()
+	c := cloud(t)
+	session := operator(t, c)
+	before, s := world(t, c), stored(t)
+	with(t, c, s, func(a *Agent) error { return a.reconcile(t.Context()).Err() }) // and here it is killed
+	if reflect.DeepEqual(before, world(t, c)) {
+		t.Fatal("nothing was changed")
+	}
+	with(t, c, s, func(a *Agent) error {
+		err := a.converge(t.Context())
+		if a.undone == nil {
+			t.Error("it is not undone")
+		} else if !strings.Contains(inLine(a.undone.plan), "+ rule from 10.0.2.37 lookup 10001") {
+			t.Errorf("the change was %q", inLine(a.undone.plan))
+		}
+		return err
+	})
+	unchanged(t, c, before, "a change whose process was killed before its proof")
+	alive(t, session)
+	with(t, c, s, func(a *Agent) error { // it is proved once
+		if a.trial.open {
+			t.Error("the trial goes on")
+		}
+		return nil
+	})
+}
+
+// Who interrupts a change gets no half of it: what cuts the host off is put back.
+func TestInterruptedChange(t *testing.T) {
+	t.Parallel()
+	c := cloud(t)
+	session := operator(t, c)
+	before := world(t, c)
+	with(t, c, stored(t), func(a *Agent) error {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		look := a.link.Changing
+		a.link.Changing = func(have plumb.Snapshot, want plumb.State, plan plumb.Plan) {
+			look(have, want, plan)
+			cancel() // in the middle of the change
+		}
+		return errors.Join(a.converge(ctx))
+	})
+	unchanged(t, c, before, "a change that was interrupted")
+	alive(t, session)
+}

@@ -1,0 +1,146 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"ec2net/metadata"
+	"ec2net/plumb"
+	"ec2net/state"
+)
+
+// planTime bounds the wait for the metadata: a plan is for now.
+const planTime = 10 * time.Second
+
+// ErrUnsettled ends a plan that has waited long enough for the metadata.
+var ErrUnsettled = errors.New("gave up after " + planTime.String())
+
+// Proposal is what up would do with an interface.
+type Proposal struct {
+	Plan     plumb.Plan
+	Problems error // what can not be set up as things are
+	Waiting  error // why there is nothing to do yet; nil: there is, or all is done
+}
+
+// Plan reads the metadata, and says what up would do.
+func (n *NIC) Plan(ctx context.Context) (Proposal, error) {
+	if n.Yields(n.snap) {
+		n.log.Info("left to " + n.record.Yielded)
+		state, _ := n.learned().Want(n.snap)
+		return Proposal{Plan: plumb.Diff(n.snap.State, state)}, nil
+	}
+	if !n.idle() && n.asks() {
+		if n.noCloud != nil {
+			return Proposal{}, n.noCloud
+		}
+		if err := n.ReadTwice(ctx); err != nil {
+			if ctx.Err() != nil {
+				return Proposal{}, errors.New("plan: interrupted")
+			}
+			return Proposal{}, ErrorOf(ErrUnavailable, "%s: %w", n.snap.Name, err)
+		}
+	}
+	if n.idle() {
+		n.leftAlone()
+		return Proposal{Plan: plumb.Diff(n.snap.State, n.learned().released(n.snap))}, nil
+	}
+	state, refused := n.planned()
+	p := Proposal{Plan: plumb.Diff(n.snap.State, state), Problems: errors.Join(errors.Join(n.missing...), refused)}
+	if len(p.Plan) == 0 && len(n.missing) > 0 {
+		p.Waiting = ErrorOf(ErrUnavailable, "%s: waiting for %s", n.snap.Name, n.whyNot())
+	}
+	return p, nil
+}
+
+// ReadTwice reads the metadata, and once more if it dropped something and no process waits for the end of the doubt,
+// or if it left keys open that it could not be asked for. What it has answered and is not believed is not asked for
+// again. A later reading that fails, as on a machine that is too busy for it, is tried again.
+func (n *NIC) ReadTwice(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, planTime)
+	defer cancel()
+	for {
+		var r reading
+		err := metadata.Patiently(ctx, func() error {
+			r = readInterface(ctx, n.cloud, n.snap.MAC, n.before())
+			return r.err
+		})
+		switch {
+		case err == nil && n.settles(r):
+			return n.Again()
+		case err != nil && ctx.Err() != nil && n.answered: // the time is over in the middle of a reading
+			return n.unsettled()
+		case err != nil && !(n.answered && kind(err) == metadata.ErrUnavailable): // else what was answered before stands
+			return err
+		}
+		select {
+		case <-time.After(confirmAfter): // of a cloud's glitch there is no event to wait for
+		case <-ctx.Done():
+			return n.unsettled()
+		}
+	}
+}
+
+// settles works a reading of readTwice in, and says whether another one would tell no more.
+func (n *NIC) settles(r reading) bool {
+	if r.iface.Unlisted4() && n.last.Addrs4.Status != metadata.Present { // whether that lasts there is no time to see
+		r.iface = r.iface.Without4()
+	}
+	n.take(r)
+	return n.settledDown() || n.vain() || n.doubtful()
+}
+
+func (n *NIC) unsettled() error { return fmt.Errorf("%w waiting for %s", ErrUnsettled, n.whyNot()) }
+
+// Again reads the kernel once more, now that the interface's settings and the primary interface are known.
+func (n *NIC) Again() (err error) {
+	n.snap, err = n.link.Read()
+	return err
+}
+
+// planned is the state that up would set up.
+func (n *NIC) planned() (plumb.State, error) {
+	n.hosts = n.wouldHost()
+	others := n.store.All()
+	n.passing(others)
+	f := n.learned()
+	if f.mode() != modeManage {
+		return f.Want(n.snap)
+	}
+	f.Lease = n.record.Lease
+	f.ownAddress, f.leads = n.wouldOwn(), n.wouldLead(others)
+	state, err := f.Want(n.snap)
+	primary, _ := others.Primary()
+	return state, errors.Join(append(append(Misnamed(n.config, primary.Name), n.nat.refused...), err, n.egressTrouble(0, time.Now()), n.egressTrouble(1, time.Now()))...)
+}
+
+// Compared is what should be there on an interface that is examined: by its record where it was set up, else what up
+// would set up. noNAT says what of [nat] can not be meant.
+func (n *NIC) Compared(r state.Record, known state.Records, granted metadata.Interface, byLease bool) (want plumb.State, noNAT []error, refused error) {
+	n.passing(known)
+	n.hosts = r.Hosts || (!r.Ready && n.wouldHost())
+	f := n.learned()
+	f.known, f.granted = true, granted
+	if f.Lease = r.Lease; byLease {
+		f.Lease = EffectiveLease(r, n.snap)
+	}
+	if f.ownAddress = owns(r.DHCP); !r.Ready || r.DHCP == "" {
+		f.ownAddress = n.wouldOwn()
+	}
+	if r.Ready {
+		f.leads = r.Egress.Wanted() // what its process decided
+	} else {
+		f.leads = n.wouldLead(known)
+	}
+	want, refused = f.Want(n.snap)
+	return want, n.nat.refused, refused
+}
+
+// WithPeers names the host's other interfaces, where the record does not.
+func (n *NIC) WithPeers(peers []metadata.MAC) {
+	if len(n.record.Peers) == 0 {
+		n.record.Peers = peers
+		n.cover()
+	}
+}

@@ -1,0 +1,17 @@
+package agent
+
+// publish has the metrics written.
+func (a *Agent) publish() { a.metrics.Publish(a.store, a.config.MetricsFile) }
+
+// Close ends what the agent began. What fails with the metrics is said, if it was not.
+func (a *Agent) Close() {
+	a.complain(fromMetrics, a.metrics.Finish())
+	a.link.Close()
+}
+
+// forget removes the record of an interface of which nothing is left.
+func (a *Agent) forget() error {
+	err := a.store.Remove(a.record.Name)
+	a.publish()
+	return err
+}

@@ -1,0 +1,176 @@
+package agent
+
+import (
+	"errors"
+	"net"
+	"slices"
+	"time"
+
+	"ec2net/config"
+	"ec2net/metadata"
+	"ec2net/plumb"
+	"ec2net/state"
+)
+
+// remember takes over what an earlier process left: on disk what the kernel can not say, and from
+// the kernel the last known good of the metadata. The records come first: they say what else than the interface's
+// link to read.
+func (n *NIC) remember(known state.Records) (err error) {
+	n.record = state.Record{Name: n.snap.Name, Index: n.snap.Index, MAC: n.snap.MAC, Cloud: n.where}
+	for _, old := range known {
+		n.inherit(old)
+	}
+	n.cover()
+	if n.snap, err = n.link.Read(); err != nil {
+		return err
+	}
+	if n.record.Before == nil {
+		n.record.Before, n.unwritten = plumb.Found(n.snap), true
+		n.cover()
+	}
+	n.last = n.lastGood(n.snap)
+	if n.settled = n.last; n.last.MAC == (metadata.MAC{}) {
+		n.last = n.snap.Held()
+	}
+	if l := n.record.Lease; l != nil {
+		n.lease, n.held = l, l.Live(time.Now())
+	}
+	n.hosts = n.record.Hosts || n.snap.Hosts()
+	n.record.Foreign = n.record.Foreign || n.foreignAddress() != ""
+	return nil
+}
+
+// inherit takes what is of use from one record: of this interface, or of one that had its name before,
+// whose rules may be left.
+func (n *NIC) inherit(old state.Record) {
+	twin := slices.ContainsFunc(n.snap.Twins, func(t plumb.Twin) bool { return t.Index == old.Index })
+	same := old.MAC == n.snap.MAC && !twin
+	if old.Name != n.snap.Name && !same {
+		return
+	}
+	if !same && here(old.MAC) { // under another name: what is left is for its own process to keep or to take away
+		return
+	}
+	n.link.Cover(plumb.Scope{Numbers: old.Numbers})
+	n.record.Packets = n.record.Packets || old.Packets
+	if same {
+		n.record.Numbers, n.record.Lease = old.Numbers, old.Lease
+		n.record.Peers = old.Peers
+		n.record.Taken, n.unwritten = old.Taken, true
+	}
+	if same && old.Index == n.snap.Index {
+		n.record.Before = old.Before
+		n.record.Interface, n.record.ReadAt = old.Interface, old.ReadAt
+		n.record.Hosts, n.record.Foreign = old.Hosts, old.Foreign
+		n.unwritten = false
+	}
+	if old.Name != n.snap.Name {
+		n.formerly = append(n.formerly, old.Name)
+	}
+}
+
+// here: an interface of this host has the MAC.
+func here(mac metadata.MAC) bool {
+	return slices.ContainsFunc(ownMACs(), func(m net.HardwareAddr) bool { return m.String() == mac.String() })
+}
+
+// cover has the kernel read for what is on record, and for the interface's part in [egress] and [nat].
+func (n *NIC) cover() {
+	s := n.record.Scope()
+	s.Packets = s.Packets || len(n.nat.out) > 0
+	s.Others = n.egress.rank >= 0
+	n.link.Cover(s)
+}
+
+// lastGood is what the metadata granted last: by the record of this very interface, and what of it the kernel holds;
+// without a record by the kernel alone. That a rule or a route is missing is drift, and takes no address away.
+func (n *NIC) lastGood(s plumb.Snapshot) metadata.Interface {
+	if n.record.Interface.MAC == s.MAC {
+		return metadata.Settle(s.Held(), n.record.Interface) // all of both
+	}
+	return s.Granted()
+}
+
+// writeAhead puts on disk which rules and tables are about to be this interface's, before the kernel gets them: a
+// rule outlives the interface, and only the record says whose it was. A full disk is no reason to leave the interface
+// dead; while the interface is there, its routes tell as much. What the interface is granted is there before the
+// kernel has it, and gone before it is taken off: the next process goes by the record. How an interface was found
+// that was plugged in again is written ahead too: what the disk says is how it was found the last time.
+func (a *Agent) writeAhead(w plumb.State) {
+	added := a.unwritten
+	for _, n := range w.Numbers() {
+		if !slices.Contains(a.record.Numbers, n) {
+			a.record.Numbers, added = append(a.record.Numbers, n), true
+		}
+	}
+	if uses := len(w.Packets)+len(a.snap.Packets) > 0; uses != a.record.Packets {
+		a.record.Packets, added = uses, true
+	}
+	added = added || !metadata.Same(a.record.Interface, a.settled)
+	if a.leasedAhead(w) {
+		added = true
+	}
+	if a.forwardAhead(a.snap, w) || added {
+		a.ahead = true // of what is not set yet, whatever the last change was
+		a.saved()
+		a.ahead, a.unsaved = false, true
+	}
+}
+
+// leasedAhead notes the MTU that is about to be set because a lease says so, and forgets it once it is given back.
+func (a *Agent) leasedAhead(w plumb.State) bool {
+	b, set := a.record.Before, 0
+	switch {
+	case b == nil:
+		return false
+	case w.Link.MTU != a.snap.Link.MTU && a.lease != nil && w.Link.MTU == a.lease.MTU:
+		set = w.Link.MTU
+	case a.iface.DHCP != config.Off || b.Leased == 0 || b.Leased == a.snap.Link.MTU:
+		return false
+	}
+	b.Leased = set
+	return true
+}
+
+// foundAhead puts on disk how the interface was found, before its link is set up.
+func (a *Agent) foundAhead(w plumb.State) {
+	if a.unwritten && w.Link != a.snap.Link {
+		a.saved()
+	}
+}
+
+// saved writes the record. What fails is said, and tried again with the next news.
+func (a *Agent) saved() {
+	err := a.save()
+	a.unsaved, a.unsavedWhy = err != nil, err
+	a.unwritten = a.unwritten && err != nil
+	a.complain(fromDisk, errors.Join(err, a.signed()))
+	a.publish()
+}
+
+func (a *Agent) save() error {
+	a.record.Interface = a.settled
+	a.record.Interface.Problems = nil // of one reading, and no JSON
+	a.record.Lease, a.record.DHCP = a.trusted(), a.leasing
+	f := a.phaseFacts()
+	a.record.State = a.textOf(f)
+	f.writing = a.ahead
+	a.record.Enter(f.phase())
+	a.record.Hosts = a.hosting()
+	a.record.Undone = a.undone.recorded()
+	a.record.Egress = a.way()
+	if err := a.store.Save(a.record); err != nil {
+		return err
+	}
+	for _, name := range a.formerly { // after the new one: a process that is killed here leaves two, not none
+		old, known := a.store.Load(name)
+		if (known && old.MAC != a.record.MAC) || name == a.record.Name {
+			continue // an interface that has the name now
+		}
+		if err := a.store.Remove(name); err != nil {
+			return err
+		}
+	}
+	a.formerly = nil
+	return nil
+}

@@ -1,0 +1,147 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"ec2net/metadata"
+	"ec2net/plumb"
+	"ec2net/state"
+)
+
+// Removal takes everything of ours off an interface, or what is left of one that is gone.
+type Removal struct {
+	Store state.Store
+	Log   logrus.FieldLogger
+	// Server is where the metadata is asked; false: that is not known.
+	Server func() (netip.AddrPort, bool)
+	All    bool // with what the host itself lives by
+}
+
+var (
+	// ErrUnrecorded says of an interface that is not there that it was never recorded under this name either.
+	ErrUnrecorded = errors.New("no such interface, nor a record of one")
+	// ErrRolledBack says that all is as it was, because the change cut something off.
+	ErrRolledBack = errors.New("rolled back")
+)
+
+// Take does it, and removes the record and the lock. Nobody may manage the interface any more.
+func (r Removal) Take(ctx context.Context, name string) error {
+	link, err := plumb.Open(name)
+	if err != nil {
+		return err
+	}
+	defer link.Close()
+	old, known := r.Store.Load(name)
+	scope := plumb.Scope{Numbers: old.Numbers, Packets: old.Packets || !known} // the record is written before the table
+	link.Cover(scope)
+	if _, gone := link.Look(); !known && errors.Is(gone, plumb.ErrGone) {
+		return ErrUnrecorded
+	}
+	before, peers := r.before(link, old)
+	scope.Peers, scope.Forwarding = peers, before != nil && before.Forwarding != nil
+	link.Cover(scope)
+	ctx = context.WithoutCancel(ctx) // half of it would be worse than either end, and it takes some seconds at most
+	if r.All {
+		err = r.strip(ctx, link, before)
+	} else {
+		err = r.leave(ctx, link, old, before)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.Store.Remove(name), r.Store.Unlock(name))
+}
+
+// leave takes everything of ours away, but for what the host itself lives by, and proves that nothing is cut off by it.
+func (r Removal) leave(ctx context.Context, link *plumb.Link, old state.Record, before *plumb.Before) error {
+	t := r.trial(link, old)
+	done, err := link.Leave(ctx, before)
+	r.announce(done)
+	if why := t.cuts(ctx); len(why) > 0 {
+		return r.stay(ctx, t, why)
+	}
+	if err != nil {
+		return err
+	}
+	t.close()
+	r.remains(link)
+	return nil
+}
+
+func (r Removal) announce(done plumb.Plan) {
+	for _, o := range done {
+		r.Log.Info(o)
+	}
+}
+
+// strip takes all away. That it cuts the host off is what was asked for.
+func (r Removal) strip(ctx context.Context, link *plumb.Link, before *plumb.Before) error {
+	done, err := link.Strip(ctx, before)
+	r.announce(done)
+	return err
+}
+
+// remains says what stays on an interface that nobody else configures.
+func (r Removal) remains(l *plumb.Link) {
+	s, err := l.Read()
+	if err != nil || !s.Hosts() {
+		return
+	}
+	r.Log.Infof("%s and its default route stay, because nobody else configures %s; to remove them: ec2net down --lease %s", First(s.Held()), s.Name, s.Name)
+}
+
+// trial proves that nothing is cut off by what is taken away. Where the metadata's address is not known, that one is
+// not missed.
+func (r Removal) trial(l *plumb.Link, old state.Record) *trial {
+	at, known := r.Server()
+	if !known {
+		at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{169, 254, 169, 254}), 80)
+	}
+	t := &trial{
+		link: l, store: r.Store, log: r.Log,
+		primary: func() bool { return old.Interface.Primary },
+		silent:  func(have plumb.Snapshot) bool { return plumb.Unconfigured(have, old.Interface) },
+		server:  func() (netip.AddrPort, bool) { return at, known && time.Since(old.ReadAt) < lately },
+	}
+	t.watch()
+	return t
+}
+
+// lately is how old the metadata's last answer may be, for it to be missed.
+const lately = time.Minute
+
+// stay puts everything back.
+func (r Removal) stay(ctx context.Context, t *trial, why losses) error {
+	before := t.before
+	back := t.link.Reconcile(ctx, func(s plumb.Snapshot) (plumb.State, error) { return plumb.Restored(s, before), nil })
+	r.announce(back.Done)
+	t.close()
+	return errors.Join(ErrorOf(ErrRolledBack, "%s: rolled back: without this interface, %s", t.link.Name, why), back.Failed)
+}
+
+// before is how the interface was found. Of another interface, and of one that was plugged in again since, that is
+// what the interface itself tells. peers are the other cloud interfaces whose group is given back with this one's.
+func (r Removal) before(l *plumb.Link, old state.Record) (before *plumb.Before, peers []metadata.MAC) {
+	s, err := l.Read()
+	same := s.MAC == old.MAC && s.Index == old.Index
+	switch {
+	case err == nil && same && (old.Interface.Primary || old.Yielded != ""): // its link is its owner's
+		link := s.Link
+		link.SrcValidMark = old.Before != nil && old.Before.Link.SrcValidMark
+		before = &plumb.Before{Link: link, AltNames: s.AltNames}
+		if old.Before != nil {
+			before.Forwarding = old.Before.Forwarding
+		}
+		return before, nil
+	case err == nil && same:
+		return old.Before, r.Store.All().Peers(s.MAC)
+	case err == nil:
+		return plumb.Found(s), r.Store.All().Peers(s.MAC)
+	}
+	return nil, r.Store.All().Peers(metadata.MAC{})
+}

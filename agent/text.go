@@ -1,0 +1,171 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"ec2net/config"
+	"ec2net/dhcp"
+	"ec2net/metadata"
+	"ec2net/plumb"
+	"ec2net/state"
+)
+
+// text is one line for a person: what the interface holds, or what it waits for and since when.
+func (a *Agent) text() string { return a.textOf(a.phaseFacts()) }
+
+func (a *Agent) textOf(f phaseFacts) string {
+	switch f.phase() {
+	case state.LeftTo:
+		return "left to " + a.record.Yielded
+	case state.Unmanaged:
+		return "left alone, as configured"
+	case state.RolledBack:
+		return a.undone.text()
+	case state.Ambiguous:
+		return "waiting: " + Unclear(a.snap).Error()
+	case state.LinkOnly:
+		return "link up only, as configured"
+	case state.LeaseOnly:
+		return fmt.Sprintf("degraded: %s; waiting for %s since %s", a.standsOn(), a.whyNot(), Clock(a.begun))
+	case state.Partial, state.Ready:
+		return a.holds()
+	case state.Settling:
+		return fmt.Sprintf("%s; waiting for %s", a.holds(), a.expects(f.lacks))
+	}
+	return a.waitsFor()
+}
+
+// expects says what a converged interface still waits for.
+func (a *Agent) expects(what lacking) string {
+	switch {
+	case what == lackLease:
+		return "DHCP since " + Clock(a.leaseAt)
+	case what == lackAnswer:
+		return fmt.Sprintf("the kernel to answer for %s", a.snap.Unanswered()[0])
+	case a.lacking.IsZero():
+		return a.whyNot()
+	}
+	return fmt.Sprintf("%s since %s", a.whyNot(), Clock(a.lacking))
+}
+
+// waitsFor says what an interface that is not converged waits for.
+func (a *Agent) waitsFor() string {
+	switch {
+	case a.iface.Manage == config.LinkUp:
+		return "waiting for the link to come up (manage = \"link-up\")"
+	case a.settledDown() && a.leasing == "":
+		return fmt.Sprintf("waiting for %s to get carrier, or for a network manager to claim it, since %s", a.snap.Name, Clock(a.begun))
+	case a.settledDown() && a.leasing != native:
+		return fmt.Sprintf("waiting for %s to add %s since %s", a.leasing, First(a.settled), Clock(a.begun))
+	}
+	return fmt.Sprintf("waiting for %s since %s", a.whyNot(), Clock(a.waits))
+}
+
+func (a *Agent) holds() string {
+	c := a.settled
+	switch {
+	case c.Primary && a.hosting():
+		return fmt.Sprintf("primary interface, %s; %s", Plural(Extra(c), "secondary address", "secondary addresses"), a.livelihood())
+	case c.Primary:
+		return fmt.Sprintf("primary interface, %s", Plural(Extra(c), "secondary address", "secondary addresses"))
+	case a.hosting():
+		return a.livelihood()
+	}
+	if len(c.Addrs4.Value)+len(c.Addrs6.Value)+len(c.Prefixes4.Value)+len(c.Prefixes6.Value) == 0 {
+		return "link up; the cloud gives this interface no address"
+	}
+	table := plumb.Table(a.snap.Number(c))
+	s := fmt.Sprintf("%s, table %d", First(c), table)
+	if n := Extra(c); n > 0 {
+		s = fmt.Sprintf("%s and %d more, table %d", First(c), n, table)
+	}
+	if a.lease != nil {
+		s += ", lease " + Until(a.lease)
+	}
+	if w := a.way(); w != nil {
+		s += "; egress: " + w.State
+	}
+	return s
+}
+
+// First is the first address that is granted, for a person.
+func First(c metadata.Interface) string {
+	for _, list := range [][]string{Texts(c.Addrs4.Value), Texts(c.Addrs6.Value)} {
+		if len(list) > 0 {
+			return list[0]
+		}
+	}
+	return "no address"
+}
+
+// Extra is how many addresses are granted beside the first one.
+func Extra(c metadata.Interface) int { return max(0, len(c.Addrs4.Value)+len(c.Addrs6.Value)-1) }
+
+// Texts are the texts of a list; never nil, so that it is [] in JSON.
+func Texts[T fmt.Stringer](list []T) []string {
+	out := make([]string, 0, len(list))
+	for _, x := range list {
+		out = append(out, x.String())
+	}
+	return out
+}
+
+// Until says until when a lease is valid, or since when it is not: "until 16:04:05".
+func Until(l *dhcp.Lease) string {
+	if l.Expires == dhcp.Infinite {
+		return "with no expiry"
+	}
+	word := "until "
+	if !l.Live(time.Now()) {
+		word = "ended "
+	}
+	return word + Clock(l.Start.Add(l.Expires))
+}
+
+// Plural is a number with its noun.
+func Plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// Clock is the time of the day, for a line that is told again only when it changes: an age would change all the time.
+func Clock(t time.Time) string { return t.Format(time.TimeOnly) }
+
+// whyNot says what is missing from the metadata.
+func (n *NIC) whyNot() string {
+	switch err := n.readErr; {
+	case err == nil && !n.answered:
+		return "the metadata's first answer"
+	case err == nil && !metadata.Same(n.settled, n.last):
+		due, _ := n.doubts.Due(n.holdTime())
+		return fmt.Sprintf("the metadata to list %s again, else removal at %s", n.doubts.Text(), Clock(due))
+	case err == nil && n.Partial():
+		return n.awaited()
+	case err == nil && n.settling():
+		return "the gateway and the metadata to answer"
+	case err == nil:
+		return "another program to stop changing this interface"
+	case errors.Is(err, metadata.ErrUnknownMAC):
+		return fmt.Sprintf("the metadata to list %s", n.snap.MAC)
+	case errors.Is(err, metadata.ErrNotReady):
+		return fmt.Sprintf("the metadata to publish %s (%s)", n.snap.MAC, OneLine(err))
+	default:
+		return fmt.Sprintf("the metadata (%s)", OneLine(err))
+	}
+}
+
+// report tells systemd or the terminal, when there is something new to tell. Others read the record, which is
+// written once for all that an event has brought, and has to follow what only the time has changed.
+func (a *Agent) report() {
+	f := a.phaseFacts()
+	phase := f.phase()
+	if (a.unsaved && !a.idle()) || (a.setUp && a.record.Phase != phase) {
+		a.saved()
+	}
+	a.complain(fromMetrics, a.metrics.Err())
+	a.progress(phase, a.textOf(f))
+}

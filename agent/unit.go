@@ -1,0 +1,81 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/dbus"
+	"github.com/coreos/go-systemd/v22/unit"
+)
+
+// UnitOf is the unit that keeps an interface, named as the interface's device unit, to which it is bound.
+func UnitOf(name string) string {
+	device := unit.UnitNamePathEscape(sysfsDevices + name)
+	return "ec2net-ifup@" + strings.TrimPrefix(device, unit.UnitNamePathEscape(sysfsDevices)+"-") + ".service"
+}
+
+// UnitWord is the unit of an interface as a word for a shell.
+func UnitWord(name string) string {
+	word := strings.TrimSuffix(UnitOf(name), ".service")
+	if strings.Contains(word, "\\") {
+		return "'" + word + "'"
+	}
+	return word
+}
+
+// StopUnit has systemd stop a unit, or not start it again, and does not wait for that. One that is not loaded is stopped.
+func StopUnit(ctx context.Context, name string) error {
+	bus, err := dbus.NewSystemdConnectionContext(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to systemd: %w", err)
+	}
+	defer bus.Close()
+	if _, err := bus.StopUnitContext(ctx, name, "replace", nil); err != nil && !strings.Contains(err.Error(), "not loaded") {
+		return fmt.Errorf("stop %s: %w", name, err)
+	}
+	return nil
+}
+
+// UnitState asks systemd for the state of a unit: by its private socket, which is root's, else by the system bus.
+func UnitState(ctx context.Context, name string) (string, error) {
+	bus, err := dbus.NewSystemdConnectionContext(ctx)
+	if err != nil {
+		bus, err = dbus.NewSystemConnectionContext(ctx)
+	}
+	if err != nil {
+		return "", fmt.Errorf("connect to systemd: %w", err)
+	}
+	defer bus.Close()
+	states := map[string]string{}
+	for _, key := range []string{"LoadState", "ActiveState"} {
+		p, err := bus.GetUnitPropertyContext(ctx, name, key)
+		if err != nil {
+			return "", fmt.Errorf("ask systemd about %s: %w", name, err)
+		}
+		states[key] = strings.Trim(p.Value.String(), `"`)
+	}
+	if states["LoadState"] == "masked" && states["ActiveState"] != "active" {
+		return "masked", nil
+	}
+	return states["ActiveState"], nil
+}
+
+const sysfsDevices = "/sys/subsystem/net/devices/"
+
+const unitFile = "ec2net-ifup@.service"
+
+// UnderSystemd: this system was booted by systemd, and the package's unit is there.
+func UnderSystemd() bool {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return false
+	}
+	for _, dir := range []string{"/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"} {
+		if _, err := os.Stat(filepath.Join(dir, unitFile)); err == nil {
+			return true
+		}
+	}
+	return false
+}

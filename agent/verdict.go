@@ -1,0 +1,141 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"ec2net/metadata"
+	"ec2net/state"
+)
+
+// The kinds of error that the set-up of an interface ends with: errors.Is finds them. What is none of these has failed.
+// Their texts are not part of a message (see ErrorOf).
+var (
+	// ErrDenied: the process may not change the network. Nothing was changed.
+	ErrDenied = errors.New("this user may not change the network")
+	// ErrInvalid: the configuration, the environment or the interface that was named can not be meant.
+	ErrInvalid = errors.New("what was asked for cannot be set up")
+	// ErrUnavailable: the metadata did not answer in time, or does not know the interface.
+	ErrUnavailable = errors.New("the metadata has not said what is needed")
+	// ErrPartial: some is set up, and the rest is not.
+	ErrPartial = errors.New("some is set up, the rest is not")
+)
+
+// kindError is an error of a kind; its text does not name it.
+type kindError struct{ kind, err error }
+
+func (e *kindError) Error() string   { return e.err.Error() }
+func (e *kindError) Unwrap() []error { return []error{e.kind, e.err} }
+
+// ErrorOf is an error of a kind; its text is that of the format alone.
+func ErrorOf(kind error, format string, args ...any) error {
+	return &kindError{kind, fmt.Errorf(format, args...)}
+}
+
+// Begin makes the agent of the interface called name, and checks all that can be checked before anything is touched. Where
+// the configuration leaves the interface alone, or another program has it, Begin takes off what is left of ours; then, as
+// on a host of no known cloud, it returns nil: there is nothing to do. command is "up" or "run", for messages. The errors
+// are ErrDenied, ErrInvalid and those of the kernel.
+func Begin(ctx context.Context, name, command string, o Options) (*Agent, error) {
+	a, err := newAgent(name, o)
+	if err != nil {
+		return nil, err
+	}
+	if a.idle() {
+		defer a.Close()
+		return nil, a.release(ctx, command)
+	}
+	err = errors.Join(MayChange(command), o.NoSource)
+	if err == nil && a.Yields(a.snap) {
+		err = a.giveUp(ctx)
+	}
+	if err != nil || a.record.Yielded != "" {
+		a.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// hopeless: waiting longer would change nothing.
+func (a *Agent) hopeless() bool {
+	if a.idle() {
+		return true
+	}
+	off := errors.Is(a.readErr, metadata.ErrDisabled)
+	return off && !a.degraded && a.leased() && time.Since(a.begun) > confirmAfter
+}
+
+// verdict is what `up` ends with, and what it says last.
+func (a *Agent) verdict(err error, wait time.Duration) error {
+	switch {
+	case errors.Is(err, errGone):
+		_, err := a.link.Leave(context.Background(), nil)
+		return errors.Join(fmt.Errorf("%s was removed meanwhile", a.snap.Name), err)
+	case err != nil:
+		return err
+	}
+	switch a.phase() {
+	case state.Unmanaged, state.LeftTo:
+		return nil
+	case state.Ambiguous:
+		return fmt.Errorf("%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.begun), Unclear(a.snap))
+	case state.RolledBack:
+		return a.takenBack()
+	case state.LeaseOnly, state.Partial:
+		return ErrorOf(ErrPartial, "%s: partly set up: %s", a.snap.Name, a.text())
+	case state.LinkOnly, state.Ready:
+		a.log.Infof("ready: %s", a.text())
+		a.hint()
+		return nil
+	}
+	return a.gaveUp(wait)
+}
+
+// gaveUp is the end of an `up` whose time was over before the interface had all that is known of it.
+func (a *Agent) gaveUp(wait time.Duration) error {
+	switch {
+	case !a.answered && !a.known():
+		return errors.Join(ErrorOf(ErrUnavailable, "%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.begun), a.lastErr()), a.undo())
+	case a.readErr != nil:
+		return ErrorOf(ErrUnavailable, "%s: gave up after %s: %w; what was set up stays", a.snap.Name, shorter(wait, a.begun), a.readErr)
+	}
+	a.complain(fromCloud, errors.Join(a.settled.Problems...)) // what lasts no longer than this process is news all the same
+	return ErrorOf(ErrPartial, "%s: gave up after %s: %s", a.snap.Name, shorter(wait, a.begun), a.text())
+}
+
+// undo leaves an interface of which nothing became known as it was found: not even its link stays up.
+func (a *Agent) undo() error {
+	if a.link.Written() == 0 || !owns(a.leasing) {
+		return nil
+	}
+	if _, err := a.link.Leave(context.Background(), a.record.Before); err != nil {
+		return err
+	}
+	return a.forget()
+}
+
+// takenBack is the end of an `up` whose change was undone.
+func (a *Agent) takenBack() error {
+	var err error
+	if len(a.origin.Numbers()) == 0 { // nothing of the interface was set up before
+		err = a.forget()
+	}
+	why := a.undone.why.String()
+	if a.undone.why.connection() {
+		why += "; set up that connection's interface first (its unit then keeps its answers on it), or keep this interface out of the main table (main_table = false)"
+	}
+	return errors.Join(fmt.Errorf("%s: rolled back: with this interface set up, %s", a.snap.Name, why), err)
+}
+
+func (a *Agent) lastErr() error {
+	if a.readErr != nil {
+		return a.readErr
+	}
+	return metadata.ErrUnavailable
+}
+
+func shorter(wait time.Duration, begun time.Time) time.Duration {
+	return min(wait, time.Since(begun)).Round(time.Second / 10)
+}

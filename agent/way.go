@@ -1,0 +1,152 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"ec2net/config"
+	"ec2net/metadata"
+	"ec2net/plumb"
+	"ec2net/state"
+)
+
+// way is nil for an interface that is no candidate.
+func (a *Agent) way() *state.Egress {
+	switch rank := a.config.Egress.Rank(a.snap.Name); {
+	case rank < 0 || a.settled.MAC == (metadata.MAC{}) || a.record.Yielded != "":
+		return nil
+	case a.settled.Primary:
+		return &state.Egress{Rank: rank, State: "no change needed: this is the primary interface"}
+	}
+	if a.egress.rank < 0 {
+		return nil
+	}
+	return leaving(a.egress.rank, a.egress.outlets, a.egress.facts)
+}
+
+// leaving says whether each family leaves by an interface, in one sentence where they agree.
+func leaving(rank int, outlets [2]outlet, facts [2]outletFacts) *state.Egress {
+	e := &state.Egress{Rank: rank, IPv4: outlets[0].on, IPv6: outlets[1].on}
+	texts := [2]string{}
+	for i, decision := range []*state.EgressDecision{&e.Decided4, &e.Decided6} {
+		o := outlets[i]
+		if facts[i].gateway.IsValid() || o.on || (i == 0 && !facts[1].gateway.IsValid()) {
+			texts[i], *decision = o.text(), o.decision()
+		}
+	}
+	switch {
+	case texts[0] == texts[1]:
+		e.State = "IPv4 and IPv6 " + texts[0]
+	case texts[1] == "":
+		e.State = "IPv4 " + texts[0]
+	case texts[0] == "":
+		e.State = "IPv6 " + texts[1]
+	default:
+		e.State = "IPv4 " + texts[0] + "; IPv6 " + texts[1]
+	}
+	return e
+}
+
+// state is how the interface stands to the family's traffic.
+func (o outlet) state() state.EgressState {
+	switch {
+	case o.on:
+		return state.EgressActive
+	case o.better:
+		return state.EgressStandby
+	case o.falls > 0:
+		return state.EgressWithdrawn
+	case o.why != (obstacle{}):
+		return state.EgressBlocked
+	}
+	return state.EgressPending
+}
+
+func (o outlet) decision() state.EgressDecision {
+	d := state.EgressDecision{State: o.state()}
+	if d.State == state.EgressWithdrawn || d.State == state.EgressBlocked {
+		d.Reason = o.why.reason
+	}
+	return d
+}
+
+// text is one family's part of the sentence. It changes only with the facts.
+func (o outlet) text() string {
+	switch o.state() {
+	case state.EgressActive:
+		return "by this interface"
+	case state.EgressStandby:
+		return "by a preferred interface"
+	case state.EgressWithdrawn:
+		if o.rest.After(time.Now()) {
+			return fmt.Sprintf("withdrawn: %s; next attempt at %s", o.why.text, Clock(o.rest))
+		}
+		return "withdrawn: " + o.why.text
+	case state.EgressBlocked:
+		return "not by this interface: " + o.why.text
+	}
+	return "switching to this interface"
+}
+
+// wouldLead is what a plan takes for decided: what the kernel has, and beyond that what nothing known
+// forbids. Whether the gateway answers only `up` finds out.
+func (n *NIC) wouldLead(others state.Records) plumb.Egress {
+	if n.lookAround(others); n.egress.rank < 0 {
+		return plumb.Egress{}
+	}
+	e := plumb.Egress{Rank: n.egress.rank}
+	for i := range n.egress.outlets {
+		f := n.egress.facts[i]
+		mine, better := n.snap.Leads(i == 1, n.egress.rank)
+		// The interface need not be up yet, nor have its table.
+		ok := !better && f.neighbour != plumb.Silent && f.primary == nil
+		if f.primary != nil {
+			n.egress.outlets[i].why = ofPrimary(f.primary)
+		}
+		if i == 0 {
+			e.IPv4 = mine >= 0 || ok
+		} else {
+			e.IPv6 = mine >= 0 || ok
+		}
+	}
+	return e
+}
+
+// misnamed says what of [egress] and [nat] can not be meant: at once to a person, and of the keepers that of the
+// primary interface does, when all have had the time to come.
+func (a *Agent) misnamed() {
+	if len(a.config.Egress.Interfaces)+len(a.config.NAT.From) == 0 || (a.stays && (!a.settled.Primary || time.Since(a.begun) < youth)) {
+		return
+	}
+	primary := a.snap.Name
+	if !a.settled.Primary {
+		r, _ := a.store.All().Primary()
+		primary = r.Name
+	}
+	a.complain(fromFile, errors.Join(append(Misnamed(a.config, primary), a.nat.refused...)...))
+}
+
+// Misnamed are the interfaces of [egress] that can never have the host's traffic.
+func Misnamed(conf config.Config, primary string) (out []error) {
+	last := conf.Egress.Rank(primary)
+	for i, n := range conf.Egress.Interfaces {
+		link, err := net.InterfaceByName(n.Name)
+		switch {
+		case err != nil:
+			out = append(out, fmt.Errorf("%s: [egress] there is no network interface %s here", n.At, n.Name))
+		case !managed(conf, link):
+			out = append(out, fmt.Errorf("%s: [egress] %s is not managed, so traffic cannot leave by it", n.At, n.Name))
+		case last >= 0 && i > last:
+			out = append(out, fmt.Errorf("%s: [egress] %s is never used: it is listed after %s, the primary interface, which is the fallback", n.At, n.Name, primary))
+		}
+	}
+	return out
+}
+
+func managed(conf config.Config, i *net.Interface) bool {
+	mac, err := metadata.ParseMAC(i.HardwareAddr.String())
+	keys := config.Local(i.Name, mac, Driver(i.Name))
+	return err == nil && (conf.NeedsMetadata(keys) || conf.For(keys).Manage == config.Full)
+}

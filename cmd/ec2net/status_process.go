@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+
+	"ec2net/agent"
+	"ec2net/state"
+)
+
+// keptBy says for status who keeps an interface, and by which configuration.
+func keptBy(c interfaceStatus) string {
+	switch {
+	case c.Died:
+		return "nobody: the process that managed it has died"
+	case c.Process == 0:
+		return "nobody (set up once, with ec2net up)"
+	}
+	s := fmt.Sprintf("%s, %s", processText(c.Process), agent.Plural(c.Repairs, "repair", "repairs"))
+	if c.Stopped {
+		s += "; " + state.Stopped(c.Process)
+	}
+	if c.Former {
+		s += "; with an older configuration; to stop it: " + agent.StopCommand(c.Name)
+	}
+	return s
+}
+
+// processText names the process that keeps an interface.
+func processText(pid int) string {
+	if pid < 0 {
+		return "an unknown process"
+	}
+	return fmt.Sprintf("process %d", pid)
+}
