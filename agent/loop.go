@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ec2net/config"
+	"ec2net/dhcp"
 	"ec2net/metadata"
 	"ec2net/plumb"
 )
@@ -72,77 +73,117 @@ func (a *Agent) loop(ctx context.Context, limit time.Duration, reload <-chan str
 	}
 }
 
-// next waits for one event and works it in.
+// response is what an event calls for.
+type response uint8
+
+const (
+	respondNot       response = iota // it has no news
+	respondRepair                    // the kernel is looked at: what is changed there is a repair
+	respondReconcile                 // something new is known
+)
+
+// next waits for one event, works it in, and responds.
 func (a *Agent) next(ctx context.Context, ev *events) error {
 	a.wakeForEgress(ev, time.Now())
+	respond, err := a.wait(ctx, ev)
+	switch {
+	case err != nil:
+		return err
+	case respond == respondRepair:
+		return a.mend(ctx, ev)
+	case respond == respondReconcile:
+		return a.converge(ctx)
+	}
+	return nil
+}
+
+// wait waits for one event and works it in.
+func (a *Agent) wait(ctx context.Context, ev *events) (response, error) {
 	select {
 	case <-ctx.Done():
-		return nil
+		return respondNot, nil
 	case <-ev.egress.C:
 		a.watchWay(time.Now())
-		return a.mend(ctx, ev)
+		return respondRepair, nil
 	case <-ev.reread.C:
-		if !ev.reading && a.asks() {
-			ev.reading = true
-			a.ask(ctx, ev.readings)
-		}
-		return nil
+		a.reread(ctx, ev)
+		return respondNot, nil
 	case <-ev.reload:
 		ev.again = ev.reading
 		a.hurry()
 		ev.reread.Reset(0)
-		return nil
+		return respondNot, nil
 	case r := <-ev.readings:
-		was := a.settled
-		if a.stays {
-			a.tidy(ctx)
-		}
-		wait := a.take(r)
-		if ev.again {
-			wait = 0
-		}
-		ev.reading, ev.again = false, false
-		ev.reread.Reset(wait)
-		if !metadata.Same(was, a.settled) {
-			a.hurry()
-		}
-		switch {
-		case a.idle():
-			return nil
-		case a.setUp && metadata.Same(was, a.settled):
-			return a.mend(ctx, ev) // what there is to do now is a repair
-		}
+		return a.onReading(ctx, ev, r), nil
 	case e := <-a.leases.events:
-		was := a.lease
-		a.onLease(e)
-		if a.hosting() && !a.answered { // the lease is the way to the metadata
-			ev.reread.Reset(0)
-		}
-		if a.setUp && sameLease(was, a.lease) {
-			return a.mend(ctx, ev) // as after a reading without news
-		}
+		return a.onLeaseEvent(ev, e), nil
 	case c, ok := <-ev.changes:
-		if ctx.Err() != nil {
-			return nil
-		}
-		return a.changed(c, ok, ev)
+		return respondNot, a.changed(ctx, c, ok, ev)
 	case c, ok := <-ev.packets:
-		if ctx.Err() != nil {
-			return nil
-		}
-		return a.changed(c, ok, ev)
+		return respondNot, a.changed(ctx, c, ok, ev)
 	case <-ev.repair.C:
-		return a.mend(ctx, ev)
+		return respondRepair, nil
 	case <-ev.tick.C:
-		a.pace(ev)
-		if a.setUp && a.degraded == a.deserted() {
-			if a.converged && a.answers() {
-				return nil
-			}
-			return a.mend(ctx, ev)
-		}
+		return a.onTick(ev), nil
 	}
-	return a.converge(ctx)
+}
+
+// reread begins a reading of the metadata, unless one is under way.
+func (a *Agent) reread(ctx context.Context, ev *events) {
+	if !ev.reading && a.asks() {
+		ev.reading = true
+		a.ask(ctx, ev.readings)
+	}
+}
+
+// onReading works a reading in, and sets the timer of the next one.
+func (a *Agent) onReading(ctx context.Context, ev *events, r reading) response {
+	was := a.settled
+	if a.stays {
+		a.tidy(ctx)
+	}
+	wait := a.take(r)
+	if ev.again {
+		wait = 0
+	}
+	ev.reading, ev.again = false, false
+	ev.reread.Reset(wait)
+	same := metadata.Same(was, a.settled)
+	if !same {
+		a.hurry()
+	}
+	switch {
+	case a.idle():
+		return respondNot
+	case a.setUp && same:
+		return respondRepair
+	}
+	return respondReconcile
+}
+
+// onLeaseEvent works in what our DHCP client reports.
+func (a *Agent) onLeaseEvent(ev *events, e dhcp.Event) response {
+	was := a.lease
+	a.onLease(e)
+	if a.hosting() && !a.answered { // the lease is the way to the metadata
+		ev.reread.Reset(0)
+	}
+	if a.setUp && sameLease(was, a.lease) {
+		return respondRepair
+	}
+	return respondReconcile
+}
+
+// onTick looks at deadlines.
+func (a *Agent) onTick(ev *events) response {
+	a.pace(ev)
+	switch {
+	case !a.setUp || a.degraded != a.deserted():
+		return respondReconcile
+	case a.converged && a.answers():
+		return respondNot
+	}
+	return respondRepair
 }
 
 // watchPackets begins to watch the interface's nftables table once there is one, and looks again at what was
@@ -181,7 +222,10 @@ func (a *Agent) pace(ev *events) {
 // changed takes a hint from the kernel. The repair comes a moment later, when the burst that a
 // single command makes is over, and later yet when somebody keeps undoing our work. What comes
 // meanwhile does not put it off.
-func (a *Agent) changed(c plumb.Change, ok bool, ev *events) error {
+func (a *Agent) changed(ctx context.Context, c plumb.Change, ok bool, ev *events) error {
+	if ctx.Err() != nil { // then the channel is closed, too
+		return nil
+	}
 	if !ok {
 		return errors.New("the kernel's notifications have ended")
 	}
