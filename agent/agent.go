@@ -34,22 +34,22 @@ type Agent struct {
 	// progress is told the phase and its text, for systemd or a terminal.
 	progress func(state.Phase, string)
 
-	waits      time.Time // since when the interface is not converged
-	unsavedWhy error     // why the record could not be written
-	ahead      bool      // it is written before a change
+	unconvergedSince time.Time // since when the interface is not converged
+	saveErr          error     // why the record could not be written
+	writingAhead     bool      // it is written before a change
 
-	converged bool
-	astray    bool          // the kernel could not be asked, or did not do it all
-	ifaces    state.Records // of the host's interfaces, as they were last on disk
-	metrics   state.Publisher
+	converged   bool
+	applyFailed bool          // the kernel could not be asked, or did not do it all
+	ifaces      state.Records // of the host's interfaces, as they were last on disk
+	metrics     state.Publisher
 
-	trial    trial
-	origin   plumb.State // of the interface when this process began
-	undone   *undone     // the change that is not made now, because it cut something off
-	setbacks int         // changes in a row that did not stand the trial
-	repairs  repairs
-	mending  bool // in a fight with another program: that is said once, not each repair
-	mode     mode // by the last decision
+	check      connectivityCheck
+	baseline   plumb.State // of the interface when this process began
+	rolledBack *rollback   // the change that is not made now, because it cut something off
+	rollbacks  int         // in a row, which double the time until the next attempt
+	repairs    repairs
+	muted      bool // in a fight with another program: repairs are not logged
+	mode       mode // by the last decision
 }
 
 // errGone ends the agent of an interface that was taken away.
@@ -62,10 +62,10 @@ func newAgent(name string, o Options) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{NIC: *n, waits: n.begun, origin: n.snap.State, progress: func(state.Phase, string) {}}
-	a.onTrial()
-	if before, ok := a.trial.resume(a.snap); ok {
-		a.origin = before
+	a := &Agent{NIC: *n, unconvergedSince: n.startedAt, baseline: n.snap.State, progress: func(state.Phase, string) {}}
+	a.checkChanges()
+	if before, ok := a.check.resume(a.snap); ok {
+		a.baseline = before
 	}
 	return a, nil
 }
@@ -79,52 +79,52 @@ func (a *Agent) seen(s plumb.Snapshot) {
 		a.renamed(s.Name)
 	}
 	a.role = a.roleOf(s)
-	a.borrow()
+	a.noteForeignLease()
 	if a.foreignAddress() != "" && !a.record.Foreign {
-		a.record.Foreign, a.unsaved = true, true
+		a.record.Foreign, a.dirty = true, true
 	}
 }
 
 // converge reconciles the kernel and says what changed. Only an interface that is gone, or the end of
 // ctx, is an error.
 func (a *Agent) converge(ctx context.Context) error {
-	a.bow()
+	a.reviewHosting()
 	a.degrade()
-	a.reconsider(time.Now())
+	a.expireHold(time.Now())
 	others := a.others()
-	a.lookAround(others)
-	a.passing(others)
+	a.refreshEgress(others)
+	a.updateNATRole(others)
 	a.cover()
-	outlets := a.egress.outlets
+	outlets := a.egress.candidates
 	r := a.reconcile(ctx)
 	switch {
 	case errors.Is(r.Failed, plumb.ErrGone):
 		return errGone
 	case ctx.Err() != nil: // the end is no reason to leave behind what cuts the host off
-		a.judge(context.WithoutCancel(ctx), r.Done)
+		a.confirm(context.WithoutCancel(ctx), r.Done)
 		return nil
 	}
-	a.astray = r.Failed != nil
+	a.applyFailed = r.Failed != nil
 	a.announce(r.Done)
 	if a.role == isFunction {
 		return errors.Join(belongs(a.snap), r.Err())
 	}
-	if a.record.Yielded != "" {
-		a.complain(fromKernel, r.Err())
-		a.left()
+	if a.record.LeftTo != "" {
+		a.warnOnce(fromKernel, r.Err())
+		a.reportLeft()
 		return nil
 	}
-	a.judge(ctx, r.Done)
+	a.confirm(ctx, r.Done)
 	was := a.converged
 	a.converged = a.outcome(r)
 	if was && !a.converged {
-		a.waits = time.Now()
+		a.unconvergedSince = time.Now()
 	}
 	a.setUp = a.setUp || a.converged
-	a.decided(outlets)
-	a.complain(fromKernel, r.Err())
-	a.complain(fromDHCP, a.disagreement())
-	a.unsaved = a.unsaved || len(r.Done) > 0 || was != a.converged
+	a.reportEgress(outlets)
+	a.warnOnce(fromKernel, r.Err())
+	a.warnOnce(fromDHCP, a.leaseMismatch())
+	a.dirty = a.dirty || len(r.Done) > 0 || was != a.converged
 	return nil
 }
 
@@ -132,7 +132,7 @@ func (a *Agent) converge(ctx context.Context) error {
 // hindrance: the rest holds. When the kernel could not be asked, nothing new is known.
 func (a *Agent) outcome(r plumb.Result) bool {
 	switch {
-	case a.undone != nil, errors.Is(r.Failed, plumb.ErrNotConverged), errors.Is(r.Refused, plumb.ErrNoAddress), errors.Is(r.Refused, errUnclear):
+	case a.rolledBack != nil, errors.Is(r.Failed, plumb.ErrNotConverged), errors.Is(r.Refused, plumb.ErrNoAddress), errors.Is(r.Refused, errUnclear):
 		return false
 	case r.Failed == nil:
 		return a.known()
@@ -143,8 +143,8 @@ func (a *Agent) outcome(r plumb.Result) bool {
 // Name is the interface's name of now.
 func (a *Agent) Name() string { return a.record.Name }
 
-// BegunAt is since when anybody is asked.
-func (a *Agent) BegunAt() time.Time { return a.begun }
+// StartedAt is since when anybody is asked.
+func (a *Agent) StartedAt() time.Time { return a.startedAt }
 
 // OnProgress has f told the phase and a text for a person, after each event.
 func (a *Agent) OnProgress(f func(state.Phase, string)) { a.progress = f }

@@ -23,7 +23,7 @@ func TestSetOnceAnswered(t *testing.T) {
 		{"not yet", nil, false}, {"answered", []netip.Addr{six}, true},
 	} {
 		a := &Agent{converged: true, NIC: NIC{iface: config.Interface{Manage: config.Full}}}
-		a.leasing, a.answered, a.settled.MAC, a.last.MAC = "off", true, mac, mac
+		a.dhcpOwner, a.answered, a.settled.MAC, a.last.MAC = "off", true, mac, mac
 		a.snap = plumb.Snapshot{MAC: mac, Answered: tt.answered}
 		a.snap.Addrs = []plumb.Addr{{Prefix: netip.PrefixFrom(six, 128), Ours: true}}
 		if a.phase().Settled() != tt.set {

@@ -22,7 +22,7 @@ type Facts struct {
 	rolledBack *plumb.State // its last change was, to this
 	undecided  bool         // whether ec2net manages the interface hangs on what the metadata has not said yet
 	known      bool         // there is something to set up
-	disowned   bool         // another host has the leased address
+	conflict   bool         // another host has the leased address
 
 	// granted is what the metadata grants, in doubt or not; zero where the lease is all that is known.
 	granted    metadata.Interface
@@ -30,7 +30,7 @@ type Facts struct {
 	primary    bool        // it is the primary interface, by what is known now or was before
 	hosts      bool        // the host itself lives by what ec2net gives the interface
 	ownAddress bool        // the primary address is ec2net's to add
-	leads      plumb.Egress
+	egress     plumb.Egress
 	nat        NATRole
 	before     *plumb.Before // how the interface was found; nil: nobody knows
 }
@@ -45,7 +45,7 @@ const (
 	modeRelease              // of ec2net there is nothing, or the link alone, as configured
 	modeYield                // another program has the interface: all of ec2net's goes, and the link is as it is
 	modeRollBack             // everything is as it was before the last change
-	modeDisown               // the address goes, because another host has it
+	modeConflict             // the address goes, because another host has it
 	modeNone                 // the device is part of another interface: all goes
 )
 
@@ -66,8 +66,8 @@ func (f Facts) mode() mode {
 		return modeRelease
 	case f.known:
 		return modeManage
-	case f.disowned:
-		return modeDisown
+	case f.conflict:
+		return modeConflict
 	}
 	return modeKeep
 }
@@ -86,10 +86,10 @@ func (f Facts) Want(have plumb.Snapshot) (plumb.State, error) {
 	case modeYield:
 		return plumb.Yielded(have, f.before), nil
 	case modeRollBack:
-		return plumb.Restored(have, *f.rolledBack).Leading(f.leads), nil
+		return plumb.Restored(have, *f.rolledBack).Leading(f.egress), nil
 	case modeRelease:
 		return f.released(have), nil
-	case modeDisown:
+	case modeConflict:
 		w := plumb.Bare(have, f.before)
 		w.Link.Up = true
 		return w, nil
@@ -119,7 +119,7 @@ func (f Facts) input(have plumb.Snapshot) plumb.Input {
 		NoDHCP: c.DHCP == config.Off, MainTable: c.MainTable, Priority: c.Priority,
 		ByInterface: c.Replies == config.ByInterface, Prefixes: delegation(c),
 		Gateway6: Gateway6(f.cloud), Servers: servers(f.cloud), Services: f.services,
-		Egress: f.leads, NAT: f.nat.out, Inside: f.nat.in,
+		Egress: f.egress, NAT: f.nat.out, Inside: f.nat.in,
 	}
 }
 
@@ -132,11 +132,11 @@ func delegation(c config.Interface) plumb.Delegation {
 	}[c.Prefixes]
 }
 
-// learned are the facts as far as the interface itself tells them.
-func (n *NIC) learned() Facts {
+// facts are the facts as far as the interface itself tells them.
+func (n *NIC) facts() Facts {
 	return Facts{
 		cloud: n.where, Settings: n.iface, services: services(n.where, n.config), role: n.role,
-		left: n.record.Yielded != "", granted: n.settled, known: n.settled.MAC != (metadata.MAC{}),
+		left: n.record.LeftTo != "", granted: n.settled, known: n.settled.MAC != (metadata.MAC{}),
 		primary: n.settled.Primary || n.record.Interface.Primary,
 		hosts:   n.hosting(), nat: n.nat.NATRole, before: n.record.Before,
 	}
@@ -147,7 +147,7 @@ func Recorded(r state.Record, have plumb.Snapshot, conf config.Config, nat NATRo
 	f := Facts{
 		cloud: r.Cloud, Settings: conf.For(config.Local(r.Name, r.MAC, Driver(r.Name)).Learn(r.Interface)),
 		services: services(r.Cloud, conf), known: true, granted: r.Interface, Lease: r.Lease, primary: r.Interface.Primary,
-		hosts: r.Hosts, ownAddress: owns(r.DHCP), leads: r.Egress.Wanted(), nat: nat, before: r.Before,
+		hosts: r.Hosts, ownAddress: assignsAddress(r.DHCP), egress: r.Egress.Wanted(), nat: nat, before: r.Before,
 	}
 	if r.Degraded() {
 		f.Lease = EffectiveLease(r, have)

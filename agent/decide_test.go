@@ -23,8 +23,8 @@ func TestMode(t *testing.T) {
 	}{
 		{"nothing is known yet", Facts{Settings: full}, modeKeep},
 		{"all is known", Facts{Settings: full, known: true}, modeManage},
-		{"another host has the leased address", Facts{Settings: full, disowned: true}, modeDisown},
-		{"another host has it, and the metadata grants another one", Facts{Settings: full, disowned: true, known: true}, modeManage},
+		{"another host has the leased address", Facts{Settings: full, conflict: true}, modeConflict},
+		{"another host has it, and the metadata grants another one", Facts{Settings: full, conflict: true, known: true}, modeManage},
 		{"left alone by the configuration", Facts{Settings: alone, known: true}, modeRelease},
 		{"the link alone", Facts{Settings: link}, modeRelease},
 		{"the configuration hangs on the metadata", Facts{Settings: alone, undecided: true}, modeWait},
@@ -66,7 +66,7 @@ func TestWantedByMode(t *testing.T) {
 		{"left alone", Facts{Settings: config.Interface{Manage: config.None}, known: true, granted: granted, before: found}, "", false, false, 1500, nil},
 		{"left alone, the primary", Facts{Settings: config.Interface{Manage: config.None}, known: true, primary: true, before: found}, "", false, true, 9001, nil},
 		{"another program's", Facts{Settings: manage, left: true, known: true, granted: granted, before: found}, "", false, true, 9001, nil},
-		{"its address is another host's", Facts{Settings: manage, disowned: true, before: found}, "", false, true, 1500, nil},
+		{"its address is another host's", Facts{Settings: manage, conflict: true, before: found}, "", false, true, 1500, nil},
 		{"a virtual function", Facts{Settings: manage, role: isFunction, known: true, granted: granted, before: found}, "", false, false, 1500, nil},
 		{"two devices with one MAC", Facts{Settings: manage, role: isUnclear, known: true, granted: granted, before: found}, "10.0.2.99/24", false, true, 9001, errUnclear},
 	} {

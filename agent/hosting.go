@@ -43,7 +43,7 @@ func (n *NIC) unclaimed() bool {
 	case owned && !owner.Pending:
 		return false
 	case ours:
-		return !owned || time.Since(n.begun) >= undecided
+		return !owned || time.Since(n.startedAt) >= undecided
 	}
 	return !owned && !networkStarts()
 }
@@ -52,56 +52,56 @@ func (n *NIC) unclaimed() bool {
 // that was started before the metadata said that this is the primary ends otherwise. What there is stays.
 func (a *Agent) decidePrimary() {
 	switch {
-	case a.leasing == native && a.hosts, a.leasing != native && a.leasing != "":
+	case a.dhcpOwner == native && a.hosts, a.dhcpOwner != native && a.dhcpOwner != "":
 	case a.unclaimed():
-		a.leasing, a.leaseAt = a.claim(), time.Now()
+		a.dhcpOwner, a.dhcpSince = a.startHosting(), time.Now()
 	default:
 		a.leases.stop()
-		a.leasing = ""
-		a.hosts = a.hosts && a.foreignAddress() == "" && time.Since(a.begun) < undecided
+		a.dhcpOwner = ""
+		a.hosts = a.hosts && a.foreignAddress() == "" && time.Since(a.startedAt) < undecided
 	}
 }
 
-// claim makes the interface the one that the host itself leaves by.
-func (a *Agent) claim() string {
+// startHosting makes the interface the one that the host itself leaves by.
+func (a *Agent) startHosting() string {
 	if !a.hosts {
-		a.hosts, a.unsaved = true, true
-		if a.stays {
+		a.hosts, a.dirty = true, true
+		if a.daemon {
 			a.log.Infof("nobody else configures %s: ec2net takes a lease and adds a default route to the main table; it does not set up DNS", a.snap.Name)
 		}
 	}
 	return native
 }
 
-// turn: the host leaves by no interface, and this one is to try now.
-func (a *Agent) turn() bool {
+// isTurn: the host leaves by no interface, and this one is to try now.
+func (a *Agent) isTurn() bool {
 	nowhere, before, err := a.link.Nowhere(a.snap.Index)
-	return err == nil && (nowhere || a.snap.LeadsHost()) && time.Since(a.begun) >= time.Duration(before)*turnTime
+	return err == nil && (nowhere || a.snap.LeadsHost()) && time.Since(a.startedAt) >= time.Duration(before)*turnTime
 }
 
-// bow gives way to another program that has given the interface an address, to the primary, and to an interface that the
+// reviewHosting gives way to another program that has given the interface an address, to the primary, and to an interface that the
 // host leaves by since, where it does not leave by this one.
-func (a *Agent) bow() {
+func (a *Agent) reviewHosting() {
 	if !a.hosts {
 		return
 	}
 	unknown := a.settled.MAC == (metadata.MAC{})
-	stays := a.settled.Primary || (unknown && (a.snap.LeadsHost() || !a.beside()))
+	stays := a.settled.Primary || (unknown && (a.snap.LeadsHost() || !a.isSecondary()))
 	if !stays || a.foreignAddress() != "" {
-		a.hosts, a.unsaved = false, true
+		a.hosts, a.dirty = false, true
 	}
 }
 
-// wouldHost is hosting for an interface on which nothing has been started.
-func (n *NIC) wouldHost() bool {
+// plannedHosting is hosting for an interface on which nothing has been started.
+func (n *NIC) plannedHosting() bool {
 	if !n.settled.Primary || n.iface.Manage != config.Full || n.role != isInterface {
 		return false
 	}
 	return !n.noIPv4() && n.unclaimed()
 }
 
-// livelihood says what the host itself lives by, for a person.
-func (a *Agent) livelihood() string {
+// hostingStatus says what the host itself lives by, for a person.
+func (a *Agent) hostingStatus() string {
 	if a.lease == nil {
 		return "nobody else configures it: waiting for a lease"
 	}

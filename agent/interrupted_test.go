@@ -27,7 +27,7 @@ func secondary(s state.Store) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.stays, a.leasing = true, "off"
+	a.daemon, a.dhcpOwner = true, "off"
 	a.settled = metadata.Interface{
 		MAC: a.snap.MAC, DeviceNumber: 1,
 		Addrs4: metadata.Is([]netip.Addr{addr("10.0.2.37")}), Subnets4: metadata.Is([]netip.Prefix{netip.MustParsePrefix("10.0.2.0/24")}),
@@ -70,17 +70,17 @@ func TestKilledBeforeTheProof(t *testing.T) {
 	}
 	with(t, c, s, func(a *Agent) error {
 		err := a.converge(t.Context())
-		if a.undone == nil {
+		if a.rolledBack == nil {
 			t.Error("it is not undone")
-		} else if !strings.Contains(inLine(a.undone.plan), "+ rule from 10.0.2.37 lookup 10001") {
-			t.Errorf("the change was %q", inLine(a.undone.plan))
+		} else if !strings.Contains(inLine(a.rolledBack.plan), "+ rule from 10.0.2.37 lookup 10001") {
+			t.Errorf("the change was %q", inLine(a.rolledBack.plan))
 		}
 		return err
 	})
 	unchanged(t, c, before, "a change whose process was killed before its proof")
 	alive(t, session)
 	with(t, c, s, func(a *Agent) error { // it is proved once
-		if a.trial.open {
+		if a.check.open {
 			t.Error("the trial goes on")
 		}
 		return nil

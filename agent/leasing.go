@@ -28,16 +28,16 @@ const (
 	FirstAnswer = time.Second
 )
 
-// tenancy is what is known of the interface's lease.
-type tenancy struct {
-	lease    *dhcp.Lease // the last one, also when it has ended: its router stays what it was
-	held     bool        // the lease is valid
-	disowned bool        // another host has the leased address, and the metadata does not know better
-	leasing  string      // who has the lease: "native", "off", "dhclient (…)"
-	leaseAt  time.Time   // since when the native client tries
-	hosts    bool        // nobody else configures the interface, and the host itself leaves by it, see hosting
-	borrowed *dhcp.Lease // what another program's address says, while the metadata never has
-	leases   leases
+// dhcpState is what is known of the interface's lease.
+type dhcpState struct {
+	lease        *dhcp.Lease // the last one, also when it has ended: its router stays what it was
+	held         bool        // the lease is valid
+	conflict     bool        // another host has the leased address, and the metadata does not know better
+	dhcpOwner    string      // who has the lease: "native", "off", "dhclient (…)"
+	dhcpSince    time.Time   // since when the native client tries
+	hosts        bool        // nobody else configures the interface, and the host itself leaves by it, see hosting
+	foreignLease *dhcp.Lease // what another program's address says, while the metadata never has
+	leases       leases
 }
 
 // chooseDHCP decides who takes the lease, and starts our own client where nobody else does. It is
@@ -46,12 +46,12 @@ func (a *Agent) chooseDHCP(ctx context.Context) {
 	if a.noIPv4() && !a.held { // in a subnet of IPv6 alone a link-local address is leased
 		a.leases.stop()
 	}
-	if a.noIPv4() || a.record.Yielded != "" {
+	if a.noIPv4() || a.record.LeftTo != "" {
 		return
 	}
 	a.decideDHCP()
-	stopped := a.leasing == native && a.leases.quit == nil
-	if stopped && a.snap.Carrier && !a.spared() && a.mayDiscover() {
+	stopped := a.dhcpOwner == native && a.leases.quit == nil
+	if stopped && a.snap.Carrier && !a.skipsDHCP() && a.mayDiscover() {
 		a.startDHCP(ctx)
 	}
 }
@@ -59,13 +59,13 @@ func (a *Agent) chooseDHCP(ctx context.Context) {
 // mayDiscover reports whether the first reading has ended, or lasts: it may say that the interface is in a subnet
 // of IPv6 alone, where no DHCP server is to be asked.
 func (a *Agent) mayDiscover() bool {
-	return a.held || !a.record.AskedAt.IsZero() || time.Since(a.begun) >= FirstAnswer
+	return a.held || !a.record.AskedAt.IsZero() || time.Since(a.startedAt) >= FirstAnswer
 }
 
-// spared reports whether a one-shot run can reuse a lease that is before T1, and skip DHCP: opening its sockets would
+// skipsDHCP reports whether a one-shot run can reuse a lease that is before T1, and skip DHCP: opening its sockets would
 // cost more time than all the rest.
-func (a *Agent) spared() bool {
-	return !a.stays && a.held && time.Since(a.lease.Start) < a.lease.Renew
+func (a *Agent) skipsDHCP() bool {
+	return !a.daemon && a.held && time.Since(a.lease.Start) < a.lease.Renew
 }
 
 func (a *Agent) decideDHCP() {
@@ -76,36 +76,36 @@ func (a *Agent) decideDHCP() {
 		a.decidePrimary()
 		return
 	}
-	if a.leasing != "" {
+	if a.dhcpOwner != "" {
 		return
 	}
 	switch {
 	case a.iface.DHCP == config.Off:
-		a.leasing = "off"
+		a.dhcpOwner = "off"
 	case a.iface.DHCP == config.Native:
-		a.leasing = a.client()
+		a.dhcpOwner = a.client()
 	default:
 		a.autoDHCP()
 	}
-	if a.leasing != "" && a.leasing != native {
+	if a.dhcpOwner != "" && a.dhcpOwner != native {
 		a.lease = nil // of an earlier process
 		a.held, a.hosts = false, false
 	}
-	a.leaseAt = time.Now()
+	a.dhcpSince = time.Now()
 }
 
 func (a *Agent) autoDHCP() {
 	owner, owned := dhcp.FindOwner(os.DirFS("/"), a.snap.Name, a.snap.Index)
 	switch {
-	case owned && owner.Pending && time.Since(a.begun) < undecided:
+	case owned && owner.Pending && time.Since(a.startedAt) < undecided:
 	case owned && !owner.Pending:
-		a.leasing = owner.Program
+		a.dhcpOwner = owner.Program
 		a.log.Infof("%s manages the interface (%s): ec2net leaves the lease to it", owner.Program, owner.Why)
 	case a.foreignAddress() != "":
-		a.leasing = "another program"
+		a.dhcpOwner = "another program"
 		a.log.Infof("another program put %s on the interface: ec2net runs no DHCP there", a.foreignAddress())
 	default:
-		a.leasing = a.client()
+		a.dhcpOwner = a.client()
 	}
 }
 
@@ -120,13 +120,13 @@ func (n *NIC) foreignAddress() string {
 
 // ownsAddress: the primary address is ours to add.
 func (a *Agent) ownsAddress() bool {
-	switch a.leasing {
+	switch a.dhcpOwner {
 	case native, "off":
 		return true
 	case "":
 		return a.iface.DHCP != config.Auto
 	}
-	return a.answered && time.Since(a.begun) > ownerPatience
+	return a.answered && time.Since(a.startedAt) > ownerPatience
 }
 
 // startDHCP begins once the link has a signal: what is sent earlier is lost, and the next try is
@@ -168,7 +168,7 @@ func (a *Agent) onLease(e dhcp.Event) {
 		return
 	}
 	if e.Lease != nil || !a.held {
-		a.complainDHCP(e)
+		a.warnDHCPOnce(e)
 	}
 	switch {
 	case e.Lease == nil:
@@ -177,9 +177,9 @@ func (a *Agent) onLease(e dhcp.Event) {
 		a.log.Infof("lease of %s from %s", e.Lease.Addr, e.Lease.Server)
 		fallthrough
 	default:
-		a.unsaved = a.unsaved || a.lease == nil || !a.lease.Start.Equal(e.Lease.Start)
+		a.dirty = a.dirty || a.lease == nil || !a.lease.Start.Equal(e.Lease.Start)
 		a.lease = e.Lease
-		a.held, a.disowned = true, false
+		a.held, a.conflict = true, false
 	}
 }
 
@@ -187,29 +187,29 @@ func (a *Agent) onLease(e dhcp.Event) {
 // touched by it; only another host that has the address is.
 func (a *Agent) lost(why error) {
 	if a.held {
-		a.unsaved = true
+		a.dirty = true
 		why = cmp.Or(why, dhcp.ErrExpired)
-		a.leases.said[trouble(why)] = true
-		if a.stays {
+		a.leases.logLimiter[trouble(why)] = true
+		if a.daemon {
 			a.log.Warnf("the lease of %s is lost: %s; what is set up stays", a.lease.Addr, OneLine(why))
 		}
 	}
 	a.held = false
 	if errors.Is(why, dhcp.ErrConflict) && a.settled.MAC == (metadata.MAC{}) {
-		a.lease, a.disowned = nil, true
+		a.lease, a.conflict = nil, true
 	}
 }
 
-// complainDHCP logs each kind of trouble once, until the lease is bound again.
-func (a *Agent) complainDHCP(e dhcp.Event) {
+// warnDHCPOnce logs each kind of trouble once, until the lease is bound again.
+func (a *Agent) warnDHCPOnce(e dhcp.Event) {
 	if e.Err == nil {
 		if e.State == dhcp.Bound {
-			clear(a.leases.said)
+			clear(a.leases.logLimiter)
 		}
 		return
 	}
-	if k := trouble(e.Err); a.stays && !a.leases.said[k] {
-		a.leases.said[k] = true
+	if k := trouble(e.Err); a.daemon && !a.leases.logLimiter[k] {
+		a.leases.logLimiter[k] = true
 		a.log.Warnf("DHCP: %s", OneLine(e.Err))
 	}
 }
@@ -227,17 +227,17 @@ func trouble(err error) error {
 // errOther stands for the troubles of DHCP that have no name.
 var errOther = errors.New("DHCP failed")
 
-// trusted is the lease, unless the metadata says that its address is not the interface's: then the server
+// usableLease is the lease, unless the metadata says that its address is not the interface's: then the server
 // is somebody else's, and nothing of what it says is used.
-func (a *Agent) trusted() *dhcp.Lease {
-	if a.disagreement() != nil {
+func (a *Agent) usableLease() *dhcp.Lease {
+	if a.leaseMismatch() != nil {
 		return nil
 	}
 	return a.lease
 }
 
-// disagreement: metadata and lease name different addresses. The metadata wins.
-func (a *Agent) disagreement() error {
+// leaseMismatch: metadata and lease name different addresses. The metadata wins.
+func (a *Agent) leaseMismatch() error {
 	if a.lease == nil || a.settled.MAC == (metadata.MAC{}) || a.settled.Addrs4.Status == metadata.Unavailable {
 		return nil
 	}
@@ -253,22 +253,22 @@ func (a *Agent) leased() bool {
 	switch {
 	case a.settled.Primary && !a.hosts, a.held, a.noIPv4():
 		return true
-	case a.leasing == "":
+	case a.dhcpOwner == "":
 		return false
 	}
-	return a.leasing != native || time.Since(a.leaseAt) >= leasePatience
+	return a.dhcpOwner != native || time.Since(a.dhcpSince) >= leasePatience
 }
 
 // leases is the connection with our DHCP client.
 type leases struct {
-	events  chan dhcp.Event
-	carrier chan bool
-	quit    context.CancelFunc // of the client; nil: none was started
-	said    map[error]bool     // kinds of trouble, since the lease was bound
+	events     chan dhcp.Event
+	carrier    chan bool
+	quit       context.CancelFunc // of the client; nil: none was started
+	logLimiter map[error]bool     // kinds of trouble, since the lease was bound
 }
 
 func newLeases() leases {
-	return leases{events: make(chan dhcp.Event, 8), carrier: make(chan bool, 1), said: map[error]bool{}}
+	return leases{events: make(chan dhcp.Event, 8), carrier: make(chan bool, 1), logLimiter: map[error]bool{}}
 }
 
 // signal tells the client of the link; only the newest state counts.

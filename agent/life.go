@@ -26,10 +26,10 @@ func (a *Agent) Run(ctx context.Context, name string, reload <-chan struct{}) (E
 		if !state.NoSpace(err) {
 			return EndStopped, err
 		}
-		a.complain(fromDisk, err) // that is no reason to leave the interface dead
+		a.warnOnce(fromDisk, err) // that is no reason to leave the interface dead
 	}
 	defer func() { a.lock.Release() }()
-	a.stays = true
+	a.daemon = true
 	told := &notify{}
 	a.progress = func(phase state.Phase, text string) { told.tell(text, phase.Settled()) }
 	err := a.loop(ctx, 0, reload, func() (bool, error) { return a.idle(), nil })
@@ -75,7 +75,7 @@ func (a *Agent) lookOnce() error {
 		return errGone
 	case err == nil && s.Name != a.record.Name:
 		a.renamed(s.Name)
-		a.saved()
+		a.saveRecord()
 	}
 	return nil
 }
@@ -85,10 +85,10 @@ func (a *Agent) renamed(to string) {
 	from := a.record.Name
 	a.log = a.log.WithField("interface", to)
 	a.log.Infof("renamed from %s to %s", from, to)
-	a.record.Name, a.unsaved = to, true
-	a.formerly = append(a.formerly, from)
-	if a.stays {
-		a.complain(fromDisk, a.acquire(to))
+	a.record.Name, a.dirty = to, true
+	a.oldNames = append(a.oldNames, from)
+	if a.daemon {
+		a.warnOnce(fromDisk, a.acquire(to))
 	}
 }
 

@@ -10,16 +10,16 @@ func (a *Agent) acquire(name string) error {
 	return err
 }
 
-// signed makes good what could not be done before, or was undone: the lock's file goes with a folder that
+// signLock does what could not be done before, or takes the lock again: the lock's file goes with a folder that
 // somebody deletes, and can not be written on a full disk.
-func (a *Agent) signed() error {
+func (a *Agent) signLock() error {
 	switch {
-	case !a.stays:
+	case !a.daemon:
 		return nil
 	case !a.lock.Valid():
 		return a.acquire(a.record.Name)
-	case a.unsavedWhy == nil:
+	case a.saveErr == nil:
 		return a.lock.Sign("")
 	}
-	return a.lock.Sign(OneLine(a.unsavedWhy))
+	return a.lock.Sign(OneLine(a.saveErr))
 }

@@ -40,9 +40,9 @@ func (a *Agent) loop(ctx context.Context, limit time.Duration, reload <-chan str
 	if err != nil {
 		return err
 	}
-	a.begun, a.waits = time.Now(), time.Now() // the machine may have taken long until here, and nobody was asked
+	a.startedAt, a.unconvergedSince = time.Now(), time.Now() // the machine may have taken long until here, and nobody was asked
 	if limit > 0 {
-		ctx, cancel = context.WithDeadline(ctx, a.begun.Add(limit))
+		ctx, cancel = context.WithDeadline(ctx, a.startedAt.Add(limit))
 		defer cancel()
 	}
 	ev := events{
@@ -90,7 +90,7 @@ func (a *Agent) next(ctx context.Context, ev *events) error {
 	case err != nil:
 		return err
 	case respond == respondRepair:
-		return a.mend(ctx, ev)
+		return a.repair(ctx, ev)
 	case respond == respondReconcile:
 		return a.converge(ctx)
 	}
@@ -103,14 +103,14 @@ func (a *Agent) wait(ctx context.Context, ev *events) (response, error) {
 	case <-ctx.Done():
 		return respondNot, nil
 	case <-ev.egress.C:
-		a.watchWay(time.Now())
+		a.probeGateways(time.Now())
 		return respondRepair, nil
 	case <-ev.reread.C:
 		a.reread(ctx, ev)
 		return respondNot, nil
 	case <-ev.reload:
 		ev.again = ev.reading
-		a.hurry()
+		a.retryNow()
 		ev.reread.Reset(0)
 		return respondNot, nil
 	case r := <-ev.readings:
@@ -139,8 +139,8 @@ func (a *Agent) reread(ctx context.Context, ev *events) {
 // onReading works a reading in, and sets the timer of the next one.
 func (a *Agent) onReading(ctx context.Context, ev *events, r reading) response {
 	was := a.settled
-	if a.stays {
-		a.tidy(ctx)
+	if a.daemon {
+		a.clearOrphans(ctx)
 	}
 	wait := a.take(r)
 	if ev.again {
@@ -150,7 +150,7 @@ func (a *Agent) onReading(ctx context.Context, ev *events, r reading) response {
 	ev.reread.Reset(wait)
 	same := metadata.Same(was, a.settled)
 	if !same {
-		a.hurry()
+		a.retryNow()
 	}
 	switch {
 	case a.idle():
@@ -178,7 +178,7 @@ func (a *Agent) onLeaseEvent(ev *events, e dhcp.Event) response {
 func (a *Agent) onTick(ev *events) response {
 	a.pace(ev)
 	switch {
-	case !a.setUp || a.degraded != a.deserted():
+	case !a.setUp || a.degraded != a.shouldDegrade():
 		return respondReconcile
 	case a.converged && a.answers():
 		return respondNot
@@ -189,7 +189,7 @@ func (a *Agent) onTick(ev *events) response {
 // watchPackets begins to watch the interface's nftables table once there is one, and looks again at what was
 // not watched before. Whoever sets an interface up once needs no watch.
 func (a *Agent) watchPackets(ctx context.Context, ev *events) (err error) {
-	if ev.packets != nil || !a.stays || !a.record.Packets {
+	if ev.packets != nil || !a.daemon || !a.record.Packets {
 		return nil
 	}
 	ev.packets, err = a.link.WatchPackets(ctx)
@@ -201,7 +201,7 @@ func (a *Agent) watchPackets(ctx context.Context, ev *events) (err error) {
 // retry has an interface that holds looked at once more when the last look failed. Nothing else may happen for
 // long: what the kernel tells, it has told. An interface that is not converged is looked at each second anyway.
 func (a *Agent) retry(ev *events) {
-	if a.astray && a.converged && !ev.armed {
+	if a.applyFailed && a.converged && !ev.armed {
 		ev.armed = true
 		ev.repair.Reset(repairPause)
 	}
@@ -213,7 +213,7 @@ func (n *NIC) asks() bool { return n.iface.Manage == config.Full || n.config.Nee
 // pace slows the tick down once nothing is waited for.
 func (a *Agent) pace(ev *events) {
 	every := second
-	if a.converged && !a.waiting() && a.stays {
+	if a.converged && !a.waiting() && a.daemon {
 		every = watchdogInterval()
 	}
 	ev.tick.Reset(every)
@@ -237,7 +237,7 @@ func (a *Agent) changed(ctx context.Context, c plumb.Change, ok bool, ev *events
 	return nil
 }
 
-func (a *Agent) mend(ctx context.Context, ev *events) error {
+func (a *Agent) repair(ctx context.Context, ev *events) error {
 	ev.armed = false
 	for _, more := range []<-chan plumb.Change{ev.changes, ev.packets} {
 		for len(more) > 0 {
@@ -245,16 +245,16 @@ func (a *Agent) mend(ctx context.Context, ev *events) error {
 		}
 	}
 	held, before := a.setUp, a.link.Written()
-	a.mending = a.repairs.fighting(time.Now())
+	a.muted = a.repairs.fighting(time.Now())
 	err := a.repairs.look(func() error { return a.converge(ctx) })
-	a.mending = false
+	a.muted = false
 	moved := a.egress.moved || a.nat.moved // of its own accord: that is no repair
-	if n := a.link.Written() - before; held && n > 0 && a.undone == nil && !moved {
+	if n := a.link.Written() - before; held && n > 0 && a.rolledBack == nil && !moved {
 		a.record.Repairs++
 		if text := a.repairs.made(time.Now()); text != "" {
 			a.log.Warn(text)
 		}
-		a.unsaved = true
+		a.dirty = true
 	}
 	return err
 }

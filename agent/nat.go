@@ -129,8 +129,8 @@ func natInterfaces(list state.Records, conf config.Config) (out []natInterface) 
 	return out
 }
 
-// passing works out the interface's part in passing traffic on, and what is refused.
-func (n *NIC) passing(others state.Records) {
+// updateNATRole works out the interface's part in passing traffic on, and what is refused.
+func (n *NIC) updateNATRole(others state.Records) {
 	if len(n.config.NAT.From) == 0 {
 		return
 	}
@@ -140,8 +140,8 @@ func (n *NIC) passing(others state.Records) {
 	n.nat = natPart{role, refused, !reflect.DeepEqual(role, n.nat.NATRole)}
 }
 
-// part tells whether the interface has one.
-func (r NATRole) part() bool { return len(r.out)+len(r.in) > 0 }
+// hasRole tells whether the interface has one.
+func (r NATRole) hasRole() bool { return len(r.out)+len(r.in) > 0 }
 
 // Text is for a person.
 func (r NATRole) Text() string {
@@ -162,10 +162,10 @@ func (a *Agent) forwardAhead(s plumb.Snapshot, w plumb.State) bool {
 	switch {
 	case b == nil:
 		return false
-	case a.nat.part() && b.Forwarding == nil:
+	case a.nat.hasRole() && b.Forwarding == nil:
 		was := s.Link.Forwarding
 		b.Forwarding = &was
-	case !a.nat.part() && b.Forwarding != nil && s.Link.Forwarding == w.Link.Forwarding:
+	case !a.nat.hasRole() && b.Forwarding != nil && s.Link.Forwarding == w.Link.Forwarding:
 		b.Forwarding = nil
 	default:
 		return false

@@ -24,25 +24,25 @@ type NIC struct {
 	keys    config.Facts // by which sections of the configuration match it
 	store   state.Store
 	log     logrus.FieldLogger
-	stays   bool // run: somebody keeps the interface until it is gone
+	daemon  bool // run: somebody keeps the interface until it is gone
 
-	begun time.Time // since when anybody is asked: the metadata, the lease
-	snap  plumb.Snapshot
-	role  role // by the last snapshot
+	startedAt time.Time // since when anybody is asked: the metadata, the lease
+	snap      plumb.Snapshot
+	role      role // by the last snapshot
 
-	record    state.Record
-	unsaved   bool     // there is news for it
-	unwritten bool     // none on disk says how the interface was found, since it was plugged in
-	formerly  []string // names that the interface is recorded under and has no more
+	record          state.Record
+	dirty           bool     // there is news for it
+	baselineUnsaved bool     // none on disk says how the interface was found, since it was plugged in
+	oldNames        []string // names that the interface is recorded under and has no more
 
 	readings
-	tenancy
+	dhcpState
 
-	setUp    bool // it has been converged in this process
-	degraded bool
-	egress   egress
-	nat      natPart
-	said     said
+	setUp      bool // it has been converged in this process
+	degraded   bool
+	egress     egress
+	nat        natPart
+	logLimiter logLimiter
 }
 
 // Options are what is known of an interface beside the kernel. Of the command line they know nothing.
@@ -65,10 +65,10 @@ func NewNIC(name string, o Options) (*NIC, error) {
 	}
 	n := &NIC{
 		link: link, snap: snap, where: o.Cloud, cloud: o.Source, noCloud: o.NoSource, config: o.Config, keys: Keys(snap), store: o.Store,
-		log:     o.Log.WithField("interface", snap.Name),
-		begun:   time.Now(),
-		tenancy: tenancy{leases: newLeases()},
-		said:    newSaid(),
+		log:        o.Log.WithField("interface", snap.Name),
+		startedAt:  time.Now(),
+		dhcpState:  dhcpState{leases: newLeases()},
+		logLimiter: newLogLimiter(),
 	}
 	n.brief = o.Brief
 	n.iface = o.Config.For(n.keys)

@@ -12,7 +12,7 @@ import (
 // What only looks like a loss: a connection that has ended meanwhile, and a server that was silent before.
 func TestNoLoss(t *testing.T) {
 	dialled := 0
-	look := trial{
+	look := connectivityCheck{
 		server: func() (netip.AddrPort, bool) { return netip.AddrPort{}, false },
 		dial:   func(context.Context, netip.AddrPort) error { dialled++; return errGone },
 	}

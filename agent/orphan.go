@@ -65,10 +65,10 @@ func leaveOrphan(ctx context.Context, r state.Record, peers []metadata.MAC) (plu
 	return link.Leave(context.WithoutCancel(ctx), nil)
 }
 
-// tidy has an agent clear up after interfaces that are gone.
-func (a *Agent) tidy(ctx context.Context) {
+// clearOrphans has an agent clear up after interfaces that are gone.
+func (a *Agent) clearOrphans(ctx context.Context) {
 	found, err := ClearOrphans(ctx, a.store, a.log)
-	a.complain(fromOrphans, err)
+	a.warnOnce(fromOrphans, err)
 	if found {
 		a.publish()
 	}

@@ -16,7 +16,7 @@ type phaseFacts struct {
 	converged  bool    // the kernel holds all that is known
 	leaseOnly  bool    // which is the lease, without the metadata
 	lacks      lacking // what is expected beyond that
-	troubled   bool    // something of what is granted could not be set up
+	problems   bool    // something of what is granted could not be set up
 	writing    bool    // a change is about to be made: what the record says has to hold if the process ends in the middle
 }
 
@@ -52,7 +52,7 @@ func (f phaseFacts) phase() state.Phase {
 		return state.LeaseOnly
 	case f.lacks != nothing:
 		return state.Settling
-	case f.troubled:
+	case f.problems:
 		return state.Partial
 	}
 	return state.Ready
@@ -60,11 +60,11 @@ func (f phaseFacts) phase() state.Phase {
 
 func (a *Agent) phaseFacts() phaseFacts {
 	f := phaseFacts{
-		manage: a.iface.Manage, left: a.record.Yielded != "", ambiguous: a.role == isUnclear, rolledBack: a.undone != nil,
-		converged: a.converged, leaseOnly: a.degraded, lacks: a.awaits(), troubled: a.troubled(),
+		manage: a.iface.Manage, left: a.record.LeftTo != "", ambiguous: a.role == isUnclear, rolledBack: a.rolledBack != nil,
+		converged: a.converged, leaseOnly: a.degraded, lacks: a.awaits(), problems: a.hasProblems(),
 	}
 	if f.manage == config.LinkUp {
-		f.linkDone = len(plumb.Diff(a.snap.State, a.learned().released(a.snap))) == 0
+		f.linkDone = len(plumb.Diff(a.snap.State, a.facts().released(a.snap))) == 0
 	}
 	return f
 }
@@ -76,9 +76,9 @@ func (a *Agent) awaits() lacking {
 		return lackLease
 	case !a.answers():
 		return lackAnswer
-	case !a.settledDown():
+	case !a.stable():
 		return lackMetadata
-	case a.settling():
+	case a.electing():
 		return lackEgress
 	}
 	return nothing

@@ -26,9 +26,9 @@ type Proposal struct {
 
 // Plan reads the metadata, and says what up would do.
 func (n *NIC) Plan(ctx context.Context) (Proposal, error) {
-	if n.Yields(n.snap) {
-		n.log.Info("left to " + n.record.Yielded)
-		state, _ := n.learned().Want(n.snap)
+	if n.IsLeft(n.snap) {
+		n.log.Info("left to " + n.record.LeftTo)
+		state, _ := n.facts().Want(n.snap)
 		return Proposal{Plan: plumb.Diff(n.snap.State, state)}, nil
 	}
 	if !n.idle() && n.asks() {
@@ -44,7 +44,7 @@ func (n *NIC) Plan(ctx context.Context) (Proposal, error) {
 	}
 	if n.idle() {
 		n.leftAlone()
-		return Proposal{Plan: plumb.Diff(n.snap.State, n.learned().released(n.snap))}, nil
+		return Proposal{Plan: plumb.Diff(n.snap.State, n.facts().released(n.snap))}, nil
 	}
 	state, refused := n.planned()
 	p := Proposal{Plan: plumb.Diff(n.snap.State, state), Problems: errors.Join(errors.Join(n.missing...), refused)}
@@ -88,7 +88,7 @@ func (n *NIC) settles(r reading) bool {
 		r.iface = r.iface.Without4()
 	}
 	n.take(r)
-	return n.settledDown() || n.vain() || n.doubtful()
+	return n.stable() || n.allRefused() || n.doubtful()
 }
 
 func (n *NIC) unsettled() error { return fmt.Errorf("%w waiting for %s", ErrUnsettled, n.whyNot()) }
@@ -101,15 +101,15 @@ func (n *NIC) Again() (err error) {
 
 // planned is the state that up would set up.
 func (n *NIC) planned() (plumb.State, error) {
-	n.hosts = n.wouldHost()
+	n.hosts = n.plannedHosting()
 	others := n.store.All()
-	n.passing(others)
-	f := n.learned()
+	n.updateNATRole(others)
+	f := n.facts()
 	if f.mode() != modeManage {
 		return f.Want(n.snap)
 	}
 	f.Lease = n.record.Lease
-	f.ownAddress, f.leads = n.wouldOwn(), n.wouldLead(others)
+	f.ownAddress, f.egress = n.plannedOwnAddress(), n.plannedEgress(others)
 	state, err := f.Want(n.snap)
 	primary, _ := others.Primary()
 	return state, errors.Join(append(append(Misnamed(n.config, primary.Name), n.nat.refused...), err, n.egressTrouble(0, time.Now()), n.egressTrouble(1, time.Now()))...)
@@ -118,20 +118,20 @@ func (n *NIC) planned() (plumb.State, error) {
 // Compared is what should be there on an interface that is examined: by its record where it was set up, else what up
 // would set up. noNAT says what of [nat] can not be meant.
 func (n *NIC) Compared(r state.Record, known state.Records, granted metadata.Interface, byLease bool) (want plumb.State, noNAT []error, refused error) {
-	n.passing(known)
-	n.hosts = r.Hosts || (!r.Ready && n.wouldHost())
-	f := n.learned()
+	n.updateNATRole(known)
+	n.hosts = r.Hosts || (!r.Ready && n.plannedHosting())
+	f := n.facts()
 	f.known, f.granted = true, granted
 	if f.Lease = r.Lease; byLease {
 		f.Lease = EffectiveLease(r, n.snap)
 	}
-	if f.ownAddress = owns(r.DHCP); !r.Ready || r.DHCP == "" {
-		f.ownAddress = n.wouldOwn()
+	if f.ownAddress = assignsAddress(r.DHCP); !r.Ready || r.DHCP == "" {
+		f.ownAddress = n.plannedOwnAddress()
 	}
 	if r.Ready {
-		f.leads = r.Egress.Wanted() // what its process decided
+		f.egress = r.Egress.Wanted() // what its process decided
 	} else {
-		f.leads = n.wouldLead(known)
+		f.egress = n.plannedEgress(known)
 	}
 	want, refused = f.Want(n.snap)
 	return want, n.nat.refused, refused

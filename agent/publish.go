@@ -3,9 +3,9 @@ package agent
 // publish has the metrics written.
 func (a *Agent) publish() { a.metrics.Publish(a.store, a.config.MetricsFile) }
 
-// Close ends what the agent began. What fails with the metrics is said, if it was not.
+// Close ends what the agent began. What fails with the metrics is logged, if it was not.
 func (a *Agent) Close() {
-	a.complain(fromMetrics, a.metrics.Finish())
+	a.warnOnce(fromMetrics, a.metrics.Finish())
 	a.link.Close()
 }
 

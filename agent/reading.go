@@ -30,7 +30,7 @@ type readings struct {
 	attempt  int       // readings in a row that failed or left keys open
 	unsure   int       // readings in a row with something in doubt
 	lacking  time.Time // since when readings fail or leave keys open; zero: they do not
-	outage   error     // the kind of failure that was said last; nil: none
+	outage   error     // the kind of failure that was logged last; nil: none
 	missing  []error   // why the last reading left keys open
 }
 
@@ -80,19 +80,19 @@ func (n *NIC) holdTime() time.Duration {
 
 // take works an answer in and says when to ask again.
 func (n *NIC) take(r reading) (next time.Duration) {
-	n.unsaved, n.record.AskedAt = true, time.Now()
+	n.dirty, n.record.AskedAt = true, time.Now()
 	if r.err != nil {
 		return n.failed(r.err)
 	}
-	if n.outage != nil && n.stays && !n.degraded { // the end of that is said too
+	if n.outage != nil && n.daemon && !n.degraded { // the end of that is logged too
 		n.log.Info("the metadata answers again")
 	}
-	if r.iface.Unlisted4() && n.bare() {
+	if r.iface.Unlisted4() && n.lacksIPv4() {
 		r.iface = r.iface.Without4()
 	}
 	first := !n.answered
 	n.readErr, n.outage = nil, nil
-	n.answered, n.disowned = true, false
+	n.answered, n.conflict = true, false
 	n.learn(r.iface)
 	n.settled = n.doubts.Settle(n.before(), r.iface, metadata.Term{At: time.Now(), Hold: n.holdTime(), Others: r.others})
 	n.last = metadata.Carry(n.last, r.iface)
@@ -108,12 +108,12 @@ func (n *NIC) take(r reading) (next time.Duration) {
 // pause is the time until the next reading, after a complete one.
 func (n *NIC) pause(first bool, problems error) time.Duration {
 	n.attempt, n.lacking = 0, time.Time{}
-	n.complain(fromCloud, problems)
+	n.warnOnce(fromCloud, problems)
 	switch {
 	case !metadata.Same(n.settled, n.last):
 		n.unsure++ // a list that keeps changing is not asked for every second
 		return spread(min(confirmAfter<<min(n.unsure-1, 10), max(confirmAfter, n.iface.Refresh), n.untilDue()))
-	case first || time.Since(n.begun) < youth:
+	case first || time.Since(n.startedAt) < youth:
 		n.unsure = 0
 		return spread(min(youthRefresh, n.iface.Refresh))
 	}
@@ -130,7 +130,7 @@ func (n *NIC) untilDue() time.Duration {
 	return max(time.Until(due), confirmAfter/10)
 }
 
-// spread adds up to a tenth, so that the keepers of several interfaces do not go on asking at the same
+// spread adds up to a tenth, so that the agents of several interfaces do not go on asking at the same
 // moment: Azure answers five requests a second to a machine, and refuses the rest.
 func spread(d time.Duration) time.Duration {
 	return d + time.Duration(float64(d)*rand.Float64()/10)
@@ -140,7 +140,7 @@ func spread(d time.Duration) time.Duration {
 func (n *NIC) incomplete(problems error) time.Duration {
 	n.attempt++
 	if n.lacks() {
-		n.complain(fromCloud, problems)
+		n.warnOnce(fromCloud, problems)
 	}
 	return metadata.Backoff(n.attempt, problems, rand.Float64())
 }
@@ -153,9 +153,9 @@ func (r *readings) lacks() bool {
 	return time.Since(r.lacking) >= Silence
 }
 
-// bare reports whether an interface that lists no key for IPv4 addresses is believed to have none: it never had
+// lacksIPv4 reports whether an interface that lists no key for IPv4 addresses is believed to have none: it never had
 // one, and that lasts.
-func (n *NIC) bare() bool {
+func (n *NIC) lacksIPv4() bool {
 	real := n.held && !n.lease.Addr.Addr().IsLinkLocalUnicast()
 	switch {
 	case real, n.foreignAddress() != "":
@@ -169,14 +169,14 @@ func (n *NIC) bare() bool {
 // awaited says what the last reading left open, and why.
 func (r *readings) awaited() string {
 	why := OneLine(errors.Join(r.missing...))
-	if r.vain() {
+	if r.allRefused() {
 		return fmt.Sprintf("a valid answer from the metadata (%s)", why)
 	}
 	return fmt.Sprintf("metadata keys that could not be read (%s)", why)
 }
 
-// vain reports whether all that the last reading left open was answered, but not believed.
-func (r *readings) vain() bool {
+// allRefused reports whether all that the last reading left open was answered, but not believed.
+func (r *readings) allRefused() bool {
 	return len(r.missing) > 0 && !slices.ContainsFunc(r.missing, func(err error) bool { return !metadata.Refused(err) })
 }
 
@@ -193,13 +193,13 @@ func (n *NIC) learn(iface metadata.Interface) {
 	}
 }
 
-// failed keeps everything as it is. It is said when it lasts or is definite, once each.
+// failed keeps everything as it is. It is logged once it lasts, and once it is definite.
 func (n *NIC) failed(err error) time.Duration {
 	k := kind(err)
 	off := k == metadata.ErrDisabled
 	lasts := n.lacks()
 	news := (off && n.outage != k) || (lasts && n.outage == nil)
-	if n.stays && news {
+	if n.daemon && news {
 		n.log.Warnf("metadata: %s; everything stays as it is", OneLine(err))
 		n.outage = k
 	}
@@ -209,7 +209,7 @@ func (n *NIC) failed(err error) time.Duration {
 	switch {
 	case off:
 		return max(wait, n.iface.Refresh) // it may be switched on again
-	case k != metadata.ErrUnavailable && time.Since(n.begun) > youth:
+	case k != metadata.ErrUnavailable && time.Since(n.startedAt) > youth:
 		return max(wait, youthRefresh) // an interface that is this late may be none of the cloud's
 	}
 	return wait
@@ -229,10 +229,10 @@ func kind(err error) error {
 // for, too.
 func (r *readings) doubtful() bool { return !r.brief && r.readErr == nil && !r.Partial() }
 
-// settledDown: the metadata has answered, and nothing is in doubt.
-func (r *readings) settledDown() bool {
+// stable: the metadata has answered, and nothing is in doubt.
+func (r *readings) stable() bool {
 	return r.answered && r.readErr == nil && !r.Partial() && metadata.Same(r.settled, r.last)
 }
 
 // idle: nothing of the interface is ours to do.
-func (n *NIC) idle() bool { return n.iface.Manage == config.None || n.record.Yielded != "" }
+func (n *NIC) idle() bool { return n.iface.Manage == config.None || n.record.LeftTo != "" }

@@ -25,7 +25,7 @@ func (a *Agent) reconcile(ctx context.Context) (r plumb.Result) {
 		a.seen(r.Have)
 		a.recordAhead(r.Want)
 		done = append(done, r.Done...)
-		if r.Failed != nil || a.gathered().mode() == a.mode {
+		if r.Failed != nil || a.gatherFacts().mode() == a.mode {
 			break
 		}
 	}
@@ -36,29 +36,29 @@ func (a *Agent) reconcile(ctx context.Context) (r plumb.Result) {
 // decide moves on what has a course of its own, which is by which interface traffic leaves, and returns the facts that
 // the next change is decided from.
 func (a *Agent) decide() Facts {
-	f := a.gathered()
+	f := a.gatherFacts()
 	a.mode = f.mode()
 	if a.mode == modeManage && !a.record.Packets {
 		a.record.Before.Note(a.snap)
 	}
 	if a.mode == modeManage || a.mode == modeRollBack {
-		f.leads = a.leaving(a.snap)
+		f.egress = a.electEgress(a.snap)
 	}
 	return f
 }
 
-// gathered are all facts of now.
-func (a *Agent) gathered() Facts {
+// gatherFacts are all facts of now.
+func (a *Agent) gatherFacts() Facts {
 	if a.role == isInterface {
-		a.Yields(a.snap)
+		a.IsLeft(a.snap)
 	}
-	f := a.learned()
-	if a.undone != nil {
-		f.rolledBack = &a.undone.state
+	f := a.facts()
+	if a.rolledBack != nil {
+		f.rolledBack = &a.rolledBack.state
 	}
 	f.undecided = a.undecided()
-	f.known, f.disowned = a.known(), a.disowned
-	f.Lease, f.ownAddress = a.trusted(), a.ownsAddress()
+	f.known, f.conflict = a.known(), a.conflict
+	f.Lease, f.ownAddress = a.usableLease(), a.ownsAddress()
 	if a.degraded || a.settled.MAC == (metadata.MAC{}) {
 		f.granted, f.Lease = metadata.Interface{}, a.basis()
 	}
@@ -74,7 +74,7 @@ func (a *Agent) known() bool {
 func (a *Agent) changing(have plumb.Snapshot, want plumb.State, plan plumb.Plan) {
 	a.seen(have)
 	a.recordAhead(want)
-	a.trial.changing(have, plan)
+	a.check.changing(have, plan)
 }
 
 // recordAhead has the record say what is about to be there.

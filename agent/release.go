@@ -22,7 +22,7 @@ func (a *Agent) release(ctx context.Context, command string) error {
 		return nil
 	}
 	switch {
-	case len(plumb.Diff(a.snap.State, a.learned().released(a.snap))) == 0:
+	case len(plumb.Diff(a.snap.State, a.facts().released(a.snap))) == 0:
 		return a.forget()
 	case a.cloud == nil:
 		return ErrorOf(ErrInvalid, "%s: the metadata cannot be asked, so nothing was removed: check its endpoint", a.snap.Name)
@@ -35,12 +35,12 @@ func (a *Agent) release(ctx context.Context, command string) error {
 	if errors.Is(r.Failed, plumb.ErrGone) {
 		return errGone
 	}
-	if a.judge(ctx, r.Done); a.undone != nil {
-		a.saved()
-		if command == "run" { // said by judge; a unit that fails would try it again every second
+	if a.confirm(ctx, r.Done); a.rolledBack != nil {
+		a.saveRecord()
+		if command == "run" { // logged by confirm; a unit that fails would try it again every second
 			return nil
 		}
-		return fmt.Errorf("%s: rolled back: without what ec2net set up, %s", a.snap.Name, a.undone.why)
+		return fmt.Errorf("%s: rolled back: without what ec2net set up, %s", a.snap.Name, a.rolledBack.why)
 	}
 	if err := r.Err(); err != nil {
 		return err

@@ -25,7 +25,7 @@ func (n *NIC) remember(known state.Records) (err error) {
 		return err
 	}
 	if n.record.Before == nil {
-		n.record.Before, n.unwritten = plumb.Found(n.snap), true
+		n.record.Before, n.baselineUnsaved = plumb.Found(n.snap), true
 		n.cover()
 	}
 	n.last = n.lastGood(n.snap)
@@ -48,7 +48,7 @@ func (n *NIC) inherit(old state.Record) {
 	if old.Name != n.snap.Name && !same {
 		return
 	}
-	if !same && here(old.MAC) { // under another name: what is left is for its own process to keep or to take away
+	if !same && onThisHost(old.MAC) { // under another name: what is left is for its own process to keep or to take away
 		return
 	}
 	n.link.Cover(plumb.Scope{Numbers: old.Numbers})
@@ -56,21 +56,21 @@ func (n *NIC) inherit(old state.Record) {
 	if same {
 		n.record.Numbers, n.record.Lease = old.Numbers, old.Lease
 		n.record.Peers = old.Peers
-		n.record.Taken, n.unwritten = old.Taken, true
+		n.record.Claimed, n.baselineUnsaved = old.Claimed, true
 	}
 	if same && old.Index == n.snap.Index {
 		n.record.Before = old.Before
 		n.record.Interface, n.record.ReadAt = old.Interface, old.ReadAt
 		n.record.Hosts, n.record.Foreign = old.Hosts, old.Foreign
-		n.unwritten = false
+		n.baselineUnsaved = false
 	}
 	if old.Name != n.snap.Name {
-		n.formerly = append(n.formerly, old.Name)
+		n.oldNames = append(n.oldNames, old.Name)
 	}
 }
 
-// here: an interface of this host has the MAC.
-func here(mac metadata.MAC) bool {
+// onThisHost: an interface of this host has the MAC.
+func onThisHost(mac metadata.MAC) bool {
 	return slices.ContainsFunc(ownMACs(), func(m net.HardwareAddr) bool { return m.String() == mac.String() })
 }
 
@@ -97,7 +97,7 @@ func (n *NIC) lastGood(s plumb.Snapshot) metadata.Interface {
 // kernel has it, and gone before it is taken off: the next process goes by the record. How an interface was found
 // that was plugged in again is written ahead too: what the disk says is how it was found the last time.
 func (a *Agent) writeAhead(w plumb.State) {
-	added := a.unwritten
+	added := a.baselineUnsaved
 	for _, n := range w.Numbers() {
 		if !slices.Contains(a.record.Numbers, n) {
 			a.record.Numbers, added = append(a.record.Numbers, n), true
@@ -111,9 +111,9 @@ func (a *Agent) writeAhead(w plumb.State) {
 		added = true
 	}
 	if a.forwardAhead(a.snap, w) || added {
-		a.ahead = true // of what is not set yet, whatever the last change was
-		a.saved()
-		a.ahead, a.unsaved = false, true
+		a.writingAhead = true // of what is not set yet, whatever the last change was
+		a.saveRecord()
+		a.writingAhead, a.dirty = false, true
 	}
 }
 
@@ -134,35 +134,35 @@ func (a *Agent) leasedAhead(w plumb.State) bool {
 
 // foundAhead puts on disk how the interface was found, before its link is set up.
 func (a *Agent) foundAhead(w plumb.State) {
-	if a.unwritten && w.Link != a.snap.Link {
-		a.saved()
+	if a.baselineUnsaved && w.Link != a.snap.Link {
+		a.saveRecord()
 	}
 }
 
-// saved writes the record. What fails is said, and tried again with the next news.
-func (a *Agent) saved() {
-	err := a.save()
-	a.unsaved, a.unsavedWhy = err != nil, err
-	a.unwritten = a.unwritten && err != nil
-	a.complain(fromDisk, errors.Join(err, a.signed()))
+// saveRecord writes the record. What fails is logged, and tried again with the next news.
+func (a *Agent) saveRecord() {
+	err := a.writeRecord()
+	a.dirty, a.saveErr = err != nil, err
+	a.baselineUnsaved = a.baselineUnsaved && err != nil
+	a.warnOnce(fromDisk, errors.Join(err, a.signLock()))
 	a.publish()
 }
 
-func (a *Agent) save() error {
+func (a *Agent) writeRecord() error {
 	a.record.Interface = a.settled
 	a.record.Interface.Problems = nil // of one reading, and no JSON
-	a.record.Lease, a.record.DHCP = a.trusted(), a.leasing
+	a.record.Lease, a.record.DHCP = a.usableLease(), a.dhcpOwner
 	f := a.phaseFacts()
 	a.record.State = a.textOf(f)
-	f.writing = a.ahead
+	f.writing = a.writingAhead
 	a.record.Enter(f.phase())
 	a.record.Hosts = a.hosting()
-	a.record.Undone = a.undone.recorded()
-	a.record.Egress = a.way()
+	a.record.RolledBack = a.rolledBack.record()
+	a.record.Egress = a.egressStatus()
 	if err := a.store.Save(a.record); err != nil {
 		return err
 	}
-	for _, name := range a.formerly { // after the new one: a process that is killed here leaves two, not none
+	for _, name := range a.oldNames { // after the new one: a process that is killed here leaves two, not none
 		old, known := a.store.Load(name)
 		if (known && old.MAC != a.record.MAC) || name == a.record.Name {
 			continue // an interface that has the name now
@@ -171,6 +171,6 @@ func (a *Agent) save() error {
 			return err
 		}
 	}
-	a.formerly = nil
+	a.oldNames = nil
 	return nil
 }

@@ -57,9 +57,9 @@ func TestSavedUnderANewName(t *testing.T) {
 		if tt.blocks {
 			must(t, os.Mkdir(filepath.Join(s.Dir(), "ens6.json"), 0o700))
 		}
-		a := &Agent{NIC: NIC{record: old, store: s, log: logrus.New(), link: &plumb.Link{}, formerly: []string{"eth1", "ens6"}}}
+		a := &Agent{NIC: NIC{record: old, store: s, log: logrus.New(), link: &plumb.Link{}, oldNames: []string{"eth1", "ens6"}}}
 		a.record.Name = "ens6"
-		if err := a.save(); (err != nil) != tt.blocks {
+		if err := a.writeRecord(); (err != nil) != tt.blocks {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 		if _, there := s.Load("eth1"); there != tt.stays {
@@ -77,7 +77,7 @@ func TestWrittenAheadAgain(t *testing.T) {
 	old := aRecord()
 	s := stored(t)
 	must(t, s.Save(old))
-	a := &Agent{NIC: NIC{store: s, log: logrus.New(), link: &plumb.Link{}, said: newSaid()}}
+	a := &Agent{NIC: NIC{store: s, log: logrus.New(), link: &plumb.Link{}, logLimiter: newLogLimiter()}}
 	a.snap = plumb.Snapshot{State: plumb.State{Name: "eth1", Index: old.Index + 6}, MAC: old.MAC}
 	a.record = state.Record{Name: "eth1", Index: a.snap.Index, MAC: old.MAC, Before: &plumb.Before{Link: plumb.LinkState{MTU: 9001}}}
 	a.inherit(old)
@@ -91,7 +91,7 @@ func TestWrittenAheadAgain(t *testing.T) {
 func TestDisown(t *testing.T) {
 	for _, was := range []bool{false, true} {
 		s := plumb.Snapshot{State: plumb.State{Link: plumb.LinkState{Up: true, SrcValidMark: true}, Packets: []plumb.PacketRule{{Table: 19003, Kind: plumb.ReplyByInterface}}}}
-		f := Facts{disowned: true, Settings: config.Interface{Manage: config.Full}, before: &plumb.Before{Link: plumb.LinkState{SrcValidMark: was}}}
+		f := Facts{conflict: true, Settings: config.Interface{Manage: config.Full}, before: &plumb.Before{Link: plumb.LinkState{SrcValidMark: was}}}
 		got, err := f.Want(s)
 		must(t, err)
 		if got.Link.SrcValidMark != was || !got.Link.Up || len(got.Packets) > 0 {

@@ -59,17 +59,17 @@ func (r Removal) Take(ctx context.Context, name string) error {
 
 // leave takes everything of ours away, but for what the host itself lives by, and proves that nothing is cut off by it.
 func (r Removal) leave(ctx context.Context, link *plumb.Link, old state.Record, before *plumb.Before) error {
-	t := r.trial(link, old)
+	t := r.check(link, old)
 	done, err := link.Leave(ctx, before)
 	r.announce(done)
-	if why := t.cuts(ctx); len(why) > 0 {
-		return r.stay(ctx, t, why)
+	if why := t.cutOff(ctx); len(why) > 0 {
+		return r.rollBack(ctx, t, why)
 	}
 	if err != nil {
 		return err
 	}
 	t.close()
-	r.remains(link)
+	r.reportHosting(link)
 	return nil
 }
 
@@ -86,8 +86,8 @@ func (r Removal) strip(ctx context.Context, link *plumb.Link, before *plumb.Befo
 	return err
 }
 
-// remains says what stays on an interface that nobody else configures.
-func (r Removal) remains(l *plumb.Link) {
+// reportHosting says what stays on an interface that nobody else configures.
+func (r Removal) reportHosting(l *plumb.Link) {
 	s, err := l.Read()
 	if err != nil || !s.Hosts() {
 		return
@@ -95,14 +95,14 @@ func (r Removal) remains(l *plumb.Link) {
 	r.Log.Infof("%s and its default route stay, because nobody else configures %s; to remove them: ec2net down --lease %s", First(s.Held()), s.Name, s.Name)
 }
 
-// trial proves that nothing is cut off by what is taken away. Where the metadata's address is not known, that one is
+// check proves that nothing is cut off by what is taken away. Where the metadata's address is not known, that one is
 // not missed.
-func (r Removal) trial(l *plumb.Link, old state.Record) *trial {
+func (r Removal) check(l *plumb.Link, old state.Record) *connectivityCheck {
 	at, known := r.Server()
 	if !known {
 		at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{169, 254, 169, 254}), 80)
 	}
-	t := &trial{
+	t := &connectivityCheck{
 		link: l, store: r.Store, log: r.Log,
 		primary: func() bool { return old.Interface.Primary },
 		silent:  func(have plumb.Snapshot) bool { return plumb.Unconfigured(have, old.Interface) },
@@ -115,8 +115,8 @@ func (r Removal) trial(l *plumb.Link, old state.Record) *trial {
 // lately is how old the metadata's last answer may be, for it to be missed.
 const lately = time.Minute
 
-// stay puts everything back.
-func (r Removal) stay(ctx context.Context, t *trial, why losses) error {
+// rollBack puts everything back.
+func (r Removal) rollBack(ctx context.Context, t *connectivityCheck, why losses) error {
 	before := t.before
 	back := t.link.Reconcile(ctx, func(s plumb.Snapshot) (plumb.State, error) { return plumb.Restored(s, before), nil })
 	r.announce(back.Done)
@@ -130,7 +130,7 @@ func (r Removal) before(l *plumb.Link, old state.Record) (before *plumb.Before, 
 	s, err := l.Read()
 	same := s.MAC == old.MAC && s.Index == old.Index
 	switch {
-	case err == nil && same && (old.Interface.Primary || old.Yielded != ""): // its link is its owner's
+	case err == nil && same && (old.Interface.Primary || old.LeftTo != ""): // its link is its owner's
 		link := s.Link
 		link.SrcValidMark = old.Before != nil && old.Before.Link.SrcValidMark
 		before = &plumb.Before{Link: link, AltNames: s.AltNames}

@@ -77,7 +77,7 @@ func (r *repairs) forget(now time.Time) {
 	}
 }
 
-// fighting: somebody keeps undoing our work, and it was said.
+// fighting reports whether another program keeps undoing what is restored, which was logged.
 func (r *repairs) fighting(now time.Time) bool {
 	r.forget(now)
 	return r.fight

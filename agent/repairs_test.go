@@ -91,7 +91,7 @@ func TestALookThatWaits(t *testing.T) {
 
 // A complaint that comes and goes is made once in an hour.
 func TestSaid(t *testing.T) {
-	s, now := newSaid(), time.Unix(1_000_000, 0)
+	s, now := newLogLimiter(), time.Unix(1_000_000, 0)
 	for _, step := range []struct {
 		after time.Duration
 		text  string
@@ -101,15 +101,15 @@ func TestSaid(t *testing.T) {
 		{0, "worse", true}, {0, "broken", false}, {0, "", false}, {time.Hour, "broken", true},
 	} {
 		now = now.Add(step.after)
-		if got := s.news("x", step.text, now); got != step.news {
+		if got := s.isNew("x", step.text, now); got != step.news {
 			t.Errorf("%q: news %v, want %v", step.text, got, step.news)
 		}
 	}
 	for i := range 10 * complaints {
-		s.news("x", strings.Repeat("y", i), now)
+		s.isNew("x", strings.Repeat("y", i), now)
 	}
-	if len(s.told) > complaints {
-		t.Errorf("%d complaints are remembered", len(s.told))
+	if len(s.loggedAt) > complaints {
+		t.Errorf("%d complaints are remembered", len(s.loggedAt))
 	}
 }
 
@@ -120,10 +120,10 @@ func TestRetry(t *testing.T) {
 	link.Close()
 	log := logrus.New()
 	log.SetOutput(t.Output()) // of the closed handle
-	a := &Agent{NIC: NIC{link: link, log: log, said: newSaid(), setUp: true, store: stored(t), begun: time.Now()}, converged: true}
+	a := &Agent{NIC: NIC{link: link, log: log, logLimiter: newLogLimiter(), setUp: true, store: stored(t), startedAt: time.Now()}, converged: true}
 	a.egress.rank = -1
 	ev := &events{repair: time.NewTimer(time.Hour)}
-	must(t, a.mend(context.Background(), ev))
+	must(t, a.repair(context.Background(), ev))
 	if a.retry(ev); !ev.armed {
 		t.Error("nobody looks again")
 	}

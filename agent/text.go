@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"ec2net/config"
@@ -18,17 +19,17 @@ func (a *Agent) text() string { return a.textOf(a.phaseFacts()) }
 func (a *Agent) textOf(f phaseFacts) string {
 	switch f.phase() {
 	case state.LeftTo:
-		return "left to " + a.record.Yielded
+		return "left to " + a.record.LeftTo
 	case state.Unmanaged:
 		return "left alone, as configured"
 	case state.RolledBack:
-		return a.undone.text()
+		return a.rolledBack.text()
 	case state.Ambiguous:
 		return "waiting: " + Unclear(a.snap).Error()
 	case state.LinkOnly:
 		return "link up only, as configured"
 	case state.LeaseOnly:
-		return fmt.Sprintf("degraded: %s; waiting for %s since %s", a.standsOn(), a.whyNot(), Clock(a.begun))
+		return fmt.Sprintf("degraded: %s; waiting for %s since %s", a.describeBasis(), a.whyNot(), Clock(a.startedAt))
 	case state.Partial, state.Ready:
 		return a.holds()
 	case state.Settling:
@@ -41,7 +42,7 @@ func (a *Agent) textOf(f phaseFacts) string {
 func (a *Agent) expects(what lacking) string {
 	switch {
 	case what == lackLease:
-		return "DHCP since " + Clock(a.leaseAt)
+		return "DHCP since " + Clock(a.dhcpSince)
 	case what == lackAnswer:
 		return fmt.Sprintf("the kernel to answer for %s", a.snap.Unanswered()[0])
 	case a.lacking.IsZero():
@@ -55,23 +56,23 @@ func (a *Agent) waitsFor() string {
 	switch {
 	case a.iface.Manage == config.LinkUp:
 		return "waiting for the link to come up (manage = \"link-up\")"
-	case a.settledDown() && a.leasing == "":
-		return fmt.Sprintf("waiting for %s to get carrier, or for a network manager to claim it, since %s", a.snap.Name, Clock(a.begun))
-	case a.settledDown() && a.leasing != native:
-		return fmt.Sprintf("waiting for %s to add %s since %s", a.leasing, First(a.settled), Clock(a.begun))
+	case a.stable() && a.dhcpOwner == "":
+		return fmt.Sprintf("waiting for %s to get carrier, or for a network manager to claim it, since %s", a.snap.Name, Clock(a.startedAt))
+	case a.stable() && a.dhcpOwner != native:
+		return fmt.Sprintf("waiting for %s to add %s since %s", a.dhcpOwner, First(a.settled), Clock(a.startedAt))
 	}
-	return fmt.Sprintf("waiting for %s since %s", a.whyNot(), Clock(a.waits))
+	return fmt.Sprintf("waiting for %s since %s", a.whyNot(), Clock(a.unconvergedSince))
 }
 
 func (a *Agent) holds() string {
 	c := a.settled
 	switch {
 	case c.Primary && a.hosting():
-		return fmt.Sprintf("primary interface, %s; %s", Plural(Extra(c), "secondary address", "secondary addresses"), a.livelihood())
+		return fmt.Sprintf("primary interface, %s; %s", Plural(Extra(c), "secondary address", "secondary addresses"), a.hostingStatus())
 	case c.Primary:
 		return fmt.Sprintf("primary interface, %s", Plural(Extra(c), "secondary address", "secondary addresses"))
 	case a.hosting():
-		return a.livelihood()
+		return a.hostingStatus()
 	}
 	if len(c.Addrs4.Value)+len(c.Addrs6.Value)+len(c.Prefixes4.Value)+len(c.Prefixes6.Value) == 0 {
 		return "link up; the cloud gives this interface no address"
@@ -84,7 +85,7 @@ func (a *Agent) holds() string {
 	if a.lease != nil {
 		s += ", lease " + Until(a.lease)
 	}
-	if w := a.way(); w != nil {
+	if w := a.egressStatus(); w != nil {
 		s += "; egress: " + w.State
 	}
 	return s
@@ -145,7 +146,7 @@ func (n *NIC) whyNot() string {
 		return fmt.Sprintf("the metadata to list %s again, else removal at %s", n.doubts.Text(), Clock(due))
 	case err == nil && n.Partial():
 		return n.awaited()
-	case err == nil && n.settling():
+	case err == nil && n.electing():
 		return "the gateway and the metadata to answer"
 	case err == nil:
 		return "another program to stop changing this interface"
@@ -163,9 +164,17 @@ func (n *NIC) whyNot() string {
 func (a *Agent) report() {
 	f := a.phaseFacts()
 	phase := f.phase()
-	if (a.unsaved && !a.idle()) || (a.setUp && a.record.Phase != phase) {
-		a.saved()
+	if (a.dirty && !a.idle()) || (a.setUp && a.record.Phase != phase) {
+		a.saveRecord()
 	}
-	a.complain(fromMetrics, a.metrics.Err())
+	a.warnOnce(fromMetrics, a.metrics.Err())
 	a.progress(phase, a.textOf(f))
+}
+
+// Lines takes joined errors apart, for a list of messages.
+func Lines(err error) []string {
+	if err == nil {
+		return nil
+	}
+	return strings.Split(err.Error(), "\n")
 }

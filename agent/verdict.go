@@ -48,10 +48,10 @@ func Begin(ctx context.Context, name, command string, o Options) (*Agent, error)
 		return nil, a.release(ctx, command)
 	}
 	err = errors.Join(MayChange(command), o.NoSource)
-	if err == nil && a.Yields(a.snap) {
-		err = a.giveUp(ctx)
+	if err == nil && a.IsLeft(a.snap) {
+		err = a.leaveToOwner(ctx)
 	}
-	if err != nil || a.record.Yielded != "" {
+	if err != nil || a.record.LeftTo != "" {
 		a.Close()
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (a *Agent) hopeless() bool {
 		return true
 	}
 	off := errors.Is(a.readErr, metadata.ErrDisabled)
-	return off && !a.degraded && a.leased() && time.Since(a.begun) > confirmAfter
+	return off && !a.degraded && a.leased() && time.Since(a.startedAt) > confirmAfter
 }
 
 // verdict is what `up` ends with, and what it says last.
@@ -80,9 +80,9 @@ func (a *Agent) verdict(err error, wait time.Duration) error {
 	case state.Unmanaged, state.LeftTo:
 		return nil
 	case state.Ambiguous:
-		return fmt.Errorf("%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.begun), Unclear(a.snap))
+		return fmt.Errorf("%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.startedAt), Unclear(a.snap))
 	case state.RolledBack:
-		return a.takenBack()
+		return a.rolledBackErr()
 	case state.LeaseOnly, state.Partial:
 		return ErrorOf(ErrPartial, "%s: partly set up: %s", a.snap.Name, a.text())
 	case state.LinkOnly, state.Ready:
@@ -97,17 +97,17 @@ func (a *Agent) verdict(err error, wait time.Duration) error {
 func (a *Agent) gaveUp(wait time.Duration) error {
 	switch {
 	case !a.answered && !a.known():
-		return errors.Join(ErrorOf(ErrUnavailable, "%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.begun), a.lastErr()), a.undo())
+		return errors.Join(ErrorOf(ErrUnavailable, "%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.startedAt), a.lastErr()), a.undo())
 	case a.readErr != nil:
-		return ErrorOf(ErrUnavailable, "%s: gave up after %s: %w; what was set up stays", a.snap.Name, shorter(wait, a.begun), a.readErr)
+		return ErrorOf(ErrUnavailable, "%s: gave up after %s: %w; what was set up stays", a.snap.Name, shorter(wait, a.startedAt), a.readErr)
 	}
-	a.complain(fromCloud, errors.Join(a.settled.Problems...)) // what lasts no longer than this process is news all the same
-	return ErrorOf(ErrPartial, "%s: gave up after %s: %s", a.snap.Name, shorter(wait, a.begun), a.text())
+	a.warnOnce(fromCloud, errors.Join(a.settled.Problems...)) // what lasts no longer than this process is news all the same
+	return ErrorOf(ErrPartial, "%s: gave up after %s: %s", a.snap.Name, shorter(wait, a.startedAt), a.text())
 }
 
 // undo leaves an interface of which nothing became known as it was found: not even its link stays up.
 func (a *Agent) undo() error {
-	if a.link.Written() == 0 || !owns(a.leasing) {
+	if a.link.Written() == 0 || !assignsAddress(a.dhcpOwner) {
 		return nil
 	}
 	if _, err := a.link.Leave(context.Background(), a.record.Before); err != nil {
@@ -116,14 +116,14 @@ func (a *Agent) undo() error {
 	return a.forget()
 }
 
-// takenBack is the end of an `up` whose change was undone.
-func (a *Agent) takenBack() error {
+// rolledBackErr is the end of an `up` whose change was rolled back.
+func (a *Agent) rolledBackErr() error {
 	var err error
-	if len(a.origin.Numbers()) == 0 { // nothing of the interface was set up before
+	if len(a.baseline.Numbers()) == 0 { // nothing of the interface was set up before
 		err = a.forget()
 	}
-	why := a.undone.why.String()
-	if a.undone.why.connection() {
+	why := a.rolledBack.why.String()
+	if a.rolledBack.why.connection() {
 		why += "; set up that connection's interface first (its unit then keeps its answers on it), or keep this interface out of the main table (main_table = false)"
 	}
 	return errors.Join(fmt.Errorf("%s: rolled back: with this interface set up, %s", a.snap.Name, why), err)

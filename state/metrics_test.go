@@ -40,8 +40,8 @@ func recorded(now time.Time) Records {
 		is("eth2", func(r *Record) { r.Enter(Waiting); r.ReadAt = time.Time{} }),
 		is("eth3", func(r *Record) { r.Enter(LeaseOnly); r.Index, r.Interface = 4, metadata.Interface{} }),
 		is("eth4", func(r *Record) { r.Repairs, r.Lease.Expires = 7, dhcp.Infinite }),
-		is("eth5", func(r *Record) { r.Enter(RolledBack); r.Undone = &Rollback{} }),
-		is("eth6", func(r *Record) { r.Enter(LeftTo); r.Yielded = "Cilium" }),
+		is("eth5", func(r *Record) { r.Enter(RolledBack); r.RolledBack = &Rollback{} }),
+		is("eth6", func(r *Record) { r.Enter(LeftTo); r.LeftTo = "Cilium" }),
 		is("a\"b\\c\n\xff", func(*Record) {}),
 	}
 }

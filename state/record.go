@@ -14,31 +14,31 @@ import (
 // Record is what is remembered of an interface. The kernel is the truth; this is what it cannot say. Its JSON is
 // that of the files and of `ec2net status --json`.
 type Record struct {
-	Name      string             `json:"name"`
-	Index     int                `json:"index"`
-	MAC       metadata.MAC       `json:"mac"`
-	Cloud     metadata.Cloud     `json:"cloud"`             // that the interface is of
-	Numbers   []int              `json:"numbers"`           // of the tables and rules that are this interface's
-	Packets   bool               `json:"packets,omitempty"` // there is, or is about to be, an nftables table of the interface's
-	Peers     []metadata.MAC     `json:"peers"`             // the host's other cloud interfaces
-	Before    *plumb.Before      `json:"before,omitempty"`  // how the interface was found
-	Interface metadata.Interface `json:"metadata"`          // what it grants
-	ReadAt    time.Time          `json:"read_at"`           // last answer of the metadata
-	AskedAt   time.Time          `json:"asked_at"`          // last reading of the metadata, whatever came of it
-	Lease     *dhcp.Lease        `json:"lease,omitempty"`
-	DHCP      string             `json:"dhcp"`              // who has the lease
-	Hosts     bool               `json:"hosts"`             // nobody else configures the interface: the host itself lives by this lease
-	Foreign   bool               `json:"foreign,omitempty"` // another program has given it an IPv4 address, now or once
-	State     string             `json:"state"`             // one line for a person
-	Phase     Phase              `json:"phase"`             // how far its set-up has got; see Enter
-	Ready     bool               `json:"ready"`             // Phase.Managed
-	Set       bool               `json:"set"`               // Phase.Settled
-	InPart    bool               `json:"in_part"`           // Phase.InPart
-	Repairs   int                `json:"repairs"`           // since the process began
-	Undone    *Rollback          `json:"rolled_back,omitempty"`
-	Egress    *Egress            `json:"egress,omitempty"`
-	Taken     string             `json:"taken,omitempty"`   // the container network that has taken the interface, now or once
-	Yielded   string             `json:"left_to,omitempty"` // whom the interface is left to
+	Name       string             `json:"name"`
+	Index      int                `json:"index"`
+	MAC        metadata.MAC       `json:"mac"`
+	Cloud      metadata.Cloud     `json:"cloud"`             // that the interface is of
+	Numbers    []int              `json:"numbers"`           // of the tables and rules that are this interface's
+	Packets    bool               `json:"packets,omitempty"` // there is, or is about to be, an nftables table of the interface's
+	Peers      []metadata.MAC     `json:"peers"`             // the host's other cloud interfaces
+	Before     *plumb.Before      `json:"before,omitempty"`  // how the interface was found
+	Interface  metadata.Interface `json:"metadata"`          // what it grants
+	ReadAt     time.Time          `json:"read_at"`           // last answer of the metadata
+	AskedAt    time.Time          `json:"asked_at"`          // last reading of the metadata, whatever came of it
+	Lease      *dhcp.Lease        `json:"lease,omitempty"`
+	DHCP       string             `json:"dhcp"`              // who has the lease
+	Hosts      bool               `json:"hosts"`             // nobody else configures the interface: the host itself lives by this lease
+	Foreign    bool               `json:"foreign,omitempty"` // another program has given it an IPv4 address, now or once
+	State      string             `json:"state"`             // one line for a person
+	Phase      Phase              `json:"phase"`             // how far its set-up has got; see Enter
+	Ready      bool               `json:"ready"`             // Phase.Managed
+	Set        bool               `json:"set"`               // Phase.Settled
+	InPart     bool               `json:"in_part"`           // Phase.InPart
+	Repairs    int                `json:"repairs"`           // since the process began
+	RolledBack *Rollback          `json:"rolled_back,omitempty"`
+	Egress     *Egress            `json:"egress,omitempty"`
+	Claimed    string             `json:"taken,omitempty"`   // the container network that has taken the interface, now or once
+	LeftTo     string             `json:"left_to,omitempty"` // whom the interface is left to
 }
 
 // Rollback is a change that was rolled back because it cut something off.
@@ -69,7 +69,7 @@ func (r Record) Canonical() bool {
 
 // Degraded reports whether the interface is set up without the metadata.
 func (r Record) Degraded() bool {
-	return r.Ready && r.Yielded == "" && r.Interface.MAC == (metadata.MAC{})
+	return r.Ready && r.LeftTo == "" && r.Interface.MAC == (metadata.MAC{})
 }
 
 // Scope is what of the kernel belongs to the interface besides what its link tells.
@@ -80,7 +80,7 @@ func (r Record) Scope() plumb.Scope {
 // Table is the routing table that the interface's own traffic is looked up in; 0: there is none.
 func (r Record) Table() uint32 {
 	switch {
-	case r.Yielded != "" || !r.Ready:
+	case r.LeftTo != "" || !r.Ready:
 		return 0
 	case r.Degraded() && r.Hosts:
 		return 0

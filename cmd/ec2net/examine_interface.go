@@ -36,7 +36,7 @@ func (x *examination) iface(ctx context.Context, l doctor.Link) error {
 	r, recorded := x.record(l)
 	c := doctor.Interface{Name: l.Name, Index: l.Index, MAC: l.MAC, SetUp: recorded && r.Ready}
 	x.granted(ctx, n, r, &c)
-	c.Managed = n.Settings().Manage == config.Full && !n.Yields(n.Have())
+	c.Managed = n.Settings().Manage == config.Full && !n.IsLeft(n.Have())
 	c.Alone = n.Settings().Manage == config.None
 	c.Primary = c.Granted.Primary || c.MAC == x.primary
 	c.Have, c.Refresh = n.Have(), n.Settings().Refresh
@@ -101,8 +101,8 @@ func (x *examination) lived(r state.Record, recorded bool, c *doctor.Interface) 
 	if recorded && !r.Ready && c.Keeper != 0 {
 		c.Waiting = r.State
 	}
-	if r.Undone != nil {
-		c.Undone = r.Undone.Why
+	if r.RolledBack != nil {
+		c.Undone = r.RolledBack.Why
 	}
 	c.Egress = r.Egress
 	if o, ok := dhcp.FindOwner(os.DirFS("/"), c.Name, c.Index); ok {

@@ -19,8 +19,8 @@ import (
 func TestJSONHasOneStyle(t *testing.T) {
 	forwards := true
 	whole := interfaceStatus{Record: state.Record{
-		Before: &plumb.Before{Forwarding: &forwards}, Lease: &dhcp.Lease{Addr: netip.MustParsePrefix("10.0.2.37/24"), Router: addr("10.0.2.1"), MTU: 1500, Start: time.Unix(1, 0), Expires: time.Hour}, Undone: &state.Rollback{}, Egress: &state.Egress{}, Packets: true,
-		Taken: "-", Yielded: "-",
+		Before: &plumb.Before{Forwarding: &forwards}, Lease: &dhcp.Lease{Addr: netip.MustParsePrefix("10.0.2.37/24"), Router: addr("10.0.2.1"), MTU: 1500, Start: time.Unix(1, 0), Expires: time.Hour}, RolledBack: &state.Rollback{}, Egress: &state.Egress{}, Packets: true,
+		Claimed: "-", LeftTo: "-",
 	}, Drift: []string{}, Died: true, Table: 1, NAT: "-", Broken: true, Limited: true}
 	for name, v := range map[string]any{"all": []interfaceStatus{whole}, "none": []interfaceStatus{{Drift: []string{}}}, "no interface": []interfaceStatus(nil)} {
 		b, err := json.Marshal(filled(v))
@@ -29,7 +29,7 @@ func TestJSONHasOneStyle(t *testing.T) {
 		must(t, json.Unmarshal(b, &out))
 		checkStyle(t, name, out)
 	}
-	if whole.Peers != nil || whole.Undone.Why != nil {
+	if whole.Peers != nil || whole.RolledBack.Why != nil {
 		t.Error("what is printed was changed")
 	}
 }

@@ -164,7 +164,7 @@ func (p *program) isSet(name string, mac metadata.MAC) bool {
 		return true
 	}
 	r, ok := p.store.Load(name)
-	set := r.Ready || r.Yielded != ""
+	set := r.Ready || r.LeftTo != ""
 	return ok && r.MAC == mac && set && !p.store.Died(name)
 }
 

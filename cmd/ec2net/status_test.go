@@ -54,12 +54,12 @@ func shown(now time.Time) []interfaceStatus {
 		iface("eth4", "drift", func(c *interfaceStatus) { c.Drift = []string{"+ rule from 10.0.2.37 lookup 10001 pref 20001"} }),
 		iface("eth5", "rollback", func(c *interfaceStatus) {
 			c.Enter(state.RolledBack)
-			c.Undone = &state.Rollback{Plan: []string{"+ addr 10.0.2.37/24 dev eth5 noprefixroute", "+ rule from 10.0.2.37 lookup 10001 pref 20001"}}
+			c.RolledBack = &state.Rollback{Plan: []string{"+ addr 10.0.2.37/24 dev eth5 noprefixroute", "+ rule from 10.0.2.37 lookup 10001 pref 20001"}}
 			c.State = "rolled back, because the connection of 10.0.0.29:22 with 192.0.2.1:40000 would go by eth5, not by eth0 via 10.0.0.1"
 		}),
 		iface("eth6", "left", func(c *interfaceStatus) {
 			c.Enter(state.LeftTo)
-			c.Yielded, c.State = "Cilium", "left to Cilium"
+			c.LeftTo, c.State = "Cilium", "left to Cilium"
 		}),
 		iface("averylongname15", "gone", func(c *interfaceStatus) { c.Present = false }),
 	}

@@ -215,8 +215,8 @@ func (v view) iface(b *strings.Builder, c interfaceStatus) {
 		row([]string{"left out", ""}[min(i, 1)], why)
 	}
 	row("record", c.unsaved())
-	if c.Undone != nil {
-		row("rollback", inPlan(c.Undone.Plan))
+	if c.RolledBack != nil {
+		row("rollback", inPlan(c.RolledBack.Plan))
 	}
 }
 

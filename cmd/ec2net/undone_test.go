@@ -38,8 +38,8 @@ func undoneFor(t *testing.T, c *lab.Cloud, iface string) time.Duration {
 	t.Helper()
 	var list []interfaceStatus
 	must(t, json.Unmarshal([]byte(ec2net(t, c, exitOK, "status", "--json", iface)), &list))
-	if len(list) != 1 || list[0].Undone == nil {
+	if len(list) != 1 || list[0].RolledBack == nil {
 		return 0
 	}
-	return time.Until(list[0].Undone.Until)
+	return time.Until(list[0].RolledBack.Until)
 }

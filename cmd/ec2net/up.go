@@ -52,7 +52,7 @@ func (p *program) upUnless(ctx context.Context, name string, wait time.Duration,
 		return p.upByManager(ctx, a, pid, wait)
 	}
 	line := terminalLine(p.err, p.log)
-	a.OnProgress(func(phase state.Phase, text string) { line.show(name, text, a.BegunAt().Add(wait), phase.Settled()) })
+	a.OnProgress(func(phase state.Phase, text string) { line.show(name, text, a.StartedAt().Add(wait), phase.Settled()) })
 	defer line.clear()
 	return a.Up(ctx, wait, vain)
 }

@@ -43,42 +43,42 @@ func UdevProperty(root fs.FS, index int, key string) string {
 	return ""
 }
 
-// claimant is who else has the interface; empty: nobody. What a container network has taken once is not taken
+// owner is who else has the interface; empty: nobody. What a container network has taken once is not taken
 // back while the record lasts.
-func (n *NIC) claimant(s plumb.Snapshot) string {
+func (n *NIC) owner(s plumb.Snapshot) string {
 	if n.iface.Manage != config.Full {
 		return ""
 	}
-	n.record.Taken = cmp.Or(n.record.Taken, s.Claimed)
-	return cmp.Or(n.record.Taken, managedBy(os.DirFS("/"), s.Index))
+	n.record.Claimed = cmp.Or(n.record.Claimed, s.Claimed)
+	return cmp.Or(n.record.Claimed, managedBy(os.DirFS("/"), s.Index))
 }
 
-// Yields: somebody else has the interface, and no section of the configuration insists on it.
-func (n *NIC) Yields(s plumb.Snapshot) bool {
+// IsLeft: somebody else has the interface, and no section of the configuration insists on it.
+func (n *NIC) IsLeft(s plumb.Snapshot) bool {
 	insists, certain := n.config.Insists(n.keys)
-	if n.record.Yielded == "" && certain && !insists {
-		n.record.Yielded = n.claimant(s)
+	if n.record.LeftTo == "" && certain && !insists {
+		n.record.LeftTo = n.owner(s)
 	}
-	return n.record.Yielded != ""
+	return n.record.LeftTo != ""
 }
 
 // undecided: whether the interface is ours at all hangs on what the metadata will say.
 func (a *Agent) undecided() bool {
 	_, certain := a.config.Insists(a.keys)
-	return a.config.NeedsMetadata(a.keys) || (!certain && a.claimant(a.snap) != "")
+	return a.config.NeedsMetadata(a.keys) || (!certain && a.owner(a.snap) != "")
 }
 
-// giveUp takes off what is ours of an interface that somebody else has, and says so once.
-func (a *Agent) giveUp(ctx context.Context) error {
+// leaveToOwner takes off what is ours of an interface that somebody else has, and says so once.
+func (a *Agent) leaveToOwner(ctx context.Context) error {
 	r := a.reconcile(ctx)
 	a.announce(r.Done)
-	a.left()
+	a.reportLeft()
 	return r.Err()
 }
 
-// left says and records that the interface is somebody else's.
-func (a *Agent) left() {
-	a.trial.close()
+// reportLeft says and records that the interface is somebody else's.
+func (a *Agent) reportLeft() {
+	a.check.close()
 	a.log.Infof("%s; to have ec2net manage it, set manage = true in an [[interface]] section", a.text())
-	a.saved()
+	a.saveRecord()
 }

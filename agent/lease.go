@@ -1,6 +1,9 @@
 package agent
 
 import (
+	"os"
+
+	"ec2net/config"
 	"ec2net/dhcp"
 	"ec2net/metadata"
 )
@@ -27,4 +30,16 @@ func sameLease(a, b *dhcp.Lease) bool {
 		return a == b
 	}
 	return a.Same(*b)
+}
+
+// assignsAddress: the interface's primary address is ours to add.
+func assignsAddress(leasing string) bool { return leasing == native || leasing == "off" }
+
+// plannedOwnAddress is ownsAddress for an interface on which nothing has been started.
+func (n *NIC) plannedOwnAddress() bool {
+	if n.iface.DHCP != config.Auto {
+		return true
+	}
+	_, owned := dhcp.FindOwner(os.DirFS("/"), n.snap.Name, n.snap.Index)
+	return !owned && n.foreignAddress() == ""
 }

@@ -12,10 +12,10 @@ import (
 	"ec2net/state"
 )
 
-// way is nil for an interface that is no candidate.
-func (a *Agent) way() *state.Egress {
+// egressStatus is nil for an interface that is no candidate.
+func (a *Agent) egressStatus() *state.Egress {
 	switch rank := a.config.Egress.Rank(a.snap.Name); {
-	case rank < 0 || a.settled.MAC == (metadata.MAC{}) || a.record.Yielded != "":
+	case rank < 0 || a.settled.MAC == (metadata.MAC{}) || a.record.LeftTo != "":
 		return nil
 	case a.settled.Primary:
 		return &state.Egress{Rank: rank, State: "no change needed: this is the primary interface"}
@@ -23,16 +23,16 @@ func (a *Agent) way() *state.Egress {
 	if a.egress.rank < 0 {
 		return nil
 	}
-	return leaving(a.egress.rank, a.egress.outlets, a.egress.facts)
+	return egressRecord(a.egress.rank, a.egress.candidates, a.egress.facts)
 }
 
-// leaving says whether each family leaves by an interface, in one sentence where they agree.
-func leaving(rank int, outlets [2]outlet, facts [2]outletFacts) *state.Egress {
-	e := &state.Egress{Rank: rank, IPv4: outlets[0].on, IPv6: outlets[1].on}
+// egressRecord says whether each family leaves by an interface, in one sentence where they agree.
+func egressRecord(rank int, outlets [2]candidate, facts [2]candidateFacts) *state.Egress {
+	e := &state.Egress{Rank: rank, IPv4: outlets[0].active, IPv6: outlets[1].active}
 	texts := [2]string{}
 	for i, decision := range []*state.EgressDecision{&e.Decided4, &e.Decided6} {
 		o := outlets[i]
-		if facts[i].gateway.IsValid() || o.on || (i == 0 && !facts[1].gateway.IsValid()) {
+		if facts[i].gateway.IsValid() || o.active || (i == 0 && !facts[1].gateway.IsValid()) {
 			texts[i], *decision = o.text(), o.decision()
 		}
 	}
@@ -50,13 +50,13 @@ func leaving(rank int, outlets [2]outlet, facts [2]outletFacts) *state.Egress {
 }
 
 // state is how the interface stands to the family's traffic.
-func (o outlet) state() state.EgressState {
+func (o candidate) state() state.EgressState {
 	switch {
-	case o.on:
+	case o.active:
 		return state.EgressActive
-	case o.better:
+	case o.superseded:
 		return state.EgressStandby
-	case o.falls > 0:
+	case o.failures > 0:
 		return state.EgressWithdrawn
 	case o.why != (obstacle{}):
 		return state.EgressBlocked
@@ -64,7 +64,7 @@ func (o outlet) state() state.EgressState {
 	return state.EgressPending
 }
 
-func (o outlet) decision() state.EgressDecision {
+func (o candidate) decision() state.EgressDecision {
 	d := state.EgressDecision{State: o.state()}
 	if d.State == state.EgressWithdrawn || d.State == state.EgressBlocked {
 		d.Reason = o.why.reason
@@ -73,15 +73,15 @@ func (o outlet) decision() state.EgressDecision {
 }
 
 // text is one family's part of the sentence. It changes only with the facts.
-func (o outlet) text() string {
+func (o candidate) text() string {
 	switch o.state() {
 	case state.EgressActive:
 		return "by this interface"
 	case state.EgressStandby:
 		return "by a preferred interface"
 	case state.EgressWithdrawn:
-		if o.rest.After(time.Now()) {
-			return fmt.Sprintf("withdrawn: %s; next attempt at %s", o.why.text, Clock(o.rest))
+		if o.heldDownUntil.After(time.Now()) {
+			return fmt.Sprintf("withdrawn: %s; next attempt at %s", o.why.text, Clock(o.heldDownUntil))
 		}
 		return "withdrawn: " + o.why.text
 	case state.EgressBlocked:
@@ -90,20 +90,20 @@ func (o outlet) text() string {
 	return "switching to this interface"
 }
 
-// wouldLead is what a plan takes for decided: what the kernel has, and beyond that what nothing known
+// plannedEgress is what a plan takes for decided: what the kernel has, and beyond that what nothing known
 // forbids. Whether the gateway answers only `up` finds out.
-func (n *NIC) wouldLead(others state.Records) plumb.Egress {
-	if n.lookAround(others); n.egress.rank < 0 {
+func (n *NIC) plannedEgress(others state.Records) plumb.Egress {
+	if n.refreshEgress(others); n.egress.rank < 0 {
 		return plumb.Egress{}
 	}
 	e := plumb.Egress{Rank: n.egress.rank}
-	for i := range n.egress.outlets {
+	for i := range n.egress.candidates {
 		f := n.egress.facts[i]
 		mine, better := n.snap.Leads(i == 1, n.egress.rank)
 		// The interface need not be up yet, nor have its table.
 		ok := !better && f.neighbour != plumb.Silent && f.primary == nil
 		if f.primary != nil {
-			n.egress.outlets[i].why = ofPrimary(f.primary)
+			n.egress.candidates[i].why = ofPrimary(f.primary)
 		}
 		if i == 0 {
 			e.IPv4 = mine >= 0 || ok
@@ -114,10 +114,10 @@ func (n *NIC) wouldLead(others state.Records) plumb.Egress {
 	return e
 }
 
-// misnamed says what of [egress] and [nat] can not be meant: at once to a person, and of the keepers that of the
+// warnMisnamed says what of [egress] and [nat] can not be meant: at once to a person, and of the processes that of the
 // primary interface does, when all have had the time to come.
-func (a *Agent) misnamed() {
-	if len(a.config.Egress.Interfaces)+len(a.config.NAT.From) == 0 || (a.stays && (!a.settled.Primary || time.Since(a.begun) < youth)) {
+func (a *Agent) warnMisnamed() {
+	if len(a.config.Egress.Interfaces)+len(a.config.NAT.From) == 0 || (a.daemon && (!a.settled.Primary || time.Since(a.startedAt) < youth)) {
 		return
 	}
 	primary := a.snap.Name
@@ -125,7 +125,7 @@ func (a *Agent) misnamed() {
 		r, _ := a.store.All().Primary()
 		primary = r.Name
 	}
-	a.complain(fromFile, errors.Join(append(Misnamed(a.config, primary), a.nat.refused...)...))
+	a.warnOnce(fromFile, errors.Join(append(Misnamed(a.config, primary), a.nat.refused...)...))
 }
 
 // Misnamed are the interfaces of [egress] that can never have the host's traffic.

@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// mendingTime is how long the process that keeps the interface of a connection may take to see to it: a new
+	// peerRepairTime is how long the process that keeps the interface of a connection may take to see to it: a new
 	// interface asks the primary's for rules of its own, which takes some milliseconds.
-	mendingTime  = time.Second
-	mendingPause = 10 * time.Millisecond
+	peerRepairTime  = time.Second
+	peerRepairPause = 10 * time.Millisecond
 	// dialTime and dials bound how the metadata is looked for where its way has changed.
 	dialTime, dials = 2 * time.Second, 2
 	lossesNamed     = 3
 )
 
-// trial proves of each change of an interface that it does not cut the host off: what was reached before is
+// connectivityCheck proves of each change of an interface that it does not cut the host off: what was reached before is
 // reached after, by the same way. A look costs some messages to the kernel and sends no packet. The
 // metadata is dialled only when its way is another one than before.
-type trial struct {
+type connectivityCheck struct {
 	link    *plumb.Link
 	store   state.Store
 	log     logrus.FieldLogger
@@ -49,20 +49,20 @@ type trial struct {
 
 // watch has each change that the link makes from now on checked for what it cuts off. It does not check a withdrawal of
 // the host's own traffic: connections that left by the interface without one of its addresses are lost already.
-func (t *trial) watch() {
+func (t *connectivityCheck) watch() {
 	t.dial = dialTCP
 	t.link.Changing = func(have plumb.Snapshot, _ plumb.State, plan plumb.Plan) { t.changing(have, plan) }
 }
 
 // changing takes the look before a change.
-func (t *trial) changing(have plumb.Snapshot, plan plumb.Plan) {
+func (t *connectivityCheck) changing(have plumb.Snapshot, plan plumb.Plan) {
 	if !plan.TakesBack() && !t.silent(have) {
 		t.begin(have)
 	}
 }
 
 // begin takes the look before a change. Of several passes the first one counts.
-func (t *trial) begin(have plumb.Snapshot) {
+func (t *connectivityCheck) begin(have plumb.Snapshot) {
 	if t.open {
 		return
 	}
@@ -74,14 +74,14 @@ func (t *trial) begin(have plumb.Snapshot) {
 }
 
 // writeAhead puts on disk what the change is judged by. A full disk is no reason not to make it.
-func (t *trial) writeAhead(change state.Pending) {
+func (t *connectivityCheck) writeAhead(change state.Pending) {
 	if err := t.store.SavePending(t.link.Name, change); err != nil {
 		t.log.Debugf("the change could not be recorded beforehand: %s", OneLine(err))
 	}
 }
 
 // resume takes over the proof of a change that a process was killed over, and returns the state before it.
-func (t *trial) resume(s plumb.Snapshot) (before plumb.State, ok bool) {
+func (t *connectivityCheck) resume(s plumb.Snapshot) (before plumb.State, ok bool) {
 	change, ok := t.store.LoadPending(s.Name, s.MAC, s.Index, time.Now())
 	if !ok {
 		return before, false
@@ -91,16 +91,16 @@ func (t *trial) resume(s plumb.Snapshot) (before plumb.State, ok bool) {
 	return change.Before, true
 }
 
-// close ends a trial, however it went.
-func (t *trial) close() {
+// close ends the check of a change, however it went.
+func (t *connectivityCheck) close() {
 	t.open, t.wasFresh = false, false
 	if err := t.store.RemovePending(t.link.Name); err != nil {
 		t.log.Debugf("the record of the change could not be removed: %s", OneLine(err))
 	}
 }
 
-// cuts says what the change has cut so far; nothing when there was none.
-func (t *trial) cuts(ctx context.Context) losses {
+// cutOff says what the change has cut so far; nothing when there was none.
+func (t *connectivityCheck) cutOff(ctx context.Context) losses {
 	if !t.open {
 		return nil
 	}
@@ -111,26 +111,26 @@ func (t *trial) cuts(ctx context.Context) losses {
 	return describe(lost)
 }
 
-func (t *trial) lost(ctx context.Context) ([]plumb.Loss, error) {
+func (t *connectivityCheck) lost(ctx context.Context) ([]plumb.Loss, error) {
 	if t.failed != nil {
 		return nil, t.failed
 	}
-	limit := time.Now().Add(mendingTime)
+	limit := time.Now().Add(peerRepairTime)
 	for {
 		now, err := t.link.Again(t.reach)
 		if err != nil {
 			return nil, err
 		}
 		lost := t.reach.Lost(now, t.link.Index, t.primary())
-		if len(lost) == 0 || !t.mended(lost) || time.Now().After(limit) || ctx.Err() != nil {
+		if len(lost) == 0 || !t.awaitsRepair(lost) || time.Now().After(limit) || ctx.Err() != nil {
 			return t.confirmed(ctx, lost)
 		}
-		time.Sleep(mendingPause)
+		time.Sleep(peerRepairPause)
 	}
 }
 
-// mended: another process keeps the interface that a lost connection belongs to, and may be about to mend it.
-func (t *trial) mended(lost []plumb.Loss) bool {
+// awaitsRepair: another process manages the interface that a lost connection belongs to, and may be about to repair it.
+func (t *connectivityCheck) awaitsRepair(lost []plumb.Loss) bool {
 	return slices.ContainsFunc(lost, func(l plumb.Loss) bool {
 		return slices.ContainsFunc(l.Holders, func(index int) bool {
 			return index != t.link.Index && !l.Is.Local && t.store.Holder(nameOf(index)).PID > 0
@@ -140,7 +140,7 @@ func (t *trial) mended(lost []plumb.Loss) bool {
 
 // confirmed leaves out what only looks like a loss: a connection that has ended meanwhile, and a server
 // that answers by its new way too.
-func (t *trial) confirmed(ctx context.Context, lost []plumb.Loss) ([]plumb.Loss, error) {
+func (t *connectivityCheck) confirmed(ctx context.Context, lost []plumb.Loss) ([]plumb.Loss, error) {
 	if len(lost) == 0 {
 		return nil, nil
 	}
@@ -153,16 +153,16 @@ func (t *trial) confirmed(ctx context.Context, lost []plumb.Loss) ([]plumb.Loss,
 		case plumb.LossDefault:
 			return false
 		case plumb.LossConnection:
-			return (!l.Is.Local && !slices.Contains(flows, l.Flow)) || t.follows(l) // what this host answers itself ends at once
+			return (!l.Is.Local && !slices.Contains(flows, l.Flow)) || t.followsMain(l) // what this host answers itself ends at once
 		}
 		_, fresh := t.server()
 		return !(fresh || t.wasFresh) || t.answers(ctx, l.Flow.Remote)
 	}), nil
 }
 
-// follows: the primary interface's connection goes by another next hop because main says so, whose routes are not
+// followsMain: the primary interface's connection goes by another next hop because main says so, whose routes are not
 // ec2net's: the operator's, or the router's that took another one's place.
-func (t *trial) follows(l plumb.Loss) bool {
+func (t *connectivityCheck) followsMain(l plumb.Loss) bool {
 	if !t.primary() || l.Was.Index != t.link.Index {
 		return false
 	}
@@ -172,7 +172,7 @@ func (t *trial) follows(l plumb.Loss) bool {
 
 // answers: somebody accepts a connection. That is enough: a metadata service that is slow, or that
 // refuses what it is asked, is one that is reached.
-func (t *trial) answers(ctx context.Context, server netip.AddrPort) bool {
+func (t *connectivityCheck) answers(ctx context.Context, server netip.AddrPort) bool {
 	for range dials {
 		if t.dial(ctx, server) == nil {
 			return true
@@ -190,7 +190,7 @@ func dialTCP(ctx context.Context, server netip.AddrPort) error {
 	return c.Close()
 }
 
-// loss is what a change has cut off, and how that is said: devices are named as they are called at that moment.
+// loss is what a change has cut off, and the text for that: devices are named as they are called at that moment.
 type loss struct {
 	kind plumb.LossKind
 	text string

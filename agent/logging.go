@@ -10,7 +10,7 @@ import (
 	"ec2net/plumb"
 )
 
-// The sources of complaints.
+// The sources of warnings, see warnOnce.
 const (
 	fromKernel = "set-up"
 	fromCloud  = "metadata"
@@ -28,68 +28,70 @@ const (
 
 const (
 	ListedAtMost = 12        // operations on one log line
-	sayAgain     = time.Hour // after which a complaint is made again, should it come and go
+	sayAgain     = time.Hour // after which a warning is logged again, should it come and go
 	complaints   = 100       // remembered
-	lineLength   = 400       // bytes of a complaint
+	lineLength   = 400       // bytes of a warning
 )
 
-// said is the memory of what was complained about.
-type said struct {
-	now  map[string]string    // by source; empty: all is well
-	told map[string]time.Time // when a text was logged
+// logLimiter remembers which warnings were logged.
+type logLimiter struct {
+	now      map[string]string    // by source; empty: all is well
+	loggedAt map[string]time.Time // when a text was logged
 }
 
-func newSaid() said { return said{now: map[string]string{}, told: map[string]time.Time{}} }
+func newLogLimiter() logLimiter {
+	return logLimiter{now: map[string]string{}, loggedAt: map[string]time.Time{}}
+}
 
-// news notes what is wrong with a source, and says whether it is worth a log line.
-func (s *said) news(source, text string, at time.Time) bool {
+// isNew notes what is wrong with a source, and says whether it is worth a log line.
+func (s *logLimiter) isNew(source, text string, at time.Time) bool {
 	same := s.now[source] == text
 	s.now[source] = text
 	key := source + text
-	if last, told := s.told[key]; text == "" || same || (told && at.Sub(last) < sayAgain) {
+	if last, told := s.loggedAt[key]; text == "" || same || (told && at.Sub(last) < sayAgain) {
 		return false
 	}
-	if len(s.told) >= complaints {
-		clear(s.told)
+	if len(s.loggedAt) >= complaints {
+		clear(s.loggedAt)
 	}
-	s.told[key] = at
+	s.loggedAt[key] = at
 	return true
 }
 
 // forget drops what is wrong with sources that are called so and something more.
-func (s *said) forget(prefix string) {
+func (s *logLimiter) forget(prefix string) {
 	maps.DeleteFunc(s.now, func(source, _ string) bool { return strings.HasPrefix(source, prefix) })
 }
 
-// complain logs what is wrong with a source, when that is new.
-func (n *NIC) complain(source string, err error) {
+// warnOnce logs what is wrong with a source, when that is new.
+func (n *NIC) warnOnce(source string, err error) {
 	text := ""
 	if err != nil && !errors.Is(err, plumb.ErrNoAddress) && !errors.Is(err, errUnclear) {
 		text = OneLine(err)
 	}
-	if n.said.news(source, text, time.Now()) {
+	if n.logLimiter.isNew(source, text, time.Now()) {
 		n.log.Warnf("%s: %s", source, text)
 	}
 }
 
-// complain is the same, but not for each repair of a fight.
-func (a *Agent) complain(source string, err error) {
-	if !a.mending || !errors.Is(err, plumb.ErrNotConverged) {
-		a.NIC.complain(source, err)
+// warnOnce is the same, but not for each repair of a fight.
+func (a *Agent) warnOnce(source string, err error) {
+	if !a.muted || !errors.Is(err, plumb.ErrNotConverged) {
+		a.NIC.warnOnce(source, err)
 	}
 }
 
-// note logs what happened, but not again and again.
-func (a *Agent) note(text string) {
-	a.said.news(text, "", time.Now())
-	if a.said.news(text, text, time.Now()) {
+// logOnce logs what happened, but not again and again.
+func (a *Agent) logOnce(text string) {
+	a.logLimiter.isNew(text, "", time.Now())
+	if a.logLimiter.isNew(text, text, time.Now()) {
 		a.log.Info(text)
 	}
 }
 
-// troubled: something of the interface could not be set up.
-func (a *Agent) troubled() bool {
-	for source, text := range a.said.now {
+// hasProblems: something of the interface could not be set up.
+func (a *Agent) hasProblems() bool {
+	for source, text := range a.logLimiter.now {
 		if text != "" && (source == fromKernel || source == fromCloud || strings.HasPrefix(source, fromEgress)) {
 			return true
 		}
@@ -108,10 +110,10 @@ func OneLine(err error) string {
 
 // announce is one log line for one change.
 func (a *Agent) announce(done plumb.Plan) {
-	if len(done) == 0 || a.mending {
+	if len(done) == 0 || a.muted {
 		return
 	}
-	if !a.stays {
+	if !a.daemon {
 		for _, o := range done {
 			a.log.Info(o)
 		}

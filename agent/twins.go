@@ -67,7 +67,7 @@ func roleOf(s plumb.Snapshot, where metadata.Cloud, young bool, driver func(name
 
 // roleOf is roleOf for the agent's interface.
 func (n *NIC) roleOf(s plumb.Snapshot) role {
-	return roleOf(s, n.where, time.Since(n.begun) < undecided, Driver, func(index int) bool {
+	return roleOf(s, n.where, time.Since(n.startedAt) < undecided, Driver, func(index int) bool {
 		if index == s.Index {
 			return n.setUp || len(n.record.Numbers) > 0
 		}

@@ -1,0 +1,121 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"ec2net/plumb"
+	"ec2net/state"
+)
+
+const (
+	// A change that was rolled back is made again after a minute, and then after twice as long each time.
+	FirstRetry = time.Minute
+	lastRetry  = time.Hour
+	// followsMax is how often an interface follows what others change, before its own change is judged.
+	followsMax = 8
+)
+
+// rollback is a change that cut something off and was taken back.
+type rollback struct {
+	state plumb.State // to which the interface was taken back
+	plan  plumb.Plan  // the change
+	why   losses
+	until time.Time // when it is tried again
+}
+
+// text is for STATUS and for status.
+func (u *rollback) text() string {
+	return fmt.Sprintf("rolled back, because %s; next attempt at %s, or on reload", u.why, Clock(u.until))
+}
+
+// checkChanges makes the agent prove each of its changes.
+func (a *Agent) checkChanges() {
+	a.check = connectivityCheck{
+		link: a.link, store: a.store, log: a.log,
+		primary: func() bool { return a.settled.Primary },
+		silent:  func(have plumb.Snapshot) bool { return plumb.Unconfigured(have, a.settled) },
+		server:  a.server,
+	}
+	a.check.dial = dialTCP
+	a.link.Changing = a.changing
+}
+
+// server is the metadata's, fresh when its last answer was a good one: what does not answer anyway can
+// not be cut off.
+func (a *Agent) server() (at netip.AddrPort, fresh bool) {
+	return a.cloud.Server(), a.answered && a.readErr == nil
+}
+
+// confirm rolls a change back that cut something off (as "commit confirmed" does); for `up` all that this process did.
+func (a *Agent) confirm(ctx context.Context, done plumb.Plan) {
+	why, done := a.confirmFollowing(ctx, done)
+	if len(why) == 0 {
+		if a.check.open {
+			a.check.close()
+		}
+		if len(done) > 0 && a.rolledBack == nil { // else it is a repair of what the interface was taken back to
+			a.rollbacks = 0
+		}
+		return
+	}
+	if len(done) == 0 { // an earlier process has made it
+		done = plumb.Diff(a.check.before, a.snap.State)
+	}
+	pause := min(FirstRetry<<min(a.rollbacks, 10), lastRetry)
+	a.rolledBack = &rollback{state: a.check.before, plan: done, why: why, until: time.Now().Add(pause)}
+	if !a.daemon {
+		a.rolledBack.state = a.baseline
+	}
+	a.rollbacks++
+	back := a.reconcile(context.WithoutCancel(ctx))
+	a.check.close()
+	a.announce(back.Done)
+	a.warnOnce(fromKernel, back.Err())
+	a.log.Warnf("%s; the change was: %s", a.rolledBack.text(), inLine(done))
+}
+
+// confirmFollowing says what a change has cut off. The interface follows other programs' routes of main: what of them has changed
+// since it was set up is followed first, and belongs to the change.
+func (a *Agent) confirmFollowing(ctx context.Context, done plumb.Plan) (why losses, all plumb.Plan) {
+	for range followsMax {
+		if why = a.check.cutOff(ctx); len(why) == 0 {
+			return nil, done
+		}
+		more := a.reconcile(ctx)
+		a.announce(more.Done)
+		if more.Err() != nil || len(more.Done) == 0 {
+			return why, done
+		}
+		done = append(done, more.Done...)
+	}
+	return why, done
+}
+
+// expireHold ends the time in which a change that was rolled back is not tried again.
+func (a *Agent) expireHold(now time.Time) {
+	if a.rolledBack != nil && !now.Before(a.rolledBack.until) {
+		a.rolledBack = nil
+	}
+}
+
+// retryNow has a change that was rolled back tried again at once.
+func (a *Agent) retryNow() {
+	if a.rolledBack != nil {
+		a.rolledBack.until = time.Time{}
+	}
+}
+
+// record is what the record says of it.
+func (u *rollback) record() *state.Rollback {
+	if u == nil {
+		return nil
+	}
+	r := &state.Rollback{Why: u.why.texts(), Until: u.until, Plan: []string{}}
+	for _, o := range u.plan {
+		r.Plan = append(r.Plan, o.String())
+	}
+	return r
+}
