@@ -32,7 +32,11 @@ func minbase(t *testing.T) string {
 		`--customize-hook=chroot "$1" sh -c "cd /var/cache && apt-get download ` + peer + `"`, "bookworm",
 	}
 	dir, err := debian.Once("minbase", strings.Join(args, "\n"), func(dir string) error {
-		return debian.Run("mmdebstrap", append(args, dir)...)
+		site, err := debian.Mirror()
+		if err != nil {
+			return err
+		}
+		return debian.Run("mmdebstrap", append(args, dir, site)...)
 	})
 	if err != nil {
 		t.Fatal(err)

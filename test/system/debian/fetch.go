@@ -46,7 +46,7 @@ func (a apt) prepare() error {
 			return err
 		}
 	}
-	site, err := mirror()
+	site, err := Mirror()
 	if err != nil {
 		return err
 	}
