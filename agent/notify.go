@@ -1,7 +1,10 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
+	"net"
+	"os"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -23,10 +26,10 @@ const extension = 30 * time.Second
 func (n *notify) tell(state string, set bool) {
 	msg := ""
 	if state != n.last {
-		msg, n.last = "STATUS="+state+"\n", state
+		msg = "STATUS=" + state + "\n"
 	}
 	if set && !n.ready {
-		msg, n.ready = msg+"READY=1\n", true
+		msg += "READY=1\n"
 	}
 	if !n.ready && time.Since(n.asked) > extension/10 {
 		n.asked = time.Now()
@@ -35,10 +38,29 @@ func (n *notify) tell(state string, set bool) {
 	if every := watchdogInterval(); time.Since(n.beat) >= every/2 { // each tick, see pace
 		msg, n.beat = msg+"WATCHDOG=1\n", time.Now()
 	}
-	if msg != "" {
-		// Not under systemd there is nobody to tell.
-		_, _ = daemon.SdNotify(false, msg)
+	if msg == "" || TellSystemd(msg) {
+		n.last, n.ready = state, n.ready || set
 	}
+}
+
+// notifyTime is how long systemd may take to have room for one more message. While it reads none, for want of time or
+// for ever, an interface goes without it.
+const notifyTime = 100 * time.Millisecond
+
+// TellSystemd is sd_notify(3), but for that it does not wait for long. It reports whether nobody is left to be told.
+func TellSystemd(text string) bool {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	if socket == "" {
+		return true // not under systemd
+	}
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return true
+	}
+	defer c.Close()
+	_ = c.SetWriteDeadline(time.Now().Add(notifyTime))
+	_, err = c.Write([]byte(text))
+	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // watchdogInterval is half of what systemd allows between two signs of life, or a long time.

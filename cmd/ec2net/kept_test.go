@@ -45,12 +45,26 @@ func startWith(t *testing.T, c *lab.Cloud, iface string, flags []string, env ...
 // startAs is startWith for a build of the program: see plain.
 func startAs(t *testing.T, c *lab.Cloud, program, iface string, flags []string, env ...string) *kept {
 	t.Helper()
+	k := command(t, c, program, iface, flags, env...)
+	k.begin(t)
+	return k
+}
+
+// command is startAs for a process that is not started yet: see begin.
+func command(t *testing.T, c *lab.Cloud, program, iface string, flags []string, env ...string) *kept {
+	t.Helper()
 	k := &kept{
 		Cmd: c.Instance().Command(t.Context(), program, append(flags, "--cloud", string(c.Provider()), "run", iface)...),
 		log: &lab.Log{}, notify: newNotifySocket(t), ended: make(chan struct{}),
 	}
 	k.Stdout, k.Stderr = k.log, k.log
 	k.Env = append(append(os.Environ(), "NOTIFY_SOCKET="+k.notify.path), env...)
+	return k
+}
+
+// begin starts it.
+func (k *kept) begin(t *testing.T) {
+	t.Helper()
 	if err := k.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -59,10 +73,9 @@ func startAs(t *testing.T, c *lab.Cloud, program, iface string, flags []string, 
 		_ = k.Process.Kill()
 		<-k.ended
 		if t.Failed() {
-			t.Logf("ec2net run %s:\n%s\nto systemd:\n%s", iface, k.log, k.notify.log)
+			t.Logf("%q:\n%s\nto systemd:\n%s", k.Args, k.log, k.notify.log)
 		}
 	})
-	return k
 }
 
 // stop ends the process with a signal and wants exit status 0.

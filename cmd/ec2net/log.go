@@ -18,9 +18,9 @@ func newLogger(err io.Writer, level logrus.Level) *logrus.Logger {
 	l.SetLevel(level)
 	l.SetOutput(err)
 	l.SetFormatter(plainLines{})
-	if ok, _ := journal.StderrIsJournalStream(); ok && err == os.Stderr {
+	if ok, _ := journal.StderrIsJournalStream(); ok && fileOf(err) == os.Stderr {
 		l.SetOutput(io.Discard)
-		l.AddHook(journalHook{})
+		l.AddHook(journalHook{err})
 	}
 	return l
 }
@@ -42,19 +42,24 @@ func (plainLines) Format(e *logrus.Entry) ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// journalHook sends each entry with its fields, as EC2NET_INTERFACE and so on.
-type journalHook struct{}
+// journalHook sends each entry with its fields, as EC2NET_INTERFACE and so on, in the place of what would be written.
+type journalHook struct{ err io.Writer }
 
 // Levels implements logrus.Hook.
 func (journalHook) Levels() []logrus.Level { return logrus.AllLevels }
 
 // Fire implements logrus.Hook.
-func (journalHook) Fire(e *logrus.Entry) error {
+func (h journalHook) Fire(e *logrus.Entry) error {
 	fields := map[string]string{"SYSLOG_IDENTIFIER": "ec2net"}
 	for k, v := range e.Data {
 		fields["EC2NET_"+strings.ToUpper(k)] = fmt.Sprint(v)
 	}
-	return journal.Send(e.Message, priority(e.Level), fields)
+	text, level := e.Message, priority(e.Level) // an entry is used again
+	if o, ok := h.err.(*output); ok {
+		o.do(func() { _ = journal.Send(text, level, fields) })
+		return nil
+	}
+	return journal.Send(text, level, fields)
 }
 
 func priority(l logrus.Level) journal.Priority {

@@ -14,5 +14,8 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(execute(ctx, os.Args, streams{os.Stdin, os.Stdout, os.Stderr}))
+	out, err := newOutput(ctx, os.Stdout), newOutput(ctx, os.Stderr)
+	status := execute(ctx, os.Args, streams{os.Stdin, out, err})
+	err.finish()
+	os.Exit(status)
 }

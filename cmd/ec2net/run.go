@@ -24,9 +24,12 @@ the metadata now. When the process is stopped, the configuration stays; when the
 interface goes, ec2net removes everything that belonged to it.`,
 		Args: oneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
+			if o, ok := p.err.(*output); ok {
+				o.detach()
+			}
 			err := p.run(c.Context(), args[0])
 			if err != nil { // what systemctl status shows of a failed unit
-				_, _ = daemon.SdNotify(false, "STATUS="+agent.OneLine(err))
+				agent.TellSystemd("STATUS=" + agent.OneLine(err))
 			}
 			return err
 		},
@@ -46,7 +49,7 @@ func (p *program) run(ctx context.Context, name string) error {
 		}
 	}
 	if a == nil || err != nil {
-		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // nothing to do is done
+		agent.TellSystemd(daemon.SdNotifyReady) // nothing to do is done
 		return err
 	}
 	defer a.Close()

@@ -27,8 +27,8 @@ type view struct {
 // viewOf is the view for a terminal, or for a file or a pipe. NO_COLOR: no-color.org.
 func viewOf(w any) view {
 	v := view{now: time.Now()}
-	f, ok := w.(*os.File)
-	if !ok {
+	f := fileOf(w)
+	if f == nil {
 		return v
 	}
 	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
