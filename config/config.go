@@ -4,6 +4,10 @@
 // Keys at the top of the file hold for every interface. Each [[interface]] section says by its match keys which
 // interfaces it is for, and overrides the settings it names; a later section wins over an earlier one, key
 // by key.
+//
+// The file is read with the stable API of go-toml. Its decoder alone would stop at the first value of a wrong type, name Go's
+// types, take keys in any case of letters, and say no position of a value that ec2net does not like. So the decoder is shown one
+// expression at a time (see reader.expression), without a place for any key: then it says which key there is, and where.
 package config
 
 import (

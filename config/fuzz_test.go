@@ -44,6 +44,23 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// FuzzItems compares with how many items the decoder finds in a list.
+func FuzzItems(f *testing.F) {
+	for _, list := range []string{"", `"a",`, "'a' , # b, ]\n\"\"\"c\"]\"\"\"", `[["a", {b = ","}], []], '\', "\"", 1, -1.5e3, 2026-11-30 17:00:00`, "'''a'b''''", `"\\"`} {
+		f.Add(list)
+	}
+	f.Fuzz(func(t *testing.T, list string) {
+		list = "[" + list + "]"
+		var want struct{ X []any }
+		if err := toml.Unmarshal([]byte("X = "+list), &want); err != nil {
+			return
+		}
+		if got := items([]byte(list)); len(got) != len(want.X) {
+			t.Errorf("%q: items at %d, the decoder has %q", list, got, want.X)
+		}
+	})
+}
+
 // wantLegible checks that each problem is one clean line and lies within the document.
 func wantLegible(t *testing.T, err error, doc []byte) {
 	t.Helper()

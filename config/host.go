@@ -3,8 +3,6 @@ package config
 import (
 	"errors"
 	"slices"
-
-	"github.com/pelletier/go-toml/v2/unstable"
 )
 
 // Named is an interface's name with its position in the file, for errors that are found after parsing.
@@ -67,7 +65,7 @@ func interfaceList(v value) (func(*Config), error) {
 }
 
 func namedInterface(v value) (Named, error) {
-	if err := v.must(text); err != nil {
+	if _, err := typed[string](v); err != nil {
 		return Named{}, err
 	}
 	return Named{v.text, v.place(v.at)}, checkName(v.text)
@@ -75,10 +73,11 @@ func namedInterface(v value) (Named, error) {
 
 // oneOrMore are the items of a list, or the value itself.
 func oneOrMore(v value) ([]value, error) {
-	if v.kind != unstable.Array {
+	list, ok := v.data.([]any)
+	switch {
+	case !ok:
 		return []value{v}, nil
-	}
-	if len(v.items) == 0 {
+	case len(list) == 0:
 		return nil, errors.New("an empty list")
 	}
 	return v.items, nil
@@ -86,7 +85,7 @@ func oneOrMore(v value) ([]value, error) {
 
 // in says of a list which of its items is wrong.
 func in(v, item value, err error) error {
-	if v.kind != unstable.Array {
+	if len(v.items) == 0 {
 		return err
 	}
 	return &itemError{item, err}
@@ -101,7 +100,7 @@ type itemError struct {
 func (e *itemError) Error() string { return e.err.Error() }
 
 // hostTable begins a section of the host, and reports whether there is one of this name.
-func (r *reader) hostTable(kind unstable.Kind, k key) bool {
+func (r *reader) hostTable(k key, array bool) bool {
 	i := slices.IndexFunc(r.tables, func(t *table) bool { return len(k.parts) == 1 && t.name == k.parts[0] })
 	if i < 0 {
 		return false
@@ -113,7 +112,7 @@ func (r *reader) hostTable(kind unstable.Kind, k key) bool {
 		r.add(k.start, "there is a section [%s] already, on line %d", t.name, line)
 		r.skip = true
 		return true
-	case kind == unstable.ArrayTable:
+	case array:
 		r.add(k.start, "write this section with one bracket: [%s]", t.name)
 	}
 	t.given, t.at = map[string]bool{}, k.start
@@ -122,14 +121,14 @@ func (r *reader) hostTable(kind unstable.Kind, k key) bool {
 }
 
 // hostKey takes a key of a section of the host.
-func (r *reader) hostKey(k key, v value) {
+func (r *reader) hostKey(k expression) {
 	e, ok := r.hostEntry(k.String())
 	if !ok {
-		r.unknownKey(k)
+		r.unknownKey(k.key)
 		return
 	}
 	r.table.given[e.name] = true
-	if set, ok := accept(r, e, k, v); ok {
+	if set, ok := accept(r, e, k); ok {
 		set(&r.config)
 	}
 }

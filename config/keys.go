@@ -96,7 +96,7 @@ func choice[T any](of map[string]T) func(value) (T, error) {
 		if ok {
 			return x, nil
 		}
-		if err := v.must(text); err != nil {
+		if _, err := typed[string](v); err != nil {
 			return x, err
 		}
 		return x, misspelt(of, v.text)
@@ -117,7 +117,7 @@ func misspelt[T any](of map[string]T, s string) error {
 
 func duration(least, most time.Duration) func(value) (time.Duration, error) {
 	return func(v value) (time.Duration, error) {
-		if err := v.must(text); err != nil {
+		if _, err := typed[string](v); err != nil {
 			return 0, err
 		}
 		d, err := time.ParseDuration(v.text)
@@ -134,21 +134,18 @@ func duration(least, most time.Duration) func(value) (time.Duration, error) {
 }
 
 func below100(v value) (int, error) {
-	if err := v.must(number); err != nil {
-		return 0, err
+	n, err := typed[int64](v)
+	if err == nil && (n < 0 || n > 99) {
+		err = errors.New("out of range")
 	}
-	n, err := v.integer()
-	if err != nil || n < 0 || n > 99 {
-		return 0, errors.New("out of range")
-	}
-	return int(n), nil
+	return int(n), err
 }
 
 // like reads text that matches the whole of a regular expression.
 func like(expr string) func(value) (string, error) {
 	re := regexp.MustCompile(`^(?:` + expr + `)$`)
 	return func(v value) (string, error) {
-		if err := v.must(text); err != nil {
+		if _, err := typed[string](v); err != nil {
 			return "", err
 		}
 		if re.MatchString(v.text) {
@@ -162,7 +159,7 @@ func like(expr string) func(value) (string, error) {
 }
 
 func mac(v value) (metadata.MAC, error) {
-	if err := v.must(text); err != nil {
+	if _, err := typed[string](v); err != nil {
 		return metadata.MAC{}, err
 	}
 	m, err := metadata.ParseMAC(v.text)
@@ -179,7 +176,7 @@ func mac(v value) (metadata.MAC, error) {
 
 // pattern reads an interface name in which *, ? and [a-z] stand for more than themselves.
 func pattern(v value) (string, error) {
-	if err := v.must(text); err != nil {
+	if _, err := typed[string](v); err != nil {
 		return "", err
 	}
 	if !strings.ContainsAny(v.text, `*?[\`) {

@@ -16,7 +16,7 @@ func hostKeys() []entry[func(*Config)] {
 
 // metricsFile reads the place of the metrics. The collector reads only what ends in ".prom".
 func metricsFile(v value) (func(*Config), error) {
-	if err := v.must(text); err != nil {
+	if _, err := typed[string](v); err != nil {
 		return nil, err
 	}
 	switch {
@@ -35,7 +35,7 @@ func metricsFile(v value) (func(*Config), error) {
 }
 
 // hostSetting takes a key for the host at the top of the file, and reports whether it is one.
-func (r *reader) hostSetting(k key, v value) bool {
+func (r *reader) hostSetting(k expression) bool {
 	e, ok := find(hostKeys(), k.parts[0])
 	if !ok {
 		return false
@@ -44,7 +44,7 @@ func (r *reader) hostSetting(k key, v value) bool {
 		r.add(k.start, "%s is for the whole host: put it at the top of the file", e.name)
 		return true
 	}
-	if set, ok := accept(r, e, k, v); ok {
+	if set, ok := accept(r, e, k); ok {
 		set(&r.config)
 	}
 	return true

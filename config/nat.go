@@ -68,7 +68,7 @@ const widest = 8
 
 // subnet reads an IPv4 prefix that hosts can have their addresses in.
 func subnet(v value) (netip.Prefix, error) {
-	if err := v.must(text); err != nil {
+	if _, err := typed[string](v); err != nil {
 		return netip.Prefix{}, err
 	}
 	p, err := netip.ParsePrefix(v.text)

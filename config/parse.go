@@ -5,17 +5,11 @@ import (
 	"errors"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// reader walks over the expressions of a document. It takes the parser's own expressions rather than
-// letting the library fill a struct, because that stops at the first wrong type, shows Go's type names
-// and forgets where a value stood. That API is outside of the library's promise of stability; go.mod
-// pins the version, and the tests compare what is read here with what the stable API reads.
+// reader walks over the expressions of a document, one by one, so that all that is wrong is found.
 type reader struct {
 	problems
-	parser   unstable.Parser
 	settings []entry[func(*Interface)]
 	matches  []entry[matcher]
 	tables   []*table
@@ -24,7 +18,6 @@ type reader struct {
 	table    *table         // nil outside of a section of the host
 	skip     bool           // below a header that is not known
 	seen     map[string]int // keys of the present table, and where they were set
-	next     int            // where the line after the last expression begins
 }
 
 // draft is the section that is being read.
@@ -47,7 +40,7 @@ func Parse(name string, b []byte) (Config, error) {
 	}
 	r.config.File = name
 	if r.encoded() {
-		r.read(0)
+		r.read()
 		r.endSection()
 	}
 	if err := r.err(); err != nil {
@@ -70,80 +63,21 @@ func (r *reader) encoded() bool {
 	return true
 }
 
-// read takes the expressions from an offset to the end, or to an error that hides what follows.
-func (r *reader) read(from int) {
-	for from < len(r.doc) && !r.full() {
-		r.next = from
-		r.parser.Reset(r.doc[from:])
-		for !r.full() && r.parser.NextExpression() {
-			r.expression(r.parser.Expression(), from)
+// read takes the expressions to the end, or to an error that hides what follows.
+func (r *reader) read() {
+	for at := 0; at < len(r.doc) && !r.full(); {
+		e, err := r.expression(at)
+		if err != nil {
+			at = r.syntax(at, err)
+			continue
 		}
-		var wrong *unstable.ParserError
-		if !errors.As(r.parser.Error(), &wrong) {
-			return
+		if line := bytes.TrimLeft(r.doc[at:e.end], " \t"); bytes.HasPrefix(line, []byte("[")) {
+			r.header(e.key, bytes.HasPrefix(line, []byte("[[")))
+		} else if e.parts != nil && !r.skip {
+			r.keyValue(e)
 		}
-		from = r.syntax(from+int(r.parser.Range(wrong.Highlight).Offset), wrong.Message)
+		at = e.end
 	}
-}
-
-func (r *reader) expression(n *unstable.Node, base int) {
-	k := keyOf(n, base)
-	if n.Kind != unstable.KeyValue {
-		r.header(n.Kind, k)
-		r.next = r.lineAfter(k.end)
-		return
-	}
-	end := base + int(n.Raw.Offset+n.Raw.Length)
-	if !r.skip {
-		at := valueStart(r.doc, k.end)
-		r.keyValue(k, r.valueOf(n.Value(), at, string(r.doc[at:end]), base))
-	}
-	r.next = r.lineAfter(end)
-}
-
-// key is a key of the document, and where it stands.
-type key struct {
-	parts      []string
-	start, end int
-}
-
-func (k key) String() string { return strings.Join(k.parts, ".") }
-
-func keyOf(n *unstable.Node, base int) key {
-	k := key{start: -1}
-	for it := n.Key(); it.Next(); {
-		raw := it.Node().Raw
-		if k.start < 0 {
-			k.start = base + int(raw.Offset)
-		}
-		k.end = base + int(raw.Offset+raw.Length)
-		k.parts = append(k.parts, string(it.Node().Data))
-	}
-	return k
-}
-
-// valueOf is a value that stands at an offset, and the items of a list.
-func (r *reader) valueOf(n *unstable.Node, at int, written string, base int) value {
-	v := value{kind: n.Kind, text: written, at: at, place: r.place}
-	switch v.kind {
-	case text:
-		v.text = string(n.Data)
-	case unstable.Array:
-		for it := n.Children(); it.Next(); {
-			item := it.Node()
-			from := at
-			if item.Raw.Length > 0 {
-				from = base + int(item.Raw.Offset)
-			}
-			v.items = append(v.items, r.valueOf(item, from, string(item.Data), base))
-		}
-	}
-	return v
-}
-
-// valueStart skips what stands between a key and its value.
-func valueStart(doc []byte, end int) int {
-	return len(doc) - len(bytes.TrimLeft(doc[end:], " \t="))
 }
 
 // lineAfter returns where the line after the one at an offset begins.
@@ -155,17 +89,17 @@ func (r *reader) lineAfter(offset int) int {
 }
 
 // header begins a section.
-func (r *reader) header(kind unstable.Kind, k key) {
+func (r *reader) header(k key, array bool) {
 	r.endSection()
 	r.seen, r.skip = map[string]int{}, false
-	if r.hostTable(kind, k) {
+	if r.hostTable(k, array) {
 		return
 	}
 	r.skip = k.String() != "interface" || len(k.parts) != 1
 	switch {
 	case r.skip:
 		r.add(k.start, "unknown section %.60q; the sections are %s", k, list(r.sections(), "and"))
-	case kind == unstable.Table:
+	case !array:
 		r.add(k.start, "write an interface's section with two brackets: [[interface]]")
 	}
 	if !r.skip {
@@ -195,7 +129,7 @@ func (r *reader) endSection() {
 	r.section = nil
 }
 
-func (r *reader) keyValue(k key, v value) {
+func (r *reader) keyValue(k expression) {
 	name := k.String()
 	if first, ok := r.seen[name]; ok {
 		line, _ := position(r.doc, first)
@@ -204,22 +138,22 @@ func (r *reader) keyValue(k key, v value) {
 	}
 	r.seen[name] = k.start
 	if r.table != nil {
-		r.hostKey(k, v)
+		r.hostKey(k)
 		return
 	}
-	if len(k.parts) == 1 && (r.setting(k, v) || r.matchKey(k, v) || r.hostSetting(k, v)) {
+	if len(k.parts) == 1 && (r.setting(k) || r.matchKey(k) || r.hostSetting(k)) {
 		return
 	}
-	r.unknownKey(k)
+	r.unknownKey(k.key)
 }
 
 // setting takes a key that is a setting, and reports whether it is one.
-func (r *reader) setting(k key, v value) bool {
+func (r *reader) setting(k expression) bool {
 	e, ok := find(r.settings, k.parts[0])
 	if !ok {
 		return false
 	}
-	apply, ok := accept(r, e, k, v)
+	apply, ok := accept(r, e, k)
 	switch {
 	case !ok:
 	case r.section == nil:
@@ -231,7 +165,7 @@ func (r *reader) setting(k key, v value) bool {
 }
 
 // matchKey takes a key that chooses interfaces, and reports whether it is one.
-func (r *reader) matchKey(k key, v value) bool {
+func (r *reader) matchKey(k expression) bool {
 	e, ok := find(r.matches, k.parts[0])
 	if !ok {
 		return false
@@ -241,14 +175,15 @@ func (r *reader) matchKey(k key, v value) bool {
 		return true
 	}
 	r.section.chooses = true
-	if m, ok := accept(r, e, k, v); ok {
+	if m, ok := accept(r, e, k); ok {
 		r.section.match = append(r.section.match, m)
 	}
 	return true
 }
 
 // accept reads a value, or notes why it cannot be.
-func accept[T any](r *reader, e entry[T], k key, v value) (x T, ok bool) {
+func accept[T any](r *reader, e entry[T], k expression) (x T, ok bool) {
+	v := r.value(k)
 	x, err := e.read(v)
 	var item *itemError
 	switch {

@@ -9,13 +9,10 @@ const maxPriority = 9990
 // priority reads the preference at which the policy rules begin. It is one for the host, and stands beside the settings
 // of an interface because it decides its rules as they do.
 func priority(v value) (func(*Config), error) {
-	if err := v.must(number); err != nil {
-		return nil, err
-	}
-	n, err := v.integer()
+	n, err := typed[int64](v)
 	switch {
 	case err != nil:
-		return nil, errors.New("out of range")
+		return nil, err
 	case n < 1:
 		return nil, errors.New("too small")
 	case n > maxPriority:

@@ -8,37 +8,23 @@ import (
 // bareValue is a line whose value is text without quotes: by far the most frequent slip.
 const bareValue = `^[ \t]*([A-Za-z0-9_-]+)[ \t]*=[ \t]*([^\s#"'\[\]{},=[:cntrl:]]+)[ \t]*(?:#.*)?\r?\n?$`
 
-// syntax notes what the parser did not understand, and returns where to read on. A mistake within one
-// line does not keep the lines below it from being checked; one that may reach over several does.
-func (r *reader) syntax(offset int, message string) (resume int) {
-	start := min(r.pending(), lineStart(r.doc, offset)) // the latter for a bad character between expressions
+// syntax notes what the decoder did not understand of the expression on the line at an offset, and returns where to read on. A
+// mistake within one line does not keep the lines below it from being checked; one that may reach over several does.
+func (r *reader) syntax(start int, err error) (resume int) {
 	end := r.lineAfter(start)
 	line := r.doc[start:end]
+	r.broken(line)
 	bare := regexp.MustCompile(bareValue).FindSubmatchIndex(line)
 	switch {
 	case !single(line):
-		r.add(offset, "invalid TOML: %s", message)
+		r.add(r.offset(start, err), "invalid TOML: %s", reason(err))
 		return len(r.doc)
 	case bare != nil:
 		r.unquoted(start+bare[4], string(line[bare[2]:bare[3]]), string(line[bare[4]:bare[5]]))
 	default:
-		r.add(offset, "invalid TOML: %s", message)
+		r.add(r.offset(start, err), "invalid TOML: %s", reason(err))
 	}
-	r.broken(line)
 	return end
-}
-
-// pending returns where the first line begins that is not yet read, not blank and not a comment.
-func (r *reader) pending() int {
-	at := r.next
-	for at < len(r.doc) {
-		end := r.lineAfter(at)
-		if line := bytes.TrimSpace(r.doc[at:end]); len(line) > 0 && line[0] != '#' {
-			break
-		}
-		at = end
-	}
-	return at
 }
 
 // single reports whether an expression that begins on this line must end on it.

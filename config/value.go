@@ -3,21 +3,12 @@ package config
 import (
 	"errors"
 	"fmt"
-	"strconv"
-
-	"github.com/pelletier/go-toml/v2/unstable"
-)
-
-// The kinds of value that keys take, apart from true and false.
-const (
-	text   = unstable.String
-	number = unstable.Integer
 )
 
 // value is one value of the file.
 type value struct {
-	kind unstable.Kind
-	text string // of text: what stands between the quotes; else as written
+	data any    // as the decoder reads it; an error where it does not
+	text string // of text: what stands between the quotes; of other single values as written
 
 	items []value          // of a list
 	at    int              // offset into the document
@@ -26,43 +17,43 @@ type value struct {
 
 // String writes the value as TOML does, cut short, and safe for a terminal.
 func (v value) String() string {
-	switch v.kind {
-	case text:
+	switch v.data.(type) {
+	case string:
 		return fmt.Sprintf("%.60q", v.text)
-	case unstable.Array:
+	case []any:
 		return "[…]"
-	case unstable.InlineTable:
+	case map[string]any:
 		return "{…}"
 	}
 	return fmt.Sprintf("%.60s", v.text)
 }
 
-// must returns an error that says what the value is when it is not of the wanted kind.
-func (v value) must(want unstable.Kind) error {
-	if v.kind == want {
-		return nil
+// typed is the value if it is text (string) or a number (int64), as wanted. The error says what it is instead.
+func typed[T string | int64](v value) (T, error) {
+	x, ok := v.data.(T)
+	if !ok {
+		return x, errors.New(v.noun())
 	}
-	return errors.New(v.noun())
+	return x, nil
 }
 
 // noun says in the words of a user, not of Go or TOML, what a value is.
 func (v value) noun() string {
-	switch v.kind {
-	case text:
+	switch data := v.data.(type) {
+	case string:
 		return "text"
-	case number:
+	case int64:
 		return "a number"
-	case unstable.Float:
+	case float64:
 		return "a number with a fraction"
-	case unstable.Bool:
+	case bool:
 		return "a boolean"
-	case unstable.Array:
+	case []any:
 		return "a list"
-	case unstable.InlineTable:
+	case map[string]any:
 		return "a table"
+	case error:
+		return data.Error()
 	}
 	return "a date or a time of day"
 }
-
-// integer reads a number in any base; Go spells integers the way that TOML does.
-func (v value) integer() (int64, error) { return strconv.ParseInt(v.text, 0, 64) }
