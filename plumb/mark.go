@@ -46,8 +46,9 @@ func (s *Snapshot) noteMark(mark uint32, n int) {
 	}
 }
 
-// markIDs is how many interfaces of a host can have marks of their own.
-const markIDs = MarkMask >> markShift
+// markIDs is how many interfaces of a host can have marks of their own: 1 to 126. With all bits set, the packets of
+// systemd-imdsd would have an interface's mark (0x7fff0815, systemd 261 and later) and leave by that interface.
+const markIDs = MarkMask>>markShift - 1
 
 const markShift = 24
 

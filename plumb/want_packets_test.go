@@ -146,11 +146,22 @@ func TestMarksAreApart(t *testing.T) {
 	}
 }
 
+// The requests of systemd-imdsd have the mark 0x7fff0815: no interface answers for them.
+func TestMarkOfSystemd(t *testing.T) {
+	const systemd = 0x7fff0815
+	for n := range maxN + 1 {
+		w := want{number: n}
+		if m, ok := w.mark(); !ok || systemd&MarkMask == m {
+			t.Fatalf("interface %d has the mark %#x", n, m)
+		}
+	}
+}
+
 // Two interfaces whose numbers ask for the same mark, the higher one set up first: each comes to have its own.
 func TestMarksMeet(t *testing.T) {
 	secondHost(t)
 	low, high := eth1(), eth2("10.0.2.60")
-	low.DeviceNumber, high.NetworkCard, high.DeviceNumber = 4, 14, 1 // 1401 = 11 * 127 + 4
+	low.DeviceNumber, high.NetworkCard, high.DeviceNumber = 4, 5, 8 // 508 = 4 * 126 + 4
 	l1, l2 := open(t, "eth1"), open(t, "eth2")
 	settleTo(t, l2, answering(high, nil))
 	first := markOf(t, l2)
