@@ -23,7 +23,7 @@ const (
 	// confirmAfter is when the metadata is first asked again about an address that it no longer lists.
 	confirmAfter = time.Second
 	// youthful interfaces are asked about every few seconds: that is when addresses are still arriving.
-	youth, youthRefresh = time.Minute, 5 * time.Second
+	startupTime, startupRefresh = time.Minute, 5 * time.Second
 )
 
 // Agent keeps one interface right: what the metadata, the lease and the kernel say comes in as events,
@@ -70,8 +70,8 @@ func newAgent(name string, o Options) (*Agent, error) {
 	return a, nil
 }
 
-// seen takes note of what the kernel says, and passes the carrier on to the DHCP client.
-func (a *Agent) seen(s plumb.Snapshot) {
+// updateSnapshot takes note of what the kernel says, and passes the carrier on to the DHCP client.
+func (a *Agent) updateSnapshot(s plumb.Snapshot) {
 	if s.Carrier != a.snap.Carrier {
 		a.leases.signal(s.Carrier)
 	}
@@ -95,7 +95,7 @@ func (a *Agent) converge(ctx context.Context) error {
 	a.refreshEgress(others)
 	a.updateNATRole(others)
 	a.cover()
-	outlets := a.egress.candidates
+	before := a.egress.candidates
 	r := a.reconcile(ctx)
 	switch {
 	case errors.Is(r.Failed, plumb.ErrGone):
@@ -106,12 +106,12 @@ func (a *Agent) converge(ctx context.Context) error {
 	}
 	a.applyFailed = r.Failed != nil
 	a.announce(r.Done)
-	if a.role == isFunction {
-		return errors.Join(belongs(a.snap), r.Err())
+	if a.role == roleFunction {
+		return errors.Join(notStandalone(a.snap), r.Err())
 	}
 	if a.record.LeftTo != "" {
 		a.warnOnce(fromKernel, r.Err())
-		a.reportLeft()
+		a.reportOwner()
 		return nil
 	}
 	a.confirm(ctx, r.Done)
@@ -121,7 +121,7 @@ func (a *Agent) converge(ctx context.Context) error {
 		a.unconvergedSince = time.Now()
 	}
 	a.setUp = a.setUp || a.converged
-	a.reportEgress(outlets)
+	a.reportEgress(before)
 	a.warnOnce(fromKernel, r.Err())
 	a.warnOnce(fromDHCP, a.leaseMismatch())
 	a.dirty = a.dirty || len(r.Done) > 0 || was != a.converged
@@ -132,7 +132,7 @@ func (a *Agent) converge(ctx context.Context) error {
 // hindrance: the rest holds. When the kernel could not be asked, nothing new is known.
 func (a *Agent) outcome(r plumb.Result) bool {
 	switch {
-	case a.rolledBack != nil, errors.Is(r.Failed, plumb.ErrNotConverged), errors.Is(r.Refused, plumb.ErrNoAddress), errors.Is(r.Refused, errUnclear):
+	case a.rolledBack != nil, errors.Is(r.Failed, plumb.ErrNotConverged), errors.Is(r.Refused, plumb.ErrNoAddress), errors.Is(r.Refused, errAmbiguous):
 		return false
 	case r.Failed == nil:
 		return a.known()

@@ -123,8 +123,8 @@ func (f candidateFacts) hindrance() obstacle {
 		return f.silent()
 	case f.primary != nil:
 		return ofPrimary(f.primary)
-	case errors.Is(f.metadata, errUnread):
-		return obstacle{state.EgressUnread, errUnread.Error()}
+	case errors.Is(f.metadata, errNotRead):
+		return obstacle{state.EgressUnread, errNotRead.Error()}
 	case f.metadata != nil:
 		return obstacle{state.EgressMetadata, "the metadata does not answer, so a switch could not be verified"}
 	}

@@ -62,7 +62,7 @@ func TestOutlet(t *testing.T) {
 			{0, func(f *candidateFacts) { f.neighbour = plumb.Asking }, false, ""}, {time.Second, fine, true, ""},
 		},
 		"what an earlier process decided holds": {
-			{0, func(f *candidateFacts) { f.active, f.metadata, f.neighbour = true, errUnread, plumb.Unasked }, true, ""}, {time.Minute, read(-time.Hour), true, ""},
+			{0, func(f *candidateFacts) { f.active, f.metadata, f.neighbour = true, errNotRead, plumb.Unasked }, true, ""}, {time.Minute, read(-time.Hour), true, ""},
 		},
 		"the primary's rules are missing for a moment": {
 			{0, fine, true, ""}, {time.Second, open, true, ""}, {1900 * time.Millisecond, open, true, ""}, {1950 * time.Millisecond, read(time.Second), true, ""},

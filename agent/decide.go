@@ -18,11 +18,11 @@ type Facts struct {
 	services []netip.Addr // the cloud's own servers, which stay on the primary interface
 	role     role
 
-	left       bool         // to another program
-	rolledBack *plumb.State // its last change was, to this
-	undecided  bool         // whether ec2net manages the interface hangs on what the metadata has not said yet
-	known      bool         // there is something to set up
-	conflict   bool         // another host has the leased address
+	ownedByOther bool         // to another program
+	rolledBack   *plumb.State // its last change was, to this
+	undecided    bool         // whether ec2net manages the interface hangs on what the metadata has not said yet
+	known        bool         // there is something to set up
+	conflict     bool         // another host has the leased address
 
 	// granted is what the metadata grants, in doubt or not; zero where the lease is all that is known.
 	granted    metadata.Interface
@@ -43,7 +43,7 @@ const (
 	modeKeep                 // what is there stays, and the link is up: nothing is known yet
 	modeWait                 // nothing is changed
 	modeRelease              // of ec2net there is nothing, or the link alone, as configured
-	modeYield                // another program has the interface: all of ec2net's goes, and the link is as it is
+	modeForeign              // another program has the interface: all of ec2net's goes, and the link is as it is
 	modeRollBack             // everything is as it was before the last change
 	modeConflict             // the address goes, because another host has it
 	modeNone                 // the device is part of another interface: all goes
@@ -52,12 +52,12 @@ const (
 // mode decides it.
 func (f Facts) mode() mode {
 	switch {
-	case f.role == isFunction:
+	case f.role == roleFunction:
 		return modeNone
-	case f.role == isUnclear:
+	case f.role == roleAmbiguous:
 		return modeWait
-	case f.left:
-		return modeYield
+	case f.ownedByOther:
+		return modeForeign
 	case f.rolledBack != nil:
 		return modeRollBack
 	case f.undecided:
@@ -79,11 +79,11 @@ func (f Facts) Want(have plumb.Snapshot) (plumb.State, error) {
 	case modeNone:
 		return plumb.Bare(have, f.before), nil
 	case modeWait:
-		if f.role == isUnclear {
-			return have.State, Unclear(have)
+		if f.role == roleAmbiguous {
+			return have.State, Ambiguous(have)
 		}
 		return have.State, nil
-	case modeYield:
+	case modeForeign:
 		return plumb.Yielded(have, f.before), nil
 	case modeRollBack:
 		return plumb.Restored(have, *f.rolledBack).Leading(f.egress), nil
@@ -136,7 +136,7 @@ func delegation(c config.Interface) plumb.Delegation {
 func (n *NIC) facts() Facts {
 	return Facts{
 		cloud: n.where, Settings: n.iface, services: services(n.where, n.config), role: n.role,
-		left: n.record.LeftTo != "", granted: n.settled, known: n.settled.MAC != (metadata.MAC{}),
+		ownedByOther: n.record.LeftTo != "", granted: n.settled, known: n.settled.MAC != (metadata.MAC{}),
 		primary: n.settled.Primary || n.record.Interface.Primary,
 		hosts:   n.hosting(), nat: n.nat.NATRole, before: n.record.Before,
 	}

@@ -30,10 +30,10 @@ func TestMode(t *testing.T) {
 		{"the configuration hangs on the metadata", Facts{Settings: alone, undecided: true}, modeWait},
 		{"rolled back", Facts{Settings: full, known: true, rolledBack: back}, modeRollBack},
 		{"rolled back, and the configuration leaves it alone now", Facts{Settings: alone, rolledBack: back}, modeRollBack},
-		{"another program's", Facts{Settings: full, known: true, left: true}, modeYield},
-		{"another program's, after a change was rolled back", Facts{Settings: full, left: true, rolledBack: back}, modeYield},
-		{"two devices with one MAC", Facts{Settings: full, role: isUnclear, known: true, left: true}, modeWait},
-		{"a virtual function", Facts{Settings: full, role: isFunction, left: true, rolledBack: back}, modeNone},
+		{"another program's", Facts{Settings: full, known: true, ownedByOther: true}, modeForeign},
+		{"another program's, after a change was rolled back", Facts{Settings: full, ownedByOther: true, rolledBack: back}, modeForeign},
+		{"two devices with one MAC", Facts{Settings: full, role: roleAmbiguous, known: true, ownedByOther: true}, modeWait},
+		{"a virtual function", Facts{Settings: full, role: roleFunction, ownedByOther: true, rolledBack: back}, modeNone},
 	} {
 		if got := tt.of.mode(); got != tt.want {
 			t.Errorf("%s: mode %d, want %d", tt.what, got, tt.want)
@@ -65,10 +65,10 @@ func TestWantedByMode(t *testing.T) {
 		{"nothing known", Facts{Settings: manage, before: found}, "10.0.2.99/24", false, true, 9001, nil},
 		{"left alone", Facts{Settings: config.Interface{Manage: config.None}, known: true, granted: granted, before: found}, "", false, false, 1500, nil},
 		{"left alone, the primary", Facts{Settings: config.Interface{Manage: config.None}, known: true, primary: true, before: found}, "", false, true, 9001, nil},
-		{"another program's", Facts{Settings: manage, left: true, known: true, granted: granted, before: found}, "", false, true, 9001, nil},
+		{"another program's", Facts{Settings: manage, ownedByOther: true, known: true, granted: granted, before: found}, "", false, true, 9001, nil},
 		{"its address is another host's", Facts{Settings: manage, conflict: true, before: found}, "", false, true, 1500, nil},
-		{"a virtual function", Facts{Settings: manage, role: isFunction, known: true, granted: granted, before: found}, "", false, false, 1500, nil},
-		{"two devices with one MAC", Facts{Settings: manage, role: isUnclear, known: true, granted: granted, before: found}, "10.0.2.99/24", false, true, 9001, errUnclear},
+		{"a virtual function", Facts{Settings: manage, role: roleFunction, known: true, granted: granted, before: found}, "", false, false, 1500, nil},
+		{"two devices with one MAC", Facts{Settings: manage, role: roleAmbiguous, known: true, granted: granted, before: found}, "10.0.2.99/24", false, true, 9001, errAmbiguous},
 	} {
 		got, err := tt.of.Want(have)
 		addrs := ""

@@ -47,7 +47,7 @@ func TestEgressDecision(t *testing.T) {
 			[2]state.EgressDecision{decided(state.EgressBlocked, state.EgressNoPrimary)}, "IPv4 not by this interface: x"},
 		{"an unprotected primary", candidate{initialized: true}, without(func(f *candidateFacts) { f.primary = fmt.Errorf("eth0: %w", plumb.ErrUnprotected) }), none,
 			[2]state.EgressDecision{decided(state.EgressBlocked, state.EgressUnprotected)}, "IPv4 not by this interface: eth0: its own rules are not set up yet"},
-		{"the metadata was not asked", candidate{initialized: true}, without(func(f *candidateFacts) { f.metadata = errUnread }), none,
+		{"the metadata was not asked", candidate{initialized: true}, without(func(f *candidateFacts) { f.metadata = errNotRead }), none,
 			[2]state.EgressDecision{decided(state.EgressBlocked, state.EgressUnread)}, "IPv4 not by this interface: the metadata has not been read yet"},
 		{"the link fell", candidate{initialized: true, active: true}, without(func(f *candidateFacts) { f.unfit = errors.New("its link is down") }), fine,
 			[2]state.EgressDecision{decided(state.EgressWithdrawn, state.EgressLink), decided(state.EgressActive, "")},
@@ -56,11 +56,11 @@ func TestEgressDecision(t *testing.T) {
 			[2]state.EgressDecision{decided(state.EgressWithdrawn, state.EgressMetadata)},
 			"IPv4 withdrawn: the metadata did not answer within 7s; next attempt at " + Clock(now.Add(holdDownFirst))},
 	} {
-		outlets, facts := [2]candidate{tt.was, {initialized: true}}, [2]candidateFacts{tt.four, tt.six}
-		for i := range outlets {
-			outlets[i].decide(now, facts[i])
+		candidates, facts := [2]candidate{tt.was, {initialized: true}}, [2]candidateFacts{tt.four, tt.six}
+		for i := range candidates {
+			candidates[i].decide(now, facts[i])
 		}
-		e := egressRecord(1, outlets, facts)
+		e := egressRecord(1, candidates, facts)
 		if e.Decided4 != tt.decision[0] || e.Decided6 != tt.decision[1] || e.State != tt.text {
 			t.Errorf("%s: IPv4 %+v, IPv6 %+v, %q\nwant %+v, %q", tt.name, e.Decided4, e.Decided6, e.State, tt.decision, tt.text)
 		}
@@ -86,7 +86,7 @@ func TestEgressTrouble(t *testing.T) {
 		{"taken back, and a better one has had it since", candidate{failures: 1}, true, false, ""},
 		{"no such family", candidate{why: candidateFacts{}.hindrance()}, false, false, ""},
 		{"no such family any more", candidate{why: candidateFacts{}.hindrance(), failures: 1}, false, false, ""},
-		{"nobody asked yet", candidate{why: candidateFacts{gateway: netip.IPv4Unspecified(), metadata: errUnread}.hindrance()}, false, false, ""},
+		{"nobody asked yet", candidate{why: candidateFacts{gateway: netip.IPv4Unspecified(), metadata: errNotRead}.hindrance()}, false, false, ""},
 	} {
 		now := time.Now()
 		n := &NIC{daemon: tt.stays, startedAt: now}

@@ -85,7 +85,7 @@ func (n *NIC) refreshEgress(others state.Records) {
 		f.firstChoice, f.primary = e.rank == 0, kept[i]
 		f.metadata, f.readAt = n.readErr, n.record.ReadAt
 		if !n.answered && n.readErr == nil {
-			f.metadata = errUnread
+			f.metadata = errNotRead
 		}
 	}
 }
@@ -105,7 +105,7 @@ func (e *egress) timedOut(family int, n plumb.Neighbour, now time.Time) plumb.Ne
 	return n
 }
 
-var errUnread = errors.New("the metadata has not been read yet")
+var errNotRead = errors.New("the metadata has not been read yet")
 
 // primaryProtected says for each family why the primary interface's own traffic would leave by another interface, were the
 // host's to leave there; nil: it would not.
@@ -183,7 +183,7 @@ func (a *Agent) unfit(s plumb.Snapshot) error {
 // reportEgress says what the last reconciliation changed.
 func (a *Agent) reportEgress(was [2]candidate) {
 	a.egress.moved = false
-	a.warnMisnamed()
+	a.warnHostConfig()
 	if a.egress.rank < 0 {
 		a.logLimiter.forget(fromEgress)
 		return

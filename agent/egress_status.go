@@ -27,11 +27,11 @@ func (a *Agent) egressStatus() *state.Egress {
 }
 
 // egressRecord says whether each family leaves by an interface, in one sentence where they agree.
-func egressRecord(rank int, outlets [2]candidate, facts [2]candidateFacts) *state.Egress {
-	e := &state.Egress{Rank: rank, IPv4: outlets[0].active, IPv6: outlets[1].active}
+func egressRecord(rank int, candidates [2]candidate, facts [2]candidateFacts) *state.Egress {
+	e := &state.Egress{Rank: rank, IPv4: candidates[0].active, IPv6: candidates[1].active}
 	texts := [2]string{}
 	for i, decision := range []*state.EgressDecision{&e.Decided4, &e.Decided6} {
-		o := outlets[i]
+		o := candidates[i]
 		if facts[i].gateway.IsValid() || o.active || (i == 0 && !facts[1].gateway.IsValid()) {
 			texts[i], *decision = o.text(), o.decision()
 		}
@@ -114,10 +114,10 @@ func (n *NIC) plannedEgress(others state.Records) plumb.Egress {
 	return e
 }
 
-// warnMisnamed says what of [egress] and [nat] can not be meant: at once to a person, and of the processes that of the
+// warnHostConfig says what of [egress] and [nat] can not be meant: at once to a person, and of the processes that of the
 // primary interface does, when all have had the time to come.
-func (a *Agent) warnMisnamed() {
-	if len(a.config.Egress.Interfaces)+len(a.config.NAT.From) == 0 || (a.daemon && (!a.settled.Primary || time.Since(a.startedAt) < youth)) {
+func (a *Agent) warnHostConfig() {
+	if len(a.config.Egress.Interfaces)+len(a.config.NAT.From) == 0 || (a.daemon && (!a.settled.Primary || time.Since(a.startedAt) < startupTime)) {
 		return
 	}
 	primary := a.snap.Name
@@ -125,11 +125,11 @@ func (a *Agent) warnMisnamed() {
 		r, _ := a.store.All().Primary()
 		primary = r.Name
 	}
-	a.warnOnce(fromFile, errors.Join(append(Misnamed(a.config, primary), a.nat.refused...)...))
+	a.warnOnce(fromFile, errors.Join(append(EgressMistakes(a.config, primary), a.nat.refused...)...))
 }
 
-// Misnamed are the interfaces of [egress] that can never have the host's traffic.
-func Misnamed(conf config.Config, primary string) (out []error) {
+// EgressMistakes are the interfaces of [egress] that can never have the host's traffic.
+func EgressMistakes(conf config.Config, primary string) (out []error) {
 	last := conf.Egress.Rank(primary)
 	for i, n := range conf.Egress.Interfaces {
 		link, err := net.InterfaceByName(n.Name)

@@ -43,7 +43,7 @@ func (n *NIC) unclaimed() bool {
 	case owned && !owner.Pending:
 		return false
 	case ours:
-		return !owned || time.Since(n.startedAt) >= undecided
+		return !owned || time.Since(n.startedAt) >= ownerDecideTime
 	}
 	return !owned && !networkStarts()
 }
@@ -58,7 +58,7 @@ func (a *Agent) decidePrimary() {
 	default:
 		a.leases.stop()
 		a.dhcpOwner = ""
-		a.hosts = a.hosts && a.foreignAddress() == "" && time.Since(a.startedAt) < undecided
+		a.hosts = a.hosts && a.foreignAddress() == "" && time.Since(a.startedAt) < ownerDecideTime
 	}
 }
 
@@ -94,7 +94,7 @@ func (a *Agent) reviewHosting() {
 
 // plannedHosting is hosting for an interface on which nothing has been started.
 func (n *NIC) plannedHosting() bool {
-	if !n.settled.Primary || n.iface.Manage != config.Full || n.role != isInterface {
+	if !n.settled.Primary || n.iface.Manage != config.Full || n.role != roleInterface {
 		return false
 	}
 	return !n.noIPv4() && n.unclaimed()

@@ -29,7 +29,7 @@ func OpenInterface(name string) (*plumb.Link, plumb.Snapshot, error) {
 	}
 	if err != nil {
 		link.Close()
-		return nil, s, Missing(name, err)
+		return nil, s, ExplainGone(name, err)
 	}
 	return link, s, nil
 }
@@ -44,16 +44,16 @@ func AsInterface(name string, where metadata.Cloud, known state.Records) (s plum
 	link.Close()
 	role := roleOf(s, where, false, Driver, func(index int) bool { return index != s.Index && wasSetUp(known, index, s.MAC) })
 	switch role {
-	case isFunction:
-		return s, false, belongs(s)
-	case isUnclear:
+	case roleFunction:
+		return s, false, notStandalone(s)
+	case roleAmbiguous:
 		return s, false, nil
 	}
 	return s, true, nil
 }
 
-// Missing is err; where that is plumb.ErrGone, it says which interfaces there are.
-func Missing(name string, err error) error {
+// ExplainGone is err; where that is plumb.ErrGone, it says which interfaces there are.
+func ExplainGone(name string, err error) error {
 	if !errors.Is(err, plumb.ErrGone) {
 		return err
 	}
@@ -68,7 +68,7 @@ func usable(s plumb.Snapshot) error {
 	case s.Loopback:
 		return ErrorOf(ErrInvalid, "%s is the loopback device, not a network interface", s.Name)
 	case s.Master != 0:
-		return belongs(s)
+		return notStandalone(s)
 	case plumb.Virtual(s.Kind):
 		return ErrorOf(ErrInvalid, "%s is a virtual device (%s), not a network interface of the cloud", s.Name, s.Kind)
 	case s.MAC == (metadata.MAC{}):
@@ -109,8 +109,8 @@ func Driver(name string) string {
 	return filepath.Base(link)
 }
 
-// Keys are what sections of the configuration can match an interface by, before the metadata tells more.
-func Keys(s plumb.Snapshot) config.Facts { return config.Local(s.Name, s.MAC, Driver(s.Name)) }
+// MatchKeys are what sections of the configuration can match an interface by, before the metadata tells more.
+func MatchKeys(s plumb.Snapshot) config.Facts { return config.Local(s.Name, s.MAC, Driver(s.Name)) }
 
 // MayChange checks for the right to change the network (CAP_NET_ADMIN, capabilities(7)) before anything is waited for;
 // ErrDenied. command is for the message.

@@ -72,8 +72,8 @@ func TestKilledBeforeTheProof(t *testing.T) {
 		err := a.converge(t.Context())
 		if a.rolledBack == nil {
 			t.Error("it is not undone")
-		} else if !strings.Contains(inLine(a.rolledBack.plan), "+ rule from 10.0.2.37 lookup 10001") {
-			t.Errorf("the change was %q", inLine(a.rolledBack.plan))
+		} else if !strings.Contains(planLine(a.rolledBack.plan), "+ rule from 10.0.2.37 lookup 10001") {
+			t.Errorf("the change was %q", planLine(a.rolledBack.plan))
 		}
 		return err
 	})

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// undecided is how long a manager that is running may take to say whether it wants the interface.
-	undecided = 3 * time.Second
+	// ownerDecideTime is how long a manager that is running may take to say whether it wants the interface.
+	ownerDecideTime = 3 * time.Second
 	// ownerPatience is how long the program that owns the interface may take for its address, before
 	// ec2net adds the one that the metadata names.
 	ownerPatience = 30 * time.Second
@@ -69,7 +69,7 @@ func (a *Agent) skipsDHCP() bool {
 }
 
 func (a *Agent) decideDHCP() {
-	if a.role != isInterface || a.iface.Manage != config.Full || a.undecided() {
+	if a.role != roleInterface || a.iface.Manage != config.Full || a.undecided() {
 		return
 	}
 	if a.settled.Primary {
@@ -97,7 +97,7 @@ func (a *Agent) decideDHCP() {
 func (a *Agent) autoDHCP() {
 	owner, owned := dhcp.FindOwner(os.DirFS("/"), a.snap.Name, a.snap.Index)
 	switch {
-	case owned && owner.Pending && time.Since(a.startedAt) < undecided:
+	case owned && owner.Pending && time.Since(a.startedAt) < ownerDecideTime:
 	case owned && !owner.Pending:
 		a.dhcpOwner = owner.Program
 		a.log.Infof("%s manages the interface (%s): ec2net leaves the lease to it", owner.Program, owner.Why)
@@ -172,7 +172,7 @@ func (a *Agent) onLease(e dhcp.Event) {
 	}
 	switch {
 	case e.Lease == nil:
-		a.lost(e.Err)
+		a.onLeaseLost(e.Err)
 	case a.lease == nil || !a.held || a.lease.Addr != e.Lease.Addr:
 		a.log.Infof("lease of %s from %s", e.Lease.Addr, e.Lease.Server)
 		fallthrough
@@ -183,13 +183,13 @@ func (a *Agent) onLease(e dhcp.Event) {
 	}
 }
 
-// lost: the lease is not valid any more. The cloud's word on the address, or the lack of one, is not
+// onLeaseLost: the lease is not valid any more. The cloud's word on the address, or the lack of one, is not
 // touched by it; only another host that has the address is.
-func (a *Agent) lost(why error) {
+func (a *Agent) onLeaseLost(why error) {
 	if a.held {
 		a.dirty = true
 		why = cmp.Or(why, dhcp.ErrExpired)
-		a.leases.logLimiter[trouble(why)] = true
+		a.leases.logged[dhcpErrorKind(why)] = true
 		if a.daemon {
 			a.log.Warnf("the lease of %s is lost: %s; what is set up stays", a.lease.Addr, OneLine(why))
 		}
@@ -204,18 +204,18 @@ func (a *Agent) lost(why error) {
 func (a *Agent) warnDHCPOnce(e dhcp.Event) {
 	if e.Err == nil {
 		if e.State == dhcp.Bound {
-			clear(a.leases.logLimiter)
+			clear(a.leases.logged)
 		}
 		return
 	}
-	if k := trouble(e.Err); a.daemon && !a.leases.logLimiter[k] {
-		a.leases.logLimiter[k] = true
+	if k := dhcpErrorKind(e.Err); a.daemon && !a.leases.logged[k] {
+		a.leases.logged[k] = true
 		a.log.Warnf("DHCP: %s", OneLine(e.Err))
 	}
 }
 
-// trouble is the sentinel behind an error of the DHCP client.
-func trouble(err error) error {
+// dhcpErrorKind is the sentinel behind an error of the DHCP client.
+func dhcpErrorKind(err error) error {
 	for _, k := range []error{dhcp.ErrConflict, dhcp.ErrNak, dhcp.ErrExpired, dhcp.ErrLinkDown, dhcp.ErrSilent} {
 		if errors.Is(err, k) {
 			return k
@@ -261,14 +261,14 @@ func (a *Agent) leased() bool {
 
 // leases is the connection with our DHCP client.
 type leases struct {
-	events     chan dhcp.Event
-	carrier    chan bool
-	quit       context.CancelFunc // of the client; nil: none was started
-	logLimiter map[error]bool     // kinds of trouble, since the lease was bound
+	events  chan dhcp.Event
+	carrier chan bool
+	quit    context.CancelFunc // of the client; nil: none was started
+	logged  map[error]bool     // kinds of trouble, since the lease was bound
 }
 
 func newLeases() leases {
-	return leases{events: make(chan dhcp.Event, 8), carrier: make(chan bool, 1), logLimiter: map[error]bool{}}
+	return leases{events: make(chan dhcp.Event, 8), carrier: make(chan bool, 1), logged: map[error]bool{}}
 }
 
 // signal tells the client of the link; only the newest state counts.

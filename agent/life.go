@@ -37,26 +37,26 @@ func (a *Agent) Run(ctx context.Context, name string, reload <-chan struct{}) (E
 		err = a.release(ctx, "run")
 	}
 	if err == nil {
-		err = a.lookOnce()
+		err = a.checkGone()
 	}
-	if NoInterface(err) {
+	if IsNotStandalone(err) {
 		a.log.Infof("%s; ec2net has removed everything of its own from it", OneLine(err))
 		told.tell("not an interface of its own", true)
 		return EndEnslaved, a.forget()
 	}
 	if errors.Is(err, errGone) {
 		told.tell("the interface is gone", true) // to systemd, an end without READY is a failure
-		return EndGone, a.leaveGone()
+		return EndGone, a.cleanUpGone()
 	}
 	return EndStopped, err
 }
 
 // Up sets the interface up, and returns when it answers, when wait is over, or when waiting is vain. Its error says
 // what is missing.
-func (a *Agent) Up(ctx context.Context, wait time.Duration, vain func() bool) error {
+func (a *Agent) Up(ctx context.Context, wait time.Duration, giveUp func() bool) error {
 	err := a.loop(ctx, wait, nil, func() (bool, error) {
 		phase := a.phase()
-		return phase.Settled() || phase == state.RolledBack || a.hopeless() || vain(), nil
+		return phase.Settled() || phase == state.RolledBack || a.cannotProgress() || giveUp(), nil
 	})
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: interrupted; to remove what was set up so far: ec2net down %s", a.snap.Name, a.snap.Name)
@@ -67,9 +67,9 @@ func (a *Agent) Up(ctx context.Context, wait time.Duration, vain func() bool) er
 	return a.verdict(err, wait)
 }
 
-// lookOnce looks at the interface once more: systemd stops the unit at the moment that the interface goes, or gets
+// checkGone looks at the interface once more: systemd stops the unit at the moment that the interface goes, or gets
 // another name, and may be faster than the kernel's message.
-func (a *Agent) lookOnce() error {
+func (a *Agent) checkGone() error {
 	switch s, err := a.link.Look(); {
 	case errors.Is(err, plumb.ErrGone):
 		return errGone
@@ -92,8 +92,8 @@ func (a *Agent) renamed(to string) {
 	}
 }
 
-// leaveGone clears up after an interface that was taken away while we ran.
-func (a *Agent) leaveGone() error {
+// cleanUpGone clears up after an interface that was taken away while we ran.
+func (a *Agent) cleanUpGone() error {
 	done, err := a.link.Leave(context.Background(), nil)
 	a.announce(done)
 	a.log.Info("the interface is gone; ec2net has removed everything it had set up for it")

@@ -27,10 +27,10 @@ const (
 )
 
 const (
-	ListedAtMost = 12        // operations on one log line
-	sayAgain     = time.Hour // after which a warning is logged again, should it come and go
-	complaints   = 100       // remembered
-	lineLength   = 400       // bytes of a warning
+	ListedAtMost  = 12        // operations on one log line
+	logAgainAfter = time.Hour // after which a warning is logged again, should it come and go
+	warningsMax   = 100       // remembered
+	lineLength    = 400       // bytes of a warning
 )
 
 // logLimiter remembers which warnings were logged.
@@ -48,10 +48,10 @@ func (s *logLimiter) isNew(source, text string, at time.Time) bool {
 	same := s.now[source] == text
 	s.now[source] = text
 	key := source + text
-	if last, told := s.loggedAt[key]; text == "" || same || (told && at.Sub(last) < sayAgain) {
+	if last, told := s.loggedAt[key]; text == "" || same || (told && at.Sub(last) < logAgainAfter) {
 		return false
 	}
-	if len(s.loggedAt) >= complaints {
+	if len(s.loggedAt) >= warningsMax {
 		clear(s.loggedAt)
 	}
 	s.loggedAt[key] = at
@@ -66,7 +66,7 @@ func (s *logLimiter) forget(prefix string) {
 // warnOnce logs what is wrong with a source, when that is new.
 func (n *NIC) warnOnce(source string, err error) {
 	text := ""
-	if err != nil && !errors.Is(err, plumb.ErrNoAddress) && !errors.Is(err, errUnclear) {
+	if err != nil && !errors.Is(err, plumb.ErrNoAddress) && !errors.Is(err, errAmbiguous) {
 		text = OneLine(err)
 	}
 	if n.logLimiter.isNew(source, text, time.Now()) {
@@ -119,11 +119,11 @@ func (a *Agent) announce(done plumb.Plan) {
 		}
 		return
 	}
-	a.log.Info(inLine(done))
+	a.log.Info(planLine(done))
 }
 
-// inLine is a plan of any size on one line.
-func inLine(p plumb.Plan) string {
+// planLine is a plan of any size on one line.
+func planLine(p plumb.Plan) string {
 	var parts []string
 	for _, o := range p[:min(len(p), ListedAtMost)] {
 		parts = append(parts, o.String())

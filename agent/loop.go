@@ -69,7 +69,7 @@ func (a *Agent) loop(ctx context.Context, limit time.Duration, reload <-chan str
 		if err := a.next(ctx, &ev); err != nil || ctx.Err() != nil {
 			return err
 		}
-		a.retry(&ev)
+		a.retryFailedApply(&ev)
 	}
 }
 
@@ -77,7 +77,7 @@ func (a *Agent) loop(ctx context.Context, limit time.Duration, reload <-chan str
 type response uint8
 
 const (
-	respondNot       response = iota // it has no news
+	respondNothing   response = iota // it has no news
 	respondRepair                    // the kernel is looked at: what is changed there is a repair
 	respondReconcile                 // something new is known
 )
@@ -101,26 +101,26 @@ func (a *Agent) next(ctx context.Context, ev *events) error {
 func (a *Agent) wait(ctx context.Context, ev *events) (response, error) {
 	select {
 	case <-ctx.Done():
-		return respondNot, nil
+		return respondNothing, nil
 	case <-ev.egress.C:
 		a.probeGateways(time.Now())
 		return respondRepair, nil
 	case <-ev.reread.C:
 		a.reread(ctx, ev)
-		return respondNot, nil
+		return respondNothing, nil
 	case <-ev.reload:
 		ev.again = ev.reading
 		a.retryNow()
 		ev.reread.Reset(0)
-		return respondNot, nil
+		return respondNothing, nil
 	case r := <-ev.readings:
 		return a.onReading(ctx, ev, r), nil
 	case e := <-a.leases.events:
 		return a.onLeaseEvent(ev, e), nil
 	case c, ok := <-ev.changes:
-		return respondNot, a.changed(ctx, c, ok, ev)
+		return respondNothing, a.changed(ctx, c, ok, ev)
 	case c, ok := <-ev.packets:
-		return respondNot, a.changed(ctx, c, ok, ev)
+		return respondNothing, a.changed(ctx, c, ok, ev)
 	case <-ev.repair.C:
 		return respondRepair, nil
 	case <-ev.tick.C:
@@ -142,7 +142,7 @@ func (a *Agent) onReading(ctx context.Context, ev *events, r reading) response {
 	if a.daemon {
 		a.clearOrphans(ctx)
 	}
-	wait := a.take(r)
+	wait := a.applyReading(r)
 	if ev.again {
 		wait = 0
 	}
@@ -154,7 +154,7 @@ func (a *Agent) onReading(ctx context.Context, ev *events, r reading) response {
 	}
 	switch {
 	case a.idle():
-		return respondNot
+		return respondNothing
 	case a.setUp && same:
 		return respondRepair
 	}
@@ -176,12 +176,12 @@ func (a *Agent) onLeaseEvent(ev *events, e dhcp.Event) response {
 
 // onTick looks at deadlines.
 func (a *Agent) onTick(ev *events) response {
-	a.pace(ev)
+	a.adjustTick(ev)
 	switch {
 	case !a.setUp || a.degraded != a.shouldDegrade():
 		return respondReconcile
 	case a.converged && a.answers():
-		return respondNot
+		return respondNothing
 	}
 	return respondRepair
 }
@@ -198,9 +198,9 @@ func (a *Agent) watchPackets(ctx context.Context, ev *events) (err error) {
 	return err
 }
 
-// retry has an interface that holds looked at once more when the last look failed. Nothing else may happen for
+// retryFailedApply has an interface that holds looked at once more when the last look failed. Nothing else may happen for
 // long: what the kernel tells, it has told. An interface that is not converged is looked at each second anyway.
-func (a *Agent) retry(ev *events) {
+func (a *Agent) retryFailedApply(ev *events) {
 	if a.applyFailed && a.converged && !ev.armed {
 		ev.armed = true
 		ev.repair.Reset(repairPause)
@@ -210,8 +210,8 @@ func (a *Agent) retry(ev *events) {
 // asks: the metadata has something to say on this interface.
 func (n *NIC) asks() bool { return n.iface.Manage == config.Full || n.config.NeedsMetadata(n.keys) }
 
-// pace slows the tick down once nothing is waited for.
-func (a *Agent) pace(ev *events) {
+// adjustTick slows the tick down once nothing is waited for.
+func (a *Agent) adjustTick(ev *events) {
 	every := second
 	if a.converged && !a.waiting() && a.daemon {
 		every = watchdogInterval()
@@ -246,7 +246,7 @@ func (a *Agent) repair(ctx context.Context, ev *events) error {
 	}
 	held, before := a.setUp, a.link.Written()
 	a.muted = a.repairs.fighting(time.Now())
-	err := a.repairs.look(func() error { return a.converge(ctx) })
+	err := a.repairs.measure(func() error { return a.converge(ctx) })
 	a.muted = false
 	moved := a.egress.moved || a.nat.moved // of its own accord: that is no repair
 	if n := a.link.Written() - before; held && n > 0 && a.rolledBack == nil && !moved {
@@ -265,7 +265,7 @@ func (a *Agent) waiting() bool {
 		return false
 	}
 	lacks := a.awaits()
-	return !a.converged || (lacks != nothing && lacks != lackEgress) // egress has a timer of its own
+	return !a.converged || (lacks != expectNothing && lacks != expectEgress) // egress has a timer of its own
 }
 
 // answers: the kernel does, for all that the interface has.

@@ -145,14 +145,14 @@ func (r NATRole) hasRole() bool { return len(r.out)+len(r.in) > 0 }
 
 // Text is for a person.
 func (r NATRole) Text() string {
-	var said []string
+	var parts []string
 	for _, n := range r.out {
-		said = append(said, fmt.Sprintf("%s from %s leaves by this interface", n.From, n.In))
+		parts = append(parts, fmt.Sprintf("%s from %s leaves by this interface", n.From, n.In))
 	}
 	for _, p := range r.in {
-		said = append(said, fmt.Sprintf("%s arrives by this interface", p))
+		parts = append(parts, fmt.Sprintf("%s arrives by this interface", p))
 	}
-	return strings.Join(said, ", ")
+	return strings.Join(parts, ", ")
 }
 
 // forwardAhead notes how the interface's forwarding was before it is changed, and forgets it once it is given

@@ -47,14 +47,14 @@ type NIC struct {
 
 // Options are what is known of an interface beside the kernel. Of the command line they know nothing.
 type Options struct {
-	Cloud    metadata.Cloud  // that the machine runs in
-	Source   metadata.Source // that is asked; nil: there is none
-	NoSource error           // why there is none
-	Config   config.Config
-	Store    state.Store
-	Known    state.Records // that are in the store
-	Log      logrus.FieldLogger
-	Brief    bool // there is no time to wait for the end of a doubt
+	Cloud     metadata.Cloud  // that the machine runs in
+	Source    metadata.Source // that is asked; nil: there is none
+	NoSource  error           // why there is none
+	Config    config.Config
+	Store     state.Store
+	Known     state.Records // that are in the store
+	Log       logrus.FieldLogger
+	ShortHold bool // there is no time to wait for the end of a doubt
 }
 
 // NewNIC looks an interface up, and what an earlier process has left of it. Nobody else is asked. Its link is to be closed.
@@ -64,22 +64,22 @@ func NewNIC(name string, o Options) (*NIC, error) {
 		return nil, err
 	}
 	n := &NIC{
-		link: link, snap: snap, where: o.Cloud, cloud: o.Source, noCloud: o.NoSource, config: o.Config, keys: Keys(snap), store: o.Store,
+		link: link, snap: snap, where: o.Cloud, cloud: o.Source, noCloud: o.NoSource, config: o.Config, keys: MatchKeys(snap), store: o.Store,
 		log:        o.Log.WithField("interface", snap.Name),
 		startedAt:  time.Now(),
 		dhcpState:  dhcpState{leases: newLeases()},
 		logLimiter: newLogLimiter(),
 	}
-	n.brief = o.Brief
+	n.shortHold = o.ShortHold
 	n.iface = o.Config.For(n.keys)
 	n.egress.rank = -1
 	if err := n.remember(o.Known); err != nil {
 		link.Close()
-		return nil, Missing(name, err)
+		return nil, ExplainGone(name, err)
 	}
-	if n.role = n.roleOf(n.snap); n.role == isFunction {
+	if n.role = n.roleOf(n.snap); n.role == roleFunction {
 		link.Close()
-		return nil, belongs(n.snap)
+		return nil, notStandalone(n.snap)
 	}
 	return n, nil
 }

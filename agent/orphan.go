@@ -45,15 +45,15 @@ func clearOrphan(ctx context.Context, store state.Store, r state.Record) (plumb.
 		return nil, err
 	}
 	defer lock.Release()
-	done, err := leaveOrphan(ctx, r, store.All().Peers(metadata.MAC{}))
+	done, err := removeOrphanObjects(ctx, r, store.All().Peers(metadata.MAC{}))
 	if err == nil {
 		err = store.Remove(r.Name)
 	}
 	return done, err
 }
 
-// leaveOrphan takes the rules and tables of a gone interface out of the kernel.
-func leaveOrphan(ctx context.Context, r state.Record, peers []metadata.MAC) (plumb.Plan, error) {
+// removeOrphanObjects takes the rules and tables of a gone interface out of the kernel.
+func removeOrphanObjects(ctx context.Context, r state.Record, peers []metadata.MAC) (plumb.Plan, error) {
 	link, err := plumb.OpenGone(r.Name)
 	if err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ func TestOutcome(t *testing.T) {
 		{name: "nothing is known of it", was: true},
 		{name: "something was left out", known: true, result: plumb.Result{Refused: other}, want: true},
 		{name: "there is no address", known: true, result: plumb.Result{Refused: fmt.Errorf("eth1: %w", plumb.ErrNoAddress)}, was: true},
-		{name: "whose it is is unclear", known: true, result: plumb.Result{Refused: fmt.Errorf("eth1: %w", errUnclear)}, was: true},
+		{name: "whose it is is unclear", known: true, result: plumb.Result{Refused: fmt.Errorf("eth1: %w", errAmbiguous)}, was: true},
 		{name: "the kernel does not keep it", known: true, result: plumb.Result{Failed: fmt.Errorf("eth1: %w", plumb.ErrNotConverged)}, was: true},
 		{name: "the kernel could not be asked", known: true, result: plumb.Result{Failed: other}, was: true, want: true},
 		{name: "the kernel could not be asked before", known: true, result: plumb.Result{Failed: other}},

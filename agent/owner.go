@@ -53,8 +53,8 @@ func (n *NIC) owner(s plumb.Snapshot) string {
 	return cmp.Or(n.record.Claimed, managedBy(os.DirFS("/"), s.Index))
 }
 
-// IsLeft: somebody else has the interface, and no section of the configuration insists on it.
-func (n *NIC) IsLeft(s plumb.Snapshot) bool {
+// OwnedByOther: somebody else has the interface, and no section of the configuration insists on it.
+func (n *NIC) OwnedByOther(s plumb.Snapshot) bool {
 	insists, certain := n.config.Insists(n.keys)
 	if n.record.LeftTo == "" && certain && !insists {
 		n.record.LeftTo = n.owner(s)
@@ -68,16 +68,16 @@ func (a *Agent) undecided() bool {
 	return a.config.NeedsMetadata(a.keys) || (!certain && a.owner(a.snap) != "")
 }
 
-// leaveToOwner takes off what is ours of an interface that somebody else has, and says so once.
-func (a *Agent) leaveToOwner(ctx context.Context) error {
+// releaseToOwner takes off what is ours of an interface that somebody else has, and says so once.
+func (a *Agent) releaseToOwner(ctx context.Context) error {
 	r := a.reconcile(ctx)
 	a.announce(r.Done)
-	a.reportLeft()
+	a.reportOwner()
 	return r.Err()
 }
 
-// reportLeft says and records that the interface is somebody else's.
-func (a *Agent) reportLeft() {
+// reportOwner says and records that the interface is somebody else's.
+func (a *Agent) reportOwner() {
 	a.check.close()
 	a.log.Infof("%s; to have ec2net manage it, set manage = true in an [[interface]] section", a.text())
 	a.saveRecord()

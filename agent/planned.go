@@ -26,7 +26,7 @@ type Proposal struct {
 
 // Plan reads the metadata, and says what up would do.
 func (n *NIC) Plan(ctx context.Context) (Proposal, error) {
-	if n.IsLeft(n.snap) {
+	if n.OwnedByOther(n.snap) {
 		n.log.Info("left to " + n.record.LeftTo)
 		state, _ := n.facts().Want(n.snap)
 		return Proposal{Plan: plumb.Diff(n.snap.State, state)}, nil
@@ -43,13 +43,13 @@ func (n *NIC) Plan(ctx context.Context) (Proposal, error) {
 		}
 	}
 	if n.idle() {
-		n.leftAlone()
+		n.logUnmanaged()
 		return Proposal{Plan: plumb.Diff(n.snap.State, n.facts().released(n.snap))}, nil
 	}
 	state, refused := n.planned()
 	p := Proposal{Plan: plumb.Diff(n.snap.State, state), Problems: errors.Join(errors.Join(n.missing...), refused)}
 	if len(p.Plan) == 0 && len(n.missing) > 0 {
-		p.Waiting = ErrorOf(ErrUnavailable, "%s: waiting for %s", n.snap.Name, n.whyNot())
+		p.Waiting = ErrorOf(ErrUnavailable, "%s: waiting for %s", n.snap.Name, n.missingFromMetadata())
 	}
 	return p, nil
 }
@@ -67,34 +67,36 @@ func (n *NIC) ReadTwice(ctx context.Context) error {
 			return r.err
 		})
 		switch {
-		case err == nil && n.settles(r):
-			return n.Again()
+		case err == nil && n.takeForPlan(r):
+			return n.Reread()
 		case err != nil && ctx.Err() != nil && n.answered: // the time is over in the middle of a reading
-			return n.unsettled()
-		case err != nil && !(n.answered && kind(err) == metadata.ErrUnavailable): // else what was answered before stands
+			return n.unsettledErr()
+		case err != nil && !(n.answered && metadataErrorKind(err) == metadata.ErrUnavailable): // else what was answered before stands
 			return err
 		}
 		select {
 		case <-time.After(confirmAfter): // of a cloud's glitch there is no event to wait for
 		case <-ctx.Done():
-			return n.unsettled()
+			return n.unsettledErr()
 		}
 	}
 }
 
-// settles works a reading of readTwice in, and says whether another one would tell no more.
-func (n *NIC) settles(r reading) bool {
+// takeForPlan works a reading of readTwice in, and says whether another one would tell no more.
+func (n *NIC) takeForPlan(r reading) bool {
 	if r.iface.Unlisted4() && n.last.Addrs4.Status != metadata.Present { // whether that lasts there is no time to see
 		r.iface = r.iface.Without4()
 	}
-	n.take(r)
+	n.applyReading(r)
 	return n.stable() || n.allRefused() || n.doubtful()
 }
 
-func (n *NIC) unsettled() error { return fmt.Errorf("%w waiting for %s", ErrUnsettled, n.whyNot()) }
+func (n *NIC) unsettledErr() error {
+	return fmt.Errorf("%w waiting for %s", ErrUnsettled, n.missingFromMetadata())
+}
 
-// Again reads the kernel once more, now that the interface's settings and the primary interface are known.
-func (n *NIC) Again() (err error) {
+// Reread reads the kernel once more, now that the interface's settings and the primary interface are known.
+func (n *NIC) Reread() (err error) {
 	n.snap, err = n.link.Read()
 	return err
 }
@@ -112,12 +114,12 @@ func (n *NIC) planned() (plumb.State, error) {
 	f.ownAddress, f.egress = n.plannedOwnAddress(), n.plannedEgress(others)
 	state, err := f.Want(n.snap)
 	primary, _ := others.Primary()
-	return state, errors.Join(append(append(Misnamed(n.config, primary.Name), n.nat.refused...), err, n.egressTrouble(0, time.Now()), n.egressTrouble(1, time.Now()))...)
+	return state, errors.Join(append(append(EgressMistakes(n.config, primary.Name), n.nat.refused...), err, n.egressTrouble(0, time.Now()), n.egressTrouble(1, time.Now()))...)
 }
 
-// Compared is what should be there on an interface that is examined: by its record where it was set up, else what up
+// ExpectedState is what should be there on an interface that is examined: by its record where it was set up, else what up
 // would set up. noNAT says what of [nat] can not be meant.
-func (n *NIC) Compared(r state.Record, known state.Records, granted metadata.Interface, byLease bool) (want plumb.State, noNAT []error, refused error) {
+func (n *NIC) ExpectedState(r state.Record, known state.Records, granted metadata.Interface, byLease bool) (want plumb.State, noNAT []error, refused error) {
 	n.updateNATRole(known)
 	n.hosts = r.Hosts || (!r.Ready && n.plannedHosting())
 	f := n.facts()
@@ -137,8 +139,8 @@ func (n *NIC) Compared(r state.Record, known state.Records, granted metadata.Int
 	return want, n.nat.refused, refused
 }
 
-// WithPeers names the host's other interfaces, where the record does not.
-func (n *NIC) WithPeers(peers []metadata.MAC) {
+// AssumePeers names the host's other interfaces, where the record does not.
+func (n *NIC) AssumePeers(peers []metadata.MAC) {
 	if len(n.record.Peers) == 0 {
 		n.record.Peers = peers
 		n.cover()

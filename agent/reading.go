@@ -21,17 +21,17 @@ type reading struct {
 
 // readings is what the metadata has said of the interface. Its zero value is that it was not asked yet.
 type readings struct {
-	settled  metadata.Interface // what is granted, with what readings leave out and is in doubt yet
-	last     metadata.Interface // the last reading
-	doubts   metadata.Doubts
-	brief    bool      // there is no time to wait for the end of a doubt: a plan, or an interface that nobody keeps
-	answered bool      // the metadata has answered in this process
-	readErr  error     // of the last reading
-	attempt  int       // readings in a row that failed or left keys open
-	unsure   int       // readings in a row with something in doubt
-	lacking  time.Time // since when readings fail or leave keys open; zero: they do not
-	outage   error     // the kind of failure that was logged last; nil: none
-	missing  []error   // why the last reading left keys open
+	settled         metadata.Interface // what is granted, with what readings leave out and is in doubt yet
+	last            metadata.Interface // the last reading
+	doubts          metadata.Doubts
+	shortHold       bool      // there is no time to wait for the end of a doubt: a plan, or an interface that nobody keeps
+	answered        bool      // the metadata has answered in this process
+	readErr         error     // of the last reading
+	attempt         int       // readings in a row that failed or left keys open
+	doubtStreak     int       // readings in a row with something in doubt
+	incompleteSince time.Time // since when readings fail or leave keys open; zero: they do not
+	outage          error     // the kind of failure that was logged last; nil: none
+	missing         []error   // why the last reading left keys open
 }
 
 // ReadingTime bounds one reading: its requests are bounded one by one, a dripping server is not.
@@ -72,14 +72,14 @@ func (r *readings) before() metadata.Interface {
 
 // holdTime is how long the metadata has to leave out what it granted, until it is taken off.
 func (n *NIC) holdTime() time.Duration {
-	if n.brief {
+	if n.shortHold {
 		return confirmAfter
 	}
 	return n.iface.Release
 }
 
-// take works an answer in and says when to ask again.
-func (n *NIC) take(r reading) (next time.Duration) {
+// applyReading works an answer in and says when to ask again.
+func (n *NIC) applyReading(r reading) (next time.Duration) {
 	n.dirty, n.record.AskedAt = true, time.Now()
 	if r.err != nil {
 		return n.failed(r.err)
@@ -107,17 +107,17 @@ func (n *NIC) take(r reading) (next time.Duration) {
 
 // pause is the time until the next reading, after a complete one.
 func (n *NIC) pause(first bool, problems error) time.Duration {
-	n.attempt, n.lacking = 0, time.Time{}
+	n.attempt, n.incompleteSince = 0, time.Time{}
 	n.warnOnce(fromCloud, problems)
 	switch {
 	case !metadata.Same(n.settled, n.last):
-		n.unsure++ // a list that keeps changing is not asked for every second
-		return spread(min(confirmAfter<<min(n.unsure-1, 10), max(confirmAfter, n.iface.Refresh), n.untilDue()))
-	case first || time.Since(n.startedAt) < youth:
-		n.unsure = 0
-		return spread(min(youthRefresh, n.iface.Refresh))
+		n.doubtStreak++ // a list that keeps changing is not asked for every second
+		return spread(min(confirmAfter<<min(n.doubtStreak-1, 10), max(confirmAfter, n.iface.Refresh), n.untilDue()))
+	case first || time.Since(n.startedAt) < startupTime:
+		n.doubtStreak = 0
+		return spread(min(startupRefresh, n.iface.Refresh))
 	}
-	n.unsure = 0
+	n.doubtStreak = 0
 	return spread(n.iface.Refresh)
 }
 
@@ -139,18 +139,18 @@ func spread(d time.Duration) time.Duration {
 // incomplete schedules a retry after a partial reading; it is logged only if it persists.
 func (n *NIC) incomplete(problems error) time.Duration {
 	n.attempt++
-	if n.lacks() {
+	if n.noteIncomplete() {
 		n.warnOnce(fromCloud, problems)
 	}
 	return metadata.Backoff(n.attempt, problems, rand.Float64())
 }
 
-// lacks notes that a reading was none or not complete, and says whether that lasts.
-func (r *readings) lacks() bool {
-	if r.lacking.IsZero() {
-		r.lacking = time.Now()
+// noteIncomplete notes that a reading was none or not complete, and says whether that lasts.
+func (r *readings) noteIncomplete() bool {
+	if r.incompleteSince.IsZero() {
+		r.incompleteSince = time.Now()
 	}
-	return time.Since(r.lacking) >= Silence
+	return time.Since(r.incompleteSince) >= Silence
 }
 
 // lacksIPv4 reports whether an interface that lists no key for IPv4 addresses is believed to have none: it never had
@@ -161,13 +161,13 @@ func (n *NIC) lacksIPv4() bool {
 	case real, n.foreignAddress() != "":
 		return false
 	case n.last.Addrs4.Status == metadata.Unavailable:
-		return n.lacks()
+		return n.noteIncomplete()
 	}
 	return n.last.Addrs4.Status == metadata.Absent
 }
 
-// awaited says what the last reading left open, and why.
-func (r *readings) awaited() string {
+// missingText says what the last reading left open, and why.
+func (r *readings) missingText() string {
 	why := OneLine(errors.Join(r.missing...))
 	if r.allRefused() {
 		return fmt.Sprintf("a valid answer from the metadata (%s)", why)
@@ -181,7 +181,7 @@ func (r *readings) allRefused() bool {
 }
 
 // Partial: the last reading left keys open.
-func (r *readings) Partial() bool { return r.readErr == nil && !r.lacking.IsZero() }
+func (r *readings) Partial() bool { return r.readErr == nil && !r.incompleteSince.IsZero() }
 
 // learn looks the interface's settings up again, now that its ENI and device number are known.
 func (n *NIC) learn(iface metadata.Interface) {
@@ -195,9 +195,9 @@ func (n *NIC) learn(iface metadata.Interface) {
 
 // failed keeps everything as it is. It is logged once it lasts, and once it is definite.
 func (n *NIC) failed(err error) time.Duration {
-	k := kind(err)
+	k := metadataErrorKind(err)
 	off := k == metadata.ErrDisabled
-	lasts := n.lacks()
+	lasts := n.noteIncomplete()
 	news := (off && n.outage != k) || (lasts && n.outage == nil)
 	if n.daemon && news {
 		n.log.Warnf("metadata: %s; everything stays as it is", OneLine(err))
@@ -209,14 +209,14 @@ func (n *NIC) failed(err error) time.Duration {
 	switch {
 	case off:
 		return max(wait, n.iface.Refresh) // it may be switched on again
-	case k != metadata.ErrUnavailable && time.Since(n.startedAt) > youth:
-		return max(wait, youthRefresh) // an interface that is this late may be none of the cloud's
+	case k != metadata.ErrUnavailable && time.Since(n.startedAt) > startupTime:
+		return max(wait, startupRefresh) // an interface that is this late may be none of the cloud's
 	}
 	return wait
 }
 
-// kind is the sentinel behind an error of the metadata.
-func kind(err error) error {
+// metadataErrorKind is the sentinel behind an error of the metadata.
+func metadataErrorKind(err error) error {
 	for _, k := range []error{metadata.ErrDisabled, metadata.ErrNotReady, metadata.ErrUnknownMAC} {
 		if errors.Is(err, k) {
 			return k
@@ -227,7 +227,7 @@ func kind(err error) error {
 
 // doubtful reports whether the last reading was complete and has something in doubt that another process may be waiting
 // for, too.
-func (r *readings) doubtful() bool { return !r.brief && r.readErr == nil && !r.Partial() }
+func (r *readings) doubtful() bool { return !r.shortHold && r.readErr == nil && !r.Partial() }
 
 // stable: the metadata has answered, and nothing is in doubt.
 func (r *readings) stable() bool {

@@ -19,10 +19,10 @@ func (a *Agent) reconcile(ctx context.Context) (r plumb.Result) {
 		if err != nil {
 			return plumb.Result{Done: done, Failed: err}
 		}
-		a.seen(have)
+		a.updateSnapshot(have)
 		f := a.decide()
 		r = a.link.ReconcileFrom(ctx, have, f.Want)
-		a.seen(r.Have)
+		a.updateSnapshot(r.Have)
 		a.recordAhead(r.Want)
 		done = append(done, r.Done...)
 		if r.Failed != nil || a.gatherFacts().mode() == a.mode {
@@ -49,8 +49,8 @@ func (a *Agent) decide() Facts {
 
 // gatherFacts are all facts of now.
 func (a *Agent) gatherFacts() Facts {
-	if a.role == isInterface {
-		a.IsLeft(a.snap)
+	if a.role == roleInterface {
+		a.OwnedByOther(a.snap)
 	}
 	f := a.facts()
 	if a.rolledBack != nil {
@@ -72,7 +72,7 @@ func (a *Agent) known() bool {
 
 // changing is what plumb calls before each change.
 func (a *Agent) changing(have plumb.Snapshot, want plumb.State, plan plumb.Plan) {
-	a.seen(have)
+	a.updateSnapshot(have)
 	a.recordAhead(want)
 	a.check.changing(have, plan)
 }

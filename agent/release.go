@@ -16,9 +16,9 @@ func (a *Agent) release(ctx context.Context, command string) error {
 	if a.iface.Manage != config.None {
 		return nil
 	}
-	a.leftAlone()
+	a.logUnmanaged()
 	if pid := a.store.Holder(a.snap.Name).PID; pid > 0 && pid != os.Getpid() {
-		a.log.Warn(keptStill(a.snap.Name, pid))
+		a.log.Warn(stillManagedText(a.snap.Name, pid))
 		return nil
 	}
 	switch {
@@ -48,16 +48,16 @@ func (a *Agent) release(ctx context.Context, command string) error {
 	return a.forget()
 }
 
-// leftAlone says that the configuration leaves the interface alone, be it only since the metadata told its ENI or its
+// logUnmanaged says that the configuration leaves the interface alone, be it only since the metadata told its ENI or its
 // number.
-func (n *NIC) leftAlone() {
+func (n *NIC) logUnmanaged() {
 	if n.iface.Manage == config.None {
 		n.log.Infof("left alone, because %s says manage = false", n.config.File)
 	}
 }
 
-// keptStill says what to do about a process that keeps an interface by an earlier configuration.
-func keptStill(name string, pid int) string {
+// stillManagedText says what to do about a process that keeps an interface by an earlier configuration.
+func stillManagedText(name string, pid int) string {
 	return fmt.Sprintf("process %d still manages %s with an older configuration; to stop it: %s", pid, name, StopCommand(name))
 }
 

@@ -29,8 +29,8 @@ var (
 	ErrRolledBack = errors.New("rolled back")
 )
 
-// Take does it, and removes the record and the lock. Nobody may manage the interface any more.
-func (r Removal) Take(ctx context.Context, name string) error {
+// Run does it, and removes the record and the lock. Nobody may manage the interface any more.
+func (r Removal) Run(ctx context.Context, name string) error {
 	link, err := plumb.Open(name)
 	if err != nil {
 		return err
@@ -47,9 +47,9 @@ func (r Removal) Take(ctx context.Context, name string) error {
 	link.Cover(scope)
 	ctx = context.WithoutCancel(ctx) // half of it would be worse than either end, and it takes some seconds at most
 	if r.All {
-		err = r.strip(ctx, link, before)
+		err = r.removeAll(ctx, link, before)
 	} else {
-		err = r.leave(ctx, link, old, before)
+		err = r.removeOurs(ctx, link, old, before)
 	}
 	if err != nil {
 		return err
@@ -57,8 +57,8 @@ func (r Removal) Take(ctx context.Context, name string) error {
 	return errors.Join(r.Store.Remove(name), r.Store.Unlock(name))
 }
 
-// leave takes everything of ours away, but for what the host itself lives by, and proves that nothing is cut off by it.
-func (r Removal) leave(ctx context.Context, link *plumb.Link, old state.Record, before *plumb.Before) error {
+// removeOurs takes everything of ours away, but for what the host itself lives by, and proves that nothing is cut off by it.
+func (r Removal) removeOurs(ctx context.Context, link *plumb.Link, old state.Record, before *plumb.Before) error {
 	t := r.check(link, old)
 	done, err := link.Leave(ctx, before)
 	r.announce(done)
@@ -79,8 +79,8 @@ func (r Removal) announce(done plumb.Plan) {
 	}
 }
 
-// strip takes all away. That it cuts the host off is what was asked for.
-func (r Removal) strip(ctx context.Context, link *plumb.Link, before *plumb.Before) error {
+// removeAll takes all away. That it cuts the host off is what was asked for.
+func (r Removal) removeAll(ctx context.Context, link *plumb.Link, before *plumb.Before) error {
 	done, err := link.Strip(ctx, before)
 	r.announce(done)
 	return err
@@ -106,14 +106,14 @@ func (r Removal) check(l *plumb.Link, old state.Record) *connectivityCheck {
 		link: l, store: r.Store, log: r.Log,
 		primary: func() bool { return old.Interface.Primary },
 		silent:  func(have plumb.Snapshot) bool { return plumb.Unconfigured(have, old.Interface) },
-		server:  func() (netip.AddrPort, bool) { return at, known && time.Since(old.ReadAt) < lately },
+		server:  func() (netip.AddrPort, bool) { return at, known && time.Since(old.ReadAt) < recentAnswer },
 	}
 	t.watch()
 	return t
 }
 
-// lately is how old the metadata's last answer may be, for it to be missed.
-const lately = time.Minute
+// recentAnswer is how old the metadata's last answer may be, for it to be missed.
+const recentAnswer = time.Minute
 
 // rollBack puts everything back.
 func (r Removal) rollBack(ctx context.Context, t *connectivityCheck, why losses) error {

@@ -25,11 +25,11 @@ const (
 
 // repairs is the memory of what somebody else undid. Its zero value has none.
 type repairs struct {
-	recent  []time.Time
-	rest    time.Time // no look at the kernel before
-	removed string
-	by      string
-	fight   bool
+	recent      []time.Time
+	notBefore   time.Time // no look at the kernel before
+	lastRemoved string
+	lastCulprit string
+	fight       bool
 }
 
 // hint keeps what a notification says of the culprit, for the log. A short-lived one can only be
@@ -38,24 +38,24 @@ func (r *repairs) hint(c plumb.Change) {
 	if c.Removed == "" || r.fight {
 		return
 	}
-	r.removed = c.Removed
+	r.lastRemoved = c.Removed
 	name, ok := culprit(c.By)
 	if ok || len(r.recent) == 0 { // else who was seen doing it a moment ago
-		r.by = name
+		r.lastCulprit = name
 	}
 }
 
-// look looks at the kernel, and notes what that has cost. It is CPU time: on a busy host a look takes long because
+// measure looks at the kernel, and notes what that has cost. It is CPU time: on a busy host a look takes long because
 // it waits, and the next repair is not to wait twenty times as long again.
-func (r *repairs) look(at func() error) error {
+func (r *repairs) measure(at func() error) error {
 	used := cpuTime()
 	err := at()
-	r.took(cpuTime()-used, time.Now())
+	r.charge(cpuTime()-used, time.Now())
 	return err
 }
 
-func (r *repairs) took(cost time.Duration, end time.Time) {
-	r.rest = end.Add(min(idleShare*cost, repairPause))
+func (r *repairs) charge(cost time.Duration, end time.Time) {
+	r.notBefore = end.Add(min(idleShare*cost, repairPause))
 }
 
 // cpuTime is what this process has used so far.
@@ -87,7 +87,7 @@ func (r *repairs) fighting(now time.Time) bool {
 // so that it costs neither CPU nor log.
 func (r *repairs) delay(now time.Time) time.Duration {
 	r.forget(now)
-	wait := max(burst, r.rest.Sub(now))
+	wait := max(burst, r.notBefore.Sub(now))
 	if n := len(r.recent); n >= RepairsMax {
 		wait = max(wait, r.recent[n-1].Add(repairPause).Sub(now))
 	}
@@ -96,7 +96,7 @@ func (r *repairs) delay(now time.Time) time.Duration {
 
 // made counts a repair. It returns what to say when a fight begins, and nothing else.
 func (r *repairs) made(now time.Time) string {
-	removed, by := cmp.Or(r.removed, "a link attribute"), cmp.Or(r.by, "another program")
+	removed, by := cmp.Or(r.lastRemoved, "a link attribute"), cmp.Or(r.lastCulprit, "another program")
 	r.forget(now)
 	r.recent = append(r.recent, now)
 	if len(r.recent) < RepairsMax || r.fight {

@@ -73,7 +73,7 @@ func TestALookIsFollowedByAPause(t *testing.T) {
 	} {
 		var r repairs
 		end := time.Unix(1_000_000, 0)
-		r.took(cost, end)
+		r.charge(cost, end)
 		if d := r.delay(end); d != pause {
 			t.Errorf("after a look of %s the next one waits %s, want %s", cost, d, pause)
 		}
@@ -83,7 +83,7 @@ func TestALookIsFollowedByAPause(t *testing.T) {
 // On a busy host a look takes long because it waits. That is no reason to put off the next one.
 func TestALookThatWaits(t *testing.T) {
 	var r repairs
-	must(t, r.look(func() error { time.Sleep(200 * time.Millisecond); return nil }))
+	must(t, r.measure(func() error { time.Sleep(200 * time.Millisecond); return nil }))
 	if d := r.delay(time.Now()); d > repairPause/4 {
 		t.Errorf("after a look that waited for 200ms the next one waits %s", d)
 	}
@@ -105,10 +105,10 @@ func TestSaid(t *testing.T) {
 			t.Errorf("%q: news %v, want %v", step.text, got, step.news)
 		}
 	}
-	for i := range 10 * complaints {
+	for i := range 10 * warningsMax {
 		s.isNew("x", strings.Repeat("y", i), now)
 	}
-	if len(s.loggedAt) > complaints {
+	if len(s.loggedAt) > warningsMax {
 		t.Errorf("%d complaints are remembered", len(s.loggedAt))
 	}
 }
@@ -124,7 +124,7 @@ func TestRetry(t *testing.T) {
 	a.egress.rank = -1
 	ev := &events{repair: time.NewTimer(time.Hour)}
 	must(t, a.repair(context.Background(), ev))
-	if a.retry(ev); !ev.armed {
+	if a.retryFailedApply(ev); !ev.armed {
 		t.Error("nobody looks again")
 	}
 	select {

@@ -74,7 +74,7 @@ func (a *Agent) confirm(ctx context.Context, done plumb.Plan) {
 	a.check.close()
 	a.announce(back.Done)
 	a.warnOnce(fromKernel, back.Err())
-	a.log.Warnf("%s; the change was: %s", a.rolledBack.text(), inLine(done))
+	a.log.Warnf("%s; the change was: %s", a.rolledBack.text(), planLine(done))
 }
 
 // confirmFollowing says what a change has cut off. The interface follows other programs' routes of main: what of them has changed

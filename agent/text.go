@@ -25,34 +25,34 @@ func (a *Agent) textOf(f phaseFacts) string {
 	case state.RolledBack:
 		return a.rolledBack.text()
 	case state.Ambiguous:
-		return "waiting: " + Unclear(a.snap).Error()
+		return "waiting: " + Ambiguous(a.snap).Error()
 	case state.LinkOnly:
 		return "link up only, as configured"
 	case state.LeaseOnly:
-		return fmt.Sprintf("degraded: %s; waiting for %s since %s", a.describeBasis(), a.whyNot(), Clock(a.startedAt))
+		return fmt.Sprintf("degraded: %s; waiting for %s since %s", a.describeBasis(), a.missingFromMetadata(), Clock(a.startedAt))
 	case state.Partial, state.Ready:
-		return a.holds()
+		return a.setUpText()
 	case state.Settling:
-		return fmt.Sprintf("%s; waiting for %s", a.holds(), a.expects(f.lacks))
+		return fmt.Sprintf("%s; waiting for %s", a.setUpText(), a.expectationText(f.expects))
 	}
-	return a.waitsFor()
+	return a.waitingText()
 }
 
-// expects says what a converged interface still waits for.
-func (a *Agent) expects(what lacking) string {
+// expectationText says what a converged interface still waits for.
+func (a *Agent) expectationText(what expectation) string {
 	switch {
-	case what == lackLease:
+	case what == expectLease:
 		return "DHCP since " + Clock(a.dhcpSince)
-	case what == lackAnswer:
+	case what == expectAnswer:
 		return fmt.Sprintf("the kernel to answer for %s", a.snap.Unanswered()[0])
-	case a.lacking.IsZero():
-		return a.whyNot()
+	case a.incompleteSince.IsZero():
+		return a.missingFromMetadata()
 	}
-	return fmt.Sprintf("%s since %s", a.whyNot(), Clock(a.lacking))
+	return fmt.Sprintf("%s since %s", a.missingFromMetadata(), Clock(a.incompleteSince))
 }
 
-// waitsFor says what an interface that is not converged waits for.
-func (a *Agent) waitsFor() string {
+// waitingText says what an interface that is not converged waits for.
+func (a *Agent) waitingText() string {
 	switch {
 	case a.iface.Manage == config.LinkUp:
 		return "waiting for the link to come up (manage = \"link-up\")"
@@ -61,10 +61,10 @@ func (a *Agent) waitsFor() string {
 	case a.stable() && a.dhcpOwner != native:
 		return fmt.Sprintf("waiting for %s to add %s since %s", a.dhcpOwner, First(a.settled), Clock(a.startedAt))
 	}
-	return fmt.Sprintf("waiting for %s since %s", a.whyNot(), Clock(a.unconvergedSince))
+	return fmt.Sprintf("waiting for %s since %s", a.missingFromMetadata(), Clock(a.unconvergedSince))
 }
 
-func (a *Agent) holds() string {
+func (a *Agent) setUpText() string {
 	c := a.settled
 	switch {
 	case c.Primary && a.hosting():
@@ -136,8 +136,8 @@ func Plural(n int, one, many string) string {
 // Clock is the time of the day, for a line that is told again only when it changes: an age would change all the time.
 func Clock(t time.Time) string { return t.Format(time.TimeOnly) }
 
-// whyNot says what is missing from the metadata.
-func (n *NIC) whyNot() string {
+// missingFromMetadata says what is missing from the metadata.
+func (n *NIC) missingFromMetadata() string {
 	switch err := n.readErr; {
 	case err == nil && !n.answered:
 		return "the metadata's first answer"
@@ -145,7 +145,7 @@ func (n *NIC) whyNot() string {
 		due, _ := n.doubts.Due(n.holdTime())
 		return fmt.Sprintf("the metadata to list %s again, else removal at %s", n.doubts.Text(), Clock(due))
 	case err == nil && n.Partial():
-		return n.awaited()
+		return n.missingText()
 	case err == nil && n.electing():
 		return "the gateway and the metadata to answer"
 	case err == nil:

@@ -20,9 +20,9 @@ import (
 type role uint8
 
 const (
-	isInterface role = iota
-	isFunction       // the virtual function of another device, or some master's slave
-	isUnclear        // one of two devices with one MAC, and nothing says yet which belongs to which
+	roleInterface role = iota
+	roleFunction       // the virtual function of another device, or some master's slave
+	roleAmbiguous      // one of two devices with one MAC, and nothing says yet which belongs to which
 )
 
 // driverSynthetic is the driver of Azure's interfaces.
@@ -35,8 +35,8 @@ func functionDrivers() []string { return []string{"mlx4_core", "mlx5_core", driv
 const driverMANA = "mana"
 
 var (
-	errFunction = errors.New("is the virtual function")
-	errUnclear  = errors.New("it is not known yet which device belongs to which")
+	errFunction  = errors.New("is the virtual function")
+	errAmbiguous = errors.New("it is not known yet which device belongs to which")
 )
 
 // roleOf decides by what is the same on every kernel: who is enslaved, the drivers, and, where two devices
@@ -48,26 +48,26 @@ func roleOf(s plumb.Snapshot, where metadata.Cloud, young bool, driver func(name
 	synthetic := func(t plumb.Twin) bool { return driver(t.Name) == driverSynthetic }
 	switch {
 	case s.Master != 0:
-		return isFunction
+		return roleFunction
 	case own == driverSynthetic:
-		return isInterface
+		return roleInterface
 	case slices.ContainsFunc(free, synthetic):
-		return isFunction
+		return roleFunction
 	case where == metadata.CloudAzure && own != driverMANA && slices.Contains(functionDrivers(), own):
-		return isFunction // its interface is still to come
+		return roleFunction // its interface is still to come
 	case where == metadata.CloudAzure && own == driverMANA && young && !setUp(s.Index):
-		return isUnclear
+		return roleAmbiguous
 	case len(free) == 0 || setUp(s.Index):
-		return isInterface
+		return roleInterface
 	case slices.ContainsFunc(free, func(t plumb.Twin) bool { return setUp(t.Index) }):
-		return isFunction
+		return roleFunction
 	}
-	return isUnclear
+	return roleAmbiguous
 }
 
 // roleOf is roleOf for the agent's interface.
 func (n *NIC) roleOf(s plumb.Snapshot) role {
-	return roleOf(s, n.where, time.Since(n.startedAt) < undecided, Driver, func(index int) bool {
+	return roleOf(s, n.where, time.Since(n.startedAt) < ownerDecideTime, Driver, func(index int) bool {
 		if index == s.Index {
 			return n.setUp || len(n.record.Numbers) > 0
 		}
@@ -82,8 +82,8 @@ func wasSetUp(known state.Records, index int, mac metadata.MAC) bool {
 	})
 }
 
-// belongs is the error of a device that is no interface of its own.
-func belongs(s plumb.Snapshot) error {
+// notStandalone is the error of a device that is no interface of its own.
+func notStandalone(s plumb.Snapshot) error {
 	if s.Master != 0 {
 		return ErrorOf(ErrInvalid, "%s %w to %s: set that one up, or release it first", s.Name, errEnslaved, nameOf(s.Master))
 	}
@@ -94,13 +94,15 @@ func belongs(s plumb.Snapshot) error {
 	return ErrorOf(ErrInvalid, "%s %w of %s, which has the same MAC address: set that one up", s.Name, errFunction, of)
 }
 
-// NoInterface reports whether an error says that a device is part of another interface: a virtual function, or enslaved.
-func NoInterface(err error) bool { return errors.Is(err, errEnslaved) || errors.Is(err, errFunction) }
+// IsNotStandalone reports whether an error says that a device is part of another interface: a virtual function, or enslaved.
+func IsNotStandalone(err error) bool {
+	return errors.Is(err, errEnslaved) || errors.Is(err, errFunction)
+}
 
-// Unclear is why nothing is done with a device for the time being.
-func Unclear(s plumb.Snapshot) error {
+// Ambiguous is why nothing is done with a device for the time being.
+func Ambiguous(s plumb.Snapshot) error {
 	if len(s.Twins) == 0 {
-		return fmt.Errorf("%s may belong to an interface that has not appeared yet: %w", s.Name, errUnclear)
+		return fmt.Errorf("%s may belong to an interface that has not appeared yet: %w", s.Name, errAmbiguous)
 	}
-	return fmt.Errorf("%s and %s have the same MAC address: %w", s.Name, s.Twins[0].Name, errUnclear)
+	return fmt.Errorf("%s and %s have the same MAC address: %w", s.Name, s.Twins[0].Name, errAmbiguous)
 }

@@ -20,21 +20,21 @@ func TestRole(t *testing.T) {
 		young       bool
 		ec2, azure  role
 	}{
-		{"alone", "", "", 0, nil, 0, true, isInterface, isInterface},
-		{"enslaved", "", "", 9, nil, 5, false, isFunction, isFunction},
-		{"synthetic, beside a function", driverSynthetic, "mlx5_core", 0, &free, 0, true, isInterface, isInterface},
-		{"synthetic, its function enslaved", driverSynthetic, "mlx5_core", 0, &slave, 0, true, isInterface, isInterface},
-		{"a function, free", "mlx5_core", driverSynthetic, 0, &free, 0, true, isFunction, isFunction},
-		{"a function before its interface", "mlx4_core", "", 0, nil, 0, true, isInterface, isFunction},
-		{"MANA alone, just come", driverMANA, "", 0, nil, 0, true, isInterface, isUnclear},
-		{"MANA alone", driverMANA, "", 0, nil, 0, false, isInterface, isInterface},
-		{"MANA alone, set up", driverMANA, "", 0, nil, 5, true, isInterface, isInterface},
-		{"MANA with its interface", driverMANA, driverSynthetic, 0, &free, 0, false, isFunction, isFunction},
-		{"MANA set up, then its interface comes", driverMANA, driverSynthetic, 0, &free, 5, false, isFunction, isFunction},
-		{"two of no known driver", "", "", 0, &free, 0, false, isUnclear, isUnclear},
-		{"this one is set up", "", "", 0, &free, 5, false, isInterface, isInterface},
-		{"the other is set up", "", "", 0, &free, 7, false, isFunction, isFunction},
-		{"the other is enslaved", "", "", 0, &slave, 0, false, isInterface, isInterface},
+		{"alone", "", "", 0, nil, 0, true, roleInterface, roleInterface},
+		{"enslaved", "", "", 9, nil, 5, false, roleFunction, roleFunction},
+		{"synthetic, beside a function", driverSynthetic, "mlx5_core", 0, &free, 0, true, roleInterface, roleInterface},
+		{"synthetic, its function enslaved", driverSynthetic, "mlx5_core", 0, &slave, 0, true, roleInterface, roleInterface},
+		{"a function, free", "mlx5_core", driverSynthetic, 0, &free, 0, true, roleFunction, roleFunction},
+		{"a function before its interface", "mlx4_core", "", 0, nil, 0, true, roleInterface, roleFunction},
+		{"MANA alone, just come", driverMANA, "", 0, nil, 0, true, roleInterface, roleAmbiguous},
+		{"MANA alone", driverMANA, "", 0, nil, 0, false, roleInterface, roleInterface},
+		{"MANA alone, set up", driverMANA, "", 0, nil, 5, true, roleInterface, roleInterface},
+		{"MANA with its interface", driverMANA, driverSynthetic, 0, &free, 0, false, roleFunction, roleFunction},
+		{"MANA set up, then its interface comes", driverMANA, driverSynthetic, 0, &free, 5, false, roleFunction, roleFunction},
+		{"two of no known driver", "", "", 0, &free, 0, false, roleAmbiguous, roleAmbiguous},
+		{"this one is set up", "", "", 0, &free, 5, false, roleInterface, roleInterface},
+		{"the other is set up", "", "", 0, &free, 7, false, roleFunction, roleFunction},
+		{"the other is enslaved", "", "", 0, &slave, 0, false, roleInterface, roleInterface},
 	} {
 		s := plumb.Snapshot{State: plumb.State{Name: "eth1", Index: 5}, Master: tt.master}
 		if tt.twin != nil {

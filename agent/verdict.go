@@ -48,8 +48,8 @@ func Begin(ctx context.Context, name, command string, o Options) (*Agent, error)
 		return nil, a.release(ctx, command)
 	}
 	err = errors.Join(MayChange(command), o.NoSource)
-	if err == nil && a.IsLeft(a.snap) {
-		err = a.leaveToOwner(ctx)
+	if err == nil && a.OwnedByOther(a.snap) {
+		err = a.releaseToOwner(ctx)
 	}
 	if err != nil || a.record.LeftTo != "" {
 		a.Close()
@@ -58,8 +58,8 @@ func Begin(ctx context.Context, name, command string, o Options) (*Agent, error)
 	return a, nil
 }
 
-// hopeless: waiting longer would change nothing.
-func (a *Agent) hopeless() bool {
+// cannotProgress: waiting longer would change nothing.
+func (a *Agent) cannotProgress() bool {
 	if a.idle() {
 		return true
 	}
@@ -80,7 +80,7 @@ func (a *Agent) verdict(err error, wait time.Duration) error {
 	case state.Unmanaged, state.LeftTo:
 		return nil
 	case state.Ambiguous:
-		return fmt.Errorf("%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.startedAt), Unclear(a.snap))
+		return fmt.Errorf("%s: gave up after %s: %w; nothing was changed", a.snap.Name, shorter(wait, a.startedAt), Ambiguous(a.snap))
 	case state.RolledBack:
 		return a.rolledBackErr()
 	case state.LeaseOnly, state.Partial:

@@ -21,8 +21,8 @@ func (p *program) detected() metadata.Cloud {
 	return metadata.Detect(os.DirFS("/sys"))
 }
 
-// nowhere: the machine is in no known cloud, so that there is nothing to do, which is said.
-func (p *program) nowhere() bool {
+// outsideCloud: the machine is in no known cloud, so that there is nothing to do, which is said.
+func (p *program) outsideCloud() bool {
 	none := p.detected() == metadata.CloudNone
 	if none {
 		p.log.Info("not on a known cloud: nothing to do (--cloud overrides)")

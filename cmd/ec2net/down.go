@@ -32,7 +32,7 @@ because the host depends on them; --lease removes them too.`,
 			if ifGone {
 				return p.downIfGone(c.Context(), args[0])
 			}
-			return p.take(c.Context(), args[0], lease)
+			return p.takeDown(c.Context(), args[0], lease)
 		},
 	}
 	c.Flags().BoolVar(&lease, "lease", false, "also remove the lease and default route of the host itself")
@@ -49,7 +49,7 @@ func (p *program) downIfGone(ctx context.Context, name string) error {
 	case !p.present(name):
 		gone = true
 		// Another interface's agent process may have cleared up after it meanwhile.
-		if err := p.down(ctx, name); err != nil && !errors.Is(err, errNothingLeft) {
+		if err := p.down(ctx, name); err != nil && !errors.Is(err, errNothingToRemove) {
 			return err
 		}
 	case !known && err != nil:
@@ -69,26 +69,26 @@ func (p *program) present(name string) bool {
 	return !known || r.Present()
 }
 
-// dismissal is how long a running instance may take to stop; then it is killed.
-const dismissal = 10 * time.Second
+// stopTime is how long a running instance may take to stop; then it is killed.
+const stopTime = 10 * time.Second
 
-func (p *program) down(ctx context.Context, name string) error { return p.take(ctx, name, false) }
+func (p *program) down(ctx context.Context, name string) error { return p.takeDown(ctx, name, false) }
 
-// take is down; all: with what the host itself lives by.
-func (p *program) take(ctx context.Context, name string, all bool) error {
+// takeDown is down; all: with what the host itself lives by.
+func (p *program) takeDown(ctx context.Context, name string, all bool) error {
 	if err := agent.MayChange("down"); err != nil {
 		return err
 	}
-	kept, err := p.dismiss(ctx, name)
+	kept, err := p.stopManager(ctx, name)
 	if err != nil {
 		return err
 	}
 	r := agent.Removal{Store: p.store, Log: p.log, Server: p.knownServer, All: all}
-	switch err := r.Take(ctx, name); {
+	switch err := r.Run(ctx, name); {
 	case errors.Is(err, agent.ErrUnrecorded):
 		return p.downUnknown(ctx, name)
 	case errors.Is(err, agent.ErrRolledBack):
-		return errors.Join(err, p.keepAgain(ctx, name, kept.PID != 0))
+		return errors.Join(err, p.restartManager(ctx, name, kept.PID != 0))
 	case err != nil:
 		return err
 	}
@@ -96,13 +96,13 @@ func (p *program) take(ctx context.Context, name string, all bool) error {
 	return nil
 }
 
-// dismiss ends the process that manages the interface. One that had to be killed its unit must not start again.
-func (p *program) dismiss(ctx context.Context, name string) (state.Dismissal, error) {
-	d, err := p.store.Dismiss(ctx, name, dismissal)
+// stopManager ends the process that manages the interface. One that had to be killed its unit must not start again.
+func (p *program) stopManager(ctx context.Context, name string) (state.Dismissal, error) {
+	d, err := p.store.Dismiss(ctx, name, stopTime)
 	if !d.Killed {
 		return d, err
 	}
-	p.log.Warnf("process %d, which managed %s, did not end within %s: killed it", d.PID, name, dismissal)
+	p.log.Warnf("process %d, which managed %s, did not end within %s: killed it", d.PID, name, stopTime)
 	if agent.UnderSystemd() {
 		err = errors.Join(err, agent.StopUnit(ctx, agent.UnitOf(name)))
 	}
@@ -118,8 +118,8 @@ func (p *program) knownServer() (netip.AddrPort, bool) {
 	return cloud.Server(), true
 }
 
-// keepAgain has an interface that stays as it was kept as it was.
-func (p *program) keepAgain(ctx context.Context, name string, kept bool) error {
+// restartManager has an interface that stays as it was kept as it was.
+func (p *program) restartManager(ctx context.Context, name string, kept bool) error {
 	switch {
 	case !kept:
 		return nil
@@ -129,14 +129,14 @@ func (p *program) keepAgain(ctx context.Context, name string, kept bool) error {
 	return fmt.Errorf("%s: the process that managed it has ended; to manage it again: ec2net run %s", name, name)
 }
 
-// errNothingLeft says that there is nothing to take away, of an interface that is not here either.
-var errNothingLeft = errors.New("none has left anything behind")
+// errNothingToRemove says that there is nothing to take away, of an interface that is not here either.
+var errNothingToRemove = errors.New("none has left anything behind")
 
 // downUnknown is for an interface that is not there and was never recorded under this name.
 func (p *program) downUnknown(ctx context.Context, name string) error {
 	found, err := p.sweep(ctx)
 	if err == nil && !found {
-		return fail(exitUsage, "there is no network interface %s here, and %w", name, errNothingLeft)
+		return fail(exitUsage, "there is no network interface %s here, and %w", name, errNothingToRemove)
 	}
 	return err
 }

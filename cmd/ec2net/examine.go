@@ -91,7 +91,7 @@ func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, e
 			return x.facts, err
 		}
 	}
-	x.leftBehind()
+	x.findOrphans()
 	return x.facts, x.probe()
 }
 
@@ -134,7 +134,7 @@ func (x *examination) readRecords() {
 	}
 	x.records = x.store.All()
 	primary, _ := x.records.Primary()
-	x.facts.Primary, x.facts.Egress = primary.Name, agent.Misnamed(x.conf, primary.Name)
+	x.facts.Primary, x.facts.Egress = primary.Name, agent.EgressMistakes(x.conf, primary.Name)
 }
 
 func (x *examination) askCloud(ctx context.Context) (err error) {
@@ -168,7 +168,7 @@ func (x *examination) candidates() (out []doctor.Link) {
 		if l.Loopback || l.Master != 0 || l.MAC == (metadata.MAC{}) || plumb.Virtual(l.Kind) {
 			continue
 		}
-		if x.asked(l) && !x.isShadow(l) {
+		if x.asked(l) && !x.isDuplicate(l) {
 			out = append(out, l)
 		}
 	}
@@ -188,9 +188,9 @@ func (x *examination) knows(l doctor.Link) bool {
 	return recorded || slices.Contains(x.known, l.MAC) || (x.facts.Metadata.Err != nil && l.Group == plumb.Group)
 }
 
-// isShadow: another device with the same MAC address is the interface, by our record or by its group; failing
+// isDuplicate: another device with the same MAC address is the interface, by our record or by its group; failing
 // both, the one that was there first.
-func (x *examination) isShadow(l doctor.Link) bool {
+func (x *examination) isDuplicate(l doctor.Link) bool {
 	rank := func(k doctor.Link) int {
 		_, recorded := x.record(k)
 		switch {
@@ -217,8 +217,8 @@ func (x *examination) record(l doctor.Link) (state.Record, bool) {
 	return x.records[i], true
 }
 
-// leftBehind are records of interfaces that are gone, and interfaces of the cloud that never came.
-func (x *examination) leftBehind() {
+// findOrphans are records of interfaces that are gone, and interfaces of the cloud that never came.
+func (x *examination) findOrphans() {
 	has := func(mac metadata.MAC) bool {
 		return slices.ContainsFunc(x.facts.FIB.Links, func(l doctor.Link) bool { return l.MAC == mac })
 	}

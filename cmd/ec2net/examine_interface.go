@@ -20,9 +20,9 @@ import (
 // interface collects the facts of one interface. One that goes meanwhile is none.
 func (x *examination) iface(ctx context.Context, l doctor.Link) error {
 	n, err := agent.NewNIC(l.Name, agent.Options{Cloud: x.facts.Cloud, Source: x.cloud, Config: x.conf, Store: x.store, Known: x.records, Log: x.log,
-		Brief: !x.store.Managed(l.Name), // a process that keeps it may be in doubt, and rightly
+		ShortHold: !x.store.Managed(l.Name), // a process that keeps it may be in doubt, and rightly
 	})
-	if errors.Is(err, plumb.ErrGone) || (x.only == "" && agent.NoInterface(err)) {
+	if errors.Is(err, plumb.ErrGone) || (x.only == "" && agent.IsNotStandalone(err)) {
 		return nil
 	}
 	if errors.Is(err, unix.EPERM) {
@@ -36,15 +36,15 @@ func (x *examination) iface(ctx context.Context, l doctor.Link) error {
 	r, recorded := x.record(l)
 	c := doctor.Interface{Name: l.Name, Index: l.Index, MAC: l.MAC, SetUp: recorded && r.Ready}
 	x.granted(ctx, n, r, &c)
-	c.Managed = n.Settings().Manage == config.Full && !n.IsLeft(n.Have())
+	c.Managed = n.Settings().Manage == config.Full && !n.OwnedByOther(n.Have())
 	c.Alone = n.Settings().Manage == config.None
 	c.Primary = c.Granted.Primary || c.MAC == x.primary
 	c.Have, c.Refresh = n.Have(), n.Settings().Refresh
-	x.lived(r, recorded, &c)
-	x.kept(ctx, &c)
+	x.runtime(r, recorded, &c)
+	x.unitState(ctx, &c)
 	if c.Managed && c.Source != doctor.Nowhere {
 		c.Hosts = r.Hosts
-		c.Want, x.facts.NAT, c.Refused = n.Compared(r, x.records, c.Granted, c.Source == doctor.FromLease)
+		c.Want, x.facts.NAT, c.Refused = n.ExpectedState(r, x.records, c.Granted, c.Source == doctor.FromLease)
 		c.Plan = plumb.Diff(n.Have().State, c.Want)
 	}
 	if marked(n.Have()) && !recorded && c.Unsaved == "" && x.store.Readable() {
@@ -57,13 +57,13 @@ func (x *examination) iface(ctx context.Context, l doctor.Link) error {
 
 // granted is what the cloud grants the interface: now, or by the record of an earlier reading.
 func (x *examination) granted(ctx context.Context, n *agent.NIC, r state.Record, c *doctor.Interface) {
-	n.WithPeers(x.records.Peers(n.Have().MAC))
+	n.AssumePeers(x.records.Peers(n.Have().MAC))
 	if x.facts.Metadata.Err == nil && ctx.Err() == nil { // when the time is over, that is no news of the cloud
 		switch err := n.ReadTwice(ctx); {
 		case err == nil, n.Partial() && errors.Is(err, agent.ErrUnsettled): // the one key is the interface's trouble
 			c.Granted, c.Source = n.Granted(), doctor.FromMetadata
 			c.Problems = n.Granted().Problems
-			_ = n.Again()
+			_ = n.Reread()
 			return
 		case errors.Is(err, metadata.ErrNotReady): // as of every new interface for a while
 			if r.Interface.MAC != c.MAC {
@@ -78,14 +78,14 @@ func (x *examination) granted(ctx context.Context, n *agent.NIC, r state.Record,
 	switch {
 	case r.Interface.MAC == c.MAC:
 		c.Granted, c.Source = r.Interface, doctor.FromRecord
-		_ = n.Again()
+		_ = n.Reread()
 	case r.Degraded() && agent.EffectiveLease(r, n.Have()) != nil:
 		c.Source = doctor.FromLease
 	}
 }
 
-// lived is what became of the interface since it was set up.
-func (x *examination) lived(r state.Record, recorded bool, c *doctor.Interface) {
+// runtime is what became of the interface since it was set up.
+func (x *examination) runtime(r state.Record, recorded bool, c *doctor.Interface) {
 	c.ReadAt = r.ReadAt
 	c.Leasing, c.Lease = r.DHCP, r.Lease
 	holder := x.store.Holder(c.Name)
@@ -128,8 +128,8 @@ func marked(s plumb.Snapshot) bool {
 	return len(s.Rules) > 0
 }
 
-// kept asks systemd for the unit that keeps the interface.
-func (x *examination) kept(ctx context.Context, c *doctor.Interface) {
+// unitState asks systemd for the unit that keeps the interface.
+func (x *examination) unitState(ctx context.Context, c *doctor.Interface) {
 	if !agent.UnderSystemd() {
 		return
 	}

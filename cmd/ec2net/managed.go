@@ -41,7 +41,7 @@ func (p *program) upByManager(ctx context.Context, a *agent.Agent, pid int, wait
 	for {
 		r, _ := p.store.Load(name)
 		fresh := !asks || r.ReadAt.After(asked)
-		if why := p.mute(name, manager.PID, asked); why != "" {
+		if why := p.unresponsive(name, manager.PID, asked); why != "" {
 			return fmt.Errorf("%s: %s", name, why)
 		}
 		switch {
@@ -68,8 +68,8 @@ func (p *program) upByManager(ctx context.Context, a *agent.Agent, pid int, wait
 	}
 }
 
-// mute says why the process that manages an interface will not tell how the interface is doing; empty: it may.
-func (p *program) mute(name string, pid int, asked time.Time) string {
+// unresponsive says why the process that manages an interface will not tell how the interface is doing; empty: it may.
+func (p *program) unresponsive(name string, pid int, asked time.Time) string {
 	if stopped := state.Stopped(pid); stopped != "" {
 		return stopped
 	}

@@ -27,14 +27,14 @@ something to do.`,
 }
 
 func (p *program) plan(ctx context.Context, name string) error {
-	if p.nowhere() {
+	if p.outsideCloud() {
 		return p.print(name, plumb.Plan{}, nil)
 	}
 	o, err := p.options()
 	if err != nil {
 		return err
 	}
-	o.Brief = true // what up does when the doubts are over
+	o.ShortHold = true // what up does when the doubts are over
 	n, err := agent.NewNIC(name, o)
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ interface goes, ec2net removes everything that belonged to it.`,
 
 func (p *program) run(ctx context.Context, name string) error {
 	a, err := p.begin(ctx, name, "run")
-	if agent.NoInterface(err) || errors.Is(err, plumb.ErrGone) {
+	if agent.IsNotStandalone(err) || errors.Is(err, plumb.ErrGone) {
 		// Between udev's event and now it was enslaved, or unplugged: nothing to do any more.
 		p.log.Info(err)
 		a = nil
@@ -72,7 +72,7 @@ func (p *program) handOver(name, began string) error {
 	if name == began || os.Getenv("INVOCATION_ID") == "" || !agent.UnderSystemd() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), dismissal)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	return p.start(ctx, name)
 }

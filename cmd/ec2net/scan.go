@@ -39,7 +39,7 @@ could be started.`,
 }
 
 func (p *program) scan(ctx context.Context, only []string) error {
-	if p.nowhere() {
+	if p.outsideCloud() {
 		return nil
 	}
 	if err := agent.MayChange("scan"); err != nil {
@@ -47,7 +47,7 @@ func (p *program) scan(ctx context.Context, only []string) error {
 	}
 	for _, name := range only {
 		if _, err := net.InterfaceByName(name); err != nil {
-			return agent.Missing(name, plumb.ErrGone)
+			return agent.ExplainGone(name, plumb.ErrGone)
 		}
 	}
 	// Those that a record tells of: to look for others would load nftables' modules where nobody uses them.
@@ -55,9 +55,9 @@ func (p *program) scan(ctx context.Context, only []string) error {
 	if cleared {
 		p.publish()
 	}
-	found, err := p.unset(ctx, only)
-	if statusOf(err) == exitUnavailable && p.nowayOut() {
-		return errors.Join(orphans, p.scanUnasked(ctx, only, err))
+	found, err := p.findUnset(ctx, only)
+	if statusOf(err) == exitUnavailable && p.noDefaultRoute() {
+		return errors.Join(orphans, p.scanOffline(ctx, only, err))
 	}
 	if err != nil {
 		return errors.Join(orphans, err)
@@ -71,17 +71,17 @@ func (p *program) scan(ctx context.Context, only []string) error {
 	return errors.Join(orphans, p.startAll(ctx, found))
 }
 
-// unstarted are the interfaces that scan starts.
-type unstarted struct {
+// startList are the interfaces that scan starts.
+type startList struct {
 	primary string // of all the host's interfaces
 	names   []string
 	macs    []metadata.MAC // theirs, where the cloud could not be asked
 	left    []string       // why others are not started, of those that were asked for or that nobody has set up
 }
 
-// unset are the interfaces of this host that the cloud knows and that nobody set up, the primary among them, as at a
+// findUnset are the interfaces of this host that the cloud knows and that nobody set up, the primary among them, as at a
 // boot.
-func (p *program) unset(ctx context.Context, only []string) (out unstarted, err error) {
+func (p *program) findUnset(ctx context.Context, only []string) (out startList, err error) {
 	primary, known, err := p.cloudInterfaces(ctx)
 	if err != nil {
 		return out, err
@@ -107,7 +107,7 @@ func (p *program) unset(ctx context.Context, only []string) (out unstarted, err 
 		switch {
 		case why == "":
 			out.names = append(out.names, i.Name)
-		case len(only) > 0, slices.Contains(known, s.MAC) && err == nil && !p.followed(i.Name, s.MAC):
+		case len(only) > 0, slices.Contains(known, s.MAC) && err == nil && !p.isFollowed(i.Name, s.MAC):
 			out.left = append(out.left, why)
 		}
 	}
@@ -137,7 +137,7 @@ func (p *program) cloudInterfaces(ctx context.Context) (primary metadata.MAC, kn
 
 // notStarted says why an interface is not to be started; nothing when it is. Where nobody could be asked, known is nil.
 func (p *program) notStarted(s plumb.Snapshot, certain bool, err error, known []metadata.MAC, conf config.Config) string {
-	name, keys := s.Name, agent.Keys(s)
+	name, keys := s.Name, agent.MatchKeys(s)
 	switch {
 	case err != nil:
 		return err.Error()
@@ -148,7 +148,7 @@ func (p *program) notStarted(s plumb.Snapshot, certain bool, err error, known []
 	case p.isSet(name, s.MAC):
 		return name + " is set up"
 	case !certain: // what has the MAC of an interface may be none: a virtual function
-		return agent.Unclear(s).Error()
+		return agent.Ambiguous(s).Error()
 	case !conf.NeedsMetadata(keys) && conf.For(keys).Manage == config.None:
 		return fmt.Sprintf("%s is left alone, because %s says manage = false", name, p.configFile)
 	case agent.UdevProperty(os.DirFS("/"), s.Index, "EC2NET_MANAGE") == "0":
@@ -168,8 +168,8 @@ func (p *program) isSet(name string, mac metadata.MAC) bool {
 	return ok && r.MAC == mac && set && !p.store.Died(name)
 }
 
-// followed: the interface is set up, and no process that should keep it is stopped.
-func (p *program) followed(name string, mac metadata.MAC) bool {
+// isFollowed: the interface is set up, and no process that should keep it is stopped.
+func (p *program) isFollowed(name string, mac metadata.MAC) bool {
 	return p.isSet(name, mac) && p.stopped(name) == ""
 }
 
@@ -178,13 +178,13 @@ func (p *program) stopped(name string) string { return state.Stopped(p.store.Hol
 
 // startAll starts the interfaces side by side: one that waits must not hold up the others. Only the primary has a
 // start: with rules of its own, its open connections to the others' subnets are safe when those come.
-func (p *program) startAll(ctx context.Context, found unstarted) error {
-	errs := p.sideBySide(ctx, found)
-	p.besideOthers(ctx, found, errs)
-	return p.tally(found.names, errs)
+func (p *program) startAll(ctx context.Context, found startList) error {
+	errs := p.startParallel(ctx, found)
+	p.completePrimary(ctx, found, errs)
+	return p.summarize(found.names, errs)
 }
 
-func (p *program) sideBySide(ctx context.Context, found unstarted) []error {
+func (p *program) startParallel(ctx context.Context, found startList) []error {
 	ifaces, errs := found.names, make([]error, len(found.names))
 	var wg sync.WaitGroup
 	begin := func(i int) <-chan struct{} {
@@ -207,15 +207,15 @@ func (p *program) sideBySide(ctx context.Context, found unstarted) []error {
 	return errs
 }
 
-// besideOthers gives the primary the rules that it needs beside the others, where no process adds them.
-func (p *program) besideOthers(ctx context.Context, found unstarted, errs []error) {
+// completePrimary gives the primary the rules that it needs beside the others, where no process adds them.
+func (p *program) completePrimary(ctx context.Context, found startList, errs []error) {
 	if i := slices.Index(found.names, found.primary); !agent.UnderSystemd() && len(found.names) > 1 && i >= 0 && errs[i] == nil {
 		errs[i] = p.up(ctx, found.primary, scanWait)
 	}
 }
 
-// tally says what could not be started.
-func (p *program) tally(ifaces []string, errs []error) error {
+// summarize says what could not be started.
+func (p *program) summarize(ifaces []string, errs []error) error {
 	failed := 0
 	for i, err := range errs {
 		if err != nil {

@@ -97,7 +97,7 @@ func TestLockHeld(t *testing.T) {
 	}
 	ends(t, c, exitOK, "plan", "eth1")
 	out := ends(t, c, exitOK, "down", "eth1")
-	says(t, out, fmt.Sprintf("%s, which managed eth1, did not end within %s: killed it", who, dismissal))
+	says(t, out, fmt.Sprintf("%s, which managed eth1, did not end within %s: killed it", who, stopTime))
 	ends(t, c, exitOK, "down", "eth0")
 	unchanged(t, c, before, "down")
 }

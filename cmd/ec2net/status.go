@@ -42,19 +42,19 @@ kernel shows.`,
 // interfaceStatus is what status knows of one interface.
 type interfaceStatus struct {
 	state.Record
-	Process int      `json:"process"`                        // that keeps the interface; 0: nobody
-	Died    bool     `json:"died,omitempty"`                 // the process that kept it did not end by itself
-	Stopped bool     `json:"stopped,omitempty"`              // that process does nothing: a signal or a debugger has stopped it
-	Former  bool     `json:"former_configuration,omitempty"` // that process goes by the configuration as it was
-	Present bool     `json:"present"`
-	Table   uint32   `json:"table,omitempty"`   // where the interface's own traffic is looked up
-	Tables  []string `json:"nftables"`          // what the interface's nftables table does
-	NAT     string   `json:"nat,omitempty"`     // for whom the interface passes traffic on
-	Drift   []string `json:"drift" null:""`     // what the kernel lacks or has too much; null: not known
-	Broken  bool     `json:"broken,omitempty"`  // the configuration has an error: what should be there is not known
-	LeftOut []string `json:"left_out"`          // what can not be set up as things are, and why
-	Unsaved string   `json:"unsaved,omitempty"` // why the process that keeps the interface could not write its record, which is old
-	Limited bool     `json:"limited,omitempty"` // there is no record, or no right to read it: the kernel tells this
+	Process        int      `json:"process"`                        // that keeps the interface; 0: nobody
+	Died           bool     `json:"died,omitempty"`                 // the process that kept it did not end by itself
+	Stopped        bool     `json:"stopped,omitempty"`              // that process does nothing: a signal or a debugger has stopped it
+	OutdatedConfig bool     `json:"former_configuration,omitempty"` // that process goes by the configuration as it was
+	Present        bool     `json:"present"`
+	Table          uint32   `json:"table,omitempty"`   // where the interface's own traffic is looked up
+	Tables         []string `json:"nftables"`          // what the interface's nftables table does
+	NAT            string   `json:"nat,omitempty"`     // for whom the interface passes traffic on
+	Drift          []string `json:"drift" null:""`     // what the kernel lacks or has too much; null: not known
+	Broken         bool     `json:"broken,omitempty"`  // the configuration has an error: what should be there is not known
+	LeftOut        []string `json:"left_out"`          // what can not be set up as things are, and why
+	Unsaved        string   `json:"unsaved,omitempty"` // why the process that keeps the interface could not write its record, which is old
+	Limited        bool     `json:"limited,omitempty"` // there is no record, or no right to read it: the kernel tells this
 }
 
 func (p *program) status(args []string) error {
@@ -63,7 +63,7 @@ func (p *program) status(args []string) error {
 		return err
 	}
 	if len(list) == 0 {
-		if err := absent(args); err != nil {
+		if err := checkExists(args); err != nil {
 			return err
 		}
 	}
@@ -71,7 +71,7 @@ func (p *program) status(args []string) error {
 		return p.encode(list)
 	}
 	if len(list) == 0 {
-		p.log.Info(nothingOf(args))
+		p.log.Info(emptyText(args))
 		return nil
 	}
 	if _, err := fmt.Fprint(p.out, viewOf(p.out).text(list)); err != nil {
@@ -83,8 +83,8 @@ func (p *program) status(args []string) error {
 	return p.showRefused()
 }
 
-// absent refuses the name of an interface that is not there and that no record knows.
-func absent(args []string) error {
+// checkExists refuses the name of an interface that is not there and that no record knows.
+func checkExists(args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
@@ -94,12 +94,12 @@ func absent(args []string) error {
 	return nil
 }
 
-// nothingOf says that there is nothing to show, of the one that was asked for or at all.
-func nothingOf(args []string) string {
+// emptyText says that there is nothing to show, of the one that was asked for or at all.
+func emptyText(args []string) string {
 	if len(args) == 0 {
 		return "ec2net has set up no interface"
 	}
-	if err := absent(args); err != nil {
+	if err := checkExists(args); err != nil {
 		return err.Error()
 	}
 	return "ec2net has not set up " + args[0]
@@ -120,7 +120,7 @@ func (p *program) ifaces(args []string) ([]interfaceStatus, error) {
 	roles, _ := agent.NATRoles(known, conf)
 	for _, r := range known {
 		if len(args) == 0 || slices.Contains(args, r.Name) {
-			c := p.look(r, known.Peers(metadata.MAC{}), conf, roles[r.Name])
+			c := p.compareWithRecord(r, known.Peers(metadata.MAC{}), conf, roles[r.Name])
 			if c.Broken = err != nil; c.Broken || c.Unsaved != "" {
 				c.Drift, c.LeftOut = nil, nil
 			}
@@ -208,8 +208,8 @@ func unprivileged(name string) (c interfaceStatus, err error) {
 	return c, err
 }
 
-// former reports whether a process keeps the interface by a configuration that is no longer the file's.
-func (p *program) former(pid int, r state.Record, conf config.Config) bool {
+// outdatedConfig reports whether a process keeps the interface by a configuration that is no longer the file's.
+func (p *program) outdatedConfig(pid int, r state.Record, conf config.Config) bool {
 	if pid == 0 {
 		return false
 	}
@@ -217,8 +217,8 @@ func (p *program) former(pid int, r state.Record, conf config.Config) bool {
 	return alone || (p.configFile == config.Path && p.store.Outdated(r.Name, p.configFile))
 }
 
-// look compares the record with the kernel.
-func (p *program) look(r state.Record, peers []metadata.MAC, conf config.Config, nat agent.NATRole) interfaceStatus {
+// compareWithRecord compares the record with the kernel.
+func (p *program) compareWithRecord(r state.Record, peers []metadata.MAC, conf config.Config, nat agent.NATRole) interfaceStatus {
 	holder := p.store.Holder(r.Name)
 	c := interfaceStatus{Record: r, Process: holder.PID, Unsaved: holder.Unsaved, Stopped: state.Stopped(holder.PID) != "", Died: p.store.Died(r.Name), Table: r.Table(), Drift: []string{}}
 	link, err := plumb.Open(r.Name)
@@ -238,7 +238,7 @@ func (p *program) look(r state.Record, peers []metadata.MAC, conf config.Config,
 		c.Table = plumb.Table(have.Number(r.Interface))
 	}
 	f := agent.Recorded(r, have, conf, nat)
-	c.Former = p.former(c.Process, r, conf)
+	c.OutdatedConfig = p.outdatedConfig(c.Process, r, conf)
 	if !r.Ready || (r.Interface.MAC != r.MAC && !(r.Degraded() && f.Lease != nil)) {
 		return c
 	}
@@ -271,7 +271,7 @@ func (p *program) showRefused() error {
 	known := p.store.All()
 	primary, _ := known.Primary()
 	_, refused := agent.NATRoles(known, conf)
-	for _, problem := range append(agent.Misnamed(conf, primary.Name), refused...) {
+	for _, problem := range append(agent.EgressMistakes(conf, primary.Name), refused...) {
 		p.log.Warn(problem)
 	}
 	return nil

@@ -7,8 +7,8 @@ import (
 	"ec2net/state"
 )
 
-// keptBy says for status who keeps an interface, and by which configuration.
-func keptBy(c interfaceStatus) string {
+// managedByText says for status who keeps an interface, and by which configuration.
+func managedByText(c interfaceStatus) string {
 	switch {
 	case c.Died:
 		return "nobody: the process that managed it has died"
@@ -19,7 +19,7 @@ func keptBy(c interfaceStatus) string {
 	if c.Stopped {
 		s += "; " + state.Stopped(c.Process)
 	}
-	if c.Former {
+	if c.OutdatedConfig {
 		s += "; with an older configuration; to stop it: " + agent.StopCommand(c.Name)
 	}
 	return s

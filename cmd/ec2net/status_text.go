@@ -192,7 +192,7 @@ func (v view) iface(b *strings.Builder, c interfaceStatus) {
 	row("table", strings.TrimPrefix(or(c.Table != 0, fmt.Sprint(c.Table)), "-"))
 	if c.Limited {
 		if c.Process != 0 {
-			row("managed by", keptBy(c))
+			row("managed by", managedByText(c))
 		}
 		row("record", c.unsaved())
 		return
@@ -207,7 +207,7 @@ func (v view) iface(b *strings.Builder, c interfaceStatus) {
 	for i, does := range c.Tables {
 		row([]string{"nftables", ""}[min(i, 1)], does)
 	}
-	row("managed by", keptBy(c))
+	row("managed by", managedByText(c))
 	for i, d := range drifts(c) {
 		row([]string{"drift", ""}[min(i, 1)], d)
 	}

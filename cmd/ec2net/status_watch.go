@@ -75,7 +75,7 @@ func (p *program) frame(args []string) (string, error) {
 	if text := v.text(list); text != "" {
 		return text, nil
 	}
-	return nothingOf(args) + "\n", nil
+	return emptyText(args) + "\n", nil
 }
 
 // cleared draws over what a terminal shows. Elsewhere an empty line stands between two frames.

@@ -39,7 +39,7 @@ func (p *program) up(ctx context.Context, name string, wait time.Duration) error
 }
 
 // upUnless is up, and gives up early when there is nothing to wait for.
-func (p *program) upUnless(ctx context.Context, name string, wait time.Duration, vain func() bool) error {
+func (p *program) upUnless(ctx context.Context, name string, wait time.Duration, giveUp func() bool) error {
 	a, err := p.begin(ctx, name, "up")
 	if a == nil || err != nil {
 		return err
@@ -54,12 +54,12 @@ func (p *program) upUnless(ctx context.Context, name string, wait time.Duration,
 	line := terminalLine(p.err, p.log)
 	a.OnProgress(func(phase state.Phase, text string) { line.show(name, text, a.StartedAt().Add(wait), phase.Settled()) })
 	defer line.clear()
-	return a.Up(ctx, wait, vain)
+	return a.Up(ctx, wait, giveUp)
 }
 
 // begin makes an agent with the options of the command line; nil: there is nothing to do.
 func (p *program) begin(ctx context.Context, name, command string) (*agent.Agent, error) {
-	if p.nowhere() {
+	if p.outsideCloud() {
 		return nil, nil
 	}
 	o, err := p.options()

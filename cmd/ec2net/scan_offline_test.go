@@ -21,7 +21,7 @@ func TestScanOfAHostThatNobodyConfigures(t *testing.T) {
 }
 
 // It starts nothing that is left alone, and where it has nothing to start it says, as ever, that the metadata is silent.
-func TestScanUnaskedLeavesAlone(t *testing.T) {
+func TestScanOfflineLeavesAlone(t *testing.T) {
 	t.Parallel()
 	c := unconfigured(t, lab.Config{})
 	file := write(t, "manage = false\n")
@@ -47,7 +47,7 @@ func TestCloudDrivers(t *testing.T) {
 }
 
 // What the cloud does not know is left as it was, and nothing waits for it.
-func TestScanUnaskedWithAStranger(t *testing.T) {
+func TestScanOfflineWithAStranger(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0()}})
 	strip(t, c, "eth0")

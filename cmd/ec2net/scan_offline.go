@@ -17,8 +17,8 @@ import (
 // asked which interfaces the cloud knows. All that can be of a cloud are started, as udev does at a boot; the units, or
 // this process, then ask for a lease in turn.
 
-// nowayOut: the host leaves by no interface.
-func (p *program) nowayOut() bool {
+// noDefaultRoute: the host leaves by no interface.
+func (p *program) noDefaultRoute() bool {
 	list, err := net.Interfaces()
 	if err != nil {
 		return false
@@ -35,8 +35,8 @@ func (p *program) nowayOut() bool {
 	return false
 }
 
-// scanUnasked starts what can be an interface of the cloud. silent is why the cloud was not asked.
-func (p *program) scanUnasked(ctx context.Context, only []string, silent error) error {
+// scanOffline starts what can be an interface of the cloud. silent is why the cloud was not asked.
+func (p *program) scanOffline(ctx context.Context, only []string, silent error) error {
 	conf, err := p.config()
 	if err != nil {
 		return err
@@ -45,7 +45,7 @@ func (p *program) scanUnasked(ctx context.Context, only []string, silent error) 
 	if err != nil {
 		return fmt.Errorf("list the network interfaces: %w", err)
 	}
-	var found unstarted
+	var found startList
 	where, records := p.detected(), p.store.All()
 	for _, i := range list {
 		s, certain, err := agent.AsInterface(i.Name, where, records)
@@ -82,7 +82,7 @@ func cloudDrivers() []string {
 }
 
 // upInTurn sets interfaces up in this process, until the cloud does not know them.
-func (p *program) upInTurn(ctx context.Context, all unstarted) error {
+func (p *program) upInTurn(ctx context.Context, all startList) error {
 	var known atomic.Pointer[[]metadata.MAC] // nil: nobody could be asked yet
 	errs, strange := make([]error, len(all.names)), make([]func() bool, len(all.names))
 	var wg sync.WaitGroup
@@ -101,7 +101,7 @@ func (p *program) upInTurn(ctx context.Context, all unstarted) error {
 		})
 	}
 	wg.Wait()
-	var found unstarted
+	var found startList
 	var left []error
 	primary, _ := p.store.All().Primary()
 	for k, name := range all.names {
@@ -114,6 +114,6 @@ func (p *program) upInTurn(ctx context.Context, all unstarted) error {
 		}
 		found.names, left = append(found.names, name), append(left, errs[k])
 	}
-	p.besideOthers(ctx, found, left)
-	return p.tally(found.names, left)
+	p.completePrimary(ctx, found, left)
+	return p.summarize(found.names, left)
 }
