@@ -14,49 +14,78 @@ import (
 	"ec2net/state"
 )
 
+// This file is the agent itself: its state, the snapshot that it is told, and converge, the one place that every
+// event ends in (docs/architecture.md, "One flow"). All of it runs on the goroutine of Agent.loop, so no field has a
+// lock; readings of the metadata and the DHCP client have goroutines of their own and report by channels.
+
 const (
-	// Silence is how long the metadata may say nothing of the interface before a lease alone has to do.
+	// Silence is how long the metadata may say nothing about an interface before ec2net sets it up by its lease alone
+	// (degraded), and before a failure of the metadata is logged.
 	Silence = 10 * time.Second
-	// leasePatience is how long an interface that the metadata knows waits for its lease before it counts
-	// as set up without one: address and gateway are known, only the MTU may not be.
+	// leasePatience is how long an interface that the metadata knows waits for its lease before it counts as set up
+	// without one. Address and gateway are known from the metadata by then; only the MTU may be missing.
 	leasePatience = 10 * time.Second
-	// confirmAfter is when the metadata is first asked again about an address that it no longer lists.
+	// confirmAfter is the pause before the metadata is asked again about an address that it no longer lists. Later
+	// questions about the same doubt wait longer, see NIC.pause.
 	confirmAfter = time.Second
-	// youthful interfaces are asked about every few seconds: that is when addresses are still arriving.
+	// startupTime is the first part of an interface's life, in which the cloud is still adding addresses. Until it is
+	// over the metadata is read every startupRefresh, if the configured refresh is not shorter.
 	startupTime, startupRefresh = time.Minute, 5 * time.Second
 )
 
-// Agent keeps one interface right: what the metadata, the lease and the kernel say comes in as events,
-// and after each the kernel is reconciled. `up` and `run` are the same agent with another end.
+// Agent sets one interface up and manages it. Metadata, lease and kernel report events; after each the agent
+// reconciles the kernel with what should be there. `up` and `run` are the same agent: Up returns when the interface
+// is set up, Run when the interface is gone.
 type Agent struct {
 	NIC
-	lock *state.Lock // run's
-	// progress is told the phase and its text, for systemd or a terminal.
+	// lock makes this process the interface's manager. Only run takes it, and holds it until the process ends; nil in
+	// up.
+	lock *state.Lock
+	// progress is told the phase and its text after each event: for systemd (run) or for a terminal (up).
 	progress func(state.Phase, string)
 
-	unconvergedSince time.Time // since when the interface is not converged
-	saveErr          error     // why the record could not be written
-	writingAhead     bool      // it is written before a change
+	// unconvergedSince is when the interface was last found not to be converged; STATUS shows it.
+	unconvergedSince time.Time
+	// saveErr is why the record could not be written, nil if it was. The lock file passes it on to other commands,
+	// which would otherwise take the old record for the truth.
+	saveErr error
+	// writingAhead is set while the record is written before a change. The record then claims no more than
+	// state.Settling: should the process be killed in the middle, the next one must not believe that all is set up.
+	writingAhead bool
 
-	converged   bool
-	applyFailed bool          // the kernel could not be asked, or did not do it all
-	ifaces      state.Records // of the host's interfaces, as they were last on disk
-	metrics     state.Publisher
+	// converged is true if the kernel holds all that is known, as of the last reconciliation.
+	converged bool
+	// applyFailed is true if the kernel could not be read, or refused a change. No event announces that it would work
+	// now, so retryFailedApply tries again after a pause.
+	applyFailed bool
+	// ifaces are the records of the host's interfaces, as they were last on disk. They stand in for records that
+	// somebody has deleted along with their folder.
+	ifaces  state.Records
+	metrics state.Publisher
 
-	check      connectivityCheck
-	baseline   plumb.State // of the interface when this process began
-	rolledBack *rollback   // the change that is not made now, because it cut something off
-	rollbacks  int         // in a row, which double the time until the next attempt
-	repairs    repairs
-	muted      bool // in a fight with another program: repairs are not logged
-	mode       mode // by the last decision
+	// check, baseline, rolledBack and rollbacks belong to the connectivity check, see check.go and rollback.go.
+	check connectivityCheck
+	// baseline is the interface's state when this process began, or before the change that a killed process left
+	// without a verdict. A rollback of up restores it.
+	baseline plumb.State
+	// rolledBack is the change that is held back at the moment, because it cut something off; nil: none is.
+	rolledBack *rollback
+	// rollbacks counts rollbacks in a row. Each doubles the time until the next attempt.
+	rollbacks int
+	repairs   repairs
+	// muted is true if another program keeps undoing our changes, so repairs are no longer logged. Set during a
+	// repair only.
+	muted bool
+	// mode is the last decision. The hooks that run before a change (changing) go by it.
+	mode mode
 }
 
-// errGone ends the agent of an interface that was taken away.
+// errGone ends the loop of an agent whose interface was removed. It never reaches a user: Run turns it into EndGone,
+// and up reports "was removed meanwhile".
 var errGone = errors.New("the interface is gone")
 
-// newAgent makes the agent of an interface, which takes over what an earlier process has left of it. Nothing is changed,
-// and nobody is asked.
+// newAgent makes the agent of an interface and takes over what an earlier process left: its record, and a change that
+// was not confirmed yet. It reads the kernel and the records; it changes nothing and asks neither cloud nor DHCP.
 func newAgent(name string, o Options) (*Agent, error) {
 	n, err := NewNIC(name, o)
 	if err != nil {
@@ -70,7 +99,8 @@ func newAgent(name string, o Options) (*Agent, error) {
 	return a, nil
 }
 
-// updateSnapshot takes note of what the kernel says, and passes the carrier on to the DHCP client.
+// updateSnapshot takes over a new snapshot of the kernel and updates what follows from it: the DHCP client learns of
+// the carrier, a new name moves record and lock, and the first address of another program is recorded.
 func (a *Agent) updateSnapshot(s plumb.Snapshot) {
 	if s.Carrier != a.snap.Carrier {
 		a.leases.signal(s.Carrier)
@@ -85,8 +115,11 @@ func (a *Agent) updateSnapshot(s plumb.Snapshot) {
 	}
 }
 
-// converge reconciles the kernel and says what changed. Only an interface that is gone, or the end of
-// ctx, is an error.
+// converge decides anew, reconciles the kernel and logs what changed. The order matters: the decisions about the
+// whole host (degrade, egress, NAT) come first, because reconcile reads the kernel for as much as they need; the
+// verdict on what was cut off comes last, because it looks at the result. Failures of the kernel are logged and tried
+// again; only errGone and errNotStandalone's kinds are returned. When ctx ends in the middle, what was changed is
+// still checked.
 func (a *Agent) converge(ctx context.Context) error {
 	a.reviewHosting()
 	a.degrade()
@@ -128,8 +161,9 @@ func (a *Agent) converge(ctx context.Context) error {
 	return nil
 }
 
-// outcome says whether the interface is converged after a reconciliation. What Want refused is no
-// hindrance: the rest holds. When the kernel could not be asked, nothing new is known.
+// outcome reports whether the interface is converged after a reconciliation. What Want left out (r.Refused) does not
+// count against it, except where nothing can be set up at all: the rest holds. If the kernel could not be read,
+// nothing new is known, and the last answer stands.
 func (a *Agent) outcome(r plumb.Result) bool {
 	switch {
 	case a.rolledBack != nil, errors.Is(r.Failed, plumb.ErrNotConverged), errors.Is(r.Refused, plumb.ErrNoAddress), errors.Is(r.Refused, errAmbiguous):
@@ -140,11 +174,12 @@ func (a *Agent) outcome(r plumb.Result) bool {
 	return a.converged
 }
 
-// Name is the interface's name of now.
+// Name is the interface's name at present; the kernel may have renamed it since the start.
 func (a *Agent) Name() string { return a.record.Name }
 
-// StartedAt is since when anybody is asked.
+// StartedAt is when the agent first asked the metadata or DHCP; all its deadlines count from there.
 func (a *Agent) StartedAt() time.Time { return a.startedAt }
 
-// OnProgress has f told the phase and a text for a person, after each event.
+// OnProgress has f called after each event, with the phase and one line of text for a person. f runs on the agent's
+// own goroutine and must not block.
 func (a *Agent) OnProgress(f func(state.Phase, string)) { a.progress = f }

@@ -180,7 +180,7 @@ func (o *candidate) pause(now time.Time, f candidateFacts) time.Duration {
 	return gatewayEvery
 }
 
-// pending: it is about to be decided.
+// pending reports whether it is about to be decided.
 func (o *candidate) pending(f candidateFacts) bool {
 	switch {
 	case f.superseded || (f.hindrance() != (obstacle{}) && !o.active):

@@ -43,7 +43,7 @@ type connectivityCheck struct {
 	before plumb.State
 	reach  plumb.Reach
 	failed error // of the look before
-	// wasFresh: the change is another process's, and the metadata answered that one before it.
+	// wasFresh is true if the change is another process's, and the metadata answered that one before it.
 	wasFresh bool
 }
 
@@ -129,7 +129,8 @@ func (t *connectivityCheck) lost(ctx context.Context) ([]plumb.Loss, error) {
 	}
 }
 
-// awaitsRepair: another process manages the interface that a lost connection belongs to, and may be about to repair it.
+// awaitsRepair reports whether another process manages the interface that a lost connection belongs to, and may be
+// about to repair it.
 func (t *connectivityCheck) awaitsRepair(lost []plumb.Loss) bool {
 	return slices.ContainsFunc(lost, func(l plumb.Loss) bool {
 		return slices.ContainsFunc(l.Holders, func(index int) bool {
@@ -160,8 +161,8 @@ func (t *connectivityCheck) confirmed(ctx context.Context, lost []plumb.Loss) ([
 	}), nil
 }
 
-// followsMain: the primary interface's connection goes by another next hop because main says so, whose routes are not
-// ec2net's: the operator's, or the router's that took another one's place.
+// followsMain reports whether the primary interface's connection goes by another next hop because main says so, whose
+// routes are not ec2net's: the operator's, or the router's that took another one's place.
 func (t *connectivityCheck) followsMain(l plumb.Loss) bool {
 	if !t.primary() || l.Was.Index != t.link.Index {
 		return false
@@ -170,7 +171,7 @@ func (t *connectivityCheck) followsMain(l plumb.Loss) bool {
 	return err == nil && plain == l.Is
 }
 
-// answers: somebody accepts a connection. That is enough: a metadata service that is slow, or that
+// answers reports whether somebody accepts a connection. That is enough: a metadata service that is slow, or that
 // refuses what it is asked, is one that is reached.
 func (t *connectivityCheck) answers(ctx context.Context, server netip.AddrPort) bool {
 	for range dials {

@@ -10,46 +10,74 @@ import (
 	"ec2net/state"
 )
 
-// Facts are what is known of an interface at one moment, as far as what should be there hangs on it. Whoever sets up,
-// plans, compares or examines an interface fills them in from what it has; what follows from them is one function.
+// The decision: Facts go in, and mode and Want come out, both pure functions. Agent.gatherFacts fills the facts in
+// for up and run, NIC.planned for plan, Recorded for status, NIC.ExpectedState for doctor, so that all five commands
+// agree on what should be there.
+
+// Facts are what is known of an interface at one moment, as far as what should be there depends on it. The zero value
+// of a field means "not known" or "no".
 type Facts struct {
 	cloud    metadata.Cloud
 	Settings config.Interface
 	services []netip.Addr // the cloud's own servers, which stay on the primary interface
 	role     role
 
-	ownedByOther bool         // to another program
-	rolledBack   *plumb.State // its last change was, to this
-	undecided    bool         // whether ec2net manages the interface hangs on what the metadata has not said yet
-	known        bool         // there is something to set up
-	conflict     bool         // another host has the leased address
+	// ownedByOther is true if another program has the interface, such as a container network or the one that
+	// ID_NET_MANAGED_BY names.
+	ownedByOther bool
+	// rolledBack is the state to hold after a rollback, until the change is tried again; nil: nothing was rolled
+	// back.
+	rolledBack *plumb.State
+	// undecided is true if only the metadata can tell whether ec2net manages the interface, because a section of the
+	// configuration names an ENI or a number. Until then nothing is changed.
+	undecided bool
+	// known is true if there is an address to set up, from the metadata or from a lease.
+	known bool
+	// conflict is true if another host answers for the leased address (RFC 5227), and the metadata has not confirmed
+	// it.
+	conflict bool
 
-	// granted is what the metadata grants, in doubt or not; zero where the lease is all that is known.
-	granted    metadata.Interface
-	Lease      *dhcp.Lease // nil: none, or one that is not to be trusted
-	primary    bool        // it is the primary interface, by what is known now or was before
-	hosts      bool        // the host itself lives by what ec2net gives the interface
-	ownAddress bool        // the primary address is ec2net's to add
+	// granted is what the metadata grants, in doubt or not; zero where the lease is all that is known (degraded).
+	granted metadata.Interface
+	// Lease is the lease; nil: there is none, or the metadata contradicts it.
+	Lease *dhcp.Lease
+	// primary is true if it is the primary interface, by what is known now or by the record.
+	primary bool
+	// hosts is true if nobody but ec2net configures the host, which lives by this interface (hosting.go). Its address
+	// and default route then survive `down`.
+	hosts bool
+	// ownAddress is true if adding the primary address is ec2net's job, not that of another DHCP client.
+	ownAddress bool
 	egress     plumb.Egress
 	nat        NATRole
-	before     *plumb.Before // how the interface was found; nil: nobody knows
+	// before is how ec2net found the interface, which is what down restores; nil: nobody knows.
+	before *plumb.Before
 }
 
-// mode is what is done with an interface.
+// mode is what is done with an interface. The order of the checks in Facts.mode is the order of precedence.
 type mode uint8
 
 const (
-	modeManage   mode = iota // all that is granted is set up
-	modeKeep                 // what is there stays, and the link is up: nothing is known yet
-	modeWait                 // nothing is changed
-	modeRelease              // of ec2net there is nothing, or the link alone, as configured
-	modeForeign              // another program has the interface: all of ec2net's goes, and the link is as it is
-	modeRollBack             // everything is as it was before the last change
-	modeConflict             // the address goes, because another host has it
-	modeNone                 // the device is part of another interface: all goes
+	// modeManage sets up all that is granted.
+	modeManage mode = iota
+	// modeKeep leaves everything as it is, but for the link, which has to be up for DHCP: nothing is known yet.
+	modeKeep
+	// modeWait changes nothing at all, not even the link: whether the interface is ours is not known.
+	modeWait
+	// modeRelease removes everything of ec2net's, as the configuration says; with manage = "link-up" the link stays
+	// up.
+	modeRelease
+	// modeForeign removes everything of ec2net's, because another program has the interface, and leaves it the link.
+	modeForeign
+	// modeRollBack restores the state before the last change.
+	modeRollBack
+	// modeConflict removes the address, because another host has it; the link stays up for the next DISCOVER.
+	modeConflict
+	// modeNone removes everything: the device turned out to be part of another interface.
+	modeNone
 )
 
-// mode decides it.
+// mode decides what is done with the interface.
 func (f Facts) mode() mode {
 	switch {
 	case f.role == roleFunction:
@@ -72,8 +100,8 @@ func (f Facts) mode() mode {
 	return modeKeep
 }
 
-// Want is what should be there beside what the kernel has. It reads nothing but its arguments. The error names what
-// has to be left out.
+// Want is the state that should be there, given what the kernel has. It is pure. The error names what cannot be set
+// up; the state is valid all the same, for the rest.
 func (f Facts) Want(have plumb.Snapshot) (plumb.State, error) {
 	switch f.mode() {
 	case modeNone:
@@ -99,8 +127,9 @@ func (f Facts) Want(have plumb.Snapshot) (plumb.State, error) {
 	return plumb.Want(f.input(have))
 }
 
-// released is the state of an interface that the configuration leaves alone, or of which it wants the link up only:
-// nothing of an earlier configuration stays. The link of the primary one is its owner's.
+// released is the state of an interface that the configuration leaves alone (manage = false), or of which it wants
+// the link up only: nothing of an earlier configuration stays. The link of the primary interface belongs to whoever
+// configured it, so it is not taken down.
 func (f Facts) released(have plumb.Snapshot) plumb.State {
 	switch {
 	case f.Settings.Manage == config.LinkUp:
@@ -111,7 +140,7 @@ func (f Facts) released(have plumb.Snapshot) plumb.State {
 	return plumb.Without(have, f.before)
 }
 
-// input is what plumb decides the details from.
+// input translates the facts into what plumb.Want decides the details from.
 func (f Facts) input(have plumb.Snapshot) plumb.Input {
 	c := f.Settings
 	return plumb.Input{
@@ -123,7 +152,7 @@ func (f Facts) input(have plumb.Snapshot) plumb.Input {
 	}
 }
 
-// delegation is the setting in plumb's terms.
+// delegation translates the setting prefixes for plumb, which does not know the configuration.
 func delegation(c config.Interface) plumb.Delegation {
 	return map[config.Prefixes]plumb.Delegation{
 		config.PrefixRules: plumb.DelegateRules,
@@ -132,7 +161,8 @@ func delegation(c config.Interface) plumb.Delegation {
 	}[c.Prefixes]
 }
 
-// facts are the facts as far as the interface itself tells them.
+// facts are those that the interface itself tells. Who calls it adds what depends on the command: the lease, whose
+// the address is, and egress.
 func (n *NIC) facts() Facts {
 	return Facts{
 		cloud: n.where, Settings: n.iface, services: services(n.where, n.config), role: n.role,
@@ -142,7 +172,8 @@ func (n *NIC) facts() Facts {
 	}
 }
 
-// Recorded are the facts by an interface's record, for whoever compares the kernel with that.
+// Recorded are the facts by an interface's record, for status, which compares the kernel with what the managing
+// process has set up, not with what it should do next.
 func Recorded(r state.Record, have plumb.Snapshot, conf config.Config, nat NATRole) Facts {
 	f := Facts{
 		cloud: r.Cloud, Settings: conf.For(config.Local(r.Name, r.MAC, Driver(r.Name)).Learn(r.Interface)),

@@ -48,8 +48,8 @@ func (a *Agent) noteForeignLease() {
 	}
 }
 
-// onlyLease: there is an address, and the metadata has never said anything of the interface. A lease that ends
-// meanwhile takes nothing away: the cloud leases an interface its own address, and no other. Another
+// onlyLease reports whether there is an address, and the metadata has never said anything of the interface. A lease
+// that ends meanwhile takes nothing away: the cloud leases an interface its own address, and no other. Another
 // program's address on an interface that the metadata says it does not know is none of the cloud's.
 func (a *Agent) onlyLease() bool {
 	switch {
@@ -62,8 +62,9 @@ func (a *Agent) onlyLease() bool {
 	return a.foreignLease != nil && a.dhcpOwner != "" && (a.degraded || !strange)
 }
 
-// shouldDegrade: the interface has to run without the metadata. The interface that the host itself leaves by is not
-// touched: it may be the primary, which has to stay as its owner made it, unless ec2net itself is that.
+// shouldDegrade reports whether the interface has to run without the metadata. The interface that the host itself
+// leaves by is not touched: it may be the primary, which has to stay as its owner made it, unless ec2net itself is
+// that.
 func (a *Agent) shouldDegrade() bool {
 	if !a.onlyLease() {
 		return false
@@ -73,7 +74,8 @@ func (a *Agent) shouldDegrade() bool {
 	return a.degraded || (due && (a.hosting() || a.isSecondary()))
 }
 
-// isSecondary: the host itself leaves by another interface. When the kernel does not tell, nothing is risked.
+// isSecondary reports whether the host itself leaves by another interface. When the kernel does not tell, nothing is
+// risked.
 func (a *Agent) isSecondary() bool {
 	ok, err := a.link.Elsewhere(a.snap.Index)
 	return ok && err == nil

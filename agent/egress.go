@@ -237,7 +237,7 @@ func (a *Agent) probeGateways(now time.Time) {
 	}
 }
 
-// electing: by which interface traffic leaves is about to be decided.
+// electing reports whether by which interface traffic leaves is about to be decided.
 func (n *NIC) electing() bool {
 	if n.egress.rank < 0 {
 		return false

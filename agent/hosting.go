@@ -21,18 +21,19 @@ import (
 // turnTime is how long each interface has to get a lease before the next one tries.
 const turnTime = 10 * time.Second
 
-// hosting: the host itself lives by what ec2net gives the interface, which nobody else configures and which is the
-// primary, or may be, as long as the metadata has never answered.
+// hosting reports whether the host itself lives by what ec2net gives the interface, which nobody else configures and
+// which is the primary, or may be, as long as the metadata has never answered.
 func (n *NIC) hosting() bool {
 	return n.hosts && (n.settled.Primary || (n.settled.MAC == (metadata.MAC{}) && n.leasesHost()))
 }
 
-// leasesHost: there is a lease by which a host can live. In a subnet of IPv6 alone an address of the link is leased.
+// leasesHost reports whether there is a lease by which a host can live. In a subnet of IPv6 alone an address of the
+// link is leased.
 func (n *NIC) leasesHost() bool { return n.lease != nil && !n.lease.Addr.Addr().IsLinkLocalUnicast() }
 
-// unclaimed: nobody configures the interface, nor has done so since it was plugged in, nor is about to. A program that
-// has let it go, as while its DHCP client restarts, takes it up again. What ec2net has given the interface is renewed,
-// unless somebody else does now.
+// unclaimed reports whether nobody configures the interface, nor has done so since it was plugged in, nor is about
+// to. A program that has let it go, as while its DHCP client restarts, takes it up again. What ec2net has given the
+// interface is renewed, unless somebody else does now.
 func (n *NIC) unclaimed() bool {
 	ours := n.record.Hosts || n.snap.Hosts()
 	if n.iface.DHCP == config.Off || n.foreignAddress() != "" || (n.record.Foreign && !ours) {
@@ -73,7 +74,7 @@ func (a *Agent) startHosting() string {
 	return native
 }
 
-// isTurn: the host leaves by no interface, and this one is to try now.
+// isTurn reports whether the host leaves by no interface, and this one is to try now.
 func (a *Agent) isTurn() bool {
 	nowhere, before, err := a.link.Nowhere(a.snap.Index)
 	return err == nil && (nowhere || a.snap.LeadsHost()) && time.Since(a.startedAt) >= time.Duration(before)*turnTime
@@ -108,8 +109,8 @@ func (a *Agent) hostingStatus() string {
 	return fmt.Sprintf("nobody else configures it: lease of %s %s", a.lease.Addr, Until(a.lease))
 }
 
-// networkStarts: systemd is about to start what configures the network. Such programs start before network.target,
-// or are the ones that write the configuration.
+// networkStarts reports whether systemd is about to start what configures the network. Such programs start before
+// network.target, or are the ones that write the configuration.
 func networkStarts() bool {
 	if !UnderSystemd() {
 		return false
@@ -133,7 +134,8 @@ func networkStarts() bool {
 	return false
 }
 
-// configuresNetwork: the unit is one of a program that configures interfaces, or one that is reached after those.
+// configuresNetwork reports whether the unit is one of a program that configures interfaces, or one that is reached
+// after those.
 func configuresNetwork(unit string) bool {
 	for _, name := range []string{
 		"network.target", "network-pre.target", "NetworkManager.service", "systemd-networkd.service", "networking.service",

@@ -8,9 +8,9 @@ import (
 	"ec2net/metadata"
 )
 
-// noIPv4: the cloud says that the interface has no IPv4 address: one of an IPv6-only subnet, or one for
-// EFA alone. There is nothing to wait for from DHCP then. A lease that names a real address
-// contradicts that: the metadata is late.
+// noIPv4 reports whether the cloud says that the interface has no IPv4 address: one of an IPv6-only subnet, or one
+// for EFA alone. There is nothing to wait for from DHCP then. A lease that names a real address contradicts that: the
+// metadata is late.
 func (n *NIC) noIPv4() bool {
 	real := n.held && !n.lease.Addr.Addr().IsLinkLocalUnicast()
 	return n.settled.Addrs4.Status == metadata.Absent && !real
@@ -32,7 +32,7 @@ func sameLease(a, b *dhcp.Lease) bool {
 	return a.Same(*b)
 }
 
-// assignsAddress: the interface's primary address is ours to add.
+// assignsAddress reports whether the interface's primary address is ours to add.
 func assignsAddress(leasing string) bool { return leasing == native || leasing == "off" }
 
 // plannedOwnAddress is ownsAddress for an interface on which nothing has been started.

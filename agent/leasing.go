@@ -118,7 +118,7 @@ func (n *NIC) foreignAddress() string {
 	return ""
 }
 
-// ownsAddress: the primary address is ours to add.
+// ownsAddress reports whether the primary address is ours to add.
 func (a *Agent) ownsAddress() bool {
 	switch a.dhcpOwner {
 	case native, "off":
@@ -248,7 +248,7 @@ func (a *Agent) leaseMismatch() error {
 	return nil
 }
 
-// leased: there is nothing (more) to wait for from DHCP.
+// leased reports whether there is nothing (more) to wait for from DHCP.
 func (a *Agent) leased() bool {
 	switch {
 	case a.settled.Primary && !a.hosts, a.held, a.noIPv4():

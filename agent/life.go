@@ -10,17 +10,26 @@ import (
 	"ec2net/state"
 )
 
-// Ending is why an interface is no longer managed.
+// The two ways to use an agent. Run is `ec2net run`, the daemon of the unit: it takes the interface's lock, reports
+// to systemd and stays until the interface is gone. Up is `ec2net up`: the same loop until the interface is set up,
+// with no lock (the command hands over to the daemon where one runs).
+
+// Ending is why Run returned.
 type Ending uint8
 
 const (
-	EndStopped  Ending = iota // by a signal or by an error, or there is nothing to do; the kernel stays as it is
-	EndGone                   // the interface was taken away, and what was left of it is cleared up
-	EndEnslaved               // it belongs to another interface now, and everything of ours was taken off
+	// EndStopped means a signal, an error, or nothing left to do. The kernel and the record stay as they are, so that an
+	// upgrade interrupts nothing.
+	EndStopped Ending = iota
+	// EndGone means that the interface was removed, and so was what it left behind.
+	EndGone
+	// EndEnslaved means that the device became part of another interface, and everything of ours was removed from it.
+	EndEnslaved
 )
 
-// Run sets the interface up and manages it, until ctx ends, until it is gone, or until nothing of it is ours to do.
-// name is what it was started under; a signal on reload has it read the metadata at once.
+// Run sets the interface up and manages it until ctx ends, the interface is gone, or the configuration leaves it
+// alone. name is the one that the process was started with; the lock goes by it. A value on reload (SIGHUP) has it
+// read the metadata at once. A full disk does not stop it: without a lock file the interface works all the same.
 func (a *Agent) Run(ctx context.Context, name string, reload <-chan struct{}) (Ending, error) {
 	if err := a.acquire(name); err != nil {
 		if !state.NoSpace(err) {
@@ -51,8 +60,9 @@ func (a *Agent) Run(ctx context.Context, name string, reload <-chan struct{}) (E
 	return EndStopped, err
 }
 
-// Up sets the interface up, and returns when it answers, when wait is over, or when waiting is vain. Its error says
-// what is missing.
+// Up sets the interface up and returns when it answers, when wait is over, when nothing can be gained by waiting, or
+// when giveUp says so (which is asked after every event). Its error says what is missing; nil: the interface is set
+// up, or there is nothing to do.
 func (a *Agent) Up(ctx context.Context, wait time.Duration, giveUp func() bool) error {
 	err := a.loop(ctx, wait, nil, func() (bool, error) {
 		phase := a.phase()
@@ -67,8 +77,8 @@ func (a *Agent) Up(ctx context.Context, wait time.Duration, giveUp func() bool) 
 	return a.verdict(err, wait)
 }
 
-// checkGone looks at the interface once more: systemd stops the unit at the moment that the interface goes, or gets
-// another name, and may be faster than the kernel's message.
+// checkGone looks at the interface once more before Run returns. systemd stops the unit (BindsTo) the moment that the
+// device goes or gets another name, and its SIGTERM may arrive before the kernel's notification.
 func (a *Agent) checkGone() error {
 	switch s, err := a.link.Look(); {
 	case errors.Is(err, plumb.ErrGone):
@@ -80,7 +90,8 @@ func (a *Agent) checkGone() error {
 	return nil
 }
 
-// renamed follows an interface that got another name: record and lock have to be found under that one.
+// renamed moves the record and the lock to the interface's new name. The new lock is taken at once, so that no other
+// process starts to manage the interface; the old record is removed only after the new one is on disk (writeRecord).
 func (a *Agent) renamed(to string) {
 	from := a.record.Name
 	a.log = a.log.WithField("interface", to)
@@ -92,7 +103,8 @@ func (a *Agent) renamed(to string) {
 	}
 }
 
-// cleanUpGone clears up after an interface that was taken away while we ran.
+// cleanUpGone removes what outlives a link that was removed: rules, nftables tables, the groups of other interfaces.
+// Addresses and routes went with it. Then the record goes.
 func (a *Agent) cleanUpGone() error {
 	done, err := a.link.Leave(context.Background(), nil)
 	a.announce(done)

@@ -89,7 +89,7 @@ func (a *Agent) logOnce(text string) {
 	}
 }
 
-// hasProblems: something of the interface could not be set up.
+// hasProblems reports whether something of the interface could not be set up.
 func (a *Agent) hasProblems() bool {
 	for source, text := range a.logLimiter.now {
 		if text != "" && (source == fromKernel || source == fromCloud || strings.HasPrefix(source, fromEgress)) {

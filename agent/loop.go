@@ -11,28 +11,44 @@ import (
 	"ec2net/plumb"
 )
 
-// events are the sources that the loop waits on.
+// The event loop: wait for one event, update what is known, reconcile if that calls for it, report, and again. It is
+// the only goroutine that touches the agent. Every wait ends with ctx; nothing in here sleeps, except where check.go
+// waits a second at most for another process.
+
+// events are what the loop waits for: channels, timers, and what is under way.
 type events struct {
 	readings chan reading
-	changes  <-chan plumb.Change
-	packets  <-chan plumb.Change // of the interface's nftables table; nil while it has none
-	reload   <-chan struct{}     // SIGHUP
-	reread   *time.Timer
-	repair   *time.Timer
-	egress   *time.Timer // for another look at the gateway of the interface that traffic leaves by
-	look     time.Time   // when that will be
-	tick     *time.Ticker
-	reading  bool // a reading is under way
-	again    bool // and was asked for when it had begun already
-	armed    bool // the repair timer runs
+	// changes are the kernel's notifications (rtnetlink(7) groups) about links, addresses, routes and rules.
+	changes <-chan plumb.Change
+	// packets are those about the interface's nftables table; nil while it has none.
+	packets <-chan plumb.Change
+	// reload is SIGHUP, from systemctl reload or from an `up` that finds this process managing the interface.
+	reload <-chan struct{}
+	// reread starts the next reading of the metadata.
+	reread *time.Timer
+	// repair starts a look at the kernel, some milliseconds after the first notification of a burst.
+	repair *time.Timer
+	// egress is for another look at the gateway of the interface that traffic leaves by; look is when it is due.
+	egress *time.Timer
+	look   time.Time
+	// tick checks deadlines, which no event announces. See adjustTick.
+	tick *time.Ticker
+	// reading is true if a reading of the metadata is under way, again if another one was asked for after it had begun,
+	// so its answer may be too old.
+	reading bool
+	again   bool
+	// armed is true if the repair timer is running. Later notifications do not restart it, or a storm would put off
+	// the repair.
+	armed bool
 }
 
-// second is how often a waiting interface reports and looks at its deadlines. An interface that holds ticks
-// only for systemd's watchdog.
+// second is how often an interface that is still waiting reports and checks its deadlines. An interface that is set
+// up ticks only for systemd's watchdog.
 const second = time.Second
 
-// loop is the life of an interface: one event, one reconciliation, until done says that it is enough, the
-// interface is gone (errGone), ctx ends, or limit has passed since the first question (0: none).
+// loop runs the agent until done says that it is enough, the interface is gone (errGone), ctx ends, or limit has
+// passed since the first question (0: no limit). The kernel is watched before it is read, so that no change between
+// the two is missed. The first reading of the metadata starts before all else, because everything else is faster.
 func (a *Agent) loop(ctx context.Context, limit time.Duration, reload <-chan struct{}, done func() (bool, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -77,12 +93,15 @@ func (a *Agent) loop(ctx context.Context, limit time.Duration, reload <-chan str
 type response uint8
 
 const (
-	respondNothing   response = iota // it has no news
-	respondRepair                    // the kernel is looked at: what is changed there is a repair
-	respondReconcile                 // something new is known
+	// respondNothing means that there is no news.
+	respondNothing response = iota
+	// respondRepair has the kernel looked at. What is changed now counts as a repair of what somebody else did.
+	respondRepair
+	// respondReconcile means that something new is known, so the change is our own.
+	respondReconcile
 )
 
-// next waits for one event, works it in, and responds.
+// next waits for one event and responds to it.
 func (a *Agent) next(ctx context.Context, ev *events) error {
 	a.wakeForEgress(ev, time.Now())
 	respond, err := a.wait(ctx, ev)
@@ -97,7 +116,8 @@ func (a *Agent) next(ctx context.Context, ev *events) error {
 	return nil
 }
 
-// wait waits for one event and works it in.
+// wait waits for one event and takes it into account. Whether the kernel has to be looked at is its answer: after
+// most events it has, and the timers and reload only start a reading.
 func (a *Agent) wait(ctx context.Context, ev *events) (response, error) {
 	select {
 	case <-ctx.Done():
@@ -128,7 +148,7 @@ func (a *Agent) wait(ctx context.Context, ev *events) (response, error) {
 	}
 }
 
-// reread begins a reading of the metadata, unless one is under way.
+// reread starts a reading of the metadata, unless one is under way or the metadata has no say in this interface.
 func (a *Agent) reread(ctx context.Context, ev *events) {
 	if !ev.reading && a.asks() {
 		ev.reading = true
@@ -136,7 +156,8 @@ func (a *Agent) reread(ctx context.Context, ev *events) {
 	}
 }
 
-// onReading works a reading in, and sets the timer of the next one.
+// onReading takes a reading into account and sets the timer for the next one. A changed grant ends the wait after a
+// rollback: the change that was rolled back is another one now.
 func (a *Agent) onReading(ctx context.Context, ev *events, r reading) response {
 	was := a.settled
 	if a.daemon {
@@ -161,7 +182,8 @@ func (a *Agent) onReading(ctx context.Context, ev *events, r reading) response {
 	return respondReconcile
 }
 
-// onLeaseEvent works in what our DHCP client reports.
+// onLeaseEvent takes into account what our DHCP client reports. On a host that nobody else configures, the lease is
+// the way to the metadata, which is then asked at once.
 func (a *Agent) onLeaseEvent(ev *events, e dhcp.Event) response {
 	was := a.lease
 	a.onLease(e)
@@ -174,7 +196,7 @@ func (a *Agent) onLeaseEvent(ev *events, e dhcp.Event) response {
 	return respondReconcile
 }
 
-// onTick looks at deadlines.
+// onTick checks the deadlines: whether the interface is to be degraded, and whether the kernel answers by now.
 func (a *Agent) onTick(ev *events) response {
 	a.adjustTick(ev)
 	switch {
@@ -186,8 +208,8 @@ func (a *Agent) onTick(ev *events) response {
 	return respondRepair
 }
 
-// watchPackets begins to watch the interface's nftables table once there is one, and looks again at what was
-// not watched before. Whoever sets an interface up once needs no watch.
+// watchPackets starts to watch the interface's nftables table once there is one, and has the kernel looked at: what
+// happened to the table before the watch went unnoticed. Only a daemon needs it.
 func (a *Agent) watchPackets(ctx context.Context, ev *events) (err error) {
 	if ev.packets != nil || !a.daemon || !a.record.Packets {
 		return nil
@@ -198,8 +220,8 @@ func (a *Agent) watchPackets(ctx context.Context, ev *events) (err error) {
 	return err
 }
 
-// retryFailedApply has an interface that holds looked at once more when the last look failed. Nothing else may happen for
-// long: what the kernel tells, it has told. An interface that is not converged is looked at each second anyway.
+// retryFailedApply has the kernel looked at again if the last change failed. Nothing else may happen for long, since
+// the kernel has no further news. An interface that is not converged is looked at on each tick anyway.
 func (a *Agent) retryFailedApply(ev *events) {
 	if a.applyFailed && a.converged && !ev.armed {
 		ev.armed = true
@@ -207,10 +229,11 @@ func (a *Agent) retryFailedApply(ev *events) {
 	}
 }
 
-// asks: the metadata has something to say on this interface.
+// asks reports whether the metadata has a say in this interface: it is fully managed, or the metadata decides whether
+// it is.
 func (n *NIC) asks() bool { return n.iface.Manage == config.Full || n.config.NeedsMetadata(n.keys) }
 
-// adjustTick slows the tick down once nothing is waited for.
+// adjustTick slows the ticker down once nothing is waited for: to the pace of systemd's watchdog.
 func (a *Agent) adjustTick(ev *events) {
 	every := second
 	if a.converged && !a.waiting() && a.daemon {
@@ -219,9 +242,9 @@ func (a *Agent) adjustTick(ev *events) {
 	ev.tick.Reset(every)
 }
 
-// changed takes a hint from the kernel. The repair comes a moment later, when the burst that a
-// single command makes is over, and later yet when somebody keeps undoing our work. What comes
-// meanwhile does not put it off.
+// changed takes a notification of the kernel. It is only a hint: the kernel is read anew. The repair comes 5 ms
+// later, when the burst that a single command causes is over, and later in a fight with another program. Further
+// notifications do not put it off.
 func (a *Agent) changed(ctx context.Context, c plumb.Change, ok bool, ev *events) error {
 	if ctx.Err() != nil { // then the channel is closed, too
 		return nil
@@ -237,6 +260,8 @@ func (a *Agent) changed(ctx context.Context, c plumb.Change, ok bool, ev *events
 	return nil
 }
 
+// repair looks at the kernel and puts back what differs. It counts as a repair only if the interface had been set up,
+// something was written, and the agent did not change anything on purpose (a moved egress or NAT role, a rollback).
 func (a *Agent) repair(ctx context.Context, ev *events) error {
 	ev.armed = false
 	for _, more := range []<-chan plumb.Change{ev.changes, ev.packets} {
@@ -259,7 +284,7 @@ func (a *Agent) repair(ctx context.Context, ev *events) error {
 	return err
 }
 
-// waiting: something is still expected, so that deadlines have to be looked at.
+// waiting reports whether something is still expected, so that deadlines have to be checked every second.
 func (a *Agent) waiting() bool {
 	if a.iface.Manage != config.Full {
 		return false
@@ -268,5 +293,5 @@ func (a *Agent) waiting() bool {
 	return !a.converged || (lacks != expectNothing && lacks != expectEgress) // egress has a timer of its own
 }
 
-// answers: the kernel does, for all that the interface has.
+// answers reports whether the kernel answers for all addresses of the interface: none is tentative (RFC 4862).
 func (a *Agent) answers() bool { return len(a.snap.Unanswered()) == 0 }

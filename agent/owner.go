@@ -53,7 +53,7 @@ func (n *NIC) owner(s plumb.Snapshot) string {
 	return cmp.Or(n.record.Claimed, managedBy(os.DirFS("/"), s.Index))
 }
 
-// OwnedByOther: somebody else has the interface, and no section of the configuration insists on it.
+// OwnedByOther reports whether somebody else has the interface, and no section of the configuration insists on it.
 func (n *NIC) OwnedByOther(s plumb.Snapshot) bool {
 	insists, certain := n.config.Insists(n.keys)
 	if n.record.LeftTo == "" && certain && !insists {
@@ -62,7 +62,7 @@ func (n *NIC) OwnedByOther(s plumb.Snapshot) bool {
 	return n.record.LeftTo != ""
 }
 
-// undecided: whether the interface is ours at all hangs on what the metadata will say.
+// undecided reports whether whether the interface is ours at all hangs on what the metadata will say.
 func (a *Agent) undecided() bool {
 	_, certain := a.config.Insists(a.keys)
 	return a.config.NeedsMetadata(a.keys) || (!certain && a.owner(a.snap) != "")

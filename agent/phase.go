@@ -6,32 +6,50 @@ import (
 	"ec2net/state"
 )
 
-// phaseFacts are what the phase of an interface is decided from.
+// The phase says how far an interface has got. STATUS and READY for systemd, the exit status of up, the record, the
+// metrics and the word in `ec2net status` all follow from it (docs/architecture.md, "The life of an interface").
+
+// phaseFacts are what the phase is decided from.
 type phaseFacts struct {
-	manage       config.Manage
-	ownedByOther bool        // to another program
-	ambiguous    bool        // whether it is an interface of its own is not known
-	rolledBack   bool        // its last change was
-	linkDone     bool        // with manage = "link-up": the link is as it should be
-	converged    bool        // the kernel holds all that is known
-	leaseOnly    bool        // which is the lease, without the metadata
-	expects      expectation // what is expected beyond that
-	problems     bool        // something of what is granted could not be set up
-	writing      bool        // a change is about to be made: what the record says has to hold if the process ends in the middle
+	manage config.Manage
+	// ownedByOther is true if another program has the interface.
+	ownedByOther bool
+	// ambiguous is true if it may be the virtual function of another device.
+	ambiguous bool
+	// rolledBack is true if the last change cut something off and was rolled back.
+	rolledBack bool
+	// linkDone, with manage = "link-up": the link is as configured.
+	linkDone bool
+	// converged is true if the kernel holds all that is known.
+	converged bool
+	// leaseOnly is true if what is known is the lease alone, because the metadata says nothing (degraded).
+	leaseOnly bool
+	// expects is what else is on its way; see Agent.awaits.
+	expects expectation
+	// problems is true if something of what is granted could not be set up, and the log says what.
+	problems bool
+	// writing is true if the record is being written before a change. What it says has to be true if the process dies
+	// in the middle.
+	writing bool
 }
 
-// expectation is what an interface that is set up still waits for.
+// expectation is what an interface that is converged still waits for. In this order: what comes first is shown first.
 type expectation int
 
 const (
-	expectNothing  expectation = iota
-	expectLease                // from our DHCP client, or from another program's
-	expectAnswer               // of the kernel, for an address that it does not use yet: duplicate address detection
-	expectMetadata             // an answer, or a second one that agrees with it
-	expectEgress               // the decision by which interface the host's own traffic leaves
+	expectNothing expectation = iota
+	// expectLease is a lease, from our DHCP client or another program's.
+	expectLease
+	// expectAnswer is the end of duplicate address detection (RFC 4862 section 5.4): until then the kernel does not
+	// answer for an IPv6 address.
+	expectAnswer
+	// expectMetadata is an answer of the metadata, or a second one that confirms the first.
+	expectMetadata
+	// expectEgress is the decision by which interface the host's own traffic leaves.
+	expectEgress
 )
 
-// phase decides how far an interface has got.
+// phase decides how far an interface has got. The first case that holds wins: what overrules the rest stands first.
 func (f phaseFacts) phase() state.Phase {
 	switch {
 	case f.ownedByOther:
@@ -58,6 +76,8 @@ func (f phaseFacts) phase() state.Phase {
 	return state.Ready
 }
 
+// phaseFacts fills them in as they are now. With manage = "link-up" the link is compared right here, since no
+// reconciliation is needed to know it.
 func (a *Agent) phaseFacts() phaseFacts {
 	f := phaseFacts{
 		manage: a.iface.Manage, ownedByOther: a.record.LeftTo != "", ambiguous: a.role == roleAmbiguous, rolledBack: a.rolledBack != nil,
@@ -84,5 +104,5 @@ func (a *Agent) awaits() expectation {
 	return expectNothing
 }
 
-// phase is that of now. The record of a change that is about to be made says less: see save.
+// phase is the phase of now. The record that is written before a change says less, see writeRecord.
 func (a *Agent) phase() state.Phase { return a.phaseFacts().phase() }

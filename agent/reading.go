@@ -180,7 +180,7 @@ func (r *readings) allRefused() bool {
 	return len(r.missing) > 0 && !slices.ContainsFunc(r.missing, func(err error) bool { return !metadata.Refused(err) })
 }
 
-// Partial: the last reading left keys open.
+// Partial reports whether the last reading left keys open.
 func (r *readings) Partial() bool { return r.readErr == nil && !r.incompleteSince.IsZero() }
 
 // learn looks the interface's settings up again, now that its ENI and device number are known.
@@ -229,10 +229,10 @@ func metadataErrorKind(err error) error {
 // for, too.
 func (r *readings) doubtful() bool { return !r.shortHold && r.readErr == nil && !r.Partial() }
 
-// stable: the metadata has answered, and nothing is in doubt.
+// stable reports whether the metadata has answered, and nothing is in doubt.
 func (r *readings) stable() bool {
 	return r.answered && r.readErr == nil && !r.Partial() && metadata.Same(r.settled, r.last)
 }
 
-// idle: nothing of the interface is ours to do.
+// idle reports whether nothing of the interface is ours to do.
 func (n *NIC) idle() bool { return n.iface.Manage == config.None || n.record.LeftTo != "" }

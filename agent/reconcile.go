@@ -7,11 +7,17 @@ import (
 	"ec2net/plumb"
 )
 
-// decisions bounds how often a reconciliation decides anew, because what it read last decides otherwise.
+// Reconciling: read the kernel, decide, and let plumb apply until the plan is empty. Before each change the record is
+// written ahead and the connectivity check takes its baseline; both hang on the hook plumb.Link.Changing.
+
+// decisions bounds how often a reconciliation decides anew because the snapshot after the change leads to another
+// mode, as when a container network claims the interface in the middle. Two would do; a third one allows for a
+// coincidence.
 const decisions = 3
 
-// reconcile reads the kernel, decides by that and all else that is known, and makes the kernel what was decided. A
-// decision holds until the kernel is so; what has come up meanwhile is followed by another one.
+// reconcile reads the kernel, decides, and makes the kernel what was decided. One decision holds for all passes of
+// ReconcileFrom, so that the goal does not move; if the new snapshot decides otherwise, another round follows. The
+// result has the operations of all rounds.
 func (a *Agent) reconcile(ctx context.Context) (r plumb.Result) {
 	var done plumb.Plan
 	for range decisions {
@@ -33,8 +39,8 @@ func (a *Agent) reconcile(ctx context.Context) (r plumb.Result) {
 	return r
 }
 
-// decide moves on what has a course of its own, which is by which interface traffic leaves, and returns the facts that
-// the next change is decided from.
+// decide returns the facts for the next change. It advances what has state of its own: the election of [egress], and
+// what the record remembers of how the interface was found.
 func (a *Agent) decide() Facts {
 	f := a.gatherFacts()
 	a.mode = f.mode()
@@ -47,7 +53,7 @@ func (a *Agent) decide() Facts {
 	return f
 }
 
-// gatherFacts are all facts of now.
+// gatherFacts fills in all the facts as they are now. It may find out that another program has claimed the interface.
 func (a *Agent) gatherFacts() Facts {
 	if a.role == roleInterface {
 		a.OwnedByOther(a.snap)
@@ -65,19 +71,20 @@ func (a *Agent) gatherFacts() Facts {
 	return f
 }
 
-// known: there is something to set up.
+// known reports whether there is something to set up.
 func (a *Agent) known() bool {
 	return a.degraded || a.settled.MAC != (metadata.MAC{}) || a.hosting()
 }
 
-// changing is what plumb calls before each change.
+// changing is the hook that plumb calls before each change; have is the snapshot that plan was made from.
 func (a *Agent) changing(have plumb.Snapshot, want plumb.State, plan plumb.Plan) {
 	a.updateSnapshot(have)
 	a.recordAhead(want)
 	a.check.changing(have, plan)
 }
 
-// recordAhead has the record say what is about to be there.
+// recordAhead writes the record before the kernel is changed. The rules of an interface outlive it; if the process is
+// killed right after adding one, only the record says whose the rule is.
 func (a *Agent) recordAhead(want plumb.State) {
 	switch a.mode {
 	case modeManage:

@@ -69,7 +69,7 @@ func (n *NIC) inherit(old state.Record) {
 	}
 }
 
-// onThisHost: an interface of this host has the MAC.
+// onThisHost reports whether an interface of this host has the MAC.
 func onThisHost(mac metadata.MAC) bool {
 	return slices.ContainsFunc(ownMACs(), func(m net.HardwareAddr) bool { return m.String() == mac.String() })
 }

@@ -67,7 +67,7 @@ const sysfsDevices = "/sys/subsystem/net/devices/"
 
 const unitFile = "ec2net-ifup@.service"
 
-// UnderSystemd: this system was booted by systemd, and the package's unit is there.
+// UnderSystemd reports whether this system was booted by systemd, and the package's unit is there.
 func UnderSystemd() bool {
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
 		return false

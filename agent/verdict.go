@@ -10,34 +10,37 @@ import (
 	"ec2net/state"
 )
 
-// The kinds of error that the set-up of an interface ends with: errors.Is finds them. What is none of these has failed.
-// Their texts are not part of a message (see ErrorOf).
+// How an agent begins and ends: what is checked before anything is touched, when `up` stops waiting, and which error
+// it ends with. Errors have a kind, which cmd/ec2net maps to an exit status; this package knows no statuses.
+
+// The kinds of error that the set-up of an interface ends with; errors.Is finds them. An error of none of these kinds
+// is a failure. The texts of the kinds are not part of any message, see ErrorOf.
 var (
-	// ErrDenied: the process may not change the network. Nothing was changed.
+	// ErrDenied means that the process has no CAP_NET_ADMIN. Nothing was changed.
 	ErrDenied = errors.New("this user may not change the network")
-	// ErrInvalid: the configuration, the environment or the interface that was named can not be meant.
+	// ErrInvalid puts the blame on the configuration, the environment or the named interface; only a person can mend that.
 	ErrInvalid = errors.New("what was asked for cannot be set up")
-	// ErrUnavailable: the metadata did not answer in time, or does not know the interface.
+	// ErrUnavailable means that the metadata did not answer in time, or does not know the interface.
 	ErrUnavailable = errors.New("the metadata has not said what is needed")
-	// ErrPartial: some is set up, and the rest is not.
+	// ErrPartial means that part of what is granted is set up, the rest is not.
 	ErrPartial = errors.New("some is set up, the rest is not")
 )
 
-// kindError is an error of a kind; its text does not name it.
+// kindError gives an error a kind without changing its text.
 type kindError struct{ kind, err error }
 
 func (e *kindError) Error() string   { return e.err.Error() }
 func (e *kindError) Unwrap() []error { return []error{e.kind, e.err} }
 
-// ErrorOf is an error of a kind; its text is that of the format alone.
+// ErrorOf makes an error of a kind. Its text is that of the format alone.
 func ErrorOf(kind error, format string, args ...any) error {
 	return &kindError{kind, fmt.Errorf(format, args...)}
 }
 
-// Begin makes the agent of the interface called name, and checks all that can be checked before anything is touched. Where
-// the configuration leaves the interface alone, or another program has it, Begin takes off what is left of ours; then, as
-// on a host of no known cloud, it returns nil: there is nothing to do. command is "up" or "run", for messages. The errors
-// are ErrDenied, ErrInvalid and those of the kernel.
+// Begin makes the agent of the interface called name and checks all that can be checked before anything is touched.
+// It returns nil and no error when there is nothing to do: the configuration leaves the interface alone, or another
+// program has it. What ec2net had set up on such an interface is then removed. command is "up" or "run", for
+// messages. The errors are ErrDenied, ErrInvalid and those of the kernel. The caller has to Close the agent.
 func Begin(ctx context.Context, name, command string, o Options) (*Agent, error) {
 	a, err := newAgent(name, o)
 	if err != nil {
@@ -58,7 +61,8 @@ func Begin(ctx context.Context, name, command string, o Options) (*Agent, error)
 	return a, nil
 }
 
-// cannotProgress: waiting longer would change nothing.
+// cannotProgress reports whether waiting longer would change nothing: there is nothing to do, or the metadata is
+// switched off and an interface without a lease to run on has been given its chance.
 func (a *Agent) cannotProgress() bool {
 	if a.idle() {
 		return true
@@ -67,7 +71,7 @@ func (a *Agent) cannotProgress() bool {
 	return off && !a.degraded && a.leased() && time.Since(a.startedAt) > confirmAfter
 }
 
-// verdict is what `up` ends with, and what it says last.
+// verdict turns the phase in which the loop of `up` ended into its error, and logs the last line.
 func (a *Agent) verdict(err error, wait time.Duration) error {
 	switch {
 	case errors.Is(err, errGone):
@@ -93,7 +97,7 @@ func (a *Agent) verdict(err error, wait time.Duration) error {
 	return a.gaveUp(wait)
 }
 
-// gaveUp is the end of an `up` whose time was over before the interface had all that is known of it.
+// gaveUp is the error of an `up` whose --wait was over before the interface was set up.
 func (a *Agent) gaveUp(wait time.Duration) error {
 	switch {
 	case !a.answered && !a.known():
@@ -105,7 +109,8 @@ func (a *Agent) gaveUp(wait time.Duration) error {
 	return ErrorOf(ErrPartial, "%s: gave up after %s: %s", a.snap.Name, shorter(wait, a.startedAt), a.text())
 }
 
-// undo leaves an interface of which nothing became known as it was found: not even its link stays up.
+// undo restores an interface of which nothing became known: not even its link stays up. It does nothing where another
+// program has the lease, since that program may be about to use the link.
 func (a *Agent) undo() error {
 	if a.link.Written() == 0 || !assignsAddress(a.dhcpOwner) {
 		return nil
@@ -116,7 +121,8 @@ func (a *Agent) undo() error {
 	return a.forget()
 }
 
-// rolledBackErr is the end of an `up` whose change was rolled back.
+// rolledBackErr is the error of an `up` whose change was rolled back; it names what the change cut off. If there was
+// nothing of the interface before, its record goes too.
 func (a *Agent) rolledBackErr() error {
 	var err error
 	if len(a.baseline.Numbers()) == 0 { // nothing of the interface was set up before
@@ -129,6 +135,7 @@ func (a *Agent) rolledBackErr() error {
 	return errors.Join(fmt.Errorf("%s: rolled back: with this interface set up, %s", a.snap.Name, why), err)
 }
 
+// lastErr is why the metadata says nothing: the error of the last reading, or ErrUnavailable if there was none yet.
 func (a *Agent) lastErr() error {
 	if a.readErr != nil {
 		return a.readErr
@@ -136,6 +143,7 @@ func (a *Agent) lastErr() error {
 	return metadata.ErrUnavailable
 }
 
+// shorter is how long up really waited: it may have stopped before its time was over.
 func shorter(wait time.Duration, begun time.Time) time.Duration {
 	return min(wait, time.Since(begun)).Round(time.Second / 10)
 }

@@ -21,7 +21,7 @@ func (p *program) detected() metadata.Cloud {
 	return metadata.Detect(os.DirFS("/sys"))
 }
 
-// outsideCloud: the machine is in no known cloud, so that there is nothing to do, which is said.
+// outsideCloud reports whether the machine is in no known cloud, so that there is nothing to do, which is said.
 func (p *program) outsideCloud() bool {
 	none := p.detected() == metadata.CloudNone
 	if none {

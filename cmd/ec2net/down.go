@@ -63,7 +63,7 @@ func (p *program) downIfGone(ctx context.Context, name string) error {
 	return p.start(ctx, name)
 }
 
-// present: the interface that was recorded under this name is there, or nothing was recorded.
+// present reports whether the interface that was recorded under this name is there, or nothing was recorded.
 func (p *program) present(name string) bool {
 	r, known := p.store.Load(name)
 	return !known || r.Present()

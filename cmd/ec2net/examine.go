@@ -175,7 +175,8 @@ func (x *examination) candidates() (out []doctor.Link) {
 	return out
 }
 
-// asked: the device is the one that was asked for; when none was, it is one that the cloud or ec2net knows.
+// asked reports whether the device is the one that was asked for; when none was, it is one that the cloud or ec2net
+// knows.
 func (x *examination) asked(l doctor.Link) bool {
 	if x.only != "" {
 		return l.Name == x.only
@@ -188,8 +189,8 @@ func (x *examination) knows(l doctor.Link) bool {
 	return recorded || slices.Contains(x.known, l.MAC) || (x.facts.Metadata.Err != nil && l.Group == plumb.Group)
 }
 
-// isDuplicate: another device with the same MAC address is the interface, by our record or by its group; failing
-// both, the one that was there first.
+// isDuplicate reports whether another device with the same MAC address is the interface, by our record or by its
+// group; failing both, the one that was there first.
 func (x *examination) isDuplicate(l doctor.Link) bool {
 	rank := func(k doctor.Link) int {
 		_, recorded := x.record(k)

@@ -113,7 +113,7 @@ func (x *examination) runtime(r state.Record, recorded bool, c *doctor.Interface
 	}
 }
 
-// marked: something on the interface is ours.
+// marked reports whether something on the interface is ours.
 func marked(s plumb.Snapshot) bool {
 	for _, r := range s.Routes {
 		if r.Ours {

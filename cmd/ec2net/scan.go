@@ -168,7 +168,7 @@ func (p *program) isSet(name string, mac metadata.MAC) bool {
 	return ok && r.MAC == mac && set && !p.store.Died(name)
 }
 
-// isFollowed: the interface is set up, and no process that should keep it is stopped.
+// isFollowed reports whether the interface is set up, and no process that should keep it is stopped.
 func (p *program) isFollowed(name string, mac metadata.MAC) bool {
 	return p.isSet(name, mac) && p.stopped(name) == ""
 }

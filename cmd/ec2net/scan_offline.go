@@ -17,7 +17,7 @@ import (
 // asked which interfaces the cloud knows. All that can be of a cloud are started, as udev does at a boot; the units, or
 // this process, then ask for a lease in turn.
 
-// noDefaultRoute: the host leaves by no interface.
+// noDefaultRoute reports whether the host leaves by no interface.
 func (p *program) noDefaultRoute() bool {
 	list, err := net.Interfaces()
 	if err != nil {
@@ -70,8 +70,8 @@ func (p *program) scanOffline(ctx context.Context, only []string, silent error) 
 	return p.upInTurn(ctx, found)
 }
 
-// ofCloud: udev's rule starts the interface's unit, too (99-ec2net.rules). A host may have others of which no cloud
-// knows.
+// ofCloud reports whether udev's rule starts the interface's unit, too (99-ec2net.rules). A host may have others of
+// which no cloud knows.
 func ofCloud(index int, driver string) bool {
 	return slices.Contains(cloudDrivers(), driver) || agent.UdevProperty(os.DirFS("/"), index, "EC2NET_MANAGE") == "1"
 }
