@@ -97,11 +97,10 @@ func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, e
 
 // settings reads the configuration. A broken file is a finding; one that is asked for and not there is not.
 func (x *examination) settings() (err error) {
-	if _, gone := os.Stat(x.configFile); errors.Is(gone, fs.ErrNotExist) && x.configFile != config.Path {
-		_, err = x.config()
+	if x.conf, err = x.config(); errors.Is(err, errNoFile) {
 		return err
 	}
-	if x.conf, x.facts.Config = x.config(); x.facts.Config != nil {
+	if x.facts.Config = err; err != nil {
 		x.conf = config.Default()
 	}
 	if errors.Is(x.facts.Config, fs.ErrPermission) { // which says nothing of what is in it

@@ -94,7 +94,7 @@ func (x *examination) runtime(r state.Record, recorded bool, c *doctor.Interface
 	if c.Keeper > 0 {
 		c.Sandbox = doctor.ReadSandbox(os.DirFS("/"), c.Keeper)
 	}
-	c.Died, c.Outdated = x.store.Died(c.Name), x.configFile == config.Path && x.store.Outdated(c.Name, x.configFile)
+	c.Died, c.Outdated = x.store.Died(c.Name), x.outdated(c.Name)
 	if r.Degraded() {
 		c.Degraded = r.State
 	}

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ec2net/agent"
-	"ec2net/config"
 	"ec2net/state"
 )
 
@@ -49,7 +48,7 @@ func (p *program) upByManager(ctx context.Context, a *agent.Agent, pid int, wait
 			return agent.ErrorOf(agent.ErrPartial, "%s: partly set up: %s", name, r.State)
 		case r.Phase.Settled() && fresh:
 			log.Infof("ready: %s", r.State)
-			if p.configFile == config.Path && p.store.Outdated(name, p.configFile) {
+			if p.outdated(name) {
 				log.Warnf("%s has changed since process %d read it; to apply it: systemctl restart %s", p.configFile, manager.PID, agent.UnitWord(name))
 			}
 			return nil

@@ -29,8 +29,11 @@ type streams struct {
 // program is what every command gets: the global flags, ready for use.
 type program struct {
 	streams
+	ctx        context.Context // ends with a signal
 	cloud      string
 	configFile string
+	waits      bool // for configFile, without a limit
+	configLost bool // the file system of configFile does not answer
 	logLevel   string
 	json       bool
 	log        *logrus.Logger
@@ -39,7 +42,7 @@ type program struct {
 
 // execute runs one command line and returns the exit status.
 func execute(ctx context.Context, argv []string, s streams) int {
-	p := &program{streams: s}
+	p := &program{streams: s, ctx: ctx}
 	root := p.root()
 	root.SetArgs(args(argv))
 	root.SetIn(s.in)
@@ -168,17 +171,6 @@ func names(_ *cobra.Command, args []string) (err error) {
 		}
 	}
 	return nil
-}
-
-func (p *program) config() (config.Config, error) {
-	c, err := config.Load(p.configFile)
-	if err != nil {
-		return c, fail(exitUsage, "%w", err)
-	}
-	if c.File == "" && p.configFile != config.Path {
-		return c, fail(exitUsage, "--config %s: there is no such file", p.configFile)
-	}
-	return c, nil
 }
 
 // ownName is the name of the interface that has this one or an alternative one. Of an interface that is not here it

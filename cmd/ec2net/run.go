@@ -27,6 +27,7 @@ interface goes, ec2net removes everything that belonged to it.`,
 			if o, ok := p.err.(*output); ok {
 				o.detach()
 			}
+			p.waits = true
 			err := p.run(c.Context(), args[0])
 			if err != nil { // what systemctl status shows of a failed unit
 				agent.TellSystemd("STATUS=" + agent.OneLine(err))

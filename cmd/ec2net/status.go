@@ -214,7 +214,7 @@ func (p *program) outdatedConfig(pid int, r state.Record, conf config.Config) bo
 		return false
 	}
 	alone := conf.For(config.Local(r.Name, r.MAC, agent.Driver(r.Name)).Learn(r.Interface)).Manage == config.None
-	return alone || (p.configFile == config.Path && p.store.Outdated(r.Name, p.configFile))
+	return alone || p.outdated(r.Name)
 }
 
 // compareWithRecord compares the record with the kernel.
