@@ -10,61 +10,85 @@ import (
 	"ec2net/state"
 )
 
+// [egress]: whether the host's own traffic leaves by this interface, for one address family. This is a pure state
+// machine in the manner of VRRP (RFC 5798), with the clock as an argument. Inactive, it watches for a moment to take
+// over (elect), and waits preemptDelay for a better candidate; active, it watches for a reason to withdraw (monitor).
+// After a withdrawal comes a hold-down that doubles. There is no election protocol between the processes: each reads
+// from the kernel who is active, and of two that are, the lower rank stays.
+
 const (
-	// gatewayEvery is the pause between two questions to the gateway of the interface that traffic leaves
-	// by. One that does not answer is known for dead three seconds after a question (plumb.Silent).
+	// gatewayEvery is the pause between two probes of the gateway that traffic leaves by. The kernel gives a gateway
+	// up three seconds after an unanswered probe (plumb.Silent).
 	gatewayEvery = 3 * time.Second
-	// probeTimeout is how long the kernel may be asking before that is an answer, too: it asks three
-	// times, a second apart.
+	// probeTimeout is how long a probe may go unanswered. The kernel asks three times, a second apart
+	// (net.ipv4.neigh.*.ucast_solicit, retrans_time_ms), and then begins anew as long as there is traffic.
 	probeTimeout = 4 * time.Second
 	// verifyTime is how long the metadata may take to answer after traffic was moved.
 	verifyTime = 7 * time.Second
-	// PrimaryGrace is how long the primary interface's rules may be missing: its own process puts back what
-	// somebody deletes within that time.
+	// PrimaryGrace is how long the primary interface's rules may be missing before traffic is withdrawn. Its own
+	// process puts back within that time what somebody deletes.
 	PrimaryGrace = time.Second
 	// preemptDelay is how long an interface that is not the first choice waits for a better one.
 	preemptDelay = 2 * time.Second
-	// holdDownFirst is the time before an interface is tried again that traffic was withdrawn from; it doubles
-	// each time up to restMost, and begins anew once traffic has left by the interface for restOver.
+	// holdDownFirst is the hold-down after the first withdrawal. It doubles each time up to holdDownMax, and starts
+	// anew once traffic has left by the interface for holdDownReset.
 	holdDownFirst, holdDownMax, holdDownReset = 10 * time.Second, 5 * time.Minute, 10 * time.Minute
 )
 
-// candidate decides for one interface and one address family whether the host's own traffic leaves there. It
-// is decided by the interface's own process, from what the kernel says: several interfaces may briefly have the rules;
-// the one with the lowest rank keeps them, and the others withdraw.
+// candidate decides for one interface and one address family whether the host's own traffic leaves there. Several
+// interfaces may briefly have the rules for it; the one with the lowest rank stays, and the others withdraw.
 type candidate struct {
-	initialized      bool
-	active           bool
-	activeSince      time.Time // when it was switched on
-	verified         bool      // the metadata has answered since
-	healthySince     time.Time // since when nothing stands in the way and no better interface has it; zero: now
-	unprotectedSince time.Time // since when something that may pass is amiss; zero: nothing is
-	heldDownUntil    time.Time // not again before
-	failures         int
-	superseded       bool     // an interface that is preferred has it
-	why              obstacle // what stands in the way, or why traffic was taken back; zero: nothing
+	// initialized is false until the first facts: an earlier process may have made the interface active.
+	initialized bool
+	active      bool
+	// activeSince is when the interface became active.
+	activeSince time.Time
+	// verified is true once the metadata has answered after that.
+	verified bool
+	// healthySince is since when nothing stands in the way and no better interface is active; zero: something does.
+	healthySince time.Time
+	// unprotectedSince is since when the primary's rules are missing, while the interface is active; zero: they are
+	// there.
+	unprotectedSince time.Time
+	// heldDownUntil ends the hold-down.
+	heldDownUntil time.Time
+	// failures counts withdrawals; the hold-down doubles with each.
+	failures int
+	// superseded is true if a better candidate is active.
+	superseded bool
+	// why is what stands in the way, or why traffic was withdrawn; zero: nothing.
+	why obstacle
 }
 
-// obstacle is what keeps traffic from leaving by an interface.
+// obstacle is what keeps traffic from leaving by an interface: the reason for programs, the text for a person.
 type obstacle struct {
 	reason state.EgressReason
-	text   string // for a person
+	text   string
 }
 
-// candidateFacts are what it is decided from.
+// candidateFacts are what a candidate decides from.
 type candidateFacts struct {
-	active      bool            // the kernel holds the interface's rules
-	superseded  bool            // and those of an interface that is preferred
-	firstChoice bool            // this interface is the first choice
-	unfit       error           // the interface itself is not set up; nil: it is
-	gateway     netip.Addr      // invalid: the family has none
-	neighbour   plumb.Neighbour // what the gateway says
-	primary     error           // the primary interface does not keep its own traffic
-	metadata    error           // why the metadata does not answer; nil: it does
-	readAt      time.Time       // its last answer
+	// active is true if the kernel holds the interface's egress rules, superseded if it holds those of a better
+	// candidate.
+	active     bool
+	superseded bool
+	// firstChoice is true for the first interface of the list.
+	firstChoice bool
+	// unfit is why the interface itself cannot carry traffic; nil: it can.
+	unfit error
+	// gateway is invalid if the family has none.
+	gateway netip.Addr
+	// neighbour is what the kernel's neighbour table says of the gateway.
+	neighbour plumb.Neighbour
+	// primary is why the primary interface would lose its own traffic; nil: it would not.
+	primary error
+	// metadata is why the metadata does not answer; nil: it does.
+	metadata error
+	// readAt is when the metadata last answered.
+	readAt time.Time
 }
 
-// decide takes the facts of now in.
+// decide takes the facts of now and moves the state machine. What an earlier process made active counts as verified.
 func (o *candidate) decide(now time.Time, f candidateFacts) {
 	if !o.initialized { // what an earlier process decided holds
 		o.initialized, o.activeSince = true, now
@@ -82,7 +106,7 @@ func (o *candidate) decide(now time.Time, f candidateFacts) {
 	}
 }
 
-// monitor looks for a reason to take traffic back.
+// monitor looks for a reason to withdraw traffic from an active interface.
 func (o *candidate) monitor(now time.Time, f candidateFacts) {
 	o.verified = o.verified || (f.metadata == nil && f.readAt.After(o.activeSince))
 	if f.primary == nil {
@@ -104,7 +128,7 @@ func (o *candidate) monitor(now time.Time, f candidateFacts) {
 	}
 }
 
-// withdraw takes traffic back.
+// withdraw makes the interface inactive and begins a hold-down.
 func (o *candidate) withdraw(now time.Time, why obstacle) {
 	o.active, o.why = false, why
 	o.healthySince, o.unprotectedSince = time.Time{}, time.Time{}
@@ -112,7 +136,7 @@ func (o *candidate) withdraw(now time.Time, why obstacle) {
 	o.failures++
 }
 
-// hindrance is why traffic can not leave by the interface now; zero: it can.
+// hindrance is why traffic cannot leave by the interface now; zero: it can.
 func (f candidateFacts) hindrance() obstacle {
 	switch {
 	case f.unfit != nil:
@@ -131,11 +155,12 @@ func (f candidateFacts) hindrance() obstacle {
 	return obstacle{}
 }
 
+// silent is the obstacle of a gateway that does not answer.
 func (f candidateFacts) silent() obstacle {
 	return obstacle{state.EgressGateway, fmt.Sprintf("its gateway %s does not answer", f.gateway)}
 }
 
-// ofPrimary is what an error of the primary interface stands for, see egress.primaryProtected.
+// ofPrimary is the obstacle behind an error of egress.primaryProtected.
 func ofPrimary(err error) obstacle {
 	if errors.Is(err, plumb.ErrUnprotected) {
 		return obstacle{state.EgressUnprotected, err.Error()}
@@ -143,7 +168,8 @@ func ofPrimary(err error) obstacle {
 	return obstacle{state.EgressNoPrimary, err.Error()}
 }
 
-// elect looks for a moment to move traffic to the interface.
+// elect makes an inactive interface active once nothing stands in the way and its gateway answers; at once if it is
+// the first choice, otherwise after preemptDelay. During a hold-down the reason of the withdrawal stays on display.
 func (o *candidate) elect(now time.Time, f candidateFacts) {
 	why := f.hindrance()
 	if why != (obstacle{}) || f.neighbour != plumb.Answers {
@@ -165,7 +191,7 @@ func (o *candidate) elect(now time.Time, f candidateFacts) {
 	}
 }
 
-// pause is the time until the facts are worth another look, when no event tells of them; 0 is never.
+// pause is the time until the facts are worth another look if no event announces a change; 0: never.
 func (o *candidate) pause(now time.Time, f candidateFacts) time.Duration {
 	switch {
 	case f.superseded || !f.gateway.IsValid():
@@ -180,7 +206,8 @@ func (o *candidate) pause(now time.Time, f candidateFacts) time.Duration {
 	return gatewayEvery
 }
 
-// pending reports whether it is about to be decided.
+// pending reports whether a decision is about to fall, so that `up` waits for it: an active interface is not verified
+// yet, or the first choice is about to take over.
 func (o *candidate) pending(f candidateFacts) bool {
 	switch {
 	case f.superseded || (f.hindrance() != (obstacle{}) && !o.active):

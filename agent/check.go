@@ -15,53 +15,64 @@ import (
 	"ec2net/state"
 )
 
+// The connectivity check: no change of ours may cut the host off. Before a change the kernel is asked which way each
+// established TCP connection, the metadata and the default route go; after it, again. A difference that hurts is a
+// loss, and rollback.go takes the change back. The model is `netplan try` and "commit confirmed" of network operating
+// systems (Junos), with the kernel's answer in place of a person's.
+
 const (
-	// peerRepairTime is how long the process that keeps the interface of a connection may take to see to it: a new
-	// interface asks the primary's for rules of its own, which takes some milliseconds.
+	// peerRepairTime is how long the process of another interface may take to repair what our change did to that
+	// interface's connections. The usual case: a new interface makes the primary's process add its rules, within
+	// milliseconds.
 	peerRepairTime  = time.Second
 	peerRepairPause = 10 * time.Millisecond
-	// dialTime and dials bound how the metadata is looked for where its way has changed.
+	// dialTime and dials bound how the metadata is dialled once its way has changed.
 	dialTime, dials = 2 * time.Second, 2
-	lossesNamed     = 3
+	// lossesNamed is how many losses a message lists.
+	lossesNamed = 3
 )
 
-// connectivityCheck proves of each change of an interface that it does not cut the host off: what was reached before is
-// reached after, by the same way. A look costs some messages to the kernel and sends no packet. The
-// metadata is dialled only when its way is another one than before.
+// connectivityCheck finds out for each change of an interface what it cuts off. A look is some netlink requests and
+// sends no packet; the metadata is dialled only if its way is no longer the same. One check covers all passes of a
+// reconciliation: it is open from the first change until confirm closes it.
 type connectivityCheck struct {
-	link    *plumb.Link
-	store   state.Store
-	log     logrus.FieldLogger
+	link  *plumb.Link
+	store state.Store
+	log   logrus.FieldLogger
+	// primary reports whether the interface is the primary one.
 	primary func() bool
-	// silent: the interface has lost its primary address, so that nothing of it is reached anyway.
+	// silent reports whether the interface has lost its primary address, so that nothing reaches the host by it
+	// anyway.
 	silent func(plumb.Snapshot) bool
-	// server is the metadata's; fresh unless it did not answer anyway.
+	// server is the metadata's address; fresh is true if it has answered lately, so that its loss would be a loss.
 	server func() (at netip.AddrPort, fresh bool)
 	dial   func(context.Context, netip.AddrPort) error
 
+	// open is true between the first change and its verdict; before and reach are what was so until then.
 	open   bool
 	before plumb.State
 	reach  plumb.Reach
-	failed error // of the look before
-	// wasFresh is true if the change is another process's, and the metadata answered that one before it.
+	// failed is why the look before the change failed. Such a change is not judged.
+	failed error
+	// wasFresh is true if an earlier process made the change, and the metadata had answered that process.
 	wasFresh bool
 }
 
-// watch has each change that the link makes from now on checked for what it cuts off. It does not check a withdrawal of
-// the host's own traffic: connections that left by the interface without one of its addresses are lost already.
+// watch has each change that the link makes from now on checked. A change that only withdraws the host's own traffic
+// from the interface is left out: connections that left by it without one of its addresses are lost already.
 func (t *connectivityCheck) watch() {
 	t.dial = dialTCP
 	t.link.Changing = func(have plumb.Snapshot, _ plumb.State, plan plumb.Plan) { t.changing(have, plan) }
 }
 
-// changing takes the look before a change.
+// changing is called before each change and takes the look before it.
 func (t *connectivityCheck) changing(have plumb.Snapshot, plan plumb.Plan) {
 	if !plan.TakesBack() && !t.silent(have) {
 		t.begin(have)
 	}
 }
 
-// begin takes the look before a change. Of several passes the first one counts.
+// begin opens the check. Of several passes of one reconciliation only the first counts.
 func (t *connectivityCheck) begin(have plumb.Snapshot) {
 	if t.open {
 		return
@@ -73,14 +84,15 @@ func (t *connectivityCheck) begin(have plumb.Snapshot) {
 	}
 }
 
-// writeAhead puts on disk what the change is judged by. A full disk is no reason not to make it.
+// writeAhead puts on disk what the change is judged by (NAME.trial), so that the next process can judge it if this
+// one is killed. A full disk is no reason not to make the change.
 func (t *connectivityCheck) writeAhead(change state.Pending) {
 	if err := t.store.SavePending(t.link.Name, change); err != nil {
 		t.log.Debugf("the change could not be recorded beforehand: %s", OneLine(err))
 	}
 }
 
-// resume takes over the proof of a change that a process was killed over, and returns the state before it.
+// resume takes over the check of a change in which an earlier process was killed, and returns the state before it.
 func (t *connectivityCheck) resume(s plumb.Snapshot) (before plumb.State, ok bool) {
 	change, ok := t.store.LoadPending(s.Name, s.MAC, s.Index, time.Now())
 	if !ok {
@@ -91,7 +103,7 @@ func (t *connectivityCheck) resume(s plumb.Snapshot) (before plumb.State, ok boo
 	return change.Before, true
 }
 
-// close ends the check of a change, however it went.
+// close ends the check, whatever the verdict was.
 func (t *connectivityCheck) close() {
 	t.open, t.wasFresh = false, false
 	if err := t.store.RemovePending(t.link.Name); err != nil {
@@ -99,7 +111,8 @@ func (t *connectivityCheck) close() {
 	}
 }
 
-// cutOff says what the change has cut so far; nothing when there was none.
+// cutOff returns what the change has cut off so far; nothing if no change was made. If the kernel cannot be asked,
+// the change stays: it is right far more often than not.
 func (t *connectivityCheck) cutOff(ctx context.Context) losses {
 	if !t.open {
 		return nil
@@ -111,6 +124,9 @@ func (t *connectivityCheck) cutOff(ctx context.Context) losses {
 	return describe(lost)
 }
 
+// lost compares the ways of now with those of before. It looks again for up to peerRepairTime while another process
+// may be about to repair a loss. This is the one place where the loop waits without an event: the other process
+// announces nothing.
 func (t *connectivityCheck) lost(ctx context.Context) ([]plumb.Loss, error) {
 	if t.failed != nil {
 		return nil, t.failed
@@ -129,8 +145,8 @@ func (t *connectivityCheck) lost(ctx context.Context) ([]plumb.Loss, error) {
 	}
 }
 
-// awaitsRepair reports whether another process manages the interface that a lost connection belongs to, and may be
-// about to repair it.
+// awaitsRepair reports whether another process manages the interface that a lost connection belongs to, so that it
+// may be about to repair it.
 func (t *connectivityCheck) awaitsRepair(lost []plumb.Loss) bool {
 	return slices.ContainsFunc(lost, func(l plumb.Loss) bool {
 		return slices.ContainsFunc(l.Holders, func(index int) bool {
@@ -139,8 +155,8 @@ func (t *connectivityCheck) awaitsRepair(lost []plumb.Loss) bool {
 	})
 }
 
-// confirmed leaves out what only looks like a loss: a connection that has ended meanwhile, and a server
-// that answers by its new way too.
+// confirmed leaves out what only looks like a loss: a connection that has ended meanwhile, and a metadata server that
+// accepts connections by its new way, too. A server that did not answer before the change is not missed.
 func (t *connectivityCheck) confirmed(ctx context.Context, lost []plumb.Loss) ([]plumb.Loss, error) {
 	if len(lost) == 0 {
 		return nil, nil
@@ -161,8 +177,8 @@ func (t *connectivityCheck) confirmed(ctx context.Context, lost []plumb.Loss) ([
 	}), nil
 }
 
-// followsMain reports whether the primary interface's connection goes by another next hop because main says so, whose
-// routes are not ec2net's: the operator's, or the router's that took another one's place.
+// followsMain reports whether a connection of the primary interface has another next hop only because main says so.
+// Its routes there are not ec2net's; the operator or a router advertisement changed them.
 func (t *connectivityCheck) followsMain(l plumb.Loss) bool {
 	if !t.primary() || l.Was.Index != t.link.Index {
 		return false
@@ -171,8 +187,8 @@ func (t *connectivityCheck) followsMain(l plumb.Loss) bool {
 	return err == nil && plain == l.Is
 }
 
-// answers reports whether somebody accepts a connection. That is enough: a metadata service that is slow, or that
-// refuses what it is asked, is one that is reached.
+// answers reports whether the server accepts a TCP connection. That is enough: a metadata service that is slow, or
+// that refuses the request, is reached. An interrupted attempt counts as an answer, since it proves nothing.
 func (t *connectivityCheck) answers(ctx context.Context, server netip.AddrPort) bool {
 	for range dials {
 		if t.dial(ctx, server) == nil {
@@ -182,6 +198,7 @@ func (t *connectivityCheck) answers(ctx context.Context, server netip.AddrPort) 
 	return ctx.Err() != nil
 }
 
+// dialTCP is connectivityCheck.dial but in tests.
 func dialTCP(ctx context.Context, server netip.AddrPort) error {
 	d := net.Dialer{Timeout: dialTime}
 	c, err := d.DialContext(ctx, "tcp", server.String())
@@ -191,7 +208,7 @@ func dialTCP(ctx context.Context, server netip.AddrPort) error {
 	return c.Close()
 }
 
-// loss is what a change has cut off, and the text for that: devices are named as they are called at that moment.
+// loss is one thing that a change has cut off. Its text has the devices' names of that moment, since they may change.
 type loss struct {
 	kind plumb.LossKind
 	text string
@@ -206,7 +223,7 @@ func describe(lost []plumb.Loss) (out losses) {
 	return out
 }
 
-// texts are for a person: of many the first.
+// texts are for a person: the first lossesNamed, and how many more there are.
 func (list losses) texts() (out []string) {
 	for _, l := range list[:min(len(list), lossesNamed)] {
 		out = append(out, l.text)
@@ -219,7 +236,7 @@ func (list losses) texts() (out []string) {
 
 func (list losses) String() string { return strings.Join(list.texts(), "; ") }
 
-// connection reports whether a connection of this host is among them.
+// connection reports whether a connection of this host is among the losses; there is advice for that case.
 func (list losses) connection() bool {
 	return slices.ContainsFunc(list, func(l loss) bool { return l.kind == plumb.LossConnection })
 }

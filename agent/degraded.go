@@ -11,8 +11,12 @@ import (
 	"ec2net/state"
 )
 
-// basis is what an interface can run on while the metadata has never said anything of it: its lease, or
-// what the program that has the lease made of it.
+// Degraded: an interface about which the metadata has said nothing for ten seconds is set up with what else is known,
+// its lease or the address that another program gave it. It gets a table of its own but no secondary addresses. The
+// first answer of the metadata ends it.
+
+// basis is what a degraded interface runs on: its own lease or, if another program has the lease, what that program
+// made of it; nil: there is nothing yet.
 func (t *dhcpState) basis() *dhcp.Lease {
 	if t.lease != nil {
 		return t.lease
@@ -20,8 +24,8 @@ func (t *dhcpState) basis() *dhcp.Lease {
 	return t.foreignLease
 }
 
-// EffectiveLease is what a degraded interface runs on, by its record: its lease, or another program's address, while
-// that is there.
+// EffectiveLease is what a degraded interface runs on according to its record: its lease, or another program's
+// address as long as the kernel still has it.
 func EffectiveLease(r state.Record, s plumb.Snapshot) *dhcp.Lease {
 	if r.Lease != nil {
 		return r.Lease
@@ -29,7 +33,7 @@ func EffectiveLease(r state.Record, s plumb.Snapshot) *dhcp.Lease {
 	return s.Foreign()
 }
 
-// describeBasis names the basis, for a person.
+// describeBasis names the basis for a person.
 func (t *dhcpState) describeBasis() string {
 	switch {
 	case t.lease != nil:
@@ -40,17 +44,17 @@ func (t *dhcpState) describeBasis() string {
 	return t.foreignLease.Addr.String() + " as it was found"
 }
 
-// noteForeignLease keeps the last address that another program set up: should it go, it is that program's to
-// put back, and the rules wait for it.
+// noteForeignLease remembers the last address that another program set up. If it vanishes, it is for that program to
+// restore; the policy rules stay meanwhile.
 func (a *Agent) noteForeignLease() {
 	if l := a.snap.Foreign(); l != nil {
 		a.foreignLease = l
 	}
 }
 
-// onlyLease reports whether there is an address, and the metadata has never said anything of the interface. A lease
-// that ends meanwhile takes nothing away: the cloud leases an interface its own address, and no other. Another
-// program's address on an interface that the metadata says it does not know is none of the cloud's.
+// onlyLease reports whether an address is all that is known of the interface. A lease that runs out later takes
+// nothing away, because the cloud leases an interface its own address and no other. Where the metadata answers but
+// does not know the interface, an address of another program's is not taken for the cloud's.
 func (a *Agent) onlyLease() bool {
 	switch {
 	case a.settled.MAC != (metadata.MAC{}), a.iface.Manage != config.Full:
@@ -62,9 +66,9 @@ func (a *Agent) onlyLease() bool {
 	return a.foreignLease != nil && a.dhcpOwner != "" && (a.degraded || !strange)
 }
 
-// shouldDegrade reports whether the interface has to run without the metadata. The interface that the host itself
-// leaves by is not touched: it may be the primary, which has to stay as its owner made it, unless ec2net itself is
-// that.
+// shouldDegrade reports whether the interface has to run without the metadata: after Silence, or at once if the
+// metadata is switched off. The interface that the host itself leaves by never does, unless ec2net alone configures
+// it: it may be the primary, which has to stay as its owner made it.
 func (a *Agent) shouldDegrade() bool {
 	if !a.onlyLease() {
 		return false
@@ -74,16 +78,16 @@ func (a *Agent) shouldDegrade() bool {
 	return a.degraded || (due && (a.hosting() || a.isSecondary()))
 }
 
-// isSecondary reports whether the host itself leaves by another interface. When the kernel does not tell, nothing is
-// risked.
+// isSecondary reports whether the host's own traffic leaves by another interface. If the kernel cannot tell, the
+// answer is the careful one: no.
 func (a *Agent) isSecondary() bool {
 	ok, err := a.link.Elsewhere(a.snap.Index)
 	return ok && err == nil
 }
 
-// client is who takes the lease where nobody else does: our own client, as soon as it is sure that
-// this is not the primary interface, by the metadata or because the host leaves by another one, or that nobody
-// configures the host at all. Until then nobody.
+// client is the DHCP owner if nobody else takes the lease: native once it is certain that this is not the primary
+// interface (the metadata says so, or the host leaves by another one) or that nobody configures the host at all.
+// Until then "", which means undecided.
 func (a *Agent) client() string {
 	switch {
 	case a.settled.MAC != (metadata.MAC{}), a.isSecondary():
@@ -94,7 +98,7 @@ func (a *Agent) client() string {
 	return ""
 }
 
-// degrade says when the interface begins or ends to run without the metadata.
+// degrade switches the degraded state on or off, and logs it.
 func (a *Agent) degrade() {
 	degraded := a.shouldDegrade()
 	switch {

@@ -12,24 +12,35 @@ import (
 	"ec2net/state"
 )
 
-// egress is the agent's part in deciding by which interface the host's own traffic leaves.
+// The agent's side of [egress]: it gathers the facts of candidate.go from the kernel, the records and the metadata,
+// probes the gateways, and logs what was decided. The decision becomes policy rules by way of plumb.Egress.
+
+// egress is the interface's part in deciding by which interface the host's own traffic leaves.
 type egress struct {
-	rank       int          // place among those that traffic may leave by; -1: none
-	candidates [2]candidate // IPv4, IPv6
+	// rank is the interface's place in the list of [egress]; -1: it is no candidate.
+	rank int
+	// candidates, facts, asked and asking have one entry for each address family: IPv4, IPv6.
+	candidates [2]candidate
 	facts      [2]candidateFacts
-	asked      [2]time.Time // when the gateway was asked last
-	asking     [2]time.Time // since when it was seen to owe an answer; zero: it does not
-	moved      bool         // the last reconciliation switched one of them
-	verify     bool         // and the metadata has to answer now
-	primary    *plumb.Link
-	last       state.Record // of the primary interface, as it was last on disk
+	// asked is when the gateway was last probed; asking is since when the kernel waits for its answer, zero: it does
+	// not.
+	asked  [2]time.Time
+	asking [2]time.Time
+	// moved is true if the last reconciliation moved traffic; then its changes are no repair.
+	moved bool
+	// verify asks for a reading of the metadata, which has to answer after the move.
+	verify bool
+	// primary is a netlink handle of its own for the primary interface, whose rules are checked.
+	primary *plumb.Link
+	// last is the primary's record when it was last read; it stands in for one that was deleted.
+	last state.Record
 }
 
-// families are what a candidate is for, in the order of egress.candidates.
+// families name the two candidates, in their order.
 var families = [2]string{"IPv4", "IPv6"}
 
-// rank is the interface's place among those that traffic may leave by, or -1. What stands behind the primary
-// interface in the list has no turn: there traffic leaves when all before it fail.
+// rank is the interface's place in the list of [egress], or -1. The primary interface is the fallback after all
+// others, so what is listed behind it never has a turn.
 func (n *NIC) rank(primary string) int {
 	rank, last := n.config.Egress.Rank(n.snap.Name), n.config.Egress.Rank(primary)
 	if n.settled.Primary || n.iface.Manage != config.Full || (last >= 0 && last < rank) {
@@ -38,7 +49,8 @@ func (n *NIC) rank(primary string) int {
 	return rank
 }
 
-// others are the records of the host's interfaces, for an interface whose part in [egress] or [nat] hangs on them.
+// others are the records of the host's interfaces, read only if [egress] or [nat] makes this interface depend on
+// them. A record that has vanished while its interface is there is taken from memory.
 func (a *Agent) others() state.Records {
 	if a.config.Egress.Rank(a.snap.Name) < 0 && len(a.config.NAT.From) == 0 {
 		return nil
@@ -54,8 +66,8 @@ func (a *Agent) others() state.Records {
 	return list
 }
 
-// refreshEgress asks the kernel for what the interface's own state does not tell: what its gateways say, and
-// whether the primary interface keeps its own traffic.
+// refreshEgress asks the kernel for the facts that the interface's own snapshot does not have: whether its gateways
+// answer, and whether the primary interface would keep its own traffic if the host's moved here.
 func (n *NIC) refreshEgress(others state.Records) {
 	e := &n.egress
 	if e.rank = -1; n.config.Egress.Rank(n.snap.Name) < 0 {
@@ -105,10 +117,11 @@ func (e *egress) timedOut(family int, n plumb.Neighbour, now time.Time) plumb.Ne
 	return n
 }
 
+// errNotRead stands in for the metadata's answer until there is one.
 var errNotRead = errors.New("the metadata has not been read yet")
 
-// primaryProtected says for each family why the primary interface's own traffic would leave by another interface, were the
-// host's to leave there; nil: it would not.
+// primaryProtected returns for each family why the primary interface would lose its own traffic (SSH, the cloud's
+// servers) if the host's traffic left by another interface; nil: its rules are there, and it would not.
 func (e *egress) primaryProtected(r state.Record, services []netip.Addr) (out [2]error) {
 	have, failed := e.readPrimary(r)
 	for i := range out {
@@ -125,6 +138,7 @@ func (e *egress) primaryProtected(r state.Record, services []netip.Addr) (out [2
 
 var errNoPrimary = errors.New("nobody has set up the primary interface, whose connections would break: start its unit, or run \"ec2net up\" for it")
 
+// readPrimary reads the primary interface from the kernel, by a handle that is kept open.
 func (e *egress) readPrimary(r state.Record) (plumb.Snapshot, error) {
 	if e.primary == nil {
 		link, err := plumb.Open(r.Name)
@@ -138,14 +152,15 @@ func (e *egress) readPrimary(r state.Record) (plumb.Snapshot, error) {
 	return e.primary.Read()
 }
 
-// close frees what refreshEgress holds.
+// close closes that handle.
 func (e *egress) close() {
 	if e.primary != nil {
 		e.primary.Close()
 	}
 }
 
-// electEgress is what plumb is told: the decision of now, from the kernel's side as it is.
+// electEgress lets both candidates decide, given the snapshot that was just read, and returns the decision for plumb.
+// While a change is rolled back, an active candidate may withdraw, and no candidate may take over.
 func (a *Agent) electEgress(s plumb.Snapshot) plumb.Egress {
 	rank := a.egress.rank
 	if rank < 0 { // should its turn come again, it begins anew
@@ -164,12 +179,12 @@ func (a *Agent) electEgress(s plumb.Snapshot) plumb.Egress {
 	return a.electedEgress()
 }
 
-// electedEgress is what was decided last.
+// electedEgress is the last decision.
 func (a *Agent) electedEgress() plumb.Egress {
 	return plumb.Egress{Rank: max(a.egress.rank, 0), IPv4: a.egress.candidates[0].active, IPv6: a.egress.candidates[1].active}
 }
 
-// unfit is why the interface can take no traffic, whatever others do.
+// unfit is why the interface itself cannot carry traffic; nil: it can.
 func (a *Agent) unfit(s plumb.Snapshot) error {
 	switch {
 	case a.degraded:
@@ -180,7 +195,8 @@ func (a *Agent) unfit(s plumb.Snapshot) error {
 	return nil
 }
 
-// reportEgress says what the last reconciliation changed.
+// reportEgress logs what the last reconciliation changed, given the candidates before it. If the move was rolled
+// back, the candidate is held down in place of the whole change: the rest of the change is made again at once.
 func (a *Agent) reportEgress(was [2]candidate) {
 	a.egress.moved = false
 	a.warnHostConfig()
@@ -211,8 +227,9 @@ func (a *Agent) reportEgress(was [2]candidate) {
 	}
 }
 
-// egressTrouble is what keeps traffic from leaving by the interface. While interfaces and their processes are
-// starting that is no news.
+// egressTrouble is the warning about traffic that does not leave by the interface, nil if there is nothing to warn
+// of. It is silent during the first ten seconds, while interfaces and their processes start, and about a missing
+// gateway, since an interface may have one family only.
 func (n *NIC) egressTrouble(family int, now time.Time) error {
 	o := n.egress.candidates[family]
 	if o.why.reason == state.EgressNoGateway || o.why.reason == state.EgressUnread { // an interface may have one family alone
@@ -227,7 +244,7 @@ func (n *NIC) egressTrouble(family int, now time.Time) error {
 	return nil
 }
 
-// probeGateways asks the gateways again whose answer is old.
+// probeGateways probes the gateways whose answer is older than gatewayEvery; not during a hold-down.
 func (a *Agent) probeGateways(now time.Time) {
 	for i, f := range a.egress.facts {
 		if f.gateway.IsValid() && !f.superseded && now.Sub(a.egress.asked[i]) >= gatewayEvery && !now.Before(a.egress.candidates[i].heldDownUntil) {
@@ -237,7 +254,7 @@ func (a *Agent) probeGateways(now time.Time) {
 	}
 }
 
-// electing reports whether by which interface traffic leaves is about to be decided.
+// electing reports whether one of the candidates is about to decide.
 func (n *NIC) electing() bool {
 	if n.egress.rank < 0 {
 		return false
@@ -245,7 +262,8 @@ func (n *NIC) electing() bool {
 	return n.egress.candidates[0].pending(n.egress.facts[0]) || n.egress.candidates[1].pending(n.egress.facts[1])
 }
 
-// wakeForEgress sets the timer for the next look, and has the metadata read when traffic was moved.
+// wakeForEgress sets the timer for the next look at the candidates, and starts a reading of the metadata after a
+// move, to verify it.
 func (a *Agent) wakeForEgress(ev *events, now time.Time) {
 	if a.egress.rank < 0 {
 		return

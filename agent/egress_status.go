@@ -12,7 +12,10 @@ import (
 	"ec2net/state"
 )
 
-// egressStatus is nil for an interface that is no candidate.
+// What the record, STATUS and the log say of [egress], what a plan assumes of it, and mistakes in the section that no
+// single interface's record can show.
+
+// egressStatus is the interface's part in [egress], for its record; nil: it is no candidate.
 func (a *Agent) egressStatus() *state.Egress {
 	switch rank := a.config.Egress.Rank(a.snap.Name); {
 	case rank < 0 || a.settled.MAC == (metadata.MAC{}) || a.record.LeftTo != "":
@@ -26,7 +29,8 @@ func (a *Agent) egressStatus() *state.Egress {
 	return egressRecord(a.egress.rank, a.egress.candidates, a.egress.facts)
 }
 
-// egressRecord says whether each family leaves by an interface, in one sentence where they agree.
+// egressRecord puts the decisions of both families into one sentence; one family alone where the other has no
+// gateway.
 func egressRecord(rank int, candidates [2]candidate, facts [2]candidateFacts) *state.Egress {
 	e := &state.Egress{Rank: rank, IPv4: candidates[0].active, IPv6: candidates[1].active}
 	texts := [2]string{}
@@ -49,7 +53,7 @@ func egressRecord(rank int, candidates [2]candidate, facts [2]candidateFacts) *s
 	return e
 }
 
-// state is how the interface stands to the family's traffic.
+// state is the candidate's state for programs: the JSON and the metrics.
 func (o candidate) state() state.EgressState {
 	switch {
 	case o.active:
@@ -64,6 +68,7 @@ func (o candidate) state() state.EgressState {
 	return state.EgressPending
 }
 
+// decision is the state with its reason, where there is one.
 func (o candidate) decision() state.EgressDecision {
 	d := state.EgressDecision{State: o.state()}
 	if d.State == state.EgressWithdrawn || d.State == state.EgressBlocked {
@@ -72,7 +77,7 @@ func (o candidate) decision() state.EgressDecision {
 	return d
 }
 
-// text is one family's part of the sentence. It changes only with the facts.
+// text is one family's part of the sentence. It changes only when the facts do, so it has times, not ages.
 func (o candidate) text() string {
 	switch o.state() {
 	case state.EgressActive:
@@ -90,8 +95,9 @@ func (o candidate) text() string {
 	return "switching to this interface"
 }
 
-// plannedEgress is what a plan takes for decided: what the kernel has, and beyond that what nothing known
-// forbids. Whether the gateway answers only `up` finds out.
+// plannedEgress is the decision that a plan assumes: what the kernel has, and otherwise that traffic moves here
+// unless something known forbids it. Whether the gateway answers, only `up` finds out. The interface need not be up
+// yet.
 func (n *NIC) plannedEgress(others state.Records) plumb.Egress {
 	if n.refreshEgress(others); n.egress.rank < 0 {
 		return plumb.Egress{}
@@ -114,8 +120,8 @@ func (n *NIC) plannedEgress(others state.Records) plumb.Egress {
 	return e
 }
 
-// warnHostConfig says what of [egress] and [nat] can not be meant: at once to a person, and of the processes that of the
-// primary interface does, when all have had the time to come.
+// warnHostConfig logs mistakes in [egress] and [nat]. Only the process of the primary interface does, and only when
+// all interfaces have had the time to appear; `up` does at once.
 func (a *Agent) warnHostConfig() {
 	if len(a.config.Egress.Interfaces)+len(a.config.NAT.From) == 0 || (a.daemon && (!a.settled.Primary || time.Since(a.startedAt) < startupTime)) {
 		return
@@ -128,7 +134,8 @@ func (a *Agent) warnHostConfig() {
 	a.warnOnce(fromFile, errors.Join(append(EgressMistakes(a.config, primary), a.nat.refused...)...))
 }
 
-// EgressMistakes are the interfaces of [egress] that can never have the host's traffic.
+// EgressMistakes are errors for those interfaces of [egress] that can never carry the host's traffic: not there, not
+// managed, or listed behind the primary interface.
 func EgressMistakes(conf config.Config, primary string) (out []error) {
 	last := conf.Egress.Rank(primary)
 	for i, n := range conf.Egress.Interfaces {
@@ -145,6 +152,7 @@ func EgressMistakes(conf config.Config, primary string) (out []error) {
 	return out
 }
 
+// managed reports whether the configuration has ec2net manage a device fully, or may once the metadata tells its ENI.
 func managed(conf config.Config, i *net.Interface) bool {
 	mac, err := metadata.ParseMAC(i.HardwareAddr.String())
 	keys := config.Local(i.Name, mac, Driver(i.Name))

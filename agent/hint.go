@@ -6,9 +6,10 @@ import (
 	"slices"
 )
 
-// hint: the primary interface's answers to hosts in this one's subnet would leave by this one, since main has its
-// route. Its own unit sees to that; where nobody set it up, the operator has to know. Of a subnet that both are in
-// nothing is said.
+// hint tells the user of `up` about the one thing that `up` cannot repair. main now has a route to this interface's
+// subnet, so the primary interface's answers to hosts in it leave by this interface, and the cloud drops them. The
+// primary's own process prevents that with rules of its own; if none runs, the user has to start it. Nothing is said
+// of a subnet that both are in.
 func (a *Agent) hint() {
 	if a.settled.Primary || !a.iface.MainTable {
 		return
@@ -25,7 +26,7 @@ func (a *Agent) hint() {
 	}
 }
 
-// outside: an interface has an address of the subnet's family, and none in the subnet.
+// outside reports whether an interface has addresses of the subnet's family and none of them in the subnet.
 func outside(index int, subnet netip.Prefix) (found bool) {
 	i, err := net.InterfaceByIndex(index)
 	if err != nil {

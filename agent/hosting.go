@@ -21,19 +21,19 @@ import (
 // turnTime is how long each interface has to get a lease before the next one tries.
 const turnTime = 10 * time.Second
 
-// hosting reports whether the host itself lives by what ec2net gives the interface, which nobody else configures and
-// which is the primary, or may be, as long as the metadata has never answered.
+// hosting reports whether the host itself lives by what ec2net gives the interface. That is so where nobody else
+// configures the interface, and it is the primary or, until the metadata has answered for the first time, may be.
 func (n *NIC) hosting() bool {
 	return n.hosts && (n.settled.Primary || (n.settled.MAC == (metadata.MAC{}) && n.leasesHost()))
 }
 
-// leasesHost reports whether there is a lease by which a host can live. In a subnet of IPv6 alone an address of the
-// link is leased.
+// leasesHost reports whether there is a lease that a host can live by. In an IPv6-only subnet EC2's DHCP server
+// leases a link-local address, which is none.
 func (n *NIC) leasesHost() bool { return n.lease != nil && !n.lease.Addr.Addr().IsLinkLocalUnicast() }
 
-// unclaimed reports whether nobody configures the interface, nor has done so since it was plugged in, nor is about
-// to. A program that has let it go, as while its DHCP client restarts, takes it up again. What ec2net has given the
-// interface is renewed, unless somebody else does now.
+// unclaimed reports whether nobody else configures the interface, has done so since it was plugged in, or is about
+// to. A program that has let it go for a moment, as while its DHCP client restarts, will take it up again. What
+// ec2net itself has given the interface it goes on renewing, unless somebody else does so now.
 func (n *NIC) unclaimed() bool {
 	ours := n.record.Hosts || n.snap.Hosts()
 	if n.iface.DHCP == config.Off || n.foreignAddress() != "" || (n.record.Foreign && !ours) {
@@ -49,8 +49,9 @@ func (n *NIC) unclaimed() bool {
 	return !owned && !networkStarts()
 }
 
-// decidePrimary has the primary keep the lease that others take for it. Only where nobody does, it is ours. A client
-// that was started before the metadata said that this is the primary ends otherwise. What there is stays.
+// decidePrimary decides who has the lease of the primary interface: whoever has it already or, if nobody configures
+// the interface, our client. A client that was started before the metadata called the interface primary is stopped in
+// the first case; what it has set up stays.
 func (a *Agent) decidePrimary() {
 	switch {
 	case a.dhcpOwner == native && a.hosts, a.dhcpOwner != native && a.dhcpOwner != "":
@@ -63,7 +64,7 @@ func (a *Agent) decidePrimary() {
 	}
 }
 
-// startHosting makes the interface the one that the host itself leaves by.
+// startHosting makes the interface the one that the host lives by, and says so in the log. It returns the DHCP owner.
 func (a *Agent) startHosting() string {
 	if !a.hosts {
 		a.hosts, a.dirty = true, true
@@ -74,14 +75,15 @@ func (a *Agent) startHosting() string {
 	return native
 }
 
-// isTurn reports whether the host leaves by no interface, and this one is to try now.
+// isTurn reports whether it is this interface's turn to ask for a lease: the host has no way out, and each interface
+// that comes before it has had turnTime. All processes see the same order, that of the interface indices.
 func (a *Agent) isTurn() bool {
 	nowhere, before, err := a.link.Nowhere(a.snap.Index)
 	return err == nil && (nowhere || a.snap.LeadsHost()) && time.Since(a.startedAt) >= time.Duration(before)*turnTime
 }
 
-// reviewHosting gives way to another program that has given the interface an address, to the primary, and to an interface that the
-// host leaves by since, where it does not leave by this one.
+// reviewHosting ends hosting when another program has given the interface an address, when the metadata names another
+// interface as the primary, or when the host has meanwhile found another way out.
 func (a *Agent) reviewHosting() {
 	if !a.hosts {
 		return
@@ -93,7 +95,7 @@ func (a *Agent) reviewHosting() {
 	}
 }
 
-// plannedHosting is hosting for an interface on which nothing has been started.
+// plannedHosting answers the question of hosting for a command that only plans, and has started nothing.
 func (n *NIC) plannedHosting() bool {
 	if !n.settled.Primary || n.iface.Manage != config.Full || n.role != roleInterface {
 		return false
@@ -101,7 +103,7 @@ func (n *NIC) plannedHosting() bool {
 	return !n.noIPv4() && n.unclaimed()
 }
 
-// hostingStatus says what the host itself lives by, for a person.
+// hostingStatus says for a person what the host itself lives by.
 func (a *Agent) hostingStatus() string {
 	if a.lease == nil {
 		return "nobody else configures it: waiting for a lease"
@@ -109,8 +111,9 @@ func (a *Agent) hostingStatus() string {
 	return fmt.Sprintf("nobody else configures it: lease of %s %s", a.lease.Addr, Until(a.lease))
 }
 
-// networkStarts reports whether systemd is about to start what configures the network. Such programs start before
-// network.target, or are the ones that write the configuration.
+// networkStarts reports whether systemd is about to start a program that configures the network. At a boot an
+// interface may appear before that program runs; taking the lease then would give it two owners. If systemd cannot be
+// asked in a second, the answer is yes. Nothing is lost by waiting.
 func networkStarts() bool {
 	if !UnderSystemd() {
 		return false
@@ -134,8 +137,8 @@ func networkStarts() bool {
 	return false
 }
 
-// configuresNetwork reports whether the unit is one of a program that configures interfaces, or one that is reached
-// after those.
+// configuresNetwork reports whether a unit belongs to a program that configures interfaces, or is a target that such
+// programs come before (systemd.special(7)).
 func configuresNetwork(unit string) bool {
 	for _, name := range []string{
 		"network.target", "network-pre.target", "NetworkManager.service", "systemd-networkd.service", "networking.service",

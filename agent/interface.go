@@ -16,6 +16,9 @@ import (
 	"ec2net/state"
 )
 
+// Which devices of the host are network interfaces of a cloud, and what the kernel tells of them before anything is
+// set up: driver, name, and whether this process may change them.
+
 // OpenInterface looks the interface up and refuses, with ErrInvalid, what is no network interface of a cloud: what is not
 // there, the loopback device, virtual ones, and those that are enslaved. The Link is to be closed.
 func OpenInterface(name string) (*plumb.Link, plumb.Snapshot, error) {
@@ -34,8 +37,8 @@ func OpenInterface(name string) (*plumb.Link, plumb.Snapshot, error) {
 	return link, s, nil
 }
 
-// AsInterface looks at what can be set up, and says whether it is certain that it is an interface of its own: of two
-// devices with one MAC that may not be known yet. What OpenInterface refuses can not be set up, nor can a virtual function.
+// AsInterface looks up a device that may be set up. certain is false while two devices have the same MAC and nothing
+// tells yet which of them is the interface. It refuses what OpenInterface refuses, and virtual functions.
 func AsInterface(name string, where metadata.Cloud, known state.Records) (s plumb.Snapshot, certain bool, err error) {
 	link, s, err := OpenInterface(name)
 	if err != nil {
@@ -52,7 +55,8 @@ func AsInterface(name string, where metadata.Cloud, known state.Records) (s plum
 	return s, true, nil
 }
 
-// ExplainGone is err; where that is plumb.ErrGone, it says which interfaces there are.
+// ExplainGone adds to plumb.ErrGone which interfaces the host has, and makes it ErrInvalid. It returns other errors
+// as they are.
 func ExplainGone(name string, err error) error {
 	if !errors.Is(err, plumb.ErrGone) {
 		return err
@@ -62,7 +66,7 @@ func ExplainGone(name string, err error) error {
 
 var errEnslaved = errors.New("is enslaved")
 
-// usable says why a link can not be set up.
+// usable returns why a device cannot be set up; nil: it can.
 func usable(s plumb.Snapshot) error {
 	switch {
 	case s.Loopback:
@@ -77,6 +81,7 @@ func usable(s plumb.Snapshot) error {
 	return nil
 }
 
+// nameOf is the name of the device with an index, or "device N" if there is none any more.
 func nameOf(index int) string {
 	if i, err := net.InterfaceByIndex(index); err == nil {
 		return i.Name
@@ -84,7 +89,7 @@ func nameOf(index int) string {
 	return fmt.Sprintf("device %d", index)
 }
 
-// InterfaceNames are those of the host's devices but for the loopback one; "none" if there is no other.
+// InterfaceNames are the names of the host's devices without the loopback device; "none" if there are none.
 func InterfaceNames() []string {
 	list, _ := net.Interfaces()
 	out := []string{}
@@ -99,8 +104,7 @@ func InterfaceNames() []string {
 	return out
 }
 
-// Driver is the name of the kernel module behind the interface, as `ethtool -i` says it; a virtual one
-// has none.
+// Driver is the name of the kernel module behind an interface, as `ethtool -i` shows it; "" for a virtual device.
 func Driver(name string) string {
 	link, err := os.Readlink(filepath.Join("/sys/class/net", name, "device/driver"))
 	if err != nil {
@@ -109,11 +113,12 @@ func Driver(name string) string {
 	return filepath.Base(link)
 }
 
-// MatchKeys are what sections of the configuration can match an interface by, before the metadata tells more.
+// MatchKeys are what sections of the configuration can match an interface by before the metadata tells more: its
+// name, MAC and driver.
 func MatchKeys(s plumb.Snapshot) config.Facts { return config.Local(s.Name, s.MAC, Driver(s.Name)) }
 
-// MayChange checks for the right to change the network (CAP_NET_ADMIN, capabilities(7)) before anything is waited for;
-// ErrDenied. command is for the message.
+// MayChange returns ErrDenied if the process lacks CAP_NET_ADMIN (capabilities(7)), so that a command fails at once
+// rather than after a minute of waiting. command is for the message.
 func MayChange(command string) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData

@@ -8,15 +8,17 @@ import (
 	"ec2net/metadata"
 )
 
-// noIPv4 reports whether the cloud says that the interface has no IPv4 address: one of an IPv6-only subnet, or one
-// for EFA alone. There is nothing to wait for from DHCP then. A lease that names a real address contradicts that: the
-// metadata is late.
+// What follows from a lease, or from the lack of one. Who takes the lease is decided in leasing.go.
+
+// noIPv4 reports whether the cloud says that the interface has no IPv4 address, as in an IPv6-only subnet or on an
+// interface for EFA alone. DHCP is then not waited for. A lease with a real address contradicts that: the metadata is
+// late.
 func (n *NIC) noIPv4() bool {
 	real := n.held && !n.lease.Addr.Addr().IsLinkLocalUnicast()
 	return n.settled.Addrs4.Status == metadata.Absent && !real
 }
 
-// stop ends a client that was started; one may be started again.
+// stop ends the running client, if any. Another one may be started later.
 func (l *leases) stop() {
 	if l.quit != nil {
 		l.quit()
@@ -24,7 +26,7 @@ func (l *leases) stop() {
 	}
 }
 
-// sameLease reports whether nothing that an interface is given differs between two leases, each of which may be none.
+// sameLease reports whether two leases, each of which may be nil, give the interface the same.
 func sameLease(a, b *dhcp.Lease) bool {
 	if a == nil || b == nil {
 		return a == b
@@ -32,10 +34,11 @@ func sameLease(a, b *dhcp.Lease) bool {
 	return a.Same(*b)
 }
 
-// assignsAddress reports whether the interface's primary address is ours to add.
+// assignsAddress reports whether the primary address is ours to add, given who has the lease: our client, or nobody
+// because the configuration says dhcp = "off".
 func assignsAddress(leasing string) bool { return leasing == native || leasing == "off" }
 
-// plannedOwnAddress is ownsAddress for an interface on which nothing has been started.
+// plannedOwnAddress answers the question of ownsAddress for a command that only plans, and has started nothing.
 func (n *NIC) plannedOwnAddress() bool {
 	if n.iface.DHCP != config.Auto {
 		return true

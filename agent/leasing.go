@@ -15,33 +15,46 @@ import (
 	"ec2net/metadata"
 )
 
+// Who takes the lease of an interface: another program that has it already (systemd-networkd, NetworkManager,
+// dhclient …), or our own client, package dhcp, in a goroutine that reports leases as events. The client never
+// touches the kernel; what a lease means is decided like everything else.
+
 const (
-	// ownerDecideTime is how long a manager that is running may take to say whether it wants the interface.
+	// ownerDecideTime is how long a network manager that has just started may take to say whether it wants the
+	// interface.
 	ownerDecideTime = 3 * time.Second
-	// ownerPatience is how long the program that owns the interface may take for its address, before
-	// ec2net adds the one that the metadata names.
+	// ownerPatience is how long the program that has the lease may take to add its address. After that ec2net adds
+	// the address that the metadata names.
 	ownerPatience = 30 * time.Second
-	// restartDHCP is the pause before a client that could not work is started again.
+	// restartDHCP is the pause before a client that could not work, for want of memory or a socket, is started again.
 	restartDHCP = 30 * time.Second
 	native      = "native"
-	// FirstAnswer is how long DHCP waits for what the metadata says first.
+	// FirstAnswer is how long the first DISCOVER waits for the metadata, which may say that the subnet has no IPv4.
 	FirstAnswer = time.Second
 )
 
 // dhcpState is what is known of the interface's lease.
 type dhcpState struct {
-	lease        *dhcp.Lease // the last one, also when it has ended: its router stays what it was
-	held         bool        // the lease is valid
-	conflict     bool        // another host has the leased address, and the metadata does not know better
-	dhcpOwner    string      // who has the lease: "native", "off", "dhclient (…)"
-	dhcpSince    time.Time   // since when the native client tries
-	hosts        bool        // nobody else configures the interface, and the host itself leaves by it, see hosting
-	foreignLease *dhcp.Lease // what another program's address says, while the metadata never has
+	// lease is the last lease, even after it has ended: its router stays what it was.
+	lease *dhcp.Lease
+	// held is true while the lease is valid.
+	held bool
+	// conflict is true if another host answers for the leased address (RFC 5227) and the metadata does not list it.
+	conflict bool
+	// dhcpOwner is who has the lease: "native" (our client), "off", the name of a program; "" while that is
+	// undecided.
+	dhcpOwner string
+	// dhcpSince is when our client began to try.
+	dhcpSince time.Time
+	// hosts is true if the host itself lives by this interface, see hosting.go.
+	hosts bool
+	// foreignLease is another program's address in the form of a lease; used while the metadata has never answered.
+	foreignLease *dhcp.Lease
 	leases       leases
 }
 
-// chooseDHCP decides who takes the lease, and starts our own client where nobody else does. It is
-// asked again while a manager has not made up its mind.
+// chooseDHCP decides who takes the lease and starts our client if nobody else does. The loop calls it before each
+// event, since a network manager may make up its mind at any time. The client starts once the link has a carrier.
 func (a *Agent) chooseDHCP(ctx context.Context) {
 	if a.noIPv4() && !a.held { // in a subnet of IPv6 alone a link-local address is leased
 		a.leases.stop()
@@ -56,18 +69,20 @@ func (a *Agent) chooseDHCP(ctx context.Context) {
 	}
 }
 
-// mayDiscover reports whether the first reading has ended, or lasts: it may say that the interface is in a subnet
-// of IPv6 alone, where no DHCP server is to be asked.
+// mayDiscover reports whether our client may ask: the first reading is done or has taken FirstAnswer. It may say that
+// the subnet is IPv6-only, where there is no DHCP server.
 func (a *Agent) mayDiscover() bool {
 	return a.held || !a.record.AskedAt.IsZero() || time.Since(a.startedAt) >= FirstAnswer
 }
 
-// skipsDHCP reports whether a one-shot run can reuse a lease that is before T1, and skip DHCP: opening its sockets would
-// cost more time than all the rest.
+// skipsDHCP reports whether a one-shot run can go by a lease that is before T1 (RFC 2131 section 4.4.5) and need not
+// start the client, whose sockets would cost more time than all the rest.
 func (a *Agent) skipsDHCP() bool {
 	return !a.daemon && a.held && time.Since(a.lease.Start) < a.lease.Renew
 }
 
+// decideDHCP decides who takes the lease. The decision on a secondary interface is final for this process; on the
+// primary it is reviewed. A lease that an earlier process held is dropped if somebody else takes over.
 func (a *Agent) decideDHCP() {
 	if a.role != roleInterface || a.iface.Manage != config.Full || a.undecided() {
 		return
@@ -94,6 +109,8 @@ func (a *Agent) decideDHCP() {
 	a.dhcpSince = time.Now()
 }
 
+// autoDHCP looks for another program that has the lease (dhcp = "auto"): one that says so, or one whose address is on
+// the interface. Only if there is none, our client takes it.
 func (a *Agent) autoDHCP() {
 	owner, owned := dhcp.FindOwner(os.DirFS("/"), a.snap.Name, a.snap.Index)
 	switch {
@@ -109,6 +126,7 @@ func (a *Agent) autoDHCP() {
 	}
 }
 
+// foreignAddress is an IPv4 address on the interface that another program put there; "": there is none.
 func (n *NIC) foreignAddress() string {
 	for _, h := range n.snap.Addrs {
 		if h.Foreign4() {
@@ -118,7 +136,8 @@ func (n *NIC) foreignAddress() string {
 	return ""
 }
 
-// ownsAddress reports whether the primary address is ours to add.
+// ownsAddress reports whether the primary address is ours to add. If another program has the lease, it is after
+// ownerPatience, when that program has failed to add the address that the metadata names.
 func (a *Agent) ownsAddress() bool {
 	switch a.dhcpOwner {
 	case native, "off":
@@ -129,8 +148,8 @@ func (a *Agent) ownsAddress() bool {
 	return a.answered && time.Since(a.startedAt) > ownerPatience
 }
 
-// startDHCP begins once the link has a signal: what is sent earlier is lost, and the next try is
-// seconds away.
+// startDHCP starts our client. What is sent before the link has a carrier is lost, and the next try is seconds away
+// (RFC 2131 section 4.1), so the caller waits for the carrier.
 func (a *Agent) startDHCP(ctx context.Context) {
 	ctx, a.leases.quit = context.WithCancel(ctx)
 	mac := a.snap.MAC // a copy: the snapshot changes while the client runs
@@ -138,7 +157,8 @@ func (a *Agent) startDHCP(ctx context.Context) {
 	go a.leases.run(ctx, &client, a.lease)
 }
 
-// run keeps the client running: one that fails for want of a file or of memory is started again.
+// run is the client's goroutine. It starts the client again after restartDHCP if it fails, and ends with ctx or with
+// the interface.
 func (l *leases) run(ctx context.Context, client *dhcp.Client, prior *dhcp.Lease) {
 	report := func(e dhcp.Event) {
 		prior = e.Lease
@@ -161,7 +181,7 @@ func (l *leases) run(ctx context.Context, client *dhcp.Client, prior *dhcp.Lease
 	}
 }
 
-// onLease works an event of our client in.
+// onLease takes an event of our client into account: a new or renewed lease, or the reason why there is none.
 func (a *Agent) onLease(e dhcp.Event) {
 	if e.Err != nil && a.noIPv4() {
 		a.leases.stop()
@@ -183,8 +203,8 @@ func (a *Agent) onLease(e dhcp.Event) {
 	}
 }
 
-// onLeaseLost: the lease is not valid any more. The cloud's word on the address, or the lack of one, is not
-// touched by it; only another host that has the address is.
+// onLeaseLost handles a lease that is no longer valid. What is set up stays, because the cloud grants the address,
+// not the lease. Only an address that another host answers for, and that the metadata has not confirmed, is removed.
 func (a *Agent) onLeaseLost(why error) {
 	if a.held {
 		a.dirty = true
@@ -200,7 +220,7 @@ func (a *Agent) onLeaseLost(why error) {
 	}
 }
 
-// warnDHCPOnce logs each kind of trouble once, until the lease is bound again.
+// warnDHCPOnce logs each kind of failure once, until there is a lease again.
 func (a *Agent) warnDHCPOnce(e dhcp.Event) {
 	if e.Err == nil {
 		if e.State == dhcp.Bound {
@@ -224,11 +244,11 @@ func dhcpErrorKind(err error) error {
 	return errOther
 }
 
-// errOther stands for the troubles of DHCP that have no name.
+// errOther stands for failures of DHCP that have no sentinel.
 var errOther = errors.New("DHCP failed")
 
-// usableLease is the lease, unless the metadata says that its address is not the interface's: then the server
-// is somebody else's, and nothing of what it says is used.
+// usableLease is the lease; nil if the metadata says that its address is not this interface's. Then the DHCP server
+// is not the cloud's, and nothing that it says is used.
 func (a *Agent) usableLease() *dhcp.Lease {
 	if a.leaseMismatch() != nil {
 		return nil
@@ -236,7 +256,7 @@ func (a *Agent) usableLease() *dhcp.Lease {
 	return a.lease
 }
 
-// leaseMismatch: metadata and lease name different addresses. The metadata wins.
+// leaseMismatch returns an error if metadata and lease name different addresses. The metadata wins.
 func (a *Agent) leaseMismatch() error {
 	if a.lease == nil || a.settled.MAC == (metadata.MAC{}) || a.settled.Addrs4.Status == metadata.Unavailable {
 		return nil
@@ -248,7 +268,8 @@ func (a *Agent) leaseMismatch() error {
 	return nil
 }
 
-// leased reports whether there is nothing (more) to wait for from DHCP.
+// leased reports whether nothing more is to be expected from DHCP: there is a lease, there will be none, another
+// program sees to it, or our client has tried for leasePatience.
 func (a *Agent) leased() bool {
 	switch {
 	case a.settled.Primary && !a.hosts, a.held, a.noIPv4():
@@ -259,19 +280,23 @@ func (a *Agent) leased() bool {
 	return a.dhcpOwner != native || time.Since(a.dhcpSince) >= leasePatience
 }
 
-// leases is the connection with our DHCP client.
+// leases connects the agent with the goroutine of our DHCP client.
 type leases struct {
-	events  chan dhcp.Event
+	// events are the client's reports; the buffer keeps it from waiting for the loop.
+	events chan dhcp.Event
+	// carrier tells the client of the link; one value, the newest.
 	carrier chan bool
-	quit    context.CancelFunc // of the client; nil: none was started
-	logged  map[error]bool     // kinds of trouble, since the lease was bound
+	// quit ends the client; nil: none is running.
+	quit context.CancelFunc
+	// logged are the kinds of failure that were logged since the last lease.
+	logged map[error]bool
 }
 
 func newLeases() leases {
 	return leases{events: make(chan dhcp.Event, 8), carrier: make(chan bool, 1), logged: map[error]bool{}}
 }
 
-// signal tells the client of the link; only the newest state counts.
+// signal tells the client of the carrier. A value that it has not read yet is replaced: only the newest counts.
 func (l *leases) signal(up bool) {
 	if l.quit == nil {
 		return
@@ -283,7 +308,8 @@ func (l *leases) signal(up bool) {
 	l.carrier <- up
 }
 
-// ownMACs are the MACs of this host's interfaces: each may answer ARP for the others.
+// ownMACs are the MAC addresses of this host. With arp_ignore = 0 each of its interfaces answers ARP for the
+// addresses of the others (Documentation/networking/ip-sysctl.rst), which must not pass for an address conflict.
 func ownMACs() []net.HardwareAddr {
 	list, _ := net.Interfaces()
 	var out []net.HardwareAddr

@@ -1,6 +1,11 @@
 package agent
 
-// acquire makes this process the interface's manager, which others see by the lock.
+// The lock of an interface (state.Lock, a flock(2) on NAME.lock) says which process manages it. Only run takes it.
+// The kernel releases it with the process, however that ends.
+
+// acquire makes this process the manager of the interface of that name. The old lock, of an earlier name, is released
+// only when the new one is held. An error that comes with a lock, as on a full disk, means that the lock holds but
+// its file could not be written.
 func (a *Agent) acquire(name string) error {
 	lock, err := a.store.Acquire(name)
 	if lock != nil {
@@ -10,8 +15,8 @@ func (a *Agent) acquire(name string) error {
 	return err
 }
 
-// signLock does what could not be done before, or takes the lock again: the lock's file goes with a folder that
-// somebody deletes, and can not be written on a full disk.
+// signLock writes into the lock's file why the record could not be written, if so. It takes the lock again if
+// somebody has deleted the folder along with the file.
 func (a *Agent) signLock() error {
 	switch {
 	case !a.daemon:

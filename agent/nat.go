@@ -13,30 +13,38 @@ import (
 	"ec2net/state"
 )
 
-// natInterface is what is known of one of the host's interfaces, to decide who passes traffic on.
+// [nat]: which interface forwards which subnets. natRoles is a pure function over all interfaces of the host, so the
+// processes agree without talking to each other: each works out all roles from the records and takes its own.
+
+// natInterface is what natRoles has to know of an interface.
 type natInterface struct {
 	name    string
 	managed bool
-	set     bool // it was set up: what follows is known
+	// set is true if the interface has been set up; only then is the rest known.
+	set     bool
 	primary bool
 	subnets []netip.Prefix
 }
 
-// NATRole is one interface's part in passing traffic on.
+// NATRole is an interface's part in forwarding.
 type NATRole struct {
-	out []plumb.NAT    // ranges that leave by the interface
-	in  []netip.Prefix // ranges that arrive by it
+	// out are the ranges that leave by the interface and are translated there.
+	out []plumb.NAT
+	// in are the ranges that arrive by the interface.
+	in []netip.Prefix
 }
 
-// natPart is what the agent knows of its interface's role.
+// natPart is the agent's own role, and what is wrong with the section.
 type natPart struct {
 	NATRole
-	refused []error // what of [nat] can not be meant
-	moved   bool    // the role is another one than at the last look
+	// refused are the errors of the section, with their place in the file.
+	refused []error
+	// moved is true if the role has changed since the last look; the changes that follow are then no repair.
+	moved bool
 }
 
-// natRoles decides the roles of all interfaces from what is known of them. A range that can not be meant is
-// refused with its place in the file, and has no role: not half of one either.
+// natRoles decides the roles of all interfaces. A range with an error gets no role at all: forwarding without
+// translation would leave connections in conntrack that never work.
 func natRoles(conf config.NAT, ifaces []natInterface) (roles map[string]NATRole, refused []error) {
 	roles = map[string]NATRole{}
 	if len(conf.From) == 0 {
@@ -59,7 +67,7 @@ func natRoles(conf config.NAT, ifaces []natInterface) (roles map[string]NATRole,
 	return roles, refused
 }
 
-// NATRoles decides them from the interfaces' records.
+// NATRoles decides the roles of all interfaces from their records, for status.
 func NATRoles(known state.Records, conf config.Config) (roles map[string]NATRole, refused []error) {
 	return natRoles(conf.NAT, natInterfaces(known, conf))
 }
@@ -78,6 +86,7 @@ func natOut(n config.Named, ifaces []natInterface) (natInterface, error) {
 	return c, nil
 }
 
+// natNamed finds an interface that the section names.
 func natNamed(n config.Named, ifaces []natInterface) (natInterface, error) {
 	i := slices.IndexFunc(ifaces, func(c natInterface) bool { return c.name == n.Name })
 	switch {
@@ -89,7 +98,8 @@ func natNamed(n config.Named, ifaces []natInterface) (natInterface, error) {
 	return ifaces[i], nil
 }
 
-// natIn is the interface that a range arrives by: the one that the file names, or the one in whose subnet it lies.
+// natIn is the interface that a range arrives by: the one that the key in names, else the one in whose subnet the
+// range is.
 func natIn(conf config.NAT, r config.Range, out natInterface, ifaces []natInterface) (string, error) {
 	if i := slices.IndexFunc(out.subnets, r.Prefix.Overlaps); i >= 0 {
 		return "", fmt.Errorf("%s: [nat] %s overlaps %s, the subnet of %s itself", r.At, r.Prefix, out.subnets[i], out.name)
@@ -106,8 +116,8 @@ func natIn(conf config.NAT, r config.Range, out natInterface, ifaces []natInterf
 	return "", fmt.Errorf("%s: [nat] no interface that is set up has a subnet that contains %s: name the interface that it arrives by with the key in", r.At, r.Prefix)
 }
 
-// natInterfaces are the host's interfaces that [nat] names or the records know; of two records of an interface the
-// last counts.
+// natInterfaces are the interfaces that [nat] names or that have a record; if an interface has two records, the last
+// one counts.
 func natInterfaces(list state.Records, conf config.Config) (out []natInterface) {
 	if len(conf.NAT.From) == 0 {
 		return nil
@@ -129,7 +139,8 @@ func natInterfaces(list state.Records, conf config.Config) (out []natInterface) 
 	return out
 }
 
-// updateNATRole works out the interface's part in passing traffic on, and what is refused.
+// updateNATRole works out the interface's role. What this process knows of its own interface is newer than its
+// record.
 func (n *NIC) updateNATRole(others state.Records) {
 	if len(n.config.NAT.From) == 0 {
 		return
@@ -140,10 +151,10 @@ func (n *NIC) updateNATRole(others state.Records) {
 	n.nat = natPart{role, refused, !reflect.DeepEqual(role, n.nat.NATRole)}
 }
 
-// hasRole tells whether the interface has one.
+// hasRole reports whether the interface forwards anything.
 func (r NATRole) hasRole() bool { return len(r.out)+len(r.in) > 0 }
 
-// Text is for a person.
+// Text is the role for a person.
 func (r NATRole) Text() string {
 	var parts []string
 	for _, n := range r.out {
@@ -155,8 +166,8 @@ func (r NATRole) Text() string {
 	return strings.Join(parts, ", ")
 }
 
-// forwardAhead notes how the interface's forwarding was before it is changed, and forgets it once it is given
-// back. It returns whether the record has news.
+// forwardAhead notes in the record how net.ipv4.conf.IF.forwarding was before it is changed, and drops the note once
+// it is restored. It reports whether the record has news. See Documentation/networking/ip-sysctl.rst for the setting.
 func (a *Agent) forwardAhead(s plumb.Snapshot, w plumb.State) bool {
 	b := a.record.Before
 	switch {

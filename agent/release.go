@@ -10,8 +10,12 @@ import (
 	"ec2net/plumb"
 )
 
-// release takes off what an earlier configuration put on an interface that is to be left alone now. A process that
-// goes by that one keeps it all the same: it is named, since it would put all of it back.
+// Interfaces that the configuration leaves alone (manage = false): what an earlier configuration set up on them is
+// removed, under the same connectivity check as any other change.
+
+// release removes what an earlier configuration set up on an interface that is now to be left alone. If a process
+// with that earlier configuration still manages the interface, release only names it, because it would put everything
+// back. After a rollback `up` fails; `run` does not, since systemd would start it again every second.
 func (a *Agent) release(ctx context.Context, command string) error {
 	if a.iface.Manage != config.None {
 		return nil
@@ -48,20 +52,20 @@ func (a *Agent) release(ctx context.Context, command string) error {
 	return a.forget()
 }
 
-// logUnmanaged says that the configuration leaves the interface alone, be it only since the metadata told its ENI or its
-// number.
+// logUnmanaged logs that the configuration leaves the interface alone.
 func (n *NIC) logUnmanaged() {
 	if n.iface.Manage == config.None {
 		n.log.Infof("left alone, because %s says manage = false", n.config.File)
 	}
 }
 
-// stillManagedText says what to do about a process that keeps an interface by an earlier configuration.
+// stillManagedText names the process that manages an interface by an earlier configuration, and how to stop it.
 func stillManagedText(name string, pid int) string {
 	return fmt.Sprintf("process %d still manages %s with an older configuration; to stop it: %s", pid, name, StopCommand(name))
 }
 
-// StopCommand is the command after which nobody keeps an interface that the configuration leaves alone.
+// StopCommand is the command that ends the management of an interface which the configuration leaves alone. With
+// systemd that is a restart of the unit: the new process reads the configuration and ends by itself.
 func StopCommand(name string) string {
 	if UnderSystemd() {
 		return "systemctl restart " + UnitWord(name)

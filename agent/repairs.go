@@ -12,28 +12,38 @@ import (
 	"ec2net/plumb"
 )
 
+// Repairs: what another program deletes is put back within milliseconds. Two limits keep that from costing much: in a
+// fight (RepairsMax repairs within RepairWindow) there is one repair a second and no further log line, and in a storm
+// of notifications a look at the kernel is followed by a pause of idleShare times its CPU time.
+
 const (
-	burst = 5 * time.Millisecond // a single `ip rule flush` is many notifications
+	// burst is the time from a notification to the repair: one `ip rule flush` is many notifications.
+	burst = 5 * time.Millisecond
 	// RepairWindow is the time in which RepairsMax repairs are a fight with another program.
 	RepairWindow = 10 * time.Second
-	RepairsMax   = 10          // in a window; more is a fight with another program
-	repairPause  = time.Second // between two repairs in a fight
-	// idleShare is how much longer the pause after a look at the kernel is than the CPU time that the look cost,
-	// so that a storm of notifications costs a twentieth of a core at most; and no pause is longer than repairPause.
+	RepairsMax   = 10
+	// repairPause is the time between two repairs in a fight.
+	repairPause = time.Second
+	// idleShare is how many times longer the pause after a look at the kernel is than the CPU time that the look
+	// cost; so a storm costs a twentieth of a core at most. No such pause is longer than repairPause.
 	idleShare = 20
 )
 
-// repairs is the memory of what somebody else undid. Its zero value has none.
+// repairs remembers what other programs have undone lately. The zero value remembers nothing.
 type repairs struct {
-	recent      []time.Time
-	notBefore   time.Time // no look at the kernel before
+	// recent are the repairs of the last RepairWindow, oldest first.
+	recent []time.Time
+	// notBefore is when the kernel may be looked at again at the earliest.
+	notBefore time.Time
+	// lastRemoved and lastCulprit are the last object that was removed and the program that did it, for the log.
 	lastRemoved string
 	lastCulprit string
-	fight       bool
+	// fight is true from the log line that announces a fight until RepairWindow has passed without a repair.
+	fight bool
 }
 
-// hint keeps what a notification says of the culprit, for the log. A short-lived one can only be
-// named now.
+// hint notes whom a notification names as the culprit. A process that lives for a moment, like ip(8), can only be
+// named now; if its name is no longer to be had, the one seen before stays.
 func (r *repairs) hint(c plumb.Change) {
 	if c.Removed == "" || r.fight {
 		return
@@ -45,8 +55,8 @@ func (r *repairs) hint(c plumb.Change) {
 	}
 }
 
-// measure looks at the kernel, and notes what that has cost. It is CPU time: on a busy host a look takes long because
-// it waits, and the next repair is not to wait twenty times as long again.
+// measure runs a look at the kernel and charges its cost. CPU time counts, not the time of the clock: on a busy host
+// a look takes long because it waits, and the next repair must not wait twenty times as long again.
 func (r *repairs) measure(at func() error) error {
 	used := cpuTime()
 	err := at()
@@ -54,11 +64,12 @@ func (r *repairs) measure(at func() error) error {
 	return err
 }
 
+// charge sets the end of the pause after a look that cost so much CPU time.
 func (r *repairs) charge(cost time.Duration, end time.Time) {
 	r.notBefore = end.Add(min(idleShare*cost, repairPause))
 }
 
-// cpuTime is what this process has used so far.
+// cpuTime is the CPU time that this process has used (clock_gettime(2), CLOCK_PROCESS_CPUTIME_ID).
 func cpuTime() time.Duration {
 	var t unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t) != nil { // every kernel since 2.6.12 has it
@@ -67,7 +78,7 @@ func cpuTime() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// forget drops what is older than the window. When nothing is left, a fight is over.
+// forget drops repairs that are older than RepairWindow. Once none is left, a fight is over.
 func (r *repairs) forget(now time.Time) {
 	for len(r.recent) > 0 && now.Sub(r.recent[0]) >= RepairWindow {
 		r.recent = r.recent[1:]
@@ -77,14 +88,14 @@ func (r *repairs) forget(now time.Time) {
 	}
 }
 
-// fighting reports whether another program keeps undoing what is restored, which was logged.
+// fighting reports whether another program keeps undoing what is restored, and the log has said so.
 func (r *repairs) fighting(now time.Time) bool {
 	r.forget(now)
 	return r.fight
 }
 
-// delay is how long to wait before the kernel is looked at again: a moment, or in a fight a second,
-// so that it costs neither CPU nor log.
+// delay is how long to wait before the next look at the kernel: burst, or longer after an expensive look or in a
+// fight.
 func (r *repairs) delay(now time.Time) time.Duration {
 	r.forget(now)
 	wait := max(burst, r.notBefore.Sub(now))
@@ -94,7 +105,7 @@ func (r *repairs) delay(now time.Time) time.Duration {
 	return wait
 }
 
-// made counts a repair. It returns what to say when a fight begins, and nothing else.
+// made counts a repair. When a fight begins, it returns the line for the log; otherwise "".
 func (r *repairs) made(now time.Time) string {
 	removed, by := cmp.Or(r.lastRemoved, "a link attribute"), cmp.Or(r.lastCulprit, "another program")
 	r.forget(now)
@@ -107,7 +118,8 @@ func (r *repairs) made(now time.Time) string {
 		by, removed, repairPause)
 }
 
-// culprit names the program behind a netlink port, when the port is its process id.
+// culprit names the process behind a netlink port. The kernel gives a process's first socket its PID as its port
+// (netlink(7)); for other sockets the number means nothing, and no process has it.
 func culprit(port uint32) (name string, ok bool) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", port))
 	if port == 0 || err != nil {

@@ -10,28 +10,36 @@ import (
 	"ec2net/state"
 )
 
+// Rollback: a change that cut something off is taken back at once and made again later, after FirstRetry and then
+// after twice as long each time, or when something new is known. Meanwhile the interface is held in its state before
+// the change (modeRollBack), so that a repair does not bring the change back.
+
 const (
-	// A change that was rolled back is made again after a minute, and then after twice as long each time.
+	// FirstRetry is the time until a change that was rolled back is made again; it doubles each time, up to
+	// lastRetry.
 	FirstRetry = time.Minute
 	lastRetry  = time.Hour
-	// followsMax is how often an interface follows what others change, before its own change is judged.
+	// followsMax bounds how often the interface follows what other programs change before its own change is judged.
 	followsMax = 8
 )
 
 // rollback is a change that cut something off and was taken back.
 type rollback struct {
-	state plumb.State // to which the interface was taken back
-	plan  plumb.Plan  // the change
-	why   losses
-	until time.Time // when it is tried again
+	// state is what the interface is held in until then.
+	state plumb.State
+	// plan is the change that was rolled back, and why is what it cut off; both for the record and the log.
+	plan plumb.Plan
+	why  losses
+	// until is when the change is made again; zero: at the next event.
+	until time.Time
 }
 
-// text is for STATUS and for status.
+// text is one line for STATUS and `ec2net status`.
 func (u *rollback) text() string {
 	return fmt.Sprintf("rolled back, because %s; next attempt at %s, or on reload", u.why, Clock(u.until))
 }
 
-// checkChanges makes the agent prove each of its changes.
+// checkChanges has each change of the agent checked.
 func (a *Agent) checkChanges() {
 	a.check = connectivityCheck{
 		link: a.link, store: a.store, log: a.log,
@@ -94,21 +102,22 @@ func (a *Agent) confirmFollowing(ctx context.Context, done plumb.Plan) (why loss
 	return why, done
 }
 
-// expireHold ends the time in which a change that was rolled back is not tried again.
+// expireHold ends the hold of a change once its time is over, so that the next reconciliation makes it again.
 func (a *Agent) expireHold(now time.Time) {
 	if a.rolledBack != nil && !now.Before(a.rolledBack.until) {
 		a.rolledBack = nil
 	}
 }
 
-// retryNow has a change that was rolled back tried again at once.
+// retryNow has the next event make the change again: the operator asked for it (SIGHUP), or the metadata now grants
+// something else.
 func (a *Agent) retryNow() {
 	if a.rolledBack != nil {
 		a.rolledBack.until = time.Time{}
 	}
 }
 
-// record is what the record says of it.
+// record is the rollback as the record and the JSON have it; nil: there is none.
 func (u *rollback) record() *state.Rollback {
 	if u == nil {
 		return nil

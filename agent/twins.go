@@ -16,13 +16,15 @@ import (
 // enslaves. The function may come first, later or in the middle of everything, goes when Azure moves the
 // machine, and comes back. It is never configured.
 
-// role is what a device is to its interface.
+// role is what a device is: an interface, or part of one.
 type role uint8
 
 const (
 	roleInterface role = iota
-	roleFunction       // the virtual function of another device, or some master's slave
-	roleAmbiguous      // one of two devices with one MAC, and nothing says yet which belongs to which
+	// roleFunction is the virtual function of another device, or a device with a master (bond, bridge, team).
+	roleFunction
+	// roleAmbiguous is one of two devices with the same MAC when nothing tells yet which belongs to which.
+	roleAmbiguous
 )
 
 // driverSynthetic is the driver of Azure's interfaces.
@@ -39,9 +41,9 @@ var (
 	errAmbiguous = errors.New("it is not known yet which device belongs to which")
 )
 
-// roleOf decides by what is the same on every kernel: who is enslaved, the drivers, and, where two devices
-// without a telling driver have one MAC, which of them ec2net set up before the other came. young: its
-// interface may still be on its way.
+// roleOf decides by what is the same on every kernel: the master, the driver and, if two devices without a telling
+// driver have the same MAC, which of them ec2net had set up before the other one came. young is true for a device
+// that has just appeared, whose interface may be on its way. It is pure: driver and setUp answer for the host.
 func roleOf(s plumb.Snapshot, where metadata.Cloud, young bool, driver func(name string) string, setUp func(index int) bool) role {
 	own := driver(s.Name)
 	free := slices.DeleteFunc(slices.Clone(s.Twins), func(t plumb.Twin) bool { return t.Master != 0 })
@@ -65,7 +67,7 @@ func roleOf(s plumb.Snapshot, where metadata.Cloud, young bool, driver func(name
 	return roleAmbiguous
 }
 
-// roleOf is roleOf for the agent's interface.
+// roleOf is the role of the NIC's own device.
 func (n *NIC) roleOf(s plumb.Snapshot) role {
 	return roleOf(s, n.where, time.Since(n.startedAt) < ownerDecideTime, Driver, func(index int) bool {
 		if index == s.Index {
@@ -75,14 +77,14 @@ func (n *NIC) roleOf(s plumb.Snapshot) role {
 	})
 }
 
-// wasSetUp reports whether ec2net has set up a device, by the records.
+// wasSetUp reports whether ec2net has set up the device with this index and MAC, by the records.
 func wasSetUp(known state.Records, index int, mac metadata.MAC) bool {
 	return slices.ContainsFunc(known, func(r state.Record) bool {
 		return r.Index == index && r.MAC == mac && (r.Ready || len(r.Numbers) > 0)
 	})
 }
 
-// notStandalone is the error of a device that is no interface of its own.
+// notStandalone is the error for a device that is part of another interface; it names that one.
 func notStandalone(s plumb.Snapshot) error {
 	if s.Master != 0 {
 		return ErrorOf(ErrInvalid, "%s %w to %s: set that one up, or release it first", s.Name, errEnslaved, nameOf(s.Master))
@@ -94,12 +96,13 @@ func notStandalone(s plumb.Snapshot) error {
 	return ErrorOf(ErrInvalid, "%s %w of %s, which has the same MAC address: set that one up", s.Name, errFunction, of)
 }
 
-// IsNotStandalone reports whether an error says that a device is part of another interface: a virtual function, or enslaved.
+// IsNotStandalone reports whether an error says that a device is part of another interface: a virtual function, or
+// enslaved.
 func IsNotStandalone(err error) bool {
 	return errors.Is(err, errEnslaved) || errors.Is(err, errFunction)
 }
 
-// Ambiguous is why nothing is done with a device for the time being.
+// Ambiguous is the error that says why nothing is done with a device for the time being.
 func Ambiguous(s plumb.Snapshot) error {
 	if len(s.Twins) == 0 {
 		return fmt.Errorf("%s may belong to an interface that has not appeared yet: %w", s.Name, errAmbiguous)
