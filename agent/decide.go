@@ -51,7 +51,7 @@ type Facts struct {
 	egress     plumb.Egress
 	nat        NATRole
 	// before is how ec2net found the interface, which is what down restores; nil: nobody knows.
-	before *plumb.Before
+	before *plumb.Baseline
 }
 
 // mode is what is done with an interface. The order of the checks in Facts.mode is the order of precedence.
@@ -112,7 +112,7 @@ func (f Facts) Want(have plumb.Snapshot) (plumb.State, error) {
 		}
 		return have.State, nil
 	case modeForeign:
-		return plumb.Yielded(have, f.before), nil
+		return plumb.Released(have, f.before), nil
 	case modeRollBack:
 		return plumb.Restored(have, *f.rolledBack).Leading(f.egress), nil
 	case modeRelease:
@@ -135,16 +135,16 @@ func (f Facts) released(have plumb.Snapshot) plumb.State {
 	case f.Settings.Manage == config.LinkUp:
 		return plumb.LinkOnly(have, f.before)
 	case f.primary:
-		return plumb.Yielded(have, f.before)
+		return plumb.Released(have, f.before)
 	}
-	return plumb.Without(have, f.before)
+	return plumb.Detached(have, f.before)
 }
 
 // input translates the facts into what plumb.Want decides the details from.
 func (f Facts) input(have plumb.Snapshot) plumb.Input {
 	c := f.Settings
 	return plumb.Input{
-		Interface: f.granted, Lease: f.Lease, Have: have, OwnAddress: f.ownAddress, Host: f.hosts, Before: f.before,
+		Interface: f.granted, Lease: f.Lease, Have: have, OwnAddress: f.ownAddress, Host: f.hosts, Baseline: f.before,
 		NoDHCP: c.DHCP == config.Off, MainTable: c.MainTable, Priority: c.Priority,
 		ByInterface: c.Replies == config.ByInterface, Prefixes: delegation(c),
 		Gateway6: Gateway6(f.cloud), Servers: servers(f.cloud), Services: f.services,
@@ -168,7 +168,7 @@ func (n *NIC) facts() Facts {
 		cloud: n.where, Settings: n.iface, services: services(n.where, n.config), role: n.role,
 		ownedByOther: n.record.LeftTo != "", granted: n.settled, known: n.settled.MAC != (metadata.MAC{}),
 		primary: n.settled.Primary || n.record.Interface.Primary,
-		hosts:   n.hosting(), nat: n.nat.NATRole, before: n.record.Before,
+		hosts:   n.hosting(), nat: n.nat.NATRole, before: n.record.Baseline,
 	}
 }
 
@@ -178,7 +178,7 @@ func Recorded(r state.Record, have plumb.Snapshot, conf config.Config, nat NATRo
 	f := Facts{
 		cloud: r.Cloud, Settings: conf.For(config.Local(r.Name, r.MAC, Driver(r.Name)).Learn(r.Interface)),
 		services: services(r.Cloud, conf), known: true, granted: r.Interface, Lease: r.Lease, primary: r.Interface.Primary,
-		hosts: r.Hosts, ownAddress: assignsAddress(r.DHCP), egress: r.Egress.Wanted(), nat: nat, before: r.Before,
+		hosts: r.Hosts, ownAddress: assignsAddress(r.DHCP), egress: r.Egress.Wanted(), nat: nat, before: r.Baseline,
 	}
 	if r.Degraded() {
 		f.Lease = EffectiveLease(r, have)

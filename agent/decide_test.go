@@ -48,7 +48,7 @@ func TestWantedByMode(t *testing.T) {
 	lease := &dhcp.Lease{Addr: netip.MustParsePrefix("10.0.2.37/24"), Router: addr("10.0.2.1")}
 	ours := plumb.Addr{Prefix: netip.MustParsePrefix("10.0.2.99/24"), Ours: true}
 	have := plumb.Snapshot{MAC: granted.MAC, State: plumb.State{Name: "eth1", Index: 3, Link: plumb.LinkState{Up: true, MTU: 9001}, Addrs: []plumb.Addr{ours}}}
-	found := &plumb.Before{Link: plumb.LinkState{MTU: 1500}}
+	found := &plumb.Baseline{Link: plumb.LinkState{MTU: 1500}}
 	manage := config.Default().Defaults
 	for _, tt := range []struct {
 		what   string

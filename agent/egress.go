@@ -58,7 +58,7 @@ func (a *Agent) others() state.Records {
 	list := a.store.All()
 	for _, r := range a.ifaces {
 		missing := !slices.ContainsFunc(list, func(o state.Record) bool { return o.MAC == r.MAC })
-		if missing && a.snap.Beside(r.Index) {
+		if missing && a.snap.IsSibling(r.Index) {
 			list = append(list, r)
 		}
 	}

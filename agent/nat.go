@@ -169,7 +169,7 @@ func (r NATRole) Text() string {
 // forwardAhead notes in the record how net.ipv4.conf.IF.forwarding was before it is changed, and drops the note once
 // it is restored. It reports whether the record has news. See Documentation/networking/ip-sysctl.rst for the setting.
 func (a *Agent) forwardAhead(s plumb.Snapshot, w plumb.State) bool {
-	b := a.record.Before
+	b := a.record.Baseline
 	switch {
 	case b == nil:
 		return false

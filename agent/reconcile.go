@@ -45,7 +45,7 @@ func (a *Agent) decide() Facts {
 	f := a.gatherFacts()
 	a.mode = f.mode()
 	if a.mode == modeManage && !a.record.Packets {
-		a.record.Before.Note(a.snap)
+		a.record.Baseline.Note(a.snap)
 	}
 	if a.mode == modeManage || a.mode == modeRollBack {
 		f.egress = a.electEgress(a.snap)

@@ -24,8 +24,8 @@ func (n *NIC) remember(known state.Records) (err error) {
 	if n.snap, err = n.link.Read(); err != nil {
 		return err
 	}
-	if n.record.Before == nil {
-		n.record.Before, n.baselineUnsaved = plumb.Found(n.snap), true
+	if n.record.Baseline == nil {
+		n.record.Baseline, n.baselineUnsaved = plumb.BaselineOf(n.snap), true
 		n.cover()
 	}
 	n.last = n.lastGood(n.snap)
@@ -59,7 +59,7 @@ func (n *NIC) inherit(old state.Record) {
 		n.record.Claimed, n.baselineUnsaved = old.Claimed, true
 	}
 	if same && old.Index == n.snap.Index {
-		n.record.Before = old.Before
+		n.record.Baseline = old.Baseline
 		n.record.Interface, n.record.ReadAt = old.Interface, old.ReadAt
 		n.record.Hosts, n.record.Foreign = old.Hosts, old.Foreign
 		n.baselineUnsaved = false
@@ -119,7 +119,7 @@ func (a *Agent) writeAhead(w plumb.State) {
 
 // leasedAhead notes the MTU that is about to be set because a lease says so, and forgets it once it is given back.
 func (a *Agent) leasedAhead(w plumb.State) bool {
-	b, set := a.record.Before, 0
+	b, set := a.record.Baseline, 0
 	switch {
 	case b == nil:
 		return false

@@ -79,11 +79,11 @@ func TestWrittenAheadAgain(t *testing.T) {
 	must(t, s.Save(old))
 	a := &Agent{NIC: NIC{store: s, log: logrus.New(), link: &plumb.Link{}, logLimiter: newLogLimiter()}}
 	a.snap = plumb.Snapshot{State: plumb.State{Name: "eth1", Index: old.Index + 6}, MAC: old.MAC}
-	a.record = state.Record{Name: "eth1", Index: a.snap.Index, MAC: old.MAC, Before: &plumb.Before{Link: plumb.LinkState{MTU: 9001}}}
+	a.record = state.Record{Name: "eth1", Index: a.snap.Index, MAC: old.MAC, Baseline: &plumb.Baseline{Link: plumb.LinkState{MTU: 9001}}}
 	a.inherit(old)
 	a.writeAhead(plumb.State{Rules: []plumb.Rule{{Pref: 20001, From: netip.MustParsePrefix("10.0.2.40/32"), Table: 10001}}})
-	if r, _ := s.Load("eth1"); r.Index != a.snap.Index || r.Before.Link.MTU != 9001 {
-		t.Errorf("on disk: index %d, before %+v; the interface has index %d", r.Index, r.Before, a.snap.Index)
+	if r, _ := s.Load("eth1"); r.Index != a.snap.Index || r.Baseline.Link.MTU != 9001 {
+		t.Errorf("on disk: index %d, before %+v; the interface has index %d", r.Index, r.Baseline, a.snap.Index)
 	}
 }
 
@@ -91,7 +91,7 @@ func TestWrittenAheadAgain(t *testing.T) {
 func TestDisown(t *testing.T) {
 	for _, was := range []bool{false, true} {
 		s := plumb.Snapshot{State: plumb.State{Link: plumb.LinkState{Up: true, SrcValidMark: true}, Packets: []plumb.PacketRule{{Table: 19003, Kind: plumb.ReplyByInterface}}}}
-		f := Facts{conflict: true, Settings: config.Interface{Manage: config.Full}, before: &plumb.Before{Link: plumb.LinkState{SrcValidMark: was}}}
+		f := Facts{conflict: true, Settings: config.Interface{Manage: config.Full}, before: &plumb.Baseline{Link: plumb.LinkState{SrcValidMark: was}}}
 		got, err := f.Want(s)
 		must(t, err)
 		if got.Link.SrcValidMark != was || !got.Link.Up || len(got.Packets) > 0 {

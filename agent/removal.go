@@ -58,7 +58,7 @@ func (r Removal) Run(ctx context.Context, name string) error {
 }
 
 // removeOurs takes everything of ours away, but for what the host itself lives by, and proves that nothing is cut off by it.
-func (r Removal) removeOurs(ctx context.Context, link *plumb.Link, old state.Record, before *plumb.Before) error {
+func (r Removal) removeOurs(ctx context.Context, link *plumb.Link, old state.Record, before *plumb.Baseline) error {
 	t := r.check(link, old)
 	done, err := link.Leave(ctx, before)
 	r.announce(done)
@@ -80,7 +80,7 @@ func (r Removal) announce(done plumb.Plan) {
 }
 
 // removeAll takes all away. That it cuts the host off is what was asked for.
-func (r Removal) removeAll(ctx context.Context, link *plumb.Link, before *plumb.Before) error {
+func (r Removal) removeAll(ctx context.Context, link *plumb.Link, before *plumb.Baseline) error {
 	done, err := link.Strip(ctx, before)
 	r.announce(done)
 	return err
@@ -126,22 +126,22 @@ func (r Removal) rollBack(ctx context.Context, t *connectivityCheck, why losses)
 
 // before is how the interface was found. Of another interface, and of one that was plugged in again since, that is
 // what the interface itself tells. peers are the other cloud interfaces whose group is given back with this one's.
-func (r Removal) before(l *plumb.Link, old state.Record) (before *plumb.Before, peers []metadata.MAC) {
+func (r Removal) before(l *plumb.Link, old state.Record) (before *plumb.Baseline, peers []metadata.MAC) {
 	s, err := l.Read()
 	same := s.MAC == old.MAC && s.Index == old.Index
 	switch {
 	case err == nil && same && (old.Interface.Primary || old.LeftTo != ""): // its link is its owner's
 		link := s.Link
-		link.SrcValidMark = old.Before != nil && old.Before.Link.SrcValidMark
-		before = &plumb.Before{Link: link, AltNames: s.AltNames}
-		if old.Before != nil {
-			before.Forwarding = old.Before.Forwarding
+		link.SrcValidMark = old.Baseline != nil && old.Baseline.Link.SrcValidMark
+		before = &plumb.Baseline{Link: link, AltNames: s.AltNames}
+		if old.Baseline != nil {
+			before.Forwarding = old.Baseline.Forwarding
 		}
 		return before, nil
 	case err == nil && same:
-		return old.Before, r.Store.All().Peers(s.MAC)
+		return old.Baseline, r.Store.All().Peers(s.MAC)
 	case err == nil:
-		return plumb.Found(s), r.Store.All().Peers(s.MAC)
+		return plumb.BaselineOf(s), r.Store.All().Peers(s.MAC)
 	}
 	return nil, r.Store.All().Peers(metadata.MAC{})
 }

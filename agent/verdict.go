@@ -115,7 +115,7 @@ func (a *Agent) undo() error {
 	if a.link.Written() == 0 || !assignsAddress(a.dhcpOwner) {
 		return nil
 	}
-	if _, err := a.link.Leave(context.Background(), a.record.Before); err != nil {
+	if _, err := a.link.Leave(context.Background(), a.record.Baseline); err != nil {
 		return err
 	}
 	return a.forget()

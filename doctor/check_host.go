@@ -80,8 +80,8 @@ func checkMetadataRoute(f Facts) []Finding {
 	var answered *metadata.Error
 	switch {
 	case f.Metadata.Err == nil:
-		return f.othersAstray()
-	case r == nil, errors.As(f.Metadata.Err, &answered) && answered.Status != 0, !f.astray(*r):
+		return f.othersMisrouted()
+	case r == nil, errors.As(f.Metadata.Err, &answered) && answered.Status != 0, !f.misrouted(*r):
 		return nil
 	}
 	return []Finding{{
@@ -90,10 +90,10 @@ func checkMetadataRoute(f Facts) []Finding {
 	}}
 }
 
-// othersAstray: ec2net asks by an interface of the cloud, and other programs go by the routing.
-func (f Facts) othersAstray() []Finding {
+// othersMisrouted: ec2net asks by an interface of the cloud, and other programs go by the routing.
+func (f Facts) othersMisrouted() []Finding {
 	r := f.Metadata.Others
-	if r == nil || f.Metadata.Out == 0 || !f.astray(*r) {
+	if r == nil || f.Metadata.Out == 0 || !f.misrouted(*r) {
 		return nil
 	}
 	return []Finding{{
@@ -115,9 +115,9 @@ func (f Facts) wayTo(r Answer, out int) []string {
 	return evidence
 }
 
-// astray: a way to the metadata that leads to no interface by which it answers. Of an interface that is not known, as
+// misrouted: a way to the metadata that leads to no interface by which it answers. Of an interface that is not known, as
 // all others when one is asked about, nothing is said; nor of what stands on one, a bridge or a bond.
-func (f Facts) astray(r Answer) bool {
+func (f Facts) misrouted(r Answer) bool {
 	if r.End != Forward {
 		return true
 	}
@@ -171,8 +171,8 @@ func checkOrphans(f Facts) (out []Finding) {
 	return out
 }
 
-func checkStrays(f Facts) (out []Finding) {
-	for _, mac := range f.Strays {
+func checkMissing(f Facts) (out []Finding) {
+	for _, mac := range f.Missing {
 		out = append(out, Finding{
 			ID: "absent", Verdict: Warn, Summary: fmt.Sprintf("the cloud has attached %s, but this host has no such interface", mac),
 			Remedy: "load its driver, or unplug and plug it in again; an interface in another network namespace, or for EFA only, can be ignored",

@@ -19,7 +19,7 @@ func checkLease(f Facts, c Interface) []Finding {
 	late := l.Renew + (l.Rebind-l.Renew)/2
 	evidence := []string{fmt.Sprintf("%s from %s, obtained %s; to be renewed after %s, ends after %s", l.Addr, l.Server, l.Start.Format(time.DateTime), l.Renew, l.Expires)}
 	remedy := "no process manages the interface: " + c.start()
-	if c.Keeper != 0 {
+	if c.AgentPID != 0 {
 		remedy = "see what the DHCP server answers: journalctl -u " + c.unit()
 	}
 	switch {
@@ -43,11 +43,11 @@ func checkHost(_ Facts, c Interface) []Finding {
 	return []Finding{out}
 }
 
-func checkKeeper(_ Facts, c Interface) []Finding {
+func checkProcess(_ Facts, c Interface) []Finding {
 	if c.Stopped != "" {
 		return []Finding{{
 			ID: "process", Verdict: Fail, Interface: c.Name, Summary: "the process that manages it is stopped: changes in the cloud are not applied, and the lease is not renewed",
-			Evidence: []string{c.Stopped}, Remedy: fmt.Sprintf("kill -CONT %d", c.Keeper),
+			Evidence: []string{c.Stopped}, Remedy: fmt.Sprintf("kill -CONT %d", c.AgentPID),
 		}}
 	}
 	if !c.Died {
@@ -61,7 +61,7 @@ func checkKeeper(_ Facts, c Interface) []Finding {
 
 // checkAge: a process that keeps the interface reads the metadata again and again.
 func checkAge(f Facts, c Interface) []Finding {
-	if c.Keeper == 0 || c.ReadAt.IsZero() {
+	if c.AgentPID == 0 || c.ReadAt.IsZero() {
 		return nil
 	}
 	age := f.Now.Sub(c.ReadAt)
@@ -79,7 +79,7 @@ func checkDegraded(_ Facts, c Interface) []Finding {
 		return nil
 	}
 	remedy := "wait: it moves to its own table once the metadata answers"
-	if c.Keeper == 0 {
+	if c.AgentPID == 0 {
 		remedy = "once the metadata answers: " + again(c)
 	}
 	return []Finding{{
@@ -88,17 +88,17 @@ func checkDegraded(_ Facts, c Interface) []Finding {
 	}}
 }
 
-// checkUndone: a change that cut the host off was taken back, and is not made for a while.
-func checkUndone(_ Facts, c Interface) []Finding {
-	if len(c.Undone) == 0 {
+// checkRolledBack: a change that cut the host off was taken back, and is not made for a while.
+func checkRolledBack(_ Facts, c Interface) []Finding {
+	if len(c.RolledBack) == 0 {
 		return nil
 	}
 	then := "systemctl reload " + c.unit()
-	if c.Keeper == 0 {
+	if c.AgentPID == 0 {
 		then = again(c)
 	}
 	return []Finding{{
-		ID: "rolled-back", Verdict: Fail, Interface: c.Name, Summary: "its last change was rolled back, because it cut something off", Evidence: c.Undone,
+		ID: "rolled-back", Verdict: Fail, Interface: c.Name, Summary: "its last change was rolled back, because it cut something off", Evidence: c.RolledBack,
 		Remedy: "remove the cause shown above; then " + then,
 	}}
 }
@@ -123,7 +123,7 @@ func letLead(f Facts, c Interface) string {
 	case slices.Contains(failing, state.EgressGateway), slices.Contains(failing, state.EgressNoGateway):
 		do = "find out why its gateway does not answer"
 	}
-	if c.Keeper == 0 {
+	if c.AgentPID == 0 {
 		then = "then " + again(c)
 	}
 	return do + "; " + then
@@ -140,12 +140,12 @@ func protect(f Facts) string {
 
 // checkSandbox: the unit confines the process; a drop-in can undo that.
 func checkSandbox(_ Facts, c Interface) []Finding {
-	if c.Keeper == 0 || !c.Sandbox.Unit || (c.Sandbox.NoNewPrivileges && c.Sandbox.Filtered) {
+	if c.AgentPID == 0 || !c.Sandbox.Unit || (c.Sandbox.NoNewPrivileges && c.Sandbox.Filtered) {
 		return nil
 	}
 	return []Finding{{
 		ID: "sandbox", Verdict: Warn, Interface: c.Name, Summary: "the process that manages it runs without its unit's sandbox",
-		Evidence: []string{fmt.Sprintf("process %d: NoNewPrivileges %v, SystemCallFilter %v", c.Keeper, c.Sandbox.NoNewPrivileges, c.Sandbox.Filtered)},
+		Evidence: []string{fmt.Sprintf("process %d: NoNewPrivileges %v, SystemCallFilter %v", c.AgentPID, c.Sandbox.NoNewPrivileges, c.Sandbox.Filtered)},
 		Remedy:   "look for a drop-in: systemctl cat " + c.unit(),
 	}}
 }
@@ -162,7 +162,7 @@ func checkReadable(_ Facts, c Interface) []Finding {
 func checkUnit(_ Facts, c Interface) []Finding {
 	summary := map[string]string{"failed": "its unit has failed: no process manages it", "inactive": "its unit is not running: no process manages it",
 		masked: "its unit is masked: no process manages it, and nothing starts one"}[c.State]
-	if summary == "" || c.Keeper != 0 || (c.State == "inactive" && !c.SetUp) {
+	if summary == "" || c.AgentPID != 0 || (c.State == "inactive" && !c.SetUp) {
 		return nil
 	}
 	return []Finding{{

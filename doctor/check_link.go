@@ -14,7 +14,7 @@ func checkSetUp(f Facts, c Interface) []Finding {
 	switch {
 	case c.Waiting != "":
 		out := Finding{ID: "set-up", Verdict: Warn, Interface: c.Name, Summary: "it is not ready yet: " + c.Waiting, Remedy: "wait, or see the rest of this report"}
-		if c.Keeper == 0 { // nobody waits for it
+		if c.AgentPID == 0 { // nobody waits for it
 			out.Remedy = "once it is published: " + again(c)
 		}
 		return []Finding{out}
@@ -36,10 +36,10 @@ func again(c Interface) string {
 	switch {
 	case c.Stopped != "":
 		return c.Stopped
-	case c.Keeper != 0 && c.Outdated:
-		return fmt.Sprintf("process %d uses an older configuration: systemctl restart %s", c.Keeper, c.unit())
-	case c.Keeper != 0:
-		return fmt.Sprintf("process %d should restore it within seconds; if not: systemctl restart %s", c.Keeper, c.unit())
+	case c.AgentPID != 0 && c.Outdated:
+		return fmt.Sprintf("process %d uses an older configuration: systemctl restart %s", c.AgentPID, c.unit())
+	case c.AgentPID != 0:
+		return fmt.Sprintf("process %d should restore it within seconds; if not: systemctl restart %s", c.AgentPID, c.unit())
 	}
 	if c.Unit != "" {
 		return c.start()

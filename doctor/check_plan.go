@@ -39,12 +39,12 @@ func checkPlan(f Facts, c Interface) []Finding {
 
 // withoutSource says what comes of it that source rules are missing: main knows the way to some hosts all the same.
 func (f Facts) withoutSource(c Interface, src []netip.Addr) string {
-	astray := func(p Probe) bool { return !f.right(c, p) }
-	ofThese := func(p Probe) bool { return slices.Contains(src, p.Src) && astray(p) }
+	misrouted := func(p Probe) bool { return !f.right(c, p) }
+	ofThese := func(p Probe) bool { return slices.Contains(src, p.Src) && misrouted(p) }
 	if !slices.ContainsFunc(c.Probes, ofThese) {
 		return "a source rule is missing: answers may leave by another interface"
 	}
-	return "a source rule is missing: answers" + preposed("to", f.peers(c, src, astray)) + " leave by another interface"
+	return "a source rule is missing: answers" + preposed("to", f.peers(c, src, misrouted)) + " leave by another interface"
 }
 
 func gravity(id string) Verdict {

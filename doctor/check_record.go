@@ -20,7 +20,7 @@ func checkRecord(_ Facts, c Interface) []Finding {
 		ID: "record", Verdict: Warn, Interface: c.Name, Summary: "its record is out of date or missing", Evidence: []string{c.Unsaved},
 		Remedy: "it is written again at the next change; to do that now: systemctl reload " + c.unit(),
 	}
-	if c.Keeper == 0 {
+	if c.AgentPID == 0 {
 		out.Remedy = again(c)
 	}
 	return []Finding{out}

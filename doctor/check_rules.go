@@ -133,7 +133,7 @@ func checkMainDefault(f Facts, c Interface) []Finding {
 		case ok && !best.leads(c.Index) && !f.FIB.hasDefault(six, c.Index):
 			out = append(out, f.lost(c, best)...)
 		case ok && !best.leads(c.Index):
-			out = append(out, f.usurped(c, best)...)
+			out = append(out, f.overridden(c, best)...)
 		}
 	}
 	return out
@@ -194,8 +194,8 @@ func (f FIB) hasDefault(six bool, index int) bool {
 	})
 }
 
-// usurped: main's default route leads by another interface of the cloud.
-func (f Facts) usurped(c Interface, best Route) (out []Finding) {
+// overridden: main's default route leads by another interface of the cloud.
+func (f Facts) overridden(c Interface, best Route) (out []Finding) {
 	for _, o := range f.Interfaces {
 		if best.leads(o.Index) {
 			out = append(out, Finding{

@@ -9,12 +9,12 @@ import (
 // checkLeave: by the kernel's own look-up, what is sent from each address of the interface leaves by it.
 func checkLeave(f Facts, c Interface) []Finding {
 	var out []Finding
-	astray := func(p Probe) bool { return !f.right(c, p) }
+	misrouted := func(p Probe) bool { return !f.right(c, p) }
 	for _, p := range c.Probes {
-		if !astray(p) {
+		if !misrouted(p) {
 			continue
 		}
-		to := preposed("to", f.peers(c, []netip.Addr{p.Src}, astray))
+		to := preposed("to", f.peers(c, []netip.Addr{p.Src}, misrouted))
 		add(&out, Finding{
 			ID: "leave", Verdict: Fail, Interface: c.Name, Summary: fmt.Sprintf("answers from %s%s do not leave by it: the cloud drops them", p.Src, to),
 			Evidence: []string{fmt.Sprintf("to %s: %s", p.Peer, f.FIB.answer(p.Leaves))}, about: []netip.Addr{p.Src},

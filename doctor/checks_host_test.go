@@ -61,6 +61,6 @@ func hostRows() map[string][]sick {
 		}, []string{"fail forward : drops; iptables-legacy -t filter, chain FORWARD: policy drop; iptables-legacy -t filter -I FORWARD -i eth0 -o eth1 -j ACCEPT; iptables-legacy -t filter -I FORWARD -i eth1 -o eth0 -j ACCEPT"}}},
 		"room":   {{"none", func(f *Facts) { f.Full = "/run/ec2net" }, []string{"warn room : no space is left in /run/ec2net; df /run/ec2net"}}},
 		"orphan": {{"two", func(f *Facts) { f.Orphans = []string{"eth7", "eth8"} }, []string{"warn orphan eth7: ec2net down eth7", "warn orphan eth8: ec2net down eth8"}}},
-		"absent": {{"one", func(f *Facts) { f.Strays = []metadata.MAC{{2, 0, 0, 0, 0, 9}} }, []string{"warn absent : 02:00:00:00:00:09; load its driver"}}},
+		"absent": {{"one", func(f *Facts) { f.Missing = []metadata.MAC{{2, 0, 0, 0, 0, 9}} }, []string{"warn absent : 02:00:00:00:00:09; load its driver"}}},
 	}
 }

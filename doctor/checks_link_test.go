@@ -16,7 +16,7 @@ func linkRows() map[string][]sick {
 	return map[string][]sick{
 		"readable": {{"without rights", one(func(c *Interface) { c.Unread, c.Managed = "no", false }), []string{"unknown readable eth1: cannot be read: no; as root"}}},
 		"set-up": {
-			{"it waits, and a process with it", one(func(c *Interface) { c.Waiting, c.Keeper = "for DHCP", 7 }), []string{"warn set-up eth1: not ready yet: for DHCP; wait, or see the rest"}},
+			{"it waits, and a process with it", one(func(c *Interface) { c.Waiting, c.AgentPID = "for DHCP", 7 }), []string{"warn set-up eth1: not ready yet: for DHCP; wait, or see the rest"}},
 			{"it waits, and nobody with it", one(func(c *Interface) { c.Waiting = "for DHCP" }), []string{"warn set-up eth1: once it is published: ec2net up eth1"}},
 			{"nobody set it up", one(func(c *Interface) { c.SetUp, c.Plan = false, groupPlan(3, "eth1") }), []string{"fail set-up eth1: nobody has set it up; ec2net up eth1"}},
 			{"nobody, and nothing is to do", one(func(c *Interface) { c.SetUp = false }), nil},

@@ -91,14 +91,14 @@ func TestExamine(t *testing.T) {
 		{"nothing to read", func(f *Facts) { f.Gaps["lease"] = "no" }, "unknown lease"},
 		{"a value that is not believed", func(f *Facts) { f.Interfaces[1].Problems = []error{errors.New("no")} }, "warn values eth1"},
 		{"left alone and kept", func(f *Facts) {
-			f.Interfaces[1].Managed, f.Interfaces[1].Alone, f.Interfaces[1].Keeper = false, true, 7
+			f.Interfaces[1].Managed, f.Interfaces[1].Alone, f.Interfaces[1].AgentPID = false, true, 7
 		}, "warn unmanaged eth1"},
 		{"left alone and not clean", func(f *Facts) { f.Interfaces[1].Managed, f.Interfaces[1].Alone = false, true }, "warn unmanaged eth1"},
 		{"not ready", func(f *Facts) { f.Interfaces[1].Waiting = "waiting for DHCP" }, "warn set-up eth1"},
-		{"an old reading", func(f *Facts) { f.Interfaces[1].Keeper, f.Interfaces[1].ReadAt = 7, f.Now.Add(-time.Hour) }, "warn reading-age eth1"},
+		{"an old reading", func(f *Facts) { f.Interfaces[1].AgentPID, f.Interfaces[1].ReadAt = 7, f.Now.Add(-time.Hour) }, "warn reading-age eth1"},
 		{"an old reading, nobody's", func(f *Facts) { f.Interfaces[1].ReadAt = f.Now.Add(-time.Hour) }, ""},
 		{"an old reading is the metadata's fault", func(f *Facts) {
-			f.Interfaces[1].Keeper, f.Interfaces[1].ReadAt = 7, f.Now.Add(-time.Hour)
+			f.Interfaces[1].AgentPID, f.Interfaces[1].ReadAt = 7, f.Now.Add(-time.Hour)
 			f.Metadata.Err = metadata.ErrUnavailable
 		}, "fail metadata"},
 		{"a lease without end", func(f *Facts) {
@@ -136,7 +136,7 @@ func TestExamine(t *testing.T) {
 		{"an interface that cannot be read", func(f *Facts) {
 			f.Interfaces[1] = Interface{Name: "eth1", Index: 3, Unread: "operation not permitted"}
 		}, "unknown readable eth1"},
-		{"a sandbox that is off", func(f *Facts) { f.Interfaces[1].Keeper, f.Interfaces[1].Sandbox = 7, Sandbox{Unit: true} }, "warn sandbox eth1"},
+		{"a sandbox that is off", func(f *Facts) { f.Interfaces[1].AgentPID, f.Interfaces[1].Sandbox = 7, Sandbox{Unit: true} }, "warn sandbox eth1"},
 		{"the metadata throttles", func(f *Facts) {
 			f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: &metadata.Error{Key: "x", Status: 429, Err: metadata.ErrUnavailable}, Route: &Answer{End: Forward, Device: 9}}
 		}, "unknown metadata"},
@@ -153,11 +153,11 @@ func TestExamine(t *testing.T) {
 		}, "fail forward"},
 		{"Docker drops, and nothing is passed on", func(f *Facts) { f.Chains = []Chain{{Family: "ip", Table: "filter", Name: "FORWARD", Drops: true}} }, ""},
 		{"a sandbox", func(f *Facts) {
-			f.Interfaces[1].Keeper, f.Interfaces[1].Sandbox = 7, Sandbox{Unit: true, NoNewPrivileges: true, Filtered: true}
+			f.Interfaces[1].AgentPID, f.Interfaces[1].Sandbox = 7, Sandbox{Unit: true, NoNewPrivileges: true, Filtered: true}
 		}, ""},
-		{"by hand there is none", func(f *Facts) { f.Interfaces[1].Keeper = 7 }, ""},
-		{"a stopped process", func(f *Facts) { f.Interfaces[1].Keeper, f.Interfaces[1].Stopped = 7, "process 7 is stopped" }, "fail process eth1"},
-		{"a change that was undone", func(f *Facts) { f.Interfaces[1].Undone = []string{"the metadata"} }, "fail rolled-back eth1"},
+		{"by hand there is none", func(f *Facts) { f.Interfaces[1].AgentPID = 7 }, ""},
+		{"a stopped process", func(f *Facts) { f.Interfaces[1].AgentPID, f.Interfaces[1].Stopped = 7, "process 7 is stopped" }, "fail process eth1"},
+		{"a change that was undone", func(f *Facts) { f.Interfaces[1].RolledBack = []string{"the metadata"} }, "fail rolled-back eth1"},
 		{"traffic that fell back", func(f *Facts) { f.Interfaces[1].Egress = fell(state.EgressWithdrawn, state.EgressGateway) }, "warn egress eth1"},
 		{"traffic that no process moves again", func(f *Facts) { f.Interfaces[1].Egress = fell(state.EgressBlocked, state.EgressLink) }, "warn egress eth1"},
 		{"traffic that leaves", func(f *Facts) { f.Interfaces[1].Egress = fell(state.EgressActive, "") }, ""},
@@ -194,8 +194,8 @@ func TestRemedyWithoutKeeper(t *testing.T) {
 		7: {"wait: it moves to its own table once the metadata answers", "remove the cause shown above; then systemctl reload ec2net-ifup@eth1",
 			"fix the cause shown above; ec2net retries by itself"},
 	} {
-		c := Interface{Name: "eth1", Keeper: keeper, Degraded: "degraded", Undone: []string{"the metadata"}, Egress: fell(state.EgressBlocked, state.EgressLink)}
-		for i, f := range [][]Finding{checkDegraded(Facts{}, c), checkUndone(Facts{}, c), checkEgress(Facts{}, c)} {
+		c := Interface{Name: "eth1", AgentPID: keeper, Degraded: "degraded", RolledBack: []string{"the metadata"}, Egress: fell(state.EgressBlocked, state.EgressLink)}
+		for i, f := range [][]Finding{checkDegraded(Facts{}, c), checkRolledBack(Facts{}, c), checkEgress(Facts{}, c)} {
 			if f[0].Remedy != want[i] {
 				t.Errorf("process %d: %q, want %q", keeper, f[0].Remedy, want[i])
 			}

@@ -19,7 +19,7 @@ type Facts struct {
 	Recorded   metadata.Cloud // that the records are of; empty: there are none
 	Full       string         // the folder of the records, where there is no room left; empty: there is
 	Orphans    []string       // interfaces that are gone, and of which something is left
-	Strays     []metadata.MAC
+	Missing    []metadata.MAC
 	Programs   []Program
 	Chains     []Chain // that see what is passed on
 	Networkd   Networkd
@@ -54,41 +54,41 @@ const (
 
 // Interface is one network interface of the cloud.
 type Interface struct {
-	Name     string
-	Index    int
-	MAC      metadata.MAC
-	Managed  bool // ec2net sets up all of it
-	Primary  bool
-	Granted  metadata.Interface
-	Source   Source
-	Problems []error       // what the metadata says and is not believed
-	SetUp    bool          // something of ours is there, or a record
-	Unsaved  string        // why its record is out of date or missing; empty: it is neither
-	Waiting  string        // what an interface that is not ready yet waits for
-	Undone   []string      // what its last change cut off, which is why the change was taken back
-	Egress   *state.Egress // whether the host's own traffic leaves by it; nil: nobody asked for that
-	Degraded string        // why it runs on its lease alone; empty: it does not
-	Have     plumb.Snapshot
-	Want     plumb.State
-	Refused  error      // what Want had to leave out
-	Plan     plumb.Plan // from Have to Want
-	ReadAt   time.Time  // of the last reading that ec2net made
-	Refresh  time.Duration
-	Leasing  string      // who has the lease: "native", "off", or a program
-	Lease    *dhcp.Lease // of our own client
-	Hosts    bool        // the host itself lives by that lease: nobody else configures the interface
-	Sandbox  Sandbox     // of the process that keeps it
-	Unread   string      // why the kernel would not tell its state; empty: it did
-	Keeper   int         // process that keeps the interface; 0: none
-	Stopped  string      // that this process is stopped, and what continues it; empty: it is not
-	Unit     string      // that keeps the interface; empty: it is not installed, or systemd does not run
-	State    string      // of the unit, as systemd says it; empty: not known
-	Outdated bool        // the configuration was changed after it had been read by that process
-	Alone    bool        // the configuration leaves it alone (manage = false)
-	Died     bool        // the process that kept it did not end by itself
-	Manager  string      // the program that configures the interface, or is to; empty: none
-	Owner    *dhcp.Owner // another program that has the interface now
-	Probes   []Probe
+	Name       string
+	Index      int
+	MAC        metadata.MAC
+	Managed    bool // ec2net sets up all of it
+	Primary    bool
+	Granted    metadata.Interface
+	Source     Source
+	Problems   []error       // what the metadata says and is not believed
+	SetUp      bool          // something of ours is there, or a record
+	Unsaved    string        // why its record is out of date or missing; empty: it is neither
+	Waiting    string        // what an interface that is not ready yet waits for
+	RolledBack []string      // what its last change cut off, which is why the change was taken back
+	Egress     *state.Egress // whether the host's own traffic leaves by it; nil: nobody asked for that
+	Degraded   string        // why it runs on its lease alone; empty: it does not
+	Have       plumb.Snapshot
+	Want       plumb.State
+	Refused    error      // what Want had to leave out
+	Plan       plumb.Plan // from Have to Want
+	ReadAt     time.Time  // of the last reading that ec2net made
+	Refresh    time.Duration
+	Leasing    string      // who has the lease: "native", "off", or a program
+	Lease      *dhcp.Lease // of our own client
+	Hosts      bool        // the host itself lives by that lease: nobody else configures the interface
+	Sandbox    Sandbox     // of the process that keeps it
+	Unread     string      // why the kernel would not tell its state; empty: it did
+	AgentPID   int         // process that keeps the interface; 0: none
+	Stopped    string      // that this process is stopped, and what continues it; empty: it is not
+	Unit       string      // that keeps the interface; empty: it is not installed, or systemd does not run
+	State      string      // of the unit, as systemd says it; empty: not known
+	Outdated   bool        // the configuration was changed after it had been read by that process
+	Alone      bool        // the configuration leaves it alone (manage = false)
+	Died       bool        // the process that kept it did not end by itself
+	Manager    string      // the program that configures the interface, or is to; empty: none
+	Owner      *dhcp.Owner // another program that has the interface now
+	Probes     []Probe
 }
 
 // Sandbox is what a process may not do (proc_pid_status(5)).

@@ -19,10 +19,10 @@ func (e *Explanation) judge() {
 	e.overruled(*e.Back, "the answer")
 	e.oneWay()
 	if e.There.In == "" {
-		e.astray(e.There)
+		e.checkSpoofed(e.There)
 		e.bounded(e.There)
 	} else if e.There.End == Local {
-		e.astray(*e.Back)
+		e.checkSpoofed(*e.Back)
 		e.bounded(*e.Back)
 		if by := e.Back.By; len(by) == 1 && by[0] != e.There.In && e.Back.End == Forward {
 			e.add("the answer leaves by %s, but the packet came in by %s", by[0], e.There.In)
@@ -43,8 +43,8 @@ func (e *Explanation) problem(l Leg, what string) {
 	}
 }
 
-// astray: what leaves by an interface that does not have the source address is dropped by the cloud.
-func (e *Explanation) astray(l Leg) {
+// checkSpoofed: what leaves by an interface that does not have the source address is dropped by the cloud.
+func (e *Explanation) checkSpoofed(l Leg) {
 	owner, ok := e.fib.owner(l.Src)
 	if !ok || l.End != Forward || owner.Loopback || l.path.granted(l.Src) {
 		return

@@ -16,7 +16,7 @@ type actor struct {
 	name     string // of the interface
 	granted  *cloudInterface
 	believed *cloudInterface // what the last readings together grant; nil: it was never read
-	before   *Before
+	before   *Baseline
 	numbers  []int
 	record   metadata.Interface
 	link     *Link
@@ -102,7 +102,7 @@ func (v *venue) appoint(c *cloudInterface) (*actor, error) {
 		return nil, err
 	}
 	s, err := a.link.Read()
-	a.before = &Before{Link: s.Link, AltNames: s.AltNames}
+	a.before = &Baseline{Link: s.Link, AltNames: s.AltNames}
 	v.actors = append(v.actors, a)
 	return a, err
 }

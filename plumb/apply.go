@@ -67,8 +67,8 @@ func boolean(on bool) uint32 {
 // errAlready is the success of an operation that had nothing to do.
 var errAlready = errors.New("already so")
 
-// settled makes success of what the kernel says when an object is there already, or gone already.
-func settled(v Verb, err error) error {
+// ignoreDone makes success of what the kernel says when an object is there already, or gone already.
+func ignoreDone(v Verb, err error) error {
 	switch {
 	case v == Add && errors.Is(err, unix.EEXIST):
 		return errAlready
@@ -91,7 +91,7 @@ func (l *Link) applyAddr(v Verb, a Addr, have Snapshot) error {
 	if v == Del {
 		// Only with IFA_ADDRESS does the kernel look at the prefix length: somebody else may hold the same
 		// address with another one.
-		return settled(v, l.removeAddr(a, have, l.rt.request(unix.RTM_DELADDR, unix.NLM_F_ACK, msg, local, attrIP(unix.IFA_ADDRESS, ip))))
+		return ignoreDone(v, l.removeAddr(a, have, l.rt.request(unix.RTM_DELADDR, unix.NLM_F_ACK, msg, local, attrIP(unix.IFA_ADDRESS, ip))))
 	}
 	// The cloud granted the address, so nobody else has it: no detection that would keep it unusable.
 	flags := uint32(unix.IFA_F_NOPREFIXROUTE)
@@ -105,7 +105,7 @@ func (l *Link) applyAddr(v Verb, a Addr, have Snapshot) error {
 	if !l.onlyMetric {
 		data = append(data, nl.NewRtAttr(attrProto, nl.Uint8Attr(Protocol)))
 	}
-	return settled(v, l.rt.do(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, data...))
+	return ignoreDone(v, l.rt.do(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, data...))
 }
 
 // broadcast is the subnet's last address, which ip(8) and every DHCP client set too.
@@ -137,11 +137,11 @@ func (l *Link) applyRoute(v Verb, r Route, index int) error {
 	data = append(data, viaAttrs(r)...)
 	switch v {
 	case Del:
-		return settled(v, l.rt.do(unix.RTM_DELROUTE, 0, data...))
+		return ignoreDone(v, l.rt.do(unix.RTM_DELROUTE, 0, data...))
 	case Set:
 		return l.rt.do(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, data...)
 	}
-	return settled(v, l.rt.do(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, data...))
+	return ignoreDone(v, l.rt.do(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, data...))
 }
 
 func viaAttrs(r Route) (data []nl.NetlinkRequestData) {
@@ -191,9 +191,9 @@ func (l *Link) applyRule(v Verb, r Rule) error {
 		if r.Table == 0 && !r.Refuse { // not ours to write: it refuses what it is for, or leads to another rule
 			msg.Type = unix.RTN_UNSPEC // whatever it does
 		}
-		return settled(v, l.rt.do(unix.RTM_DELRULE, 0, data...))
+		return ignoreDone(v, l.rt.do(unix.RTM_DELRULE, 0, data...))
 	}
-	return settled(v, l.rt.do(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, data...))
+	return ignoreDone(v, l.rt.do(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, data...))
 }
 
 func (l *Link) setLink(index int, data ...nl.NetlinkRequestData) error {
@@ -230,5 +230,5 @@ func (l *Link) applyAltName(v Verb, name string, index int) error {
 		l.noAltNames = true
 		return errAlready
 	}
-	return settled(v, err)
+	return ignoreDone(v, err)
 }

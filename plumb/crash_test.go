@@ -73,7 +73,7 @@ func TestCrashWhileLeaving(t *testing.T) {
 		was := found(t, l)
 		reconcile(t, l, full())
 		have := read(t, l)
-		plan := Diff(have.State, Without(have, was))
+		plan := Diff(have.State, Detached(have, was))
 		if k > len(plan) {
 			return
 		}

@@ -46,7 +46,7 @@ func undertakings() []undertaking {
 	}
 	leave := func(up bool) func(*Link) (Plan, error) {
 		return func(l *Link) (Plan, error) {
-			return l.Leave(context.Background(), &Before{Link: LinkState{Up: up, MTU: 1500}})
+			return l.Leave(context.Background(), &Baseline{Link: LinkState{Up: up, MTU: 1500}})
 		}
 	}
 	none := func(*testing.T, *Link) {}
@@ -126,7 +126,7 @@ func (s *sweep) process() *Link {
 // restart makes the world what it was before the undertaking.
 func (s *sweep) restart() {
 	l := s.process()
-	if _, err := l.Leave(s.Context(), &Before{Link: LinkState{Up: s.others != "", MTU: 1500}}); err != nil {
+	if _, err := l.Leave(s.Context(), &Baseline{Link: LinkState{Up: s.others != "", MTU: 1500}}); err != nil {
 		s.Fatalf("leave: %v", err)
 	}
 	s.start(s.T, l)

@@ -74,6 +74,6 @@ func FuzzParse(f *testing.F) {
 		}
 		state, _ := Want(Input{Interface: s.Granted(), Have: s, OwnAddress: true, MainTable: true})
 		_ = Diff(s.State, state).String()
-		_ = Diff(s.State, Without(s, &Before{})).String()
+		_ = Diff(s.State, Detached(s, &Baseline{})).String()
 	})
 }

@@ -108,7 +108,7 @@ func (s *socket) leads(to netip.Addr) (index, bits int, ours bool, err error) {
 		return 0, -1, false, err
 	}
 	h := nl.DeserializeRtMsg(msgs[0])
-	if equal, err := s.equalled(h, a, to); equal || err != nil {
+	if equal, err := s.duplicated(h, a, to); equal || err != nil {
 		return 0, -1, false, err
 	}
 	return int(a.u32(unix.RTA_OIF)), int(h.Dst_len), h.Protocol == Protocol, nil
@@ -137,9 +137,9 @@ func (s *socket) beneath(to netip.Addr, ifaces map[int]bool) (index, bits int, o
 	return index, bits, ours, err
 }
 
-// equalled reports whether main has an equal route through another interface. Then the match is meaningless: which of
+// duplicated reports whether main has an equal route through another interface. Then the match is meaningless: which of
 // them came first is chance, as after a flap, when every interface's lease brings such routes.
-func (s *socket) equalled(h *nl.RtMsg, found attrs, to netip.Addr) (equal bool, err error) {
+func (s *socket) duplicated(h *nl.RtMsg, found attrs, to netip.Addr) (equal bool, err error) {
 	if found.u32or(unix.RTA_TABLE, uint32(h.Table)) != tableMain {
 		return false, nil
 	}

@@ -232,10 +232,10 @@ func same(t testing.TB, what string, before []string) {
 }
 
 // found is what the state file holds of an interface that nobody touched yet.
-func found(t testing.TB, l *Link) *Before {
+func found(t testing.TB, l *Link) *Baseline {
 	t.Helper()
 	s := read(t, l)
-	return &Before{Link: s.Link, AltNames: s.AltNames}
+	return &Baseline{Link: s.Link, AltNames: s.AltNames}
 }
 
 func read(t testing.TB, l *Link) Snapshot {
@@ -249,7 +249,7 @@ func read(t testing.TB, l *Link) Snapshot {
 
 // leave takes the interface back as another process would, after a kill -9: with what the state file
 // tells, and nothing else.
-func leave(t testing.TB, name string, before *Before, numbers ...int) Plan {
+func leave(t testing.TB, name string, before *Baseline, numbers ...int) Plan {
 	t.Helper()
 	l := open(t, name)
 	l.scope.Numbers = numbers

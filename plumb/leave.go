@@ -20,19 +20,19 @@ func OpenGone(name string) (*Link, error) {
 }
 
 // Leave takes everything of ours off the interface, and only that, but for what the host itself lives by (see
-// Without). It works after the interface is gone too: then what is left are its rules and its nftables table, found
+// Detached). It works after the interface is gone too: then what is left are its rules and its nftables table, found
 // by Scope.Numbers, and the interface group of the others. before is how the interface was found; nil when nobody wrote
 // that down.
-func (l *Link) Leave(ctx context.Context, before *Before) (Plan, error) {
-	return l.leave(ctx, before, Without)
+func (l *Link) Leave(ctx context.Context, before *Baseline) (Plan, error) {
+	return l.leave(ctx, before, Detached)
 }
 
 // Strip is Leave, and takes also away what the host itself lives by.
-func (l *Link) Strip(ctx context.Context, before *Before) (Plan, error) {
+func (l *Link) Strip(ctx context.Context, before *Baseline) (Plan, error) {
 	return l.leave(ctx, before, Bare)
 }
 
-func (l *Link) leave(ctx context.Context, before *Before, without func(Snapshot, *Before) State) (Plan, error) {
+func (l *Link) leave(ctx context.Context, before *Baseline, without func(Snapshot, *Baseline) State) (Plan, error) {
 	r := l.Reconcile(ctx, func(s Snapshot) (State, error) { return without(s, before), nil }) // which refuses nothing
 	if !errors.Is(r.Failed, ErrGone) {
 		return r.Done, r.Failed
@@ -53,7 +53,7 @@ func (l *Link) leaveGone() (Plan, error) {
 		if err := errors.Join(l.readRules(&have), l.readPackets(&have)); err != nil {
 			return nil, have, err
 		}
-		want := Without(have, nil)
+		want := Detached(have, nil)
 		if gone {
 			want.Link = have.Link // none
 		}

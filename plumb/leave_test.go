@@ -104,7 +104,7 @@ func TestLeaveKeepsTheOthers(t *testing.T) {
 			one := world(t)
 			reconcile(t, l2, eth2("10.0.2.99", "10.0.2.98"))
 
-			if _, err := l2.Leave(t.Context(), &Before{Link: LinkState{Up: true, MTU: 1500}}); err != nil {
+			if _, err := l2.Leave(t.Context(), &Baseline{Link: LinkState{Up: true, MTU: 1500}}); err != nil {
 				t.Fatal(err)
 			}
 			if d := cmp.Diff(strip(one, "eth2"), strip(world(t), "eth2")); d != "" {

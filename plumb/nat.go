@@ -58,7 +58,7 @@ func (w *want) inside() {
 		if !ok {
 			return
 		}
-		w.out.Link.Forwarding = w.out.Link.Forwarding || w.in.Have.takenOn(p)
+		w.out.Link.Forwarding = w.out.Link.Forwarding || w.in.Have.natReady(p)
 		r := Route{Table: tableMain, Dst: p, Metric: Table(w.n()), Src: w.in.Interface.Addrs4.Value[0], Ours: true}
 		switch onLink := subnet.Bits() <= p.Bits() && subnet.Contains(p.Addr()); {
 		case onLink && (w.in.MainTable || w.in.Interface.Primary):
@@ -74,10 +74,10 @@ func (w *want) inside() {
 	}
 }
 
-// takenOn reports whether the outside interface already translates p: it writes its rules after its nftables table and
+// natReady reports whether the outside interface already translates p: it writes its rules after its nftables table and
 // removes them before it. Forwarding earlier, or later, would leave connections untranslated for as long as they last,
 // where another program has the kernel track connections.
-func (s Snapshot) takenOn(p netip.Prefix) bool {
+func (s Snapshot) natReady(p netip.Prefix) bool {
 	return slices.ContainsFunc(s.Leaving, func(r Rule) bool { return r.Kind() == RuleNAT && r.From == p && r.Iif == s.Name })
 }
 
@@ -119,7 +119,7 @@ func (w *want) routerFor(subnet netip.Prefix) netip.Addr {
 
 // forwarding gives the interface's setting back once it is not needed: before is what it was, and there is
 // none as long as ec2net has not touched it. A host that forwards anyway goes on to do so.
-func (b *Before) forwarding(have Snapshot) bool {
+func (b *Baseline) forwarding(have Snapshot) bool {
 	if b == nil || b.Forwarding == nil {
 		return have.Link.Forwarding
 	}

@@ -22,12 +22,12 @@ func TestWantNAT(t *testing.T) {
 		return with(func(in *Input) {
 			in.NAT, in.Inside = nil, []netip.Prefix{prefix("10.9.0.0/16")}
 			change(in)
-			in.Have.Leaving = takenOn(in)
+			in.Have.Leaving = natRules(in)
 		})
 	}
 	const clamp = `chain forward { type filter hook forward priority -150;` +
 		` iif "eth1" tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu; oif "eth1" tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu; };`
-	was := func(on bool) *Before { return &Before{Forwarding: &on} }
+	was := func(on bool) *Baseline { return &Baseline{Forwarding: &on} }
 	parts := only("pref 30", "table inet", "forwarding", "10.9.0.0", "10.0.3.0", "!", "10.0.2.0/24 dev eth1 scope link src 10.0.2.37\n")
 	check(t, []golden{
 		{"nothing", with(func(in *Input) { in.NAT = nil }), parts, ""},
@@ -46,10 +46,10 @@ func TestWantNAT(t *testing.T) {
 ~ sysctl net/ipv4/conf/eth1/forwarding=1`},
 		{"inside, and the interface that it leaves by is not ready", with(func(in *Input) { in.NAT, in.Inside = nil, []netip.Prefix{prefix("10.0.2.128/25")} }), parts, "+ rule from 10.0.2.128/25 iif eth1 fwmark 10001/0 unreachable pref 30030"},
 		{"inside, and the interface that it leaves by was set down", with(func(in *Input) {
-			in.NAT, in.Inside, in.Before, in.Have.Link.Forwarding = nil, []netip.Prefix{prefix("10.0.2.128/25")}, was(false), true
+			in.NAT, in.Inside, in.Baseline, in.Have.Link.Forwarding = nil, []netip.Prefix{prefix("10.0.2.128/25")}, was(false), true
 		}), parts, "+ rule from 10.0.2.128/25 iif eth1 fwmark 10001/0 unreachable pref 30030\n~ sysctl net/ipv4/conf/eth1/forwarding=0"},
 		{"inside, and it was on before", with(func(in *Input) {
-			in.NAT, in.Inside, in.Before, in.Have.Link.Forwarding = nil, []netip.Prefix{prefix("10.0.2.128/25")}, was(true), true
+			in.NAT, in.Inside, in.Baseline, in.Have.Link.Forwarding = nil, []netip.Prefix{prefix("10.0.2.128/25")}, was(true), true
 		}), parts, "+ rule from 10.0.2.128/25 iif eth1 fwmark 10001/0 unreachable pref 30030"},
 		{"inside, on the link", inside(func(in *Input) { in.Inside[0] = prefix("10.0.2.128/25") }), parts, "+ rule from 10.0.2.128/25 iif eth1 fwmark 10001/0 unreachable pref 30030\n~ sysctl net/ipv4/conf/eth1/forwarding=1"},
 		{"inside, on the link, and main has nothing of the interface", inside(func(in *Input) { in.Inside[0], in.MainTable = prefix("10.0.2.128/25"), false }), only("forwarding", "10.0.2.128"), `
@@ -58,22 +58,22 @@ func TestWantNAT(t *testing.T) {
 ~ sysctl net/ipv4/conf/eth1/forwarding=1`},
 		{"inside of the primary interface", first(func(in *Input) {
 			in.Inside = []netip.Prefix{prefix("10.9.0.0/16")}
-			in.Have.Leaving = takenOn(in)
+			in.Have.Leaving = natRules(in)
 		}), parts, `
 + route 10.9.0.0/16 via 10.0.0.1 dev eth0 src 10.0.0.29 metric 10000
 + rule from 10.9.0.0/16 iif eth0 fwmark 10000/0 unreachable pref 30030
 ~ sysctl net/ipv4/conf/eth0/forwarding=1`},
-		{"switched off", with(func(in *Input) { in.NAT, in.Before, in.Have.Link.Forwarding = nil, was(false), true }), parts, "~ sysctl net/ipv4/conf/eth1/forwarding=0"},
-		{"switched off, and it was on", with(func(in *Input) { in.NAT, in.Before, in.Have.Link.Forwarding = nil, was(true), true }), parts, ""},
+		{"switched off", with(func(in *Input) { in.NAT, in.Baseline, in.Have.Link.Forwarding = nil, was(false), true }), parts, "~ sysctl net/ipv4/conf/eth1/forwarding=0"},
+		{"switched off, and it was on", with(func(in *Input) { in.NAT, in.Baseline, in.Have.Link.Forwarding = nil, was(true), true }), parts, ""},
 		{"switched off, and all interfaces forward by now", with(func(in *Input) {
-			in.NAT, in.Before, in.Have.Link.Forwarding, in.Have.forwardsAll = nil, was(false), true, true
+			in.NAT, in.Baseline, in.Have.Link.Forwarding, in.Have.forwardsAll = nil, was(false), true, true
 		}), parts, ""},
 		{"somebody else has it on", with(func(in *Input) { in.NAT, in.Have.Link.Forwarding = nil, true }), parts, ""},
 	})
 }
 
-// takenOn are the rules by which another interface takes on what arrives by this one.
-func takenOn(in *Input) (out []Rule) {
+// natRules are the rules by which another interface takes on what arrives by this one.
+func natRules(in *Input) (out []Rule) {
 	for _, p := range in.Inside {
 		out = append(out, Rule{Pref: prefLeave, From: p, Iif: in.Have.Name, Table: Table(7)})
 	}
@@ -99,7 +99,7 @@ func TestNATInKernel(t *testing.T) {
 			before.Forwarding, l.scope.Forwarding = &on, true
 			world1 := world(t)
 			wanting := func(s Snapshot) (State, error) {
-				return Want(Input{Interface: eth1(), Have: s, OwnAddress: true, Before: before, NAT: []NAT{{netip.MustParsePrefix("10.0.3.0/24"), "eth2"}}})
+				return Want(Input{Interface: eth1(), Have: s, OwnAddress: true, Baseline: before, NAT: []NAT{{netip.MustParsePrefix("10.0.3.0/24"), "eth2"}}})
 			}
 			for _, damage := range []string{"", "nft flush ruleset", "sysctl -qw net.ipv4.conf.eth1.forwarding=0", "ip rule del pref 30020", "ip rule del pref 30010"} {
 				if damage != "" {

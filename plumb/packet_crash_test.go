@@ -23,13 +23,13 @@ func withMarks(t testing.TB) []string {
 func TestCrashByInterface(t *testing.T) {
 	moved := dual()
 	moved.DeviceNumber = 2
-	on := func(b *Before) func(Snapshot) (State, error) { return answering(dual(), b) }
-	none := func(b *Before) func(Snapshot) (State, error) {
-		return func(s Snapshot) (State, error) { return Without(s, b), nil }
+	on := func(b *Baseline) func(Snapshot) (State, error) { return answering(dual(), b) }
+	none := func(b *Baseline) func(Snapshot) (State, error) {
+		return func(s Snapshot) (State, error) { return Detached(s, b), nil }
 	}
 	for _, c := range []crash{
 		{"on", "0", none, on}, {"on where it was set", "1", none, on}, {"off", "0", on, bySource}, {"off where it was set", "1", on, bySource},
-		{"renumbered", "0", on, func(b *Before) func(Snapshot) (State, error) { return answering(moved, b) }},
+		{"renumbered", "0", on, func(b *Baseline) func(Snapshot) (State, error) { return answering(moved, b) }},
 		{"left", "0", on, none}, {"left where it was set", "1", on, none},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -42,7 +42,7 @@ func TestCrashByInterface(t *testing.T) {
 
 type crash struct {
 	name, found string // src_valid_mark
-	from, to    func(*Before) func(Snapshot) (State, error)
+	from, to    func(*Baseline) func(Snapshot) (State, error)
 }
 
 // after kills the process when k of the operations that count are still to come, and all the others done;
@@ -51,7 +51,7 @@ func (c crash) after(t *testing.T, k int) bool {
 	host(t)
 	sysctl(t, "ipv4/conf/eth1/src_valid_mark", c.found)
 	before, l := withMarks(t), marking(t)
-	was := &Before{Link: read(t, l).Link}
+	was := &Baseline{Link: read(t, l).Link}
 	settleTo(t, l, c.from(was))
 	have := read(t, l)
 	state, err := c.to(was)(have)
@@ -96,9 +96,9 @@ func concernsMarks(o Op) bool {
 	return false
 }
 
-func bySource(b *Before) func(Snapshot) (State, error) {
+func bySource(b *Baseline) func(Snapshot) (State, error) {
 	return func(s Snapshot) (State, error) {
-		return Want(Input{Interface: dual(), Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), Before: b})
+		return Want(Input{Interface: dual(), Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), Baseline: b})
 	}
 }
 

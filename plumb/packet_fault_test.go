@@ -98,7 +98,7 @@ func TestKernelWithoutPackets(t *testing.T) {
 			return nil, []error{errno}
 		}
 		for range 3 {
-			err := l.Reconcile(t.Context(), answering(dual(), &Before{})).Err()
+			err := l.Reconcile(t.Context(), answering(dual(), &Baseline{})).Err()
 			if !errors.Is(err, ErrNoPackets) || errors.Is(err, ErrNotConverged) || !strings.Contains(err.Error(), "table inet ec2net-10001: the kernel's nftables cannot do this") {
 				t.Errorf("it said %v", err)
 			}

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Rival is a default route in main that does not lead through the interface.
-type Rival struct {
+// CompetingDefault is a default route in main that does not lead through the interface.
+type CompetingDefault struct {
 	Metric    uint32
 	Interface bool // another program's, through another of the host's cloud interfaces
 	Six       bool // IPv6
@@ -74,7 +74,7 @@ func (s *Snapshot) addRival(h *nl.RtMsg, a attrs) {
 		return
 	}
 	sibling, ours := len(by) == 1 && slices.Contains(s.siblings, by[0]), h.Protocol == Protocol
-	s.Rivals = append(s.Rivals, Rival{Metric: a.u32(unix.RTA_PRIORITY), Interface: sibling && !ours, Six: h.Family == unix.AF_INET6, Ours: ours})
+	s.Competing = append(s.Competing, CompetingDefault{Metric: a.u32(unix.RTA_PRIORITY), Interface: sibling && !ours, Six: h.Family == unix.AF_INET6, Ours: ours})
 }
 
 // addNetwork takes a network that another device is in. What a lease of another interface's says to be on the link, where
@@ -90,16 +90,16 @@ func (s *Snapshot) addNetwork(h *nl.RtMsg, a attrs) {
 // takes, or one of equals through cloud interfaces. What stands before them all, or beside them through no cloud
 // interface, as a VPN's, was chosen so.
 func (s Snapshot) leads(six bool, metric uint32) bool {
-	return !slices.ContainsFunc(s.Rivals, func(o Rival) bool {
+	return !slices.ContainsFunc(s.Competing, func(o CompetingDefault) bool {
 		before := o.Metric < metric || (o.Metric == metric && !o.Interface)
 		return o.Six == six && !o.Ours && before
 	})
 }
 
-// tied reports whether another of the host's interfaces has a default route with the same metric, so that the order of
+// ambiguous reports whether another of the host's interfaces has a default route with the same metric, so that the order of
 // insertion decides by which one the host's own traffic leaves.
-func (s Snapshot) tied(six bool, metric uint32) bool {
-	return slices.Contains(s.Rivals, Rival{Metric: metric, Interface: true, Six: six})
+func (s Snapshot) ambiguous(six bool, metric uint32) bool {
+	return slices.Contains(s.Competing, CompetingDefault{Metric: metric, Interface: true, Six: six})
 }
 
 // overtakes: a default route of metric t through the interface would come before the host's own one, which another
@@ -107,7 +107,7 @@ func (s Snapshot) tied(six bool, metric uint32) bool {
 // doubts. Where the primary's stands in main once more (see ahead), it does not.
 func (s Snapshot) overtakes(six bool, t uint32) bool {
 	var host, mine best
-	for _, o := range s.Rivals {
+	for _, o := range s.Competing {
 		if o.Six == six && !(o.Ours && o.Metric >= baseTable) {
 			host.take(o.Metric)
 		}

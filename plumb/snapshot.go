@@ -31,9 +31,9 @@ type Snapshot struct {
 	// Answered are the IPv6 addresses that the kernel answers for on the interface. It lists an address before that.
 	Answered []netip.Addr
 
-	Networks []netip.Prefix // IPv4 networks that other devices are in, by main; read along with Rivals
+	Networks []netip.Prefix // IPv4 networks that other devices are in, by main; read along with Competing
 
-	Rivals []Rival // default routes beside the interface's own; empty for the only cloud interface that has one
+	Competing []CompetingDefault // default routes beside the interface's own; empty for the only cloud interface that has one
 
 	held  map[int]int    // the numbers whose tables lead by other interfaces, each with the lowest index of those
 	names map[int]string // of the host's other devices, by index
@@ -80,8 +80,8 @@ func (s Snapshot) Unanswered() (out []netip.Addr) {
 	return out
 }
 
-// Beside: the device is another of the host's interfaces that ec2net has set up, by its interface group.
-func (s Snapshot) Beside(index int) bool { return slices.Contains(s.siblings, index) }
+// IsSibling: the device is another of the host's interfaces that ec2net has set up, by its interface group.
+func (s Snapshot) IsSibling(index int) bool { return slices.Contains(s.siblings, index) }
 
 // ours is the address as ec2net put it on the interface.
 func (s Snapshot) ours(a netip.Addr) (Addr, bool) {

@@ -24,7 +24,7 @@ func Towards(server netip.AddrPort, user uint32, primary func() metadata.MAC) (s
 		return "", err
 	}
 	defer rt.close()
-	way, lost, err := rt.astray(Flow{Remote: server, UID: user})
+	way, lost, err := rt.lookUpFlow(Flow{Remote: server, UID: user})
 	if err != nil || way.Local || (way.Index == 0 && !lost) {
 		return "", err
 	}
@@ -43,8 +43,8 @@ func Towards(server netip.AddrPort, user uint32, primary func() metadata.MAC) (s
 	return t.best(), nil
 }
 
-// astray looks a flow's way up. lost: there is no route at all, not even one that refuses.
-func (s *socket) astray(f Flow) (w Way, lost bool, err error) {
+// lookUpFlow looks a flow's way up. lost: there is no route at all, not even one that refuses.
+func (s *socket) lookUpFlow(f Flow) (w Way, lost bool, err error) {
 	dst := f.Remote.Addr()
 	msg := &nl.RtMsg{}
 	msg.Family, msg.Dst_len = uint8(familyOf(dst)), uint8(dst.BitLen())

@@ -33,8 +33,8 @@ type Input struct {
 	ByInterface bool
 	// Priority is the preference at which the rules for the host's interfaces begin; 0: each has preferences of its own.
 	Priority uint32
-	// Before is how the interface was found, for what is given back while the interface stays; or nil.
-	Before *Before
+	// Baseline is how the interface was found, for what is given back while the interface stays; or nil.
+	Baseline *Baseline
 	// Prefixes says what becomes of the blocks that are delegated to the interface.
 	Prefixes Delegation
 	// Egress: what no source rule caught leaves by this interface.
@@ -105,7 +105,7 @@ func (w *want) n() int { return w.number }
 func (w *want) link() {
 	have := w.in.Have
 	w.out.Link, w.out.Groups = have.Link, have.Groups
-	w.out.Link.Forwarding = w.in.Before.forwarding(have)
+	w.out.Link.Forwarding = w.in.Baseline.forwarding(have)
 	if w.in.Interface.Primary || (w.in.Host && w.in.Interface.MAC == (metadata.MAC{})) {
 		if have.Link.Group == Group && !have.OthersManaged {
 			w.out.Link.Group = 0 // whoever asked for it is gone, and was killed before it could say so
@@ -272,7 +272,7 @@ func (w *want) place() (names []string) {
 	if c := w.in.Interface; w.n() == c.N() {
 		names = []string{altDevice(c)}
 	}
-	before := w.in.Before
+	before := w.in.Baseline
 	w.out.AltNames = slices.DeleteFunc(slices.Clone(w.out.AltNames), func(n string) bool {
 		found := before == nil || slices.Contains(before.AltNames, n) // by somebody else
 		return strings.HasPrefix(n, altDevicePrefix) && !found && !slices.Contains(names, n)

@@ -108,7 +108,7 @@ func (w *want) leasedMTU() {
 	case w.in.OwnAddress && w.in.Lease != nil && w.in.Lease.MTU != 0:
 		w.out.Link.MTU = w.mtu(w.in.Lease.MTU)
 	case w.in.NoDHCP:
-		w.out.Link.MTU = w.in.Before.mtu(w.in.Have)
+		w.out.Link.MTU = w.in.Baseline.mtu(w.in.Have)
 	}
 }
 

@@ -79,8 +79,8 @@ func TestWithoutKeepsTheHost(t *testing.T) {
 		in.Have.Addrs = append(in.Have.Addrs, Addr{Prefix: netip.MustParsePrefix("10.0.0.5/32"), NoPrefixRoute: true, Ours: true})
 		in.Have.Rules = ruled()
 	})
-	before := &Before{Link: LinkState{MTU: 1500}}
-	left := Diff(in.Have.State, Without(in.Have, before)).String()
+	before := &Baseline{Link: LinkState{MTU: 1500}}
+	left := Diff(in.Have.State, Detached(in.Have, before)).String()
 	for _, stays := range []string{"10.0.0.29/24", "metric 512", "~ link"} {
 		if strings.Contains(left, stays) {
 			t.Errorf("%s does not stay:\n%s", stays, left)

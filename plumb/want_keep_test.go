@@ -189,16 +189,16 @@ func TestWithout(t *testing.T) {
 	shared := with(func(s *Snapshot) { *s = held; s.OthersManaged = true })
 	common := "- rule from 10.0.2.37 lookup 10001 pref 20001\n- addr 10.0.2.37/24 dev eth1 noprefixroute\n"
 	names := "- altname eni-0a1 dev eth1\n- altname device-number-1 dev eth1"
-	bareBefore := &Before{Link: LinkState{MTU: 1500}, AltNames: []string{"enp0s6"}}
+	bareBefore := &Baseline{Link: LinkState{MTU: 1500}, AltNames: []string{"enp0s6"}}
 	for _, tt := range []struct {
 		name   string
 		have   Snapshot
-		before *Before
+		before *Baseline
 		want   string
 	}{
 		{"it was bare", held, bareBefore,
 			"~ link eth1 mtu 1500\n" + common + "~ link eth1 group 0\n~ link eth0 group 0\n" + names + "\n~ link eth1 down"},
-		{"it was up", held, &Before{Link: LinkState{Up: true, MTU: 9001, Group: 5}, AltNames: []string{"eni-0a1"}},
+		{"it was up", held, &Baseline{Link: LinkState{Up: true, MTU: 9001, Group: 5}, AltNames: []string{"eni-0a1"}},
 			common + "~ link eth1 group 5\n~ link eth0 group 0\n- altname device-number-1 dev eth1"},
 		{"somebody has an address on it by now", visited, bareBefore,
 			"~ link eth1 mtu 1500\n" + common + "~ link eth1 group 0\n~ link eth0 group 0\n" + names},
@@ -208,7 +208,7 @@ func TestWithout(t *testing.T) {
 			"~ link eth1 mtu 1500\n" + common + "~ link eth1 group 0\n" + names + "\n~ link eth1 down"},
 		{"nobody wrote down how it was", held, nil, common + "~ link eth1 group 0\n~ link eth0 group 0"},
 	} {
-		got := strings.TrimSpace(Diff(tt.have.State, Without(tt.have, tt.before)).String())
+		got := strings.TrimSpace(Diff(tt.have.State, Detached(tt.have, tt.before)).String())
 		if d := cmp.Diff(strings.Split(tt.want, "\n"), strings.Split(got, "\n")); d != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, d)
 		}

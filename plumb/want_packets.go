@@ -37,7 +37,7 @@ func (w *want) replies() {
 		return
 	}
 	mark, ok := w.mark()
-	if !ok || !w.packet(PacketRule{Kind: ReplyByInterface, Mark: mark, Was: w.in.Before.validMark(w.in.Have.State)}) {
+	if !ok || !w.packet(PacketRule{Kind: ReplyByInterface, Mark: mark, Was: w.in.Baseline.validMark(w.in.Have.State)}) {
 		w.unmarked()
 		return
 	}
@@ -68,7 +68,7 @@ func (w *want) answering() (out []netip.Prefix) {
 // unmarked gives the interface's src_valid_mark back, if it was set for marks.
 func (w *want) unmarked() {
 	if marks(w.in.Have.State) {
-		w.out.Link.SrcValidMark = w.in.Before.validMark(w.in.Have.State)
+		w.out.Link.SrcValidMark = w.in.Baseline.validMark(w.in.Have.State)
 	}
 }
 

@@ -13,9 +13,9 @@ import (
 )
 
 // answering has an interface answer by interface, and remembers how it was found.
-func answering(c metadata.Interface, before *Before) func(Snapshot) (State, error) {
+func answering(c metadata.Interface, before *Baseline) func(Snapshot) (State, error) {
 	return func(s Snapshot) (State, error) {
-		return Want(Input{Interface: c, Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), ByInterface: true, Before: before})
+		return Want(Input{Interface: c, Have: s, OwnAddress: true, MainTable: true, Gateway6: netip.MustParseAddr("fe80:ec2::1"), ByInterface: true, Baseline: before})
 	}
 }
 
@@ -36,14 +36,14 @@ func TestWantReplies(t *testing.T) {
 		{"by source", "", false, func(in *Input) { in.ByInterface = false }},
 		{"by source, and the setting is somebody's", "src_valid_mark", false, func(in *Input) { in.ByInterface, in.Have.Link.SrcValidMark = false, true }},
 		{"by source again", "", false, func(in *Input) {
-			in.ByInterface, in.Have.Link.SrcValidMark, in.Have.Rules, in.Before = false, true, marked, &Before{}
+			in.ByInterface, in.Have.Link.SrcValidMark, in.Have.Rules, in.Baseline = false, true, marked, &Baseline{}
 		}},
 		{"by source again, and nobody knows how it was", "", false, func(in *Input) {
 			in.ByInterface, in.Have.Link.SrcValidMark, in.Have.Packets = false, true, []PacketRule{{Table: 10001, Kind: ReplyByInterface}}
 		}},
 		{"by source again, and the setting was somebody's", "src_valid_mark", false, func(in *Input) {
 			in.ByInterface, in.Have.Link.SrcValidMark, in.Have.Rules = false, true, marked
-			in.Before = &Before{Link: LinkState{SrcValidMark: true}}
+			in.Baseline = &Baseline{Link: LinkState{SrcValidMark: true}}
 		}},
 		{"nothing is known of the addresses", "", true, func(in *Input) {
 			in.Interface.Addrs4, in.Interface.Addrs6 = metadata.Answer[[]netip.Addr]{}, metadata.Answer[[]netip.Addr]{}

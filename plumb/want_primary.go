@@ -20,8 +20,8 @@ func (w *want) primary() {
 	w.local(four)
 	w.local(six)
 	if (w.in.Have.OthersManaged || len(w.in.Services) > 0) && !w.in.Have.taken(w.n()) {
-		w.beside(false, w.in.Interface.Addrs4, w.in.Interface.Subnets4, four)
-		w.beside(true, w.in.Interface.Addrs6, w.in.Interface.Subnets6, six)
+		w.protectPrimary(false, w.in.Interface.Addrs4, w.in.Interface.Subnets4, four)
+		w.protectPrimary(true, w.in.Interface.Addrs6, w.in.Interface.Subnets6, six)
 		w.services()
 	}
 }
@@ -69,10 +69,10 @@ func Unconfigured(have Snapshot, iface metadata.Interface) bool {
 		})
 }
 
-// beside gives the primary interface a table and rules of its own, as the others have. Main leads to the
+// protectPrimary gives the primary interface a table and rules of its own, as the others have. Main leads to the
 // subnet of another interface by that interface, which is right for its own address and wrong for the primary's:
 // the cloud drops such an answer (source check), and strict rp_filter the question before it.
-func (w *want) beside(six bool, addrs metadata.Answer[[]netip.Addr], subnets metadata.Answer[[]netip.Prefix], delegated []netip.Prefix) {
+func (w *want) protectPrimary(six bool, addrs metadata.Answer[[]netip.Addr], subnets metadata.Answer[[]netip.Prefix], delegated []netip.Prefix) {
 	first, known := anchor(addrs.Value, delegated)
 	if (six && w.in.Have.NoIPv6) || (!known && addrs.Status != metadata.Unavailable) {
 		return
@@ -161,5 +161,5 @@ func (w *want) threatened(six bool, metric uint32) bool {
 		return true
 	}
 	have := w.in.Have
-	return have.leads(six, metric) && (metric > baseTable || (!six && have.tied(six, metric)))
+	return have.leads(six, metric) && (metric > baseTable || (!six && have.ambiguous(six, metric)))
 }

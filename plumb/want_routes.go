@@ -21,7 +21,7 @@ func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
 	for _, r := range w.in.Have.Routes {
 		c, ok := copied(r, t, subnet, six)
 		switch {
-		case ok && w.astray(r):
+		case ok && w.offSubnet(r):
 			w.refuse("ignored a router advertisement on %s: it says that %s is on-link, which is not a subnet of the interface", w.out.Name, r.Dst)
 		case ok && w.ownAddr(c.Via):
 			w.refuse("%s: its gateway is now the host itself: not copied to table %d", r.text(w.out.Name), t)
@@ -106,9 +106,9 @@ func copied(r Route, t uint32, subnet netip.Prefix, six bool) (Route, bool) {
 	return r, true
 }
 
-// astray: a router advertisement put a block on the interface's link that the cloud does not have there,
+// offSubnet: a router advertisement put a block on the interface's link that the cloud does not have there,
 // as one does that belongs on another interface's link. The interface's own table does without it.
-func (w *want) astray(r Route) bool {
+func (w *want) offSubnet(r Route) bool {
 	if !r.Advertised || r.Via.IsValid() || w.in.Interface.Subnets6.Status != metadata.Present {
 		return false
 	}

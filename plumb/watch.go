@@ -89,7 +89,7 @@ type identity struct {
 	name    string
 	index   int
 	numbers []int
-	beside  bool
+	peers   bool
 	forward bool
 	spare   bool // the interface has a spare number, and may be waiting for a table
 	marks   bool // the interface may have a mark, which another interface's may be the same as
@@ -125,7 +125,7 @@ func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 		r, ok, err := parseRule(m.Data)
 		_, foreign := parseForeign(m.Data)
 		// Iif: what arrives here may be passed on now.
-		about := l.beside || r.Iif == l.name || (l.marks && r.Kind().Marked())
+		about := l.peers || r.Iif == l.name || (l.marks && r.Kind().Marked())
 		return c, foreign || (ok && err == nil && about)
 	}
 	return c, true // an overrun
@@ -157,7 +157,7 @@ func (l identity) concernsLostRule(m syscall.NetlinkMessage) (Change, bool) {
 	}
 	// Of another interface's block this one may be waiting to take it over.
 	block := !r.Kind().guards() && !r.From.IsSingleIP()
-	about := mine || l.beside || block
+	about := mine || l.peers || block
 	return c, ok && err == nil && shaped && about
 }
 

@@ -12,8 +12,8 @@ func Keep(have Snapshot) State {
 	return out
 }
 
-// Before is how an interface was before ec2net.
-type Before struct {
+// Baseline is how an interface was before ec2net.
+type Baseline struct {
 	Link     LinkState `json:"link"`
 	AltNames []string  `json:"altnames"`
 	// Leased is the MTU that a lease of ours set last; 0: none did.
@@ -22,10 +22,10 @@ type Before struct {
 	Forwarding *bool `json:"forwarding,omitempty"`
 }
 
-// Found is how an interface was before ec2net, as far as the interface itself still tells, where nobody wrote it down:
+// BaselineOf is how an interface was before ec2net, as far as the interface itself still tells, where nobody wrote it down:
 // what is ours by its mark was not there.
-func Found(have Snapshot) *Before {
-	b := &Before{Link: have.Link, AltNames: have.AltNames}
+func BaselineOf(have Snapshot) *Baseline {
+	b := &Baseline{Link: have.Link, AltNames: have.AltNames}
 	if b.Link.Group == Group {
 		b.Link.Group = 0
 	}
@@ -33,30 +33,30 @@ func Found(have Snapshot) *Before {
 		b.Forwarding = new(bool)
 	}
 	if marks(have.State) {
-		b.Link.SrcValidMark = (*Before)(nil).validMark(have.State)
+		b.Link.SrcValidMark = (*Baseline)(nil).validMark(have.State)
 	}
 	return b
 }
 
 // Note brings up to date how the setting was that marks change, as long as there are none.
-func (b *Before) Note(have Snapshot) {
+func (b *Baseline) Note(have Snapshot) {
 	if b != nil && !marks(have.State) {
 		b.Link.SrcValidMark = have.Link.SrcValidMark
 	}
 }
 
 // validMark is how src_valid_mark was before marks needed it; the interface's table says so too.
-func (b *Before) validMark(have State) bool {
+func (b *Baseline) validMark(have State) bool {
 	if b != nil {
 		return b.Link.SrcValidMark
 	}
 	return slices.ContainsFunc(have.Packets, func(r PacketRule) bool { return r.Kind == ReplyByInterface && r.Was })
 }
 
-// Without is the state of an interface that ec2net has left. before is how the interface was when ec2net first
+// Detached is the state of an interface that ec2net has left. before is how the interface was when ec2net first
 // touched it; nil when nobody wrote that down: then the link's attributes stay, but for the group. The address
 // that the host itself lives by stays, with its routes: the operator's own connection may hang on it.
-func Without(have Snapshot, before *Before) State {
+func Detached(have Snapshot, before *Baseline) State {
 	out := Bare(have, before)
 	if out.Addrs, out.Routes = have.hosted(); len(out.Routes) > 0 {
 		out.Link.Up, out.Link.MTU = have.Link.Up, have.Link.MTU
@@ -64,8 +64,8 @@ func Without(have Snapshot, before *Before) State {
 	return out
 }
 
-// Bare is Without, and takes also away what the host itself lives by.
-func Bare(have Snapshot, before *Before) State {
+// Bare is Detached, and takes also away what the host itself lives by.
+func Bare(have Snapshot, before *Baseline) State {
 	out := State{Name: have.Name, Index: have.Index, Link: have.Link, AltNames: have.AltNames, Groups: slices.Clone(have.Groups)}
 	if out.Link.Group == Group {
 		out.Link.Group = 0
@@ -86,27 +86,27 @@ func Bare(have Snapshot, before *Before) State {
 	return out
 }
 
-// Yielded is Without, but for the link, which stays as whoever has the interface now needs it.
-func Yielded(have Snapshot, before *Before) State {
-	kept := Before{Link: Found(have).Link}
+// Released is Detached, but for the link, which stays as whoever has the interface now needs it.
+func Released(have Snapshot, before *Baseline) State {
+	kept := Baseline{Link: BaselineOf(have).Link}
 	kept.Link.SrcValidMark = before.validMark(have.State)
 	if before != nil {
 		kept.AltNames, kept.Forwarding = before.AltNames, before.Forwarding
 	}
-	return Without(have, &kept)
+	return Detached(have, &kept)
 }
 
 // LinkOnly is the state of an interface of which only the link is ours to set up: what else of ours is there, of an
 // earlier configuration, goes, and the MTU of a lease of ours is given back.
-func LinkOnly(have Snapshot, before *Before) State {
-	out := Yielded(have, before)
+func LinkOnly(have Snapshot, before *Baseline) State {
+	out := Released(have, before)
 	out.Link.Up = true
 	out.Link.MTU = before.mtu(have)
 	return out
 }
 
 // mtu gives back the MTU that a lease of ours set. What somebody else has set since stays.
-func (b *Before) mtu(have Snapshot) int {
+func (b *Baseline) mtu(have Snapshot) int {
 	if b == nil || b.Leased == 0 || b.Leased != have.Link.MTU || b.Link.MTU == 0 {
 		return have.Link.MTU
 	}
@@ -115,7 +115,7 @@ func (b *Before) mtu(have Snapshot) int {
 
 // link takes back what we set, and nothing that others set since: an interface that somebody's address or
 // route needs stays up, and a group that is no longer ours stays as it is.
-func (b Before) link(have Snapshot) LinkState {
+func (b Baseline) link(have Snapshot) LinkState {
 	l := b.Link
 	l.Up = have.Link.Up && (b.Link.Up || slices.ContainsFunc(have.Addrs, func(a Addr) bool {
 		return !a.Ours && !a.Prefix.Addr().IsLinkLocalUnicast()
@@ -132,7 +132,7 @@ func (b Before) link(have Snapshot) LinkState {
 }
 
 // altNames are the interface's names without those that we gave it; udev gives some too.
-func (b Before) altNames(have []string) (out []string) {
+func (b Baseline) altNames(have []string) (out []string) {
 	for _, n := range have {
 		if !ourAltName(n) || slices.Contains(b.AltNames, n) {
 			out = append(out, n)

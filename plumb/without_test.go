@@ -15,11 +15,11 @@ func TestLeaveWithoutRecord(t *testing.T) {
 			host(t)
 			sysctl(t, "ipv4/conf/eth1/src_valid_mark", was)
 			l := open(t, "eth1")
-			settleTo(t, l, answering(dual(), Found(read(t, l))))
-			var before *Before
+			settleTo(t, l, answering(dual(), BaselineOf(read(t, l))))
+			var before *Baseline
 			l = open(t, "eth1")
 			if again {
-				before = Found(read(t, l))
+				before = BaselineOf(read(t, l))
 				settleTo(t, l, answering(dual(), before))
 			}
 			if _, err := l.Leave(t.Context(), before); err != nil {
@@ -31,7 +31,7 @@ func TestLeaveWithoutRecord(t *testing.T) {
 			if out := ip(t, "-o link show eth1"); strings.Contains(out, "group 236") {
 				t.Errorf("again %v: eth1 is still in our group:\n%s", again, out)
 			}
-			settleTo(t, l, answering(dual(), Found(read(t, l))))
+			settleTo(t, l, answering(dual(), BaselineOf(read(t, l))))
 			ip(t, "link del eth1")
 			if done, err := l.Leave(t.Context(), nil); err != nil || strings.Contains(done.String(), "sysctl") {
 				t.Errorf("it was %s, and the interface went: %v\n%s", was, err, done)
@@ -51,7 +51,7 @@ func TestLeaveForwardingWithoutRecord(t *testing.T) {
 		sysctl(t, "ipv4/ip_forward", all)
 		sysctl(t, "ipv4/conf/eth1/forwarding", "1")
 		l = open(t, "eth1")
-		before := Found(read(t, l))
+		before := BaselineOf(read(t, l))
 		l.scope.Forwarding = before.Forwarding != nil
 		if _, err := l.Leave(t.Context(), before); err != nil {
 			t.Fatal(err)
@@ -66,19 +66,19 @@ func TestLeaveForwardingWithoutRecord(t *testing.T) {
 func TestYieldedMarks(t *testing.T) {
 	ours := []PacketRule{{Table: 10001, Kind: ReplyByInterface, Mark: 2 << 24}}
 	kept := []PacketRule{{Table: 10001, Kind: ReplyByInterface, Mark: 2 << 24, Was: true}}
-	on := &Before{Link: LinkState{SrcValidMark: true}}
+	on := &Baseline{Link: LinkState{SrcValidMark: true}}
 	for _, tt := range []struct {
 		name   string
 		have   []PacketRule
-		before *Before
+		before *Baseline
 		want   bool
 	}{
-		{"it was off", ours, &Before{}, false}, {"it was on", kept, on, true}, {"nobody knows", ours, nil, false},
-		{"only the table knows", kept, nil, true}, {"no marks, and it is somebody's", nil, &Before{}, true},
+		{"it was off", ours, &Baseline{}, false}, {"it was on", kept, on, true}, {"nobody knows", ours, nil, false},
+		{"only the table knows", kept, nil, true}, {"no marks, and it is somebody's", nil, &Baseline{}, true},
 	} {
 		have := with(func(s *Snapshot) { s.Link = LinkState{Up: true, MTU: 9001, Group: Group, SrcValidMark: true} })
 		have.Packets = tt.have
-		got := Yielded(have, tt.before).Link
+		got := Released(have, tt.before).Link
 		if want := (LinkState{Up: true, MTU: 9001, SrcValidMark: tt.want}); got != want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, want)
 		}
@@ -88,11 +88,11 @@ func TestYieldedMarks(t *testing.T) {
 // TestNote: what an operator sets before marks are needed is how it was; what marks need is not.
 func TestNote(t *testing.T) {
 	s := with(func(s *Snapshot) { s.Link.SrcValidMark = true })
-	b := &Before{}
+	b := &Baseline{}
 	if b.Note(s); !b.Link.SrcValidMark {
 		t.Error("the operator's setting is not noted")
 	}
-	s.Packets, b = []PacketRule{{Table: 10001, Kind: ReplyByInterface}}, &Before{}
+	s.Packets, b = []PacketRule{{Table: 10001, Kind: ReplyByInterface}}, &Baseline{}
 	if b.Note(s); b.Link.SrcValidMark {
 		t.Error("our own setting is noted as the operator's")
 	}

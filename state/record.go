@@ -21,7 +21,7 @@ type Record struct {
 	Numbers    []int              `json:"numbers"`           // of the tables and rules that are this interface's
 	Packets    bool               `json:"packets,omitempty"` // there is, or is about to be, an nftables table of the interface's
 	Peers      []metadata.MAC     `json:"peers"`             // the host's other cloud interfaces
-	Before     *plumb.Before      `json:"before,omitempty"`  // how the interface was found
+	Baseline   *plumb.Baseline    `json:"before,omitempty"`  // how the interface was found
 	Interface  metadata.Interface `json:"metadata"`          // what it grants
 	ReadAt     time.Time          `json:"read_at"`           // last answer of the metadata
 	AskedAt    time.Time          `json:"asked_at"`          // last reading of the metadata, whatever came of it
@@ -74,7 +74,7 @@ func (r Record) Degraded() bool {
 
 // Scope is what of the kernel belongs to the interface besides what its link tells.
 func (r Record) Scope() plumb.Scope {
-	return plumb.Scope{Numbers: r.Numbers, Packets: r.Packets, Peers: r.Peers, Forwarding: r.Before != nil && r.Before.Forwarding != nil}
+	return plumb.Scope{Numbers: r.Numbers, Packets: r.Packets, Peers: r.Peers, Forwarding: r.Baseline != nil && r.Baseline.Forwarding != nil}
 }
 
 // Table is the routing table that the interface's own traffic is looked up in; 0: there is none.

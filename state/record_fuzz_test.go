@@ -17,7 +17,7 @@ import (
 // aRecord is what an interface leaves on disk.
 func aRecord() Record {
 	return Record{
-		Name: "eth1", Index: 3, MAC: mac(0x11), Numbers: []int{1}, Peers: []metadata.MAC{mac(0x11)}, Before: &plumb.Before{AltNames: []string{"enp0s6"}},
+		Name: "eth1", Index: 3, MAC: mac(0x11), Numbers: []int{1}, Peers: []metadata.MAC{mac(0x11)}, Baseline: &plumb.Baseline{AltNames: []string{"enp0s6"}},
 		Interface: metadata.Interface{MAC: mac(0x11), ID: "eni-0a1", DeviceNumber: 1, Addrs4: metadata.Is([]netip.Addr{addr("10.0.2.37")}),
 			Subnets4: metadata.Is([]netip.Prefix{prefix("10.0.2.0/24")}), Prefixes6: metadata.Is([]netip.Prefix{prefix("2001:db8::/80")})},
 		Lease: &dhcp.Lease{Addr: prefix("10.0.2.37/24"), Router: addr("10.0.2.1"), MTU: 1500, Start: time.Unix(1, 0), Expires: time.Hour},
@@ -49,7 +49,7 @@ func FuzzRecord(f *testing.F) {
 		snap := plumb.Snapshot{State: plumb.State{Name: "eth1", Index: 3}, MAC: r.MAC}
 		state, _ := plumb.Want(plumb.Input{Interface: r.Interface, Lease: r.Lease, Have: snap, OwnAddress: true, MainTable: true, Prefixes: plumb.DelegateLocal})
 		checkPlan(t, plumb.Diff(snap.State, state))
-		checkPlan(t, plumb.Diff(state, plumb.Without(snap, r.Before)))
+		checkPlan(t, plumb.Diff(state, plumb.Detached(snap, r.Baseline)))
 		for _, rule := range state.Rules {
 			if rule.Pref < 10000 || rule.Pref > 29999 || !rule.From.IsValid() || rule.From.Bits() == 0 {
 				t.Errorf("%+v", rule)

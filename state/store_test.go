@@ -124,8 +124,8 @@ func TestScope(t *testing.T) {
 		want plumb.Scope
 	}{
 		"nothing":                  {Record{}, plumb.Scope{}},
-		"found":                    {Record{Before: &plumb.Before{}}, plumb.Scope{}},
-		"forwarding was changed":   {Record{Before: &plumb.Before{Forwarding: &forwards}}, plumb.Scope{Forwarding: true}},
+		"found":                    {Record{Baseline: &plumb.Baseline{}}, plumb.Scope{}},
+		"forwarding was changed":   {Record{Baseline: &plumb.Baseline{Forwarding: &forwards}}, plumb.Scope{Forwarding: true}},
 		"numbers, table and peers": {Record{Numbers: []int{1, 9003}, Packets: true, Peers: []metadata.MAC{{2}}}, plumb.Scope{Numbers: []int{1, 9003}, Packets: true, Peers: []metadata.MAC{{2}}}},
 	} {
 		if got := tt.r.Scope(); !reflect.DeepEqual(got, tt.want) {

@@ -40,7 +40,7 @@ const repairTime = 1500 * time.Millisecond
 // examined collects the facts of all interfaces, or of one. What a process is just about to repair is not told.
 func (p *program) examined(ctx context.Context, only string) (doctor.Facts, error) {
 	f, err := p.examineOnce(ctx, only)
-	underWay := func(c doctor.Interface) bool { return c.Keeper != 0 && len(c.Plan) > 0 }
+	underWay := func(c doctor.Interface) bool { return c.AgentPID != 0 && len(c.Plan) > 0 }
 	if err != nil || !slices.ContainsFunc(f.Interfaces, underWay) {
 		return f, err
 	}
@@ -229,7 +229,7 @@ func (x *examination) findOrphans() {
 	}
 	for _, mac := range x.known {
 		if !has(mac) && x.only == "" {
-			x.facts.Strays = append(x.facts.Strays, mac)
+			x.facts.Missing = append(x.facts.Missing, mac)
 		}
 	}
 }

@@ -89,20 +89,20 @@ func (x *examination) runtime(r state.Record, recorded bool, c *doctor.Interface
 	c.ReadAt = r.ReadAt
 	c.Leasing, c.Lease = r.DHCP, r.Lease
 	holder := x.store.Holder(c.Name)
-	c.Keeper, c.Unsaved = holder.PID, holder.Unsaved
-	c.Stopped = state.Stopped(c.Keeper)
-	if c.Keeper > 0 {
-		c.Sandbox = doctor.ReadSandbox(os.DirFS("/"), c.Keeper)
+	c.AgentPID, c.Unsaved = holder.PID, holder.Unsaved
+	c.Stopped = state.Stopped(c.AgentPID)
+	if c.AgentPID > 0 {
+		c.Sandbox = doctor.ReadSandbox(os.DirFS("/"), c.AgentPID)
 	}
 	c.Died, c.Outdated = x.store.Died(c.Name), x.outdated(c.Name)
 	if r.Degraded() {
 		c.Degraded = r.State
 	}
-	if recorded && !r.Ready && c.Keeper != 0 {
+	if recorded && !r.Ready && c.AgentPID != 0 {
 		c.Waiting = r.State
 	}
 	if r.RolledBack != nil {
-		c.Undone = r.RolledBack.Why
+		c.RolledBack = r.RolledBack.Why
 	}
 	c.Egress = r.Egress
 	if o, ok := dhcp.FindOwner(os.DirFS("/"), c.Name, c.Index); ok {

@@ -19,7 +19,7 @@ import (
 func TestJSONHasOneStyle(t *testing.T) {
 	forwards := true
 	whole := interfaceStatus{Record: state.Record{
-		Before: &plumb.Before{Forwarding: &forwards}, Lease: &dhcp.Lease{Addr: netip.MustParsePrefix("10.0.2.37/24"), Router: addr("10.0.2.1"), MTU: 1500, Start: time.Unix(1, 0), Expires: time.Hour}, RolledBack: &state.Rollback{}, Egress: &state.Egress{}, Packets: true,
+		Baseline: &plumb.Baseline{Forwarding: &forwards}, Lease: &dhcp.Lease{Addr: netip.MustParsePrefix("10.0.2.37/24"), Router: addr("10.0.2.1"), MTU: 1500, Start: time.Unix(1, 0), Expires: time.Hour}, RolledBack: &state.Rollback{}, Egress: &state.Egress{}, Packets: true,
 		Claimed: "-", LeftTo: "-",
 	}, Drift: []string{}, Died: true, Table: 1, NAT: "-", Broken: true, Limited: true}
 	for name, v := range map[string]any{"all": []interfaceStatus{whole}, "none": []interfaceStatus{{Drift: []string{}}}, "no interface": []interfaceStatus(nil)} {
