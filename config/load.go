@@ -29,11 +29,13 @@ func Load(path string) (Config, error) {
 	return Parse(path, b)
 }
 
+// isLink reports whether the path is a symbolic link: one that leads nowhere is an error, and not a missing file.
 func isLink(path string) bool {
 	info, err := os.Lstat(path)
 	return err == nil && info.Mode()&fs.ModeSymlink != 0
 }
 
+// read returns the file's content, at most maxSize bytes of it.
 func read(path string) ([]byte, error) {
 	if path == "" {
 		return nil, errors.New("read the configuration: the file's name is empty")

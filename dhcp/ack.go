@@ -85,6 +85,8 @@ func decode(b []byte) (*dhcpv4.DHCPv4, error) {
 	return m, err
 }
 
+// readMessage reads the options that every answer has: the type (53), the server (54), a text (56), and of an OFFER or an
+// ACK the lease. What is wrong is in reply.bad, so that a caller can say why it went on waiting.
 func readMessage(m *dhcpv4.DHCPv4) reply {
 	kind, err := octets(m, dhcpv4.OptionDHCPMessageType, 1)
 	if err != nil {
@@ -126,6 +128,8 @@ func parseLease(m *dhcpv4.DHCPv4) (Lease, error) {
 	return l, readMTU(m, &l)
 }
 
+// leasedAddr is yiaddr with the length of its subnet, where a host may have it: not the network's or the broadcast address of
+// a subnet that has those (all but /31, RFC 3021, and /32).
 func leasedAddr(m *dhcpv4.DHCPv4) (netip.Prefix, error) {
 	a, ok := netip.AddrFromSlice(m.YourIPAddr)
 	if why := unusable(a); !ok || why != "" {
@@ -146,6 +150,8 @@ func leasedAddr(m *dhcpv4.DHCPv4) (netip.Prefix, error) {
 // a way to the metadata.
 func linkLocal() netip.Prefix { return netip.MustParsePrefix("169.254.0.0/16") }
 
+// maskBits is the length of the subnet mask (option 1). RFC 2132 section 3.3 makes it no condition, but without one there is no
+// subnet: it may be missing where the address is link-local alone. A mask with holes and one of no bits are errors.
 func maskBits(m *dhcpv4.DHCPv4, a netip.Addr) (int, error) {
 	if !m.Options.Has(dhcpv4.OptionSubnetMask) && linkLocal().Contains(a) {
 		return 32, nil

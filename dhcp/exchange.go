@@ -29,6 +29,8 @@ type exchange struct {
 	sentBoot bootTime
 }
 
+// exchange begins one with a new random xid (RFC 2131 section 4.1), and a raw socket that hears what answers it: the kernel
+// would not take packets for an address that the interface does not have yet.
 func (c *Client) exchange() (*exchange, error) {
 	x := &exchange{iface: c, begun: time.Now(), id: identity{mac: [6]byte(c.MAC)}}
 	xid := rand.Uint32()

@@ -109,6 +109,7 @@ func (m *machine) lifetime(ctx context.Context) (context.Context, func(), error)
 	return until(ctx, m.born.plus(m.lease.Expires), ErrExpired)
 }
 
+// act does the work of a state. Errors are of the interface or of the context; what servers do is an outcome.
 func (m *machine) act(ctx context.Context, s State) (outcome, error) {
 	switch s {
 	case Init:

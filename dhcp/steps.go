@@ -12,6 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// selecting broadcasts DHCPDISCOVER until an acceptable DHCPOFFER comes, and takes the first: RFC 2131 section 4.4.1 lets a
+// client collect offers for a while, which costs time where there is one server. The time between two tries doubles up to
+// 64 s (section 4.1).
 func (m *machine) selecting(ctx context.Context) (outcome, error) {
 	x, err := m.iface.exchange()
 	if err != nil {
@@ -31,6 +34,8 @@ func (m *machine) selecting(ctx context.Context) (outcome, error) {
 	return offered, err
 }
 
+// requesting takes the offer: DHCPREQUEST with the server's identifier and the address, broadcast (RFC 2131 section 4.3.2,
+// "DHCPREQUEST generated during SELECTING state"). It uses the exchange of selecting, since both have one xid.
 func (m *machine) requesting(ctx context.Context) (outcome, error) {
 	defer m.dropExchange()
 	x, o := m.x, m.offer
@@ -44,6 +49,9 @@ func (m *machine) requesting(ctx context.Context) (outcome, error) {
 	return m.conclude(ctx, x, r, err)
 }
 
+// rebooting asks whether the lease of an earlier life still holds (RFC 2131 section 4.4.2): DHCPREQUEST with the address and
+// without a server's identifier. A NAK ends the lease; silence does not, but leads to INIT (section 3.2 lets the host use
+// the address until its end).
 func (m *machine) rebooting(ctx context.Context) (outcome, error) {
 	x, err := m.iface.exchange()
 	if err != nil {
@@ -126,10 +134,12 @@ func (m *machine) sendExtend(x *exchange, s State, addr netip.Addr, missing erro
 	return x.shout(ask, addr)
 }
 
+// tries is the wait of a question that is asked n times, with the back-off of RFC 2131 section 4.1.
 func (m *machine) tries(n int) func(int) (time.Duration, bool) {
 	return func(try int) (time.Duration, bool) { return m.backoff(try, rand.Int64N), try < n }
 }
 
+// verdict reports whether a message ends a DHCPREQUEST; an OFFER that comes late does not.
 func verdict(r reply) bool {
 	return r.kind == dhcpv4.MessageTypeAck || r.kind == dhcpv4.MessageTypeNak
 }

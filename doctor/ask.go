@@ -69,6 +69,8 @@ func refusal(e unix.Errno) bool {
 	return false
 }
 
+// attrs are the packet's as RTM_GETROUTE takes them (rtnetlink(7)): the mark, the user and the devices are selectors of
+// rules. With RTA_IIF the kernel looks up as for a packet that comes in, the reverse path check included.
 func (p Packet) attrs() (out []*nl.RtAttr) {
 	u32 := func(t int, v uint32) { out = append(out, nl.NewRtAttr(t, nl.Uint32Attr(v))) }
 	out = append(out, nl.NewRtAttr(unix.RTA_DST, p.Dst.AsSlice()))

@@ -10,6 +10,8 @@ import (
 	"ec2net/metadata"
 )
 
+// checkConfig fails on a configuration file that does not parse: no process starts with it, and those that run go on with what
+// they read before.
 func checkConfig(f Facts) []Finding {
 	if f.Config == nil {
 		return nil
@@ -36,6 +38,7 @@ func checkCloud(f Facts) []Finding {
 // oldest is the first kernel that keeps the protocol of rules and the metric of addresses (README).
 const oldestMajor, oldestMinor = 4, 18
 
+// checkKernel compares the release that uname(2) gives, such as "4.18.0-553.el8", with the oldest kernel that works.
 func checkKernel(f Facts) []Finding {
 	var major, minor int
 	if n, _ := fmt.Sscanf(f.Kernel, "%d.%d", &major, &minor); n != 2 {
@@ -50,6 +53,9 @@ func checkKernel(f Facts) []Finding {
 	}}
 }
 
+// checkMetadata tells a metadata service that is silent from one that is switched off, and from one that asks for patience (429),
+// which says nothing of the host: Azure allows a machine 5 requests a second ("Rate limiting" of the Azure Instance Metadata
+// Service).
 func checkMetadata(f Facts) []Finding {
 	err := f.Metadata.Err
 	if err == nil {
@@ -130,6 +136,8 @@ func (f Facts) misrouted(r Answer) bool {
 	return f.FIB.link(r.Device).Kind != "veth" && !slices.ContainsFunc(f.FIB.Links, hardware)
 }
 
+// checkNetworkd warns of systemd-networkd's default to remove rules and routes that its own files do not name
+// (networkd.conf(5), ManageForeignRoutingPolicyRules= and ManageForeignRoutes=).
 func checkNetworkd(f Facts) []Finding {
 	n := f.Networkd
 	if !n.Running || (!n.DropsRules && !n.DropsRoutes) {
@@ -150,6 +158,7 @@ func checkNetworkd(f Facts) []Finding {
 	}}
 }
 
+// checkPrograms lists the programs that FindPrograms has found, on a host where ec2net has interfaces to manage at all.
 func checkPrograms(f Facts) (out []Finding) {
 	for _, p := range f.Programs {
 		if slices.ContainsFunc(f.Interfaces, func(c Interface) bool { return c.Managed }) {
@@ -161,6 +170,7 @@ func checkPrograms(f Facts) (out []Finding) {
 	return out
 }
 
+// checkOrphans lists interfaces of which a record is left, and no device has their MAC address.
 func checkOrphans(f Facts) (out []Finding) {
 	for _, name := range f.Orphans {
 		out = append(out, Finding{
@@ -171,6 +181,7 @@ func checkOrphans(f Facts) (out []Finding) {
 	return out
 }
 
+// checkMissing lists interfaces that the cloud's metadata has and the host has not.
 func checkMissing(f Facts) (out []Finding) {
 	for _, mac := range f.Missing {
 		out = append(out, Finding{

@@ -10,6 +10,9 @@ import (
 	"ec2net/state"
 )
 
+// checkLease goes by T1 and T2 (RFC 2131 section 4.4.5): a lease is overdue when half of the time between them is over and
+// it was not renewed, since a client then has asked several times. The end of a lease takes no address away that the
+// metadata confirms. A lease of another program's is that program's.
 func checkLease(f Facts, c Interface) []Finding {
 	l := c.Lease
 	if l == nil || c.Leasing != "native" || l.Expires == dhcp.Infinite {
@@ -43,6 +46,8 @@ func checkHost(_ Facts, c Interface) []Finding {
 	return []Finding{out}
 }
 
+// checkProcess finds a process that holds the interface's lock and does nothing (state T of proc_pid_stat(5)), and one that
+// ended without having said so. One that was stopped by its unit is checkUnit's.
 func checkProcess(_ Facts, c Interface) []Finding {
 	if c.Stopped != "" {
 		return []Finding{{
@@ -74,6 +79,8 @@ func checkAge(f Facts, c Interface) []Finding {
 	}}
 }
 
+// checkDegraded warns of an interface that was set up by its DHCP lease alone, because the metadata did not answer: the lease
+// has only one of its addresses.
 func checkDegraded(_ Facts, c Interface) []Finding {
 	if c.Degraded == "" {
 		return nil

@@ -10,6 +10,8 @@ import (
 	"ec2net/metadata"
 )
 
+// checkSetUp tells an interface that waits for something from one that nobody has set up. The primary interface of a host
+// with several needs nothing to answer but the rules that keep its answers to other interfaces' subnets on it.
 func checkSetUp(f Facts, c Interface) []Finding {
 	switch {
 	case c.Waiting != "":
@@ -47,6 +49,7 @@ func again(c Interface) string {
 	return "ec2net up " + c.Name
 }
 
+// checkValues passes on what metadata.Interface.Problems says: keys whose values were not believed.
 func checkValues(_ Facts, c Interface) []Finding {
 	if len(c.Problems) == 0 {
 		return nil
@@ -68,6 +71,8 @@ func checkLeftOut(_ Facts, c Interface) []Finding {
 	}}
 }
 
+// checkManager finds another program that configures the interface (dhcp.FindOwner) while ec2net does, too: both would
+// give it a lease and remove each other's routes.
 func checkManager(_ Facts, c Interface) []Finding {
 	if c.Owner == nil || !c.SetUp || (c.Leasing != "native" && c.Leasing != "off") {
 		return nil
@@ -79,6 +84,7 @@ func checkManager(_ Facts, c Interface) []Finding {
 	}}
 }
 
+// checkLink fails on a link that is administratively down (IFF_UP).
 func checkLink(_ Facts, c Interface) []Finding {
 	if c.Have.Link.Up {
 		return nil
@@ -89,6 +95,7 @@ func checkLink(_ Facts, c Interface) []Finding {
 	}}
 }
 
+// checkCarrier fails on a link that is up and has no signal (IFF_LOWER_UP of netdevice(7)).
 func checkCarrier(_ Facts, c Interface) []Finding {
 	if c.Have.Carrier || !c.Have.Link.Up {
 		return nil
@@ -135,6 +142,8 @@ func (f FIB) addressesOf(index int) (out []netip.Addr) {
 	return out
 }
 
+// checkIPv6 warns where addresses of the cloud's cannot be set, because of net.ipv6.conf.IF.disable_ipv6
+// (Documentation/networking/ip-sysctl.rst).
 func checkIPv6(_ Facts, c Interface) []Finding {
 	if !c.Have.NoIPv6 || len(c.Granted.Addrs6.Value) == 0 {
 		return nil

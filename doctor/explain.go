@@ -131,6 +131,8 @@ func (f FIB) incoming(p Packet, l Link) Packet {
 	return p
 }
 
+// forwards reports whether what comes in by the device for another host is passed on: for IPv4 the device's own setting counts,
+// for IPv6 that of the host (net.ipv6.conf.all.forwarding).
 func (l Link) forwards(dst netip.Addr) bool {
 	if dst.Is6() {
 		return l.Conf.Forwarding6
@@ -138,6 +140,7 @@ func (l Link) forwards(dst netip.Addr) bool {
 	return l.Conf.Forwarding
 }
 
+// vrfOf is the ifindex of the VRF that a device is in (Documentation/networking/vrf.rst), or 0.
 func (f FIB) vrfOf(l Link) int {
 	if m := f.link(l.Master); m.Kind == "vrf" {
 		return m.Index
@@ -145,6 +148,7 @@ func (f FIB) vrfOf(l Link) int {
 	return 0
 }
 
+// leg is one direction: the walk, the reverse path check of what comes in, and the kernel's own look-up, through ask.
 func (f FIB) leg(p Packet, ask func(Packet) (Answer, error)) (Leg, error) {
 	path := Walk(f, p)
 	l := Leg{Src: p.Src, Dst: p.Dst, Steps: path.Steps, End: path.End, path: path, packet: p}

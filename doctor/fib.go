@@ -1,7 +1,15 @@
 // Package doctor says why a packet goes where it goes, and what is wrong with a host's network interfaces.
 //
 // It reads the kernel and files, and changes nothing. What it concludes it does in pure functions: the
-// edge collects facts (ReadFIB, Ask and their like), Walk and Examine judge them.
+// edge collects facts (ReadFIB, ReadChains, Ask and their like), Walk and Examine judge them.
+//
+// There are two ways to find out where a packet goes. Ask has the kernel look it up, which is the truth; a finding about
+// packets rests on it (Interface.Probes). Walk goes through the rules and tables that ReadFIB read, as
+// net/core/fib_rules.c and net/ipv4/fib_trie.c do, and knows why: explain prints its steps, and checks use it to
+// find out what would be without another program's rule. Where both say something else, explain says that they do.
+//
+// A check (see checks) takes Facts and returns findings, none for all is well. Examine makes them all, and puts each finding
+// under the one that causes it (causesOf). To add one, see docs/architecture.md.
 package doctor
 
 import (

@@ -68,6 +68,8 @@ func dump(proto, kind int, answer uint16, header nl.NetlinkRequestData) ([][]byt
 	})
 }
 
+// parseRule reads a struct fib_rule_hdr and its FRA_* attributes (linux/fib_rules.h). An attribute that is missing means that
+// the rule does not ask for it; that of suppress_prefixlength is signed, and -1 then.
 func parseRule(m []byte) (Rule, error) {
 	a, err := parse(m, unix.SizeofRtMsg)
 	if err != nil {
@@ -90,6 +92,9 @@ func parseRule(m []byte) (Rule, error) {
 
 const ruleInvert = 2 // FIB_RULE_INVERT
 
+// parseRoute reads a struct rtmsg and its RTA_* attributes (rtnetlink(7)). cloned: it is a cached exception, such as a path
+// MTU, and not a route. A route by a nexthop object (ip-nexthop(8)) has that one's devices in RTA_OIF or RTA_MULTIPATH,
+// too.
 func parseRoute(m []byte) (r Route, cloned bool, err error) {
 	a, err := parse(m, unix.SizeofRtMsg)
 	if err != nil {

@@ -56,6 +56,10 @@ func Walk(f FIB, p Packet) Path { return f.walk(p, true) }
 // way is Walk without the reasons, which are most of its cost.
 func (f FIB) way(p Packet) Path { return f.walk(p, false) }
 
+// walk goes through the rules by preference, those of the packet's family (fib_rules_lookup of net/core/fib_rules.c): the
+// first whose table has an answer that the rule does not reject decides, or the first that refuses. A table without
+// an answer, a goto that leads nowhere and a nop go on with the next rule. reasons is for Walk: without them nothing
+// is put into words.
 func (f FIB) walk(p Packet, reasons bool) Path {
 	w := walk{fib: f, packet: p, reasons: reasons}
 	for i := 0; i < len(f.Rules); i++ {
@@ -82,6 +86,7 @@ func (f FIB) walk(p Packet, reasons bool) Path {
 	return w.path
 }
 
+// walk is the state of a walk: path is what has come of it so far.
 type walk struct {
 	fib     FIB
 	packet  Packet
@@ -126,6 +131,7 @@ func (w *walk) act(r Rule) bool {
 	return false
 }
 
+// end takes a rule's answer, which ends the walk.
 func (w *walk) end(r Rule, e End, format string, args ...any) bool {
 	w.step(r, true, format, args...)
 	if n := len(w.path.Steps); n > 0 {
@@ -135,6 +141,8 @@ func (w *walk) end(r Rule, e End, format string, args ...any) bool {
 	return true
 }
 
+// table looks the packet up in the table that a rule names, or in that of the packet's VRF (l3mdev), and tells whether that
+// ends the walk.
 func (w *walk) table(r Rule) bool {
 	t := r.Table
 	if r.L3MDev {
@@ -175,6 +183,8 @@ func (w *walk) suppressed(r Rule, got found) string {
 	return ""
 }
 
+// endOf is what becomes of a packet by a route of a type (RTN_* of linux/rtnetlink.h). Throw routes are no answer, and
+// do not get here; what is left is broadcast, multicast and the like.
 func endOf(t uint8) End {
 	switch t {
 	case unix.RTN_UNICAST:

@@ -75,6 +75,8 @@ func (s *EC2) Others(ctx context.Context, mac MAC) (out []Interface, err error) 
 	return out, errors.Join(errs...)
 }
 
+// read asks for one interface. What never changes in an interface's life (its id, IPv4 subnet and number, once they are final) is
+// remembered, so that the next reading asks for the rest alone.
 func (s *EC2) read(ctx context.Context, mac MAC) (*reading, error) {
 	names, err := s.listing(ctx, mac)
 	if err != nil {

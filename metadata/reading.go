@@ -67,6 +67,9 @@ func (r *reading) answer(name string) answer {
 	return answer{Answer: None[string]()}
 }
 
+// interpret makes the Interface of the answers. An error says that the interface cannot be told from others yet
+// (ErrNotReady), or that nothing of it can be used; a single value that is not believed is in Problems instead, and its
+// key Unavailable. Subnets come first: an address is believed only within one.
 func (r *reading) interpret() error {
 	if err := r.identify(); err != nil {
 		return err
@@ -124,6 +127,8 @@ func (r *reading) identify() error {
 	return r.readNumber()
 }
 
+// readFirst finds the first interface of the instance: the key mac at the top names its MAC address, of several interfaces
+// that of device number 0 (AWS, "Instance metadata categories").
 func (r *reading) readFirst() error {
 	if r.first != (MAC{}) {
 		return nil
@@ -188,6 +193,7 @@ func (r *reading) readInterface() error {
 	return nil
 }
 
+// number is a key that is a decimal number, and how it was answered.
 func (r *reading) number(name string) (int, Status, error) {
 	a := r.answer(name)
 	if a.Status != Present {
@@ -211,6 +217,7 @@ func (r *reading) readID() {
 	r.iface.ID = r.facts.id
 }
 
+// readSubnets reads the subnets' CIDR blocks. That of IPv4 is asked for once: an interface never moves to another subnet.
 func (r *reading) readSubnets() {
 	v4, v6 := family4(), family6()
 	r.iface.Subnets6 = list(r, keySubnets6, v6.subnet)

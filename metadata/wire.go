@@ -97,6 +97,8 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// send makes the request within its limit of time, and notes status and Retry-After (RFC 9110 section 10.2.3) in ex. The
+// body is read whole within it.
 func (w *wire) send(req *http.Request, ex *exchange) (*http.Response, error) {
 	limit := w.limit(req)
 	ctx, cancel := context.WithTimeout(req.Context(), limit)

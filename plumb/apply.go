@@ -83,6 +83,8 @@ func gone(err error) bool {
 	return errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV)
 }
 
+// applyAddr adds or removes an address (RTM_NEWADDR, RTM_DELADDR of rtnetlink(7)). It is added without the kernel's route for
+// its subnet, whose metric and table could not be chosen, and with both of our marks: see Protocol and addrMetric.
 func (l *Link) applyAddr(v Verb, a Addr, have Snapshot) error {
 	ip := a.Prefix.Addr()
 	msg := nl.NewIfAddrmsg(familyOf(ip))
@@ -116,6 +118,8 @@ func broadcast(p netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
+// applyRoute adds, replaces or removes a route (rtnetlink(7)). Without NLM_F_REPLACE and with NLM_F_EXCL an add does not take
+// the place of another program's route of the same key; a removal names our protocol, so that it can hit only ours.
 func (l *Link) applyRoute(v Verb, r Route, index int) error {
 	msg := &nl.RtMsg{}
 	msg.Family, msg.Dst_len = uint8(familyOf(r.Dst.Addr())), uint8(r.Dst.Bits())
@@ -144,6 +148,8 @@ func (l *Link) applyRoute(v Verb, r Route, index int) error {
 	return ignoreDone(v, l.rt.do(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, data...))
 }
 
+// viaAttrs are how a route leads and with which source: an IPv4 route by an IPv6 gateway has RTA_VIA
+// (struct rtvia of linux/rtnetlink.h).
 func viaAttrs(r Route) (data []nl.NetlinkRequestData) {
 	if r.Via.IsValid() {
 		if r.Via.Is4() == r.Dst.Addr().Is4() {
@@ -163,6 +169,8 @@ func viaAttrs(r Route) (data []nl.NetlinkRequestData) {
 	return data
 }
 
+// applyRule adds or removes a policy rule (linux/fib_rules.h). The kernel removes the first rule that has every attribute of the
+// request (rule_find of net/core/fib_rules.c). The protocol is one, so that another program's rule of the same form stays.
 func (l *Link) applyRule(v Verb, r Rule) error {
 	msg := &nl.RtMsg{}
 	msg.Family, msg.Src_len = uint8(familyOf(r.From.Addr())), uint8(r.From.Bits())
@@ -207,6 +215,7 @@ func (s *socket) linkRequest(index int, data ...nl.NetlinkRequestData) *nl.Netli
 	return s.request(unix.RTM_SETLINK, unix.NLM_F_ACK, append([]nl.NetlinkRequestData{msg}, data...)...)
 }
 
+// setUp sets IFF_UP alone, or takes it away: ifi_change says which flags are meant.
 func (l *Link) setUp(index int, up bool) error {
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index, msg.Change = int32(index), unix.IFF_UP
@@ -216,6 +225,7 @@ func (l *Link) setUp(index int, up bool) error {
 	return l.rt.do(unix.RTM_SETLINK, 0, msg)
 }
 
+// applyAltName adds or removes an alternative name (RTM_NEWLINKPROP, Linux 5.5), which is of up to 127 bytes (ALTIFNAMSIZ).
 func (l *Link) applyAltName(v Verb, name string, index int) error {
 	kind, flags := unix.RTM_NEWLINKPROP, unix.NLM_F_EXCL|unix.NLM_F_CREATE|unix.NLM_F_APPEND
 	if v == Del {

@@ -118,6 +118,7 @@ func diffNames(have, want State) (p Plan) {
 	return p
 }
 
+// diffAddrs compares the addresses. One that another program has put there is not added beside it.
 func diffAddrs(have, want State) (add, del Plan) {
 	had, wanted := map[Addr]bool{}, map[Addr]bool{}
 	foreign := map[netip.Addr]bool{}
@@ -143,6 +144,9 @@ func diffAddrs(have, want State) (add, del Plan) {
 	return add, del
 }
 
+// diffRoutes compares the routes by what the kernel tells two of them apart by. Where another program has a route of the
+// same table, prefix and metric, that one stays and ours is not written: an add would be refused (NLM_F_EXCL), and a
+// replacement would hit whichever comes first (fib_table_insert of net/ipv4/fib_trie.c).
 func diffRoutes(have, want State) (add, del Plan) {
 	ours, taken := map[routeKey]Route{}, map[routeKey]bool{}
 	for _, r := range have.Routes {
@@ -188,6 +192,7 @@ func viaRank(o Op) int {
 	return 0
 }
 
+// diffRules compares the rules, which are never changed in place: the kernel has no way to.
 func diffRules(have, want State) (add, del Plan) {
 	had, wanted := map[Rule]bool{}, map[Rule]bool{}
 	for _, r := range have.Rules {

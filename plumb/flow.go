@@ -64,6 +64,7 @@ func Flows() ([]Flow, error) {
 	return out, nil
 }
 
+// diagnose lists the TCP sockets of one family in the states of tcpSet (sock_diag(7), struct inet_diag_req_v2).
 func diagnose(family byte) (msgs [][]byte, err error) {
 	req := make([]byte, diagRequest)
 	req[0], req[1] = family, unix.IPPROTO_TCP
@@ -79,6 +80,8 @@ func diagnose(family byte) (msgs [][]byte, err error) {
 	return msgs, err
 }
 
+// parseFlow reads a struct inet_diag_msg: addresses and ports are in the network's order, the rest is in the host's. The mark is told to those
+// who have CAP_NET_ADMIN (INET_DIAG_MARK).
 func parseFlow(m []byte) (f Flow, err error) {
 	a, err := parseAttrs(m, diagMessage)
 	if err != nil {

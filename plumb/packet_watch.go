@@ -23,6 +23,8 @@ func (l *Link) WatchPackets(ctx context.Context) (<-chan Change, error) {
 	return listen(ctx, s, l.packetsConcern, unix.NFNLGRP_NFTABLES)
 }
 
+// packetsConcern picks the notifications that are about one of the interface's nftables tables (NFNLGRP_NFTABLES). A new
+// generation is announced after each transaction and says nothing of what changed.
 func (l *Link) packetsConcern(m syscall.NetlinkMessage) (Change, bool) {
 	c := Change{By: m.Header.Pid}
 	if m.Header.Type == 0 { // an overrun

@@ -113,6 +113,7 @@ func (l *Link) is(s Snapshot) bool {
 	return s.Name == l.Name || slices.Contains(s.AltNames, l.Name)
 }
 
+// linkSnapshot reads a struct ifinfomsg and its IFLA_* attributes (rtnetlink(7)).
 func linkSnapshot(info *nl.IfInfomsg, a attrs) Snapshot {
 	s := Snapshot{
 		// Not IFF_RUNNING: the kernel publishes that one up to a second late (net/core/link_watch.c).

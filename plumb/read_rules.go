@@ -117,6 +117,8 @@ func (l *ruleList) add(m []byte) error {
 	return nil
 }
 
+// parseRule reads a rule of ours (struct fib_rule_hdr, FRA_* of linux/fib_rules.h). ok is false for another program's, and for
+// one of an interface's addresses that names no source.
 func parseRule(m []byte) (r Rule, ok bool, err error) {
 	a, err := parseAttrs(m, unix.SizeofRtMsg)
 	if err != nil {
