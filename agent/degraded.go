@@ -73,7 +73,7 @@ func (a *Agent) shouldDegrade() bool {
 	if !a.onlyLease() {
 		return false
 	}
-	off := errors.Is(a.readErr, metadata.ErrDisabled)
+	off := metadata.Closed(a.readErr)
 	due := off || time.Since(a.startedAt) >= Silence
 	return a.degraded || (due && (a.hosting() || a.isSecondary()))
 }

@@ -220,10 +220,10 @@ func (n *NIC) learn(iface metadata.Interface) {
 }
 
 // failed handles a reading that failed: everything stays as it is. The failure is logged once it has lasted for
-// Silence, or at once if it is definite (metadata switched off).
+// Silence, or at once if it is definite (metadata.Closed).
 func (n *NIC) failed(err error) time.Duration {
 	k := metadataErrorKind(err)
-	off := k == metadata.ErrDisabled
+	off := metadata.Closed(err)
 	lasts := n.noteIncomplete()
 	news := (off && n.outage != k) || (lasts && n.outage == nil)
 	if n.daemon && news {
@@ -244,7 +244,7 @@ func (n *NIC) failed(err error) time.Duration {
 
 // metadataErrorKind is the sentinel behind an error of the metadata; ErrUnavailable stands for all others.
 func metadataErrorKind(err error) error {
-	for _, k := range []error{metadata.ErrDisabled, metadata.ErrNotReady, metadata.ErrUnknownMAC} {
+	for _, k := range []error{metadata.ErrDisabled, metadata.ErrProhibited, metadata.ErrNotReady, metadata.ErrUnknownMAC} {
 		if errors.Is(err, k) {
 			return k
 		}

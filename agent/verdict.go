@@ -67,7 +67,7 @@ func (a *Agent) cannotProgress() bool {
 	if a.idle() {
 		return true
 	}
-	off := errors.Is(a.readErr, metadata.ErrDisabled)
+	off := metadata.Closed(a.readErr)
 	return off && !a.degraded && a.leased() && time.Since(a.startedAt) > confirmAfter
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"ec2net/metadata"
 )
 
@@ -70,6 +72,9 @@ func checkMetadata(f Facts) []Finding {
 		out.Evidence = append(out.Evidence, fmt.Sprintf("route to %s: %s", f.Metadata.Server, f.FIB.answer(*r)))
 	}
 	out.Remedy = "look for a firewall rule against the metadata's address; what is set up stays"
+	if errors.Is(err, metadata.ErrProhibited) {
+		out.Remedy = "permit requests to it; what is set up stays"
+	}
 	if errors.Is(err, metadata.ErrDisabled) {
 		out.Summary = "the instance metadata is switched off"
 		out.Remedy = "switch it on in the cloud's settings of this machine"
@@ -87,6 +92,8 @@ func checkMetadataRoute(f Facts) []Finding {
 	switch {
 	case f.Metadata.Err == nil:
 		return f.othersMisrouted()
+	case errors.Is(f.Metadata.Err, metadata.ErrProhibited):
+		return f.prohibited()
 	case r == nil, errors.As(f.Metadata.Err, &answered) && answered.Status != 0, !f.misrouted(*r):
 		return nil
 	}
@@ -94,6 +101,34 @@ func checkMetadataRoute(f Facts) []Finding {
 		ID: "metadata-route", Verdict: Fail, Summary: fmt.Sprintf("packets to the metadata (%s) leave by an interface where it does not answer", f.Metadata.Server),
 		Evidence: f.wayTo(*r, f.Metadata.Out), Remedy: "remove that route or rule",
 	}}
+}
+
+// prohibited names what of this host forbids requests to the metadata. It is searched for in all tables: a look-up without
+// a source, which the first one of connect(2) is, may find another way, such as that of [egress].
+func (f Facts) prohibited() []Finding {
+	out := Finding{
+		ID: "metadata-route", Verdict: Fail, Summary: fmt.Sprintf("this host forbids requests to the metadata (%s)", f.Metadata.Server),
+		Remedy: "permit them: ec2net goes by the lease alone until then",
+	}
+	for _, r := range f.FIB.Routes {
+		if r.Type == unix.RTN_PROHIBIT && r.Dst.Contains(f.Metadata.Server) {
+			out.Evidence = append(out.Evidence, f.FIB.ofRoute(r).written(f.FIB.text(r)))
+			out.Remedy = "remove that route, if the host is to read its metadata: ec2net goes by the lease alone until then"
+		}
+	}
+	for _, r := range f.FIB.Rules {
+		if r.Action == unix.FR_ACT_PROHIBIT && r.Six == f.Metadata.Server.Is6() && (!r.To.IsValid() || r.To.Contains(f.Metadata.Server)) {
+			out.Evidence = append(out.Evidence, f.FIB.ofRule(r).written(fmt.Sprintf("%d: %s", r.Pref, r)))
+		}
+	}
+	if f.Networkd.IMDS != "" && len(out.Evidence) > 0 {
+		out.Evidence = append(out.Evidence, "systemd-imdsd locks the metadata for all other programs: "+f.Networkd.IMDS)
+		out.Remedy = "boot with systemd.imds.network=unlocked on the kernel command line; a route that is removed systemd-networkd adds again"
+	}
+	if len(out.Evidence) == 0 {
+		out.Evidence = []string{"no route or rule does: look for a security module, such as SELinux"}
+	}
+	return []Finding{out}
 }
 
 // othersMisrouted: ec2net asks by an interface of the cloud, and other programs go by the routing.

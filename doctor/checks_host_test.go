@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"errors"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 
@@ -34,6 +35,22 @@ func hostRows() map[string][]sick {
 			{"refused by a rule", func(f *Facts) {
 				f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrUnavailable, Route: &Answer{Errno: unix.EACCES, End: NoRoute}}
 			}, []string{"fail metadata-route : (169.254.169.254) leave by an interface where it does not answer; permission denied; remove that route or rule"}},
+			{"locked by systemd, though another rule comes first", func(f *Facts) {
+				f.FIB.Routes = append(f.FIB.Routes, Route{Table: unix.RT_TABLE_MAIN, Dst: netip.MustParsePrefix("169.254.169.254/32"), Type: unix.RTN_PROHIBIT, Protocol: unix.RTPROT_STATIC})
+				f.Networkd.IMDS = "/run/systemd/network/85-imds-early.network"
+				f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrProhibited, Route: &Answer{End: Forward, Device: 2}}
+			}, []string{"fail metadata-route : this host forbids requests to the metadata (169.254.169.254); prohibit 169.254.169.254; systemd-imdsd locks; systemd.imds.network=unlocked on the kernel command line"}},
+			{"a route of somebody's", func(f *Facts) {
+				f.FIB.Routes = append(f.FIB.Routes, Route{Table: unix.RT_TABLE_MAIN, Dst: netip.MustParsePrefix("169.254.0.0/16"), Type: unix.RTN_PROHIBIT})
+				f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrProhibited}
+			}, []string{"fail metadata-route : this host forbids requests to the metadata; prohibit 169.254.0.0/16; remove that route"}},
+			{"a rule of somebody's", func(f *Facts) {
+				f.FIB.Rules = append(f.FIB.Rules, Rule{Pref: 99, To: netip.MustParsePrefix("169.254.169.254/32"), Action: unix.FR_ACT_PROHIBIT})
+				f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrProhibited}
+			}, []string{"fail metadata-route : this host forbids requests to the metadata; 99: from all to 169.254.169.254; permit them"}},
+			{"neither", func(f *Facts) {
+				f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: metadata.ErrProhibited}
+			}, []string{"fail metadata-route : this host forbids requests to the metadata; security module; permit them"}},
 			{"it answered with an error, so that the way is right", func(f *Facts) {
 				f.Metadata = Metadata{Server: addr("169.254.169.254"), Err: throttled, Route: &Answer{End: NoRoute}}
 			}, nil},

@@ -117,6 +117,9 @@ type Program struct {
 type Networkd struct {
 	Running                 bool
 	DropsRules, DropsRoutes bool // whenever it starts, what it did not make itself
+	// IMDS is the file by which systemd-imdsd (systemd 261 and later) has it set up the way to the metadata; empty: there
+	// is none. In the mode "locked" that way is systemd-imdsd's alone.
+	IMDS string
 }
 
 // addrs are the addresses that the cloud grants the interface.

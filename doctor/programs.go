@@ -76,8 +76,14 @@ func ReadNetworkd(root fs.FS) Networkd {
 			n.read(string(b))
 		}
 	}
+	if _, err := fs.Stat(root, imdsNetwork); err == nil {
+		n.IMDS = "/" + imdsNetwork
+	}
 	return n
 }
+
+// imdsNetwork is what `systemd-imdsd --setup-network` writes at boot.
+const imdsNetwork = "run/systemd/network/85-imds-early.network"
 
 func (n *Networkd) read(text string) {
 	section := ""

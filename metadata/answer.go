@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"syscall"
 	"unicode"
 	"unicode/utf8"
 
@@ -50,6 +51,8 @@ func failed(key string, ex exchange) *Error {
 	switch {
 	case ex.status == http.StatusForbidden:
 		e.Err = ErrDisabled
+	case errors.Is(ex.err, syscall.EACCES):
+		e.Err = fmt.Errorf("%w: %w", ErrProhibited, ex.err)
 	case ex.err != nil:
 		e.Err = fmt.Errorf("%w: %w", ErrUnavailable, ex.err)
 	}

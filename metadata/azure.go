@@ -107,7 +107,7 @@ func (s *Azure) Interfaces(ctx context.Context) (primary MAC, all []MAC, err err
 
 // Read asks once for everything about the interface with this MAC.
 //
-// The error wraps ErrUnknownMAC, ErrNotReady, ErrDisabled or ErrUnavailable; Backoff tells when to try
+// The error wraps ErrUnknownMAC, ErrNotReady, ErrDisabled, ErrProhibited or ErrUnavailable; Backoff tells when to try
 // again. What of the interface could not be read is Unavailable in the Interface, and an error in Problems
 // says why. Every interface of Azure has an IPv4 address, so that a list without any is not believed.
 func (s *Azure) Read(ctx context.Context, mac MAC) (Interface, error) {

@@ -20,7 +20,7 @@ const (
 // by up to a quarter less, or after a Retry-After, which is never undercut, by up to a tenth more.
 // An interface that is unknown or not ready is asked for about once a second, an unavailable service after
 // 0.2 s growing to 30 s, one that was asked too often after 0.5 s growing to 30 s, and one that is switched
-// off every 30 s, in case it is switched on again.
+// off, or that this host forbids to ask, every 30 s, in case that ends.
 func Backoff(attempt int, err error, rnd float64) time.Duration {
 	rnd = unit(rnd)
 	if asked := askedToWait(err); asked > 0 {
@@ -29,11 +29,15 @@ func Backoff(attempt int, err error, rnd float64) time.Duration {
 	return time.Duration(float64(wait(attempt, err)) * (0.75 + rnd/4))
 }
 
+// Closed reports whether the metadata stays out of reach until a person changes something: it is switched off for this
+// instance, or this host forbids requests to it.
+func Closed(err error) bool { return errors.Is(err, ErrDisabled) || errors.Is(err, ErrProhibited) }
+
 func wait(attempt int, err error) time.Duration {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, ErrDisabled):
+	case Closed(err):
 		return lastWait
 	case errors.Is(err, ErrNotReady), errors.Is(err, ErrUnknownMAC):
 		return soon

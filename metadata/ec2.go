@@ -2,11 +2,13 @@ package metadata
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -175,7 +177,11 @@ func (s *EC2) ask(ctx context.Context, key string) (Answer[string], exchange, er
 	}
 	a, other, err := askAt(ctx, s.clients[1-n], key)
 	if other.status == 0 && ctx.Err() == nil {
-		err = &Error{Key: key, Err: fmt.Errorf("%w: %w; %v", ErrUnavailable, ex.err, other.err)}
+		kind := ErrUnavailable
+		if errors.Is(other.err, syscall.EACCES) {
+			kind = ErrProhibited
+		}
+		err = &Error{Key: key, Err: fmt.Errorf("%w: %w; %v", kind, ex.err, other.err)}
 		return Answer[string]{}, ex, err
 	}
 	s.active.Store(1 - n)

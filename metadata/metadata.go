@@ -98,6 +98,9 @@ var (
 	ErrUnavailable = errors.New("metadata unavailable")
 	// ErrDisabled: the metadata service is switched off for this instance (403); asking on is pointless.
 	ErrDisabled = errors.New("metadata switched off")
+	// ErrProhibited: this host forbids requests to the metadata (EACCES, ip(7), connect(2)): by a route or a rule of the type
+	// "prohibit", as systemd-imdsd's locked mode writes them, or by a security module. Only a change of the host ends that.
+	ErrProhibited = errors.New("this host forbids requests to the metadata")
 	// ErrNotReady: the cloud is still publishing this interface; ask again soon and change nothing.
 	ErrNotReady = errors.New("metadata not ready")
 	// ErrUnknownMAC: the cloud answered, and it lists no interface with this MAC (yet).

@@ -40,7 +40,7 @@ type facts struct {
 // those keys that are in it and not known yet, in parallel. It does not ask again, except with a
 // new token after a 401.
 //
-// The error wraps ErrUnknownMAC, ErrNotReady, ErrDisabled or ErrUnavailable; Backoff tells when to
+// The error wraps ErrUnknownMAC, ErrNotReady, ErrDisabled, ErrProhibited or ErrUnavailable; Backoff tells when to
 // try again. ErrUnavailable also means that the interface's number could not be had, without which there
 // is no telling which table is the interface's. Any other key that could not be had is Unavailable in
 // the Interface, and an *Error in Problems says why. So are the IPv4 addresses of an
@@ -174,7 +174,7 @@ func (s *EC2) fetch(ctx context.Context, got map[string]answer, keys []string) e
 	}
 	wg.Wait()
 	for i, a := range answers {
-		if errors.Is(a.err, ErrDisabled) || (a.err != nil && ctx.Err() != nil) {
+		if Closed(a.err) || (a.err != nil && ctx.Err() != nil) {
 			return a.err
 		}
 		got[keys[i]] = a

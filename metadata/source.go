@@ -8,7 +8,7 @@ import (
 // Source asks one cloud's metadata. It may be used from several goroutines.
 type Source interface {
 	// Read asks once for everything about the interface with this MAC. The error wraps ErrUnknownMAC,
-	// ErrNotReady, ErrDisabled or ErrUnavailable; Backoff tells when to try again.
+	// ErrNotReady, ErrDisabled, ErrProhibited or ErrUnavailable; Backoff tells when to try again.
 	Read(ctx context.Context, mac MAC) (Interface, error)
 	// Interfaces lists the interfaces that the cloud knows, and says which of them the instance was started
 	// with. Errors are those of Read, without ErrUnknownMAC.
