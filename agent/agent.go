@@ -1,8 +1,10 @@
-// Package agent is the life of one network interface: it gathers what the metadata, the lease, the kernel, the
-// configuration and the records say of it (Facts), decides what is to become of it, has package plumb make the kernel so,
-// and says how far that has got (state.Phase). Agent sets an interface up and keeps it; NIC is what is known of one, for
-// who only plans or examines. Errors are of the kinds ErrInvalid, ErrUnavailable, ErrPartial and so on; what a program
-// ends with, its caller knows.
+// Package agent is the life of one network interface. It gathers what the metadata, the lease, the kernel, the
+// configuration and the records say of it (Facts), decides from that what is done with the interface, has package plumb
+// make the kernel so, and reports how far that has got (state.Phase).
+//
+// An Agent sets an interface up and manages it: Begin, then Up or Run. A NIC is what is known of an interface, for
+// commands that only plan or examine. Removal takes everything away again. Errors are of the kinds ErrInvalid,
+// ErrUnavailable, ErrPartial and ErrDenied, or none; the exit statuses that follow are the caller's.
 package agent
 
 import (

@@ -102,8 +102,8 @@ func (n *NIC) refreshEgress(others state.Records) {
 	}
 }
 
-// timedOut treats a probe that is older than probeTimeout as failed: with traffic flowing the kernel probes again at once,
-// so NUD_FAILED is hardly ever visible.
+// timedOut treats a probe that is older than probeTimeout as failed. With traffic flowing the kernel probes again at
+// once, so that NUD_FAILED is hardly ever to be seen.
 func (e *egress) timedOut(family int, n plumb.Neighbour, now time.Time) plumb.Neighbour {
 	since := &e.asking[family]
 	switch {

@@ -10,8 +10,12 @@ import (
 	"ec2net/plumb"
 )
 
+// The log says each thing once. A warning has a source; it is logged when it is new for its source, and again after
+// an hour if it came back. What differs each time, such as an age, must not be in its text.
+
 // The sources of warnings, see warnOnce.
 const (
+	// The sources of warnings, see warnOnce.
 	fromKernel = "set-up"
 	fromCloud  = "metadata"
 	fromDHCP   = "DHCP"
@@ -20,30 +24,36 @@ const (
 	fromMetrics = "metrics"
 	fromEgress  = "egress"
 	fromFile    = "configuration"
-	// fromNeighbours are the gateways that are asked whether they are there.
+	// fromNeighbours is for gateways that are probed.
 	fromNeighbours = "neighbours"
-	// fromOrphans are records of interfaces that are gone.
+	// fromOrphans is for what is left of interfaces that are gone.
 	fromOrphans = "leftovers"
 )
 
 const (
-	ListedAtMost  = 12        // operations on one log line
-	logAgainAfter = time.Hour // after which a warning is logged again, should it come and go
-	warningsMax   = 100       // remembered
-	lineLength    = 400       // bytes of a warning
+	// ListedAtMost is how many operations of a plan stand on one line.
+	ListedAtMost = 12
+	// logAgainAfter is the time after which a warning that came back is logged again.
+	logAgainAfter = time.Hour
+	// warningsMax is how many warnings are remembered; a text that changes all the time cannot fill the memory.
+	warningsMax = 100
+	// lineLength is the longest warning, in bytes.
+	lineLength = 400
 )
 
 // logLimiter remembers which warnings were logged.
 type logLimiter struct {
-	now      map[string]string    // by source; empty: all is well
-	loggedAt map[string]time.Time // when a text was logged
+	// now is what is wrong at present, by source; "": nothing.
+	now map[string]string
+	// loggedAt is when a warning was last logged, by source and text.
+	loggedAt map[string]time.Time
 }
 
 func newLogLimiter() logLimiter {
 	return logLimiter{now: map[string]string{}, loggedAt: map[string]time.Time{}}
 }
 
-// isNew notes what is wrong with a source, and says whether it is worth a log line.
+// isNew notes what is wrong with a source ("": nothing) and reports whether that is worth a log line.
 func (s *logLimiter) isNew(source, text string, at time.Time) bool {
 	same := s.now[source] == text
 	s.now[source] = text
@@ -58,12 +68,13 @@ func (s *logLimiter) isNew(source, text string, at time.Time) bool {
 	return true
 }
 
-// forget drops what is wrong with sources that are called so and something more.
+// forget drops all sources with a prefix.
 func (s *logLimiter) forget(prefix string) {
 	maps.DeleteFunc(s.now, func(source, _ string) bool { return strings.HasPrefix(source, prefix) })
 }
 
-// warnOnce logs what is wrong with a source, when that is new.
+// warnOnce logs what is wrong with a source if it is new; nil ends the trouble. An interface that has no address yet,
+// or whose role is ambiguous, is normal at the start and shown by STATUS instead.
 func (n *NIC) warnOnce(source string, err error) {
 	text := ""
 	if err != nil && !errors.Is(err, plumb.ErrNoAddress) && !errors.Is(err, errAmbiguous) {
@@ -74,14 +85,14 @@ func (n *NIC) warnOnce(source string, err error) {
 	}
 }
 
-// warnOnce is the same, but not for each repair of a fight.
+// warnOnce is NIC.warnOnce, but silent during a fight, in which no reconciliation converges.
 func (a *Agent) warnOnce(source string, err error) {
 	if !a.muted || !errors.Is(err, plumb.ErrNotConverged) {
 		a.NIC.warnOnce(source, err)
 	}
 }
 
-// logOnce logs what happened, but not again and again.
+// logOnce logs an event, but not again within logAgainAfter: traffic may flap between two interfaces.
 func (a *Agent) logOnce(text string) {
 	a.logLimiter.isNew(text, "", time.Now())
 	if a.logLimiter.isNew(text, text, time.Now()) {
@@ -89,7 +100,7 @@ func (a *Agent) logOnce(text string) {
 	}
 }
 
-// hasProblems reports whether something of the interface could not be set up.
+// hasProblems reports whether something that is granted could not be set up, according to the warnings in force.
 func (a *Agent) hasProblems() bool {
 	for source, text := range a.logLimiter.now {
 		if text != "" && (source == fromKernel || source == fromCloud || strings.HasPrefix(source, fromEgress)) {
@@ -99,7 +110,7 @@ func (a *Agent) hasProblems() bool {
 	return false
 }
 
-// OneLine is an error of any size for a log or a status line.
+// OneLine is an error on one line of lineLength bytes at most.
 func OneLine(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
 	if len(text) > lineLength {
@@ -108,7 +119,7 @@ func OneLine(err error) string {
 	return text
 }
 
-// announce is one log line for one change.
+// announce logs a change: in one line for a daemon, in one line for each operation for `up`, like the output of plan.
 func (a *Agent) announce(done plumb.Plan) {
 	if len(done) == 0 || a.muted {
 		return
@@ -122,7 +133,7 @@ func (a *Agent) announce(done plumb.Plan) {
 	a.log.Info(planLine(done))
 }
 
-// planLine is a plan of any size on one line.
+// planLine is a plan on one line, with ListedAtMost operations.
 func planLine(p plumb.Plan) string {
 	var parts []string
 	for _, o := range p[:min(len(p), ListedAtMost)] {

@@ -10,19 +10,24 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// notify is the unit's side of the agent: systemd hears only what is new.
+// What systemd is told by sd_notify(3): STATUS, READY, the watchdog's sign of life, and a longer start while the
+// cloud is late. Outside of a unit nobody listens, and nothing happens.
+
+// notify remembers what systemd was told last, so that it is told only what is new.
 type notify struct {
 	ready bool
 	last  string
-	beat  time.Time // last sign of life for the watchdog
-	asked time.Time // for a longer start
+	// beat is the last sign of life for the watchdog.
+	beat time.Time
+	// asked is when a longer start was last asked for.
+	asked time.Time
 }
 
-// extension is asked for while the interface is waiting; it has to reach systemd before the last one ends.
+// extension is EXTEND_TIMEOUT_USEC, asked for while the interface is waiting. The next request has to arrive before
+// the last one runs out, so it is asked for every tenth of that.
 const extension = 30 * time.Second
 
-// tell passes the state on: STATUS when it changed, READY once, a longer start while waiting, and
-// the watchdog's sign of life.
+// tell sends STATUS if it has changed, READY=1 once set is true, and the watchdog's sign of life when it is due.
 func (n *notify) tell(state string, set bool) {
 	msg := ""
 	if state != n.last {
@@ -63,7 +68,7 @@ func TellSystemd(text string) bool {
 	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// watchdogInterval is half of what systemd allows between two signs of life, or a long time.
+// watchdogInterval is half of the unit's WatchdogSec, or an hour if there is none (sd_watchdog_enabled(3)).
 func watchdogInterval() time.Duration {
 	if every, err := daemon.SdWatchdogEnabled(false); err == nil && every > 0 {
 		return every / 2

@@ -17,7 +17,8 @@ import (
 // from 6.14 or so on then kill what is started in that group later, ExecStopPost among it. So whoever starts,
 // scans or reads the metadata clears up after the others.
 
-// ClearOrphans takes away what orphaned records say, with the records, and reports whether there were any.
+// ClearOrphans removes what interfaces that are gone have left in the kernel, if their process is dead too, and then
+// their records. found is true if there were any.
 func ClearOrphans(ctx context.Context, store state.Store, log logrus.FieldLogger) (found bool, err error) {
 	var errs []error
 	for _, r := range store.All() {
@@ -38,7 +39,8 @@ func ClearOrphans(ctx context.Context, store state.Store, log logrus.FieldLogger
 	return found, errors.Join(errs...)
 }
 
-// clearOrphan clears up after one interface.
+// clearOrphan clears up after one interface. It holds the interface's lock meanwhile, so that of several processes
+// that notice the orphan only one does; it returns nothing if another one has it.
 func clearOrphan(ctx context.Context, store state.Store, r state.Record) (plumb.Plan, error) {
 	lock, err := store.Adopt(r)
 	if lock == nil || err != nil {
@@ -52,7 +54,8 @@ func clearOrphan(ctx context.Context, store state.Store, r state.Record) (plumb.
 	return done, err
 }
 
-// removeOrphanObjects takes the rules and tables of a gone interface out of the kernel.
+// removeOrphanObjects removes the rules and nftables tables of an interface that is gone, and the interface groups
+// that others have because of it.
 func removeOrphanObjects(ctx context.Context, r state.Record, peers []metadata.MAC) (plumb.Plan, error) {
 	link, err := plumb.OpenGone(r.Name)
 	if err != nil {
@@ -65,7 +68,7 @@ func removeOrphanObjects(ctx context.Context, r state.Record, peers []metadata.M
 	return link.Leave(context.WithoutCancel(ctx), nil)
 }
 
-// clearOrphans has an agent clear up after interfaces that are gone.
+// clearOrphans clears up after other interfaces; the agent does so with every reading of the metadata.
 func (a *Agent) clearOrphans(ctx context.Context) {
 	found, err := ClearOrphans(ctx, a.store, a.log)
 	a.warnOnce(fromOrphans, err)
@@ -74,9 +77,9 @@ func (a *Agent) clearOrphans(ctx context.Context) {
 	}
 }
 
-// Sweep takes away what is left of interfaces that are gone, and tells whether there was any, and whether that were
-// records: of one that was renamed, and unplugged before a process had written down its new name; and rules without a
-// table.
+// Sweep removes what is left of interfaces that are gone. Beside orphans with a record it finds rules without a
+// table: of an interface that was renamed and then unplugged before a process had recorded its new name. found is
+// true if there was anything, records if records were among it.
 func Sweep(ctx context.Context, store state.Store, log logrus.FieldLogger) (found, records bool, err error) {
 	records, failed := ClearOrphans(ctx, store, log)
 	var claimed []int

@@ -14,11 +14,15 @@ import (
 	"ec2net/plumb"
 )
 
-// ourName is what ID_NET_MANAGED_BY says of an interface that is ec2net's.
+// Interfaces that belong to another program: a container network that has moved addresses or routes there, or the
+// program that ID_NET_MANAGED_BY names. ec2net leaves them alone, unless a section of the configuration insists on
+// them.
+
+// ourName is the value of ID_NET_MANAGED_BY for an interface that is ec2net's.
 const ourName = "ec2net"
 
-// managedBy is the program that udev's database names as the one that manages the interface; empty when it
-// names nobody, or us (ID_NET_MANAGED_BY, which systemd-networkd and NetworkManager honour too).
+// managedBy is the program that ID_NET_MANAGED_BY names in udev's database; "" if it names nobody, or ec2net.
+// systemd-networkd and NetworkManager go by the same property (systemd.network(5)).
 func managedBy(root fs.FS, index int) string {
 	name := UdevProperty(root, index, "ID_NET_MANAGED_BY")
 	if name == "" || name == ourName {
@@ -27,7 +31,7 @@ func managedBy(root fs.FS, index int) string {
 	return fmt.Sprintf("%.60q (ID_NET_MANAGED_BY in udev's database)", name)
 }
 
-// UdevProperty is what udev's database says of an interface.
+// UdevProperty is a property of an interface in udev's database (/run/udev/data, the file nINDEX); "" if it has none.
 func UdevProperty(root fs.FS, index int, key string) string {
 	f, err := root.Open(fmt.Sprintf("run/udev/data/n%d", index))
 	if err != nil {
@@ -43,8 +47,8 @@ func UdevProperty(root fs.FS, index int, key string) string {
 	return ""
 }
 
-// owner is who else has the interface; empty: nobody. What a container network has taken once is not taken
-// back while the record lasts.
+// owner is the program that has the interface; "": none. What a container network has taken once stays its own as
+// long as the record lasts: its traces come and go with the containers.
 func (n *NIC) owner(s plumb.Snapshot) string {
 	if n.iface.Manage != config.Full {
 		return ""
@@ -53,7 +57,8 @@ func (n *NIC) owner(s plumb.Snapshot) string {
 	return cmp.Or(n.record.Claimed, managedBy(os.DirFS("/"), s.Index))
 }
 
-// OwnedByOther reports whether somebody else has the interface, and no section of the configuration insists on it.
+// OwnedByOther reports whether another program has the interface and no section of the configuration insists on it.
+// The answer yes goes into the record.
 func (n *NIC) OwnedByOther(s plumb.Snapshot) bool {
 	insists, certain := n.config.Insists(n.keys)
 	if n.record.LeftTo == "" && certain && !insists {
@@ -62,13 +67,14 @@ func (n *NIC) OwnedByOther(s plumb.Snapshot) bool {
 	return n.record.LeftTo != ""
 }
 
-// undecided reports whether whether the interface is ours at all hangs on what the metadata will say.
+// undecided reports whether only the metadata can tell if the interface is ours, because a section names an ENI or a
+// number.
 func (a *Agent) undecided() bool {
 	_, certain := a.config.Insists(a.keys)
 	return a.config.NeedsMetadata(a.keys) || (!certain && a.owner(a.snap) != "")
 }
 
-// releaseToOwner takes off what is ours of an interface that somebody else has, and says so once.
+// releaseToOwner removes what is ours from an interface that another program has, and logs that once.
 func (a *Agent) releaseToOwner(ctx context.Context) error {
 	r := a.reconcile(ctx)
 	a.announce(r.Done)
@@ -76,7 +82,7 @@ func (a *Agent) releaseToOwner(ctx context.Context) error {
 	return r.Err()
 }
 
-// reportOwner says and records that the interface is somebody else's.
+// reportOwner logs and records that another program has the interface.
 func (a *Agent) reportOwner() {
 	a.check.close()
 	a.log.Infof("%s; to have ec2net manage it, set manage = true in an [[interface]] section", a.text())

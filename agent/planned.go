@@ -11,20 +11,26 @@ import (
 	"ec2net/state"
 )
 
-// planTime bounds the wait for the metadata: a plan is for now.
+// What plan and doctor need: the same decision as an agent's, on a NIC that was just read, with what only a running
+// agent knows (who has the lease, egress, hosting) replaced by what it would come to. Nothing is changed.
+
+// planTime bounds the wait for the metadata. A plan is for now.
 const planTime = 10 * time.Second
 
-// ErrUnsettled ends a plan that has waited long enough for the metadata.
+// ErrUnsettled means that the metadata has not settled within planTime.
 var ErrUnsettled = errors.New("gave up after " + planTime.String())
 
 // Proposal is what up would do with an interface.
 type Proposal struct {
-	Plan     plumb.Plan
-	Problems error // what can not be set up as things are
-	Waiting  error // why there is nothing to do yet; nil: there is, or all is done
+	Plan plumb.Plan
+	// Problems are what cannot be set up as things are.
+	Problems error
+	// Waiting is why there is nothing to do yet; nil: there is something to do, or all is done.
+	Waiting error
 }
 
-// Plan reads the metadata, and says what up would do.
+// Plan reads the metadata and returns what `up` would do. ErrUnavailable: the metadata did not answer, or not in
+// time.
 func (n *NIC) Plan(ctx context.Context) (Proposal, error) {
 	if n.OwnedByOther(n.snap) {
 		n.log.Info("left to " + n.record.LeftTo)
@@ -54,9 +60,10 @@ func (n *NIC) Plan(ctx context.Context) (Proposal, error) {
 	return p, nil
 }
 
-// ReadTwice reads the metadata, and once more if it dropped something and no process waits for the end of the doubt,
-// or if it left keys open that it could not be asked for. What it has answered and is not believed is not asked for
-// again. A later reading that fails, as on a machine that is too busy for it, is tried again.
+// ReadTwice reads the metadata until another reading would tell no more, for planTime at most. One reading is enough
+// unless it left keys open, or dropped an address while no process is running that waits for the end of that doubt.
+// What was answered and is not believed is not asked for again. A later reading that fails, as on a machine that is
+// too busy, is tried again.
 func (n *NIC) ReadTwice(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, planTime)
 	defer cancel()
@@ -82,7 +89,7 @@ func (n *NIC) ReadTwice(ctx context.Context) error {
 	}
 }
 
-// takeForPlan works a reading of readTwice in, and says whether another one would tell no more.
+// takeForPlan applies a reading of ReadTwice and reports whether another one would tell no more.
 func (n *NIC) takeForPlan(r reading) bool {
 	if r.iface.Unlisted4() && n.last.Addrs4.Status != metadata.Present { // whether that lasts there is no time to see
 		r.iface = r.iface.Without4()
@@ -91,17 +98,18 @@ func (n *NIC) takeForPlan(r reading) bool {
 	return n.stable() || n.allRefused() || n.doubtful()
 }
 
+// unsettledErr is ErrUnsettled with what was waited for.
 func (n *NIC) unsettledErr() error {
 	return fmt.Errorf("%w waiting for %s", ErrUnsettled, n.missingFromMetadata())
 }
 
-// Reread reads the kernel once more, now that the interface's settings and the primary interface are known.
+// Reread reads the kernel again. The metadata may have told which other objects belong to the interface.
 func (n *NIC) Reread() (err error) {
 	n.snap, err = n.link.Read()
 	return err
 }
 
-// planned is the state that up would set up.
+// planned is the state that `up` would set up, and what it would have to leave out.
 func (n *NIC) planned() (plumb.State, error) {
 	n.hosts = n.plannedHosting()
 	others := n.store.All()
@@ -117,8 +125,9 @@ func (n *NIC) planned() (plumb.State, error) {
 	return state, errors.Join(append(append(EgressMistakes(n.config, primary.Name), n.nat.refused...), err, n.egressTrouble(0, time.Now()), n.egressTrouble(1, time.Now()))...)
 }
 
-// ExpectedState is what should be there on an interface that is examined: by its record where it was set up, else what up
-// would set up. noNAT says what of [nat] can not be meant.
+// ExpectedState is what should be there on an interface that doctor examines: what its process has decided, by its
+// record, if it was set up, else what `up` would set up. granted is what the metadata grants; byLease is true for a
+// degraded interface. noNAT are the errors of [nat], refused is what has to be left out.
 func (n *NIC) ExpectedState(r state.Record, known state.Records, granted metadata.Interface, byLease bool) (want plumb.State, noNAT []error, refused error) {
 	n.updateNATRole(known)
 	n.hosts = r.Hosts || (!r.Ready && n.plannedHosting())
@@ -139,7 +148,7 @@ func (n *NIC) ExpectedState(r state.Record, known state.Records, granted metadat
 	return want, n.nat.refused, refused
 }
 
-// AssumePeers names the host's other interfaces, where the record does not.
+// AssumePeers names the host's other interfaces of the cloud, if the record does not.
 func (n *NIC) AssumePeers(peers []metadata.MAC) {
 	if len(n.record.Peers) == 0 {
 		n.record.Peers = peers

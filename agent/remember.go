@@ -12,9 +12,13 @@ import (
 	"ec2net/state"
 )
 
-// remember takes over what an earlier process left: on disk what the kernel can not say, and from
-// the kernel the last known good of the metadata. The records come first: they say what else than the interface's
-// link to read.
+// The record (state.Record): what a new process takes over from an earlier one, and what is written down before and
+// after each change. The kernel is the truth; the record says what the kernel cannot, such as how the interface was
+// found and whose a rule is whose interface is gone.
+
+// remember takes over what an earlier process left: from the records what the kernel cannot tell, and from the kernel
+// the last known good answer of the metadata. The records come first, since they say what to read beside the
+// interface's link.
 func (n *NIC) remember(known state.Records) (err error) {
 	n.record = state.Record{Name: n.snap.Name, Index: n.snap.Index, MAC: n.snap.MAC, Cloud: n.where}
 	for _, old := range known {
@@ -40,8 +44,9 @@ func (n *NIC) remember(known state.Records) (err error) {
 	return nil
 }
 
-// inherit takes what is of use from one record: of this interface, or of one that had its name before,
-// whose rules may be left.
+// inherit takes from one record what is of use: from a record of this interface (the same MAC) nearly all, as long as
+// it was not unplugged meanwhile (the same index) also how it was found; from a record of an interface that had this
+// name before, only which rules may be left.
 func (n *NIC) inherit(old state.Record) {
 	twin := slices.ContainsFunc(n.snap.Twins, func(t plumb.Twin) bool { return t.Index == old.Index })
 	same := old.MAC == n.snap.MAC && !twin
@@ -74,7 +79,7 @@ func onThisHost(mac metadata.MAC) bool {
 	return slices.ContainsFunc(ownMACs(), func(m net.HardwareAddr) bool { return m.String() == mac.String() })
 }
 
-// cover has the kernel read for what is on record, and for the interface's part in [egress] and [nat].
+// cover tells plumb what to read beside the interface itself: by the record, and by its part in [egress] and [nat].
 func (n *NIC) cover() {
 	s := n.record.Scope()
 	s.Packets = s.Packets || len(n.nat.out) > 0
@@ -82,8 +87,8 @@ func (n *NIC) cover() {
 	n.link.Cover(s)
 }
 
-// lastGood is what the metadata granted last: by the record of this very interface, and what of it the kernel holds;
-// without a record by the kernel alone. That a rule or a route is missing is drift, and takes no address away.
+// lastGood is what the metadata granted last. With a record of this interface it is the union of the record and what
+// the kernel holds: a rule that is missing is drift, and takes no address away. Without one the kernel alone tells.
 func (n *NIC) lastGood(s plumb.Snapshot) metadata.Interface {
 	if n.record.Interface.MAC == s.MAC {
 		return metadata.Settle(s.Held(), n.record.Interface) // all of both
@@ -91,11 +96,10 @@ func (n *NIC) lastGood(s plumb.Snapshot) metadata.Interface {
 	return s.Granted()
 }
 
-// writeAhead puts on disk which rules and tables are about to be this interface's, before the kernel gets them: a
-// rule outlives the interface, and only the record says whose it was. A full disk is no reason to leave the interface
-// dead; while the interface is there, its routes tell as much. What the interface is granted is there before the
-// kernel has it, and gone before it is taken off: the next process goes by the record. How an interface was found
-// that was plugged in again is written ahead too: what the disk says is how it was found the last time.
+// writeAhead writes the record before a change that adds something to it. Rules outlive the interface, and only the
+// record says whose they are. What is granted is on disk before the kernel has it, and off the disk before the kernel
+// loses it, since the next process goes by the record. A full disk does not stop the change: while the interface is
+// there, its routes tell as much.
 func (a *Agent) writeAhead(w plumb.State) {
 	added := a.baselineUnsaved
 	for _, n := range w.Numbers() {
@@ -117,7 +121,8 @@ func (a *Agent) writeAhead(w plumb.State) {
 	}
 }
 
-// leasedAhead notes the MTU that is about to be set because a lease says so, and forgets it once it is given back.
+// leasedAhead notes an MTU that is about to be set because the lease says so, and drops the note once the MTU is
+// restored. It reports whether the record has news.
 func (a *Agent) leasedAhead(w plumb.State) bool {
 	b, set := a.record.Baseline, 0
 	switch {
@@ -132,14 +137,14 @@ func (a *Agent) leasedAhead(w plumb.State) bool {
 	return true
 }
 
-// foundAhead puts on disk how the interface was found, before its link is set up.
+// foundAhead writes down how the interface was found before its link is set up.
 func (a *Agent) foundAhead(w plumb.State) {
 	if a.baselineUnsaved && w.Link != a.snap.Link {
 		a.saveRecord()
 	}
 }
 
-// saveRecord writes the record. What fails is logged, and tried again with the next news.
+// saveRecord writes the record. A failure is logged, noted in the lock's file, and tried again with the next news.
 func (a *Agent) saveRecord() {
 	err := a.writeRecord()
 	a.dirty, a.saveErr = err != nil, err
@@ -148,6 +153,8 @@ func (a *Agent) saveRecord() {
 	a.publish()
 }
 
+// writeRecord fills in the record from what is known and saves it under the present name, then removes the files of
+// old names. In this order a process that is killed in between leaves two records, not none.
 func (a *Agent) writeRecord() error {
 	a.record.Interface = a.settled
 	a.record.Interface.Problems = nil // of one reading, and no JSON

@@ -13,23 +13,29 @@ import (
 	"ec2net/state"
 )
 
-// Removal takes everything of ours off an interface, or what is left of one that is gone.
+// What `ec2net down` does once no process manages the interface any more: remove everything of ours from the kernel,
+// check that this cuts nothing off, and remove the record. It needs no agent and works for an interface that is gone,
+// too.
+
+// Removal removes everything of ours from an interface, or what is left of one that is gone.
 type Removal struct {
 	Store state.Store
 	Log   logrus.FieldLogger
-	// Server is where the metadata is asked; false: that is not known.
+	// Server is the metadata's address; false if it is not known.
 	Server func() (netip.AddrPort, bool)
-	All    bool // with what the host itself lives by
+	// All removes also what the host itself lives by, and without the connectivity check.
+	All bool
 }
 
 var (
-	// ErrUnrecorded says of an interface that is not there that it was never recorded under this name either.
+	// ErrUnrecorded means that there is no interface of that name, nor a record of one.
 	ErrUnrecorded = errors.New("no such interface, nor a record of one")
-	// ErrRolledBack says that all is as it was, because the change cut something off.
+	// ErrRolledBack means that the removal cut something off and everything is as it was before.
 	ErrRolledBack = errors.New("rolled back")
 )
 
-// Run does it, and removes the record and the lock. Nobody may manage the interface any more.
+// Run removes everything, then the record and the lock's file. No process may manage the interface any more. Once
+// begun it does not stop with ctx: half of it would be worse than either end, and it takes some seconds at most.
 func (r Removal) Run(ctx context.Context, name string) error {
 	link, err := plumb.Open(name)
 	if err != nil {
@@ -57,7 +63,8 @@ func (r Removal) Run(ctx context.Context, name string) error {
 	return errors.Join(r.Store.Remove(name), r.Store.Unlock(name))
 }
 
-// removeOurs takes everything of ours away, but for what the host itself lives by, and proves that nothing is cut off by it.
+// removeOurs removes everything of ours except what the host itself lives by, and rolls that back if it cut something
+// off.
 func (r Removal) removeOurs(ctx context.Context, link *plumb.Link, old state.Record, before *plumb.Baseline) error {
 	t := r.check(link, old)
 	done, err := link.Leave(ctx, before)
@@ -73,20 +80,22 @@ func (r Removal) removeOurs(ctx context.Context, link *plumb.Link, old state.Rec
 	return nil
 }
 
+// announce logs a change, one line for each operation.
 func (r Removal) announce(done plumb.Plan) {
 	for _, o := range done {
 		r.Log.Info(o)
 	}
 }
 
-// removeAll takes all away. That it cuts the host off is what was asked for.
+// removeAll removes everything of ours without a check: the user has asked for it (--lease), even if it cuts the host
+// off.
 func (r Removal) removeAll(ctx context.Context, link *plumb.Link, before *plumb.Baseline) error {
 	done, err := link.Strip(ctx, before)
 	r.announce(done)
 	return err
 }
 
-// reportHosting says what stays on an interface that nobody else configures.
+// reportHosting logs what stays on an interface that nobody else configures, and how to remove that too.
 func (r Removal) reportHosting(l *plumb.Link) {
 	s, err := l.Read()
 	if err != nil || !s.Hosts() {
@@ -95,8 +104,7 @@ func (r Removal) reportHosting(l *plumb.Link) {
 	r.Log.Infof("%s and its default route stay, because nobody else configures %s; to remove them: ec2net down --lease %s", First(s.Held()), s.Name, s.Name)
 }
 
-// check proves that nothing is cut off by what is taken away. Where the metadata's address is not known, that one is
-// not missed.
+// check makes the connectivity check of the removal. A metadata server whose address is not known is not missed.
 func (r Removal) check(l *plumb.Link, old state.Record) *connectivityCheck {
 	at, known := r.Server()
 	if !known {
@@ -112,7 +120,7 @@ func (r Removal) check(l *plumb.Link, old state.Record) *connectivityCheck {
 	return t
 }
 
-// recentAnswer is how old the metadata's last answer may be, for it to be missed.
+// recentAnswer is how old the metadata's last answer may be for its loss to count.
 const recentAnswer = time.Minute
 
 // rollBack puts everything back.
@@ -124,8 +132,9 @@ func (r Removal) rollBack(ctx context.Context, t *connectivityCheck, why losses)
 	return errors.Join(ErrorOf(ErrRolledBack, "%s: rolled back: without this interface, %s", t.link.Name, why), back.Failed)
 }
 
-// before is how the interface was found. Of another interface, and of one that was plugged in again since, that is
-// what the interface itself tells. peers are the other cloud interfaces whose group is given back with this one's.
+// before is how ec2net found the interface, by the record, and which other interfaces have a group because of it. If
+// the record is of another interface, or of the time before this one was plugged in again, the interface itself
+// tells. The link of the primary, and of one that another program has, stays as it is.
 func (r Removal) before(l *plumb.Link, old state.Record) (before *plumb.Baseline, peers []metadata.MAC) {
 	s, err := l.Read()
 	same := s.MAC == old.MAC && s.Index == old.Index

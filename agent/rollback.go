@@ -10,7 +10,7 @@ import (
 	"ec2net/state"
 )
 
-// Rollback: a change that cut something off is taken back at once and made again later, after FirstRetry and then
+// Rollback: a change that cut something off is undone at once and made again later, after FirstRetry and then
 // after twice as long each time, or when something new is known. Meanwhile the interface is held in its state before
 // the change (modeRollBack), so that a repair does not bring the change back.
 
@@ -23,7 +23,7 @@ const (
 	followsMax = 8
 )
 
-// rollback is a change that cut something off and was taken back.
+// rollback is a change that cut something off and was rolled back.
 type rollback struct {
 	// state is what the interface is held in until then.
 	state plumb.State
@@ -51,13 +51,14 @@ func (a *Agent) checkChanges() {
 	a.link.Changing = a.changing
 }
 
-// server is the metadata's, fresh when its last answer was a good one: what does not answer anyway can
-// not be cut off.
+// server is the metadata's address for the connectivity check, and whether the metadata has answered lately.
 func (a *Agent) server() (at netip.AddrPort, fresh bool) {
 	return a.cloud.Server(), a.answered && a.readErr == nil
 }
 
-// confirm rolls a change back that cut something off (as "commit confirmed" does); for `up` all that this process did.
+// confirm judges the change that was just made, and rolls it back if it cut something off ("commit confirmed"). `up`
+// goes back to the state before the process began, since the user was told nothing yet; `run` to the state before
+// this change. When ctx has ended, the rollback is made all the same.
 func (a *Agent) confirm(ctx context.Context, done plumb.Plan) {
 	why, done := a.confirmFollowing(ctx, done)
 	if len(why) == 0 {
@@ -85,8 +86,9 @@ func (a *Agent) confirm(ctx context.Context, done plumb.Plan) {
 	a.log.Warnf("%s; the change was: %s", a.rolledBack.text(), planLine(done))
 }
 
-// confirmFollowing says what a change has cut off. The interface follows other programs' routes of main: what of them has changed
-// since it was set up is followed first, and belongs to the change.
+// confirmFollowing returns what a change has cut off, and the whole change. The interface's table copies other
+// programs' routes of main. If those have changed meanwhile, following them may already mend the loss; what that
+// changes belongs to the change that is judged.
 func (a *Agent) confirmFollowing(ctx context.Context, done plumb.Plan) (why losses, all plumb.Plan) {
 	for range followsMax {
 		if why = a.check.cutOff(ctx); len(why) == 0 {

@@ -7,13 +7,16 @@ import (
 	"ec2net/metadata"
 )
 
-// Platform are Azure's own addresses, both reached by the first interface alone: the wire server, which also
-// sends the probes of load balancers, and the metadata.
+// What differs between the clouds and is not in the metadata: the addresses of their own servers, and the IPv6
+// gateway.
+
+// Platform are Azure's own servers: the wire server, which also sends the probes of load balancers, and the metadata.
+// Both are reached by the primary interface alone (learn.microsoft.com, "What is IP address 168.63.129.16?").
 func Platform() []netip.Addr {
 	return []netip.Addr{netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("169.254.169.254")}
 }
 
-// servers are the cloud's own, which a host asks by its primary interface.
+// servers are the cloud's own servers, which a host asks by its primary interface.
 func servers(c metadata.Cloud) []netip.Addr {
 	if c == metadata.CloudAzure {
 		return Platform()
@@ -21,8 +24,8 @@ func servers(c metadata.Cloud) []netip.Addr {
 	return []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd00:ec2::254")}
 }
 
-// services are the cloud's own servers, to be kept on the primary interface. Without [egress] there is
-// nothing to keep them from.
+// services are the servers that need rules of their own on the primary interface; only [egress] would lead their
+// traffic elsewhere.
 func services(c metadata.Cloud, conf config.Config) []netip.Addr {
 	if len(conf.Egress.Interfaces) == 0 {
 		return nil
@@ -30,9 +33,9 @@ func services(c metadata.Cloud, conf config.Config) []netip.Addr {
 	return servers(c)
 }
 
-// Gateway6 answers on every subnet of the cloud, also where no router advertisement says so. EC2:
-// docs.aws.amazon.com, VPC, "Configure route tables". Azure: what its router advertisements name on
-// every machine, and the cloud's own container network is configured with.
+// Gateway6 is the link-local address of the cloud's router, which answers on every subnet, also where no router
+// advertisement names it. EC2: docs.aws.amazon.com, VPC, "Configure route tables". Azure: what its router
+// advertisements name on every machine, and what its own container network is configured with.
 func Gateway6(c metadata.Cloud) netip.Addr {
 	if c == metadata.CloudAzure {
 		return netip.MustParseAddr("fe80::1234:5678:9abc")

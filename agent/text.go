@@ -13,9 +13,13 @@ import (
 	"ec2net/state"
 )
 
-// text is one line for a person: what the interface holds, or what it waits for and since when.
+// The one line about an interface, for STATUS, the terminal and `ec2net status`. It has times of the day and no ages,
+// so that it changes only when something happens.
+
+// text is the line of now.
 func (a *Agent) text() string { return a.textOf(a.phaseFacts()) }
 
+// textOf is the line for a phase: what the interface has, or what it waits for and since when.
 func (a *Agent) textOf(f phaseFacts) string {
 	switch f.phase() {
 	case state.LeftTo:
@@ -64,6 +68,7 @@ func (a *Agent) waitingText() string {
 	return fmt.Sprintf("waiting for %s since %s", a.missingFromMetadata(), Clock(a.unconvergedSince))
 }
 
+// setUpText says what an interface has: addresses, table, lease, egress.
 func (a *Agent) setUpText() string {
 	c := a.settled
 	switch {
@@ -91,7 +96,7 @@ func (a *Agent) setUpText() string {
 	return s
 }
 
-// First is the first address that is granted, for a person.
+// First is the first address that is granted, or "no address".
 func First(c metadata.Interface) string {
 	for _, list := range [][]string{Texts(c.Addrs4.Value), Texts(c.Addrs6.Value)} {
 		if len(list) > 0 {
@@ -104,7 +109,7 @@ func First(c metadata.Interface) string {
 // Extra is how many addresses are granted beside the first one.
 func Extra(c metadata.Interface) int { return max(0, len(c.Addrs4.Value)+len(c.Addrs6.Value)-1) }
 
-// Texts are the texts of a list; never nil, so that it is [] in JSON.
+// Texts are the texts of a list. The result is never nil, so that it is [] in JSON.
 func Texts[T fmt.Stringer](list []T) []string {
 	out := make([]string, 0, len(list))
 	for _, x := range list {
@@ -113,7 +118,7 @@ func Texts[T fmt.Stringer](list []T) []string {
 	return out
 }
 
-// Until says until when a lease is valid, or since when it is not: "until 16:04:05".
+// Until says until when a lease is valid: "until 16:04:05", "ended 16:04:05" or "with no expiry".
 func Until(l *dhcp.Lease) string {
 	if l.Expires == dhcp.Infinite {
 		return "with no expiry"
@@ -125,7 +130,7 @@ func Until(l *dhcp.Lease) string {
 	return word + Clock(l.Start.Add(l.Expires))
 }
 
-// Plural is a number with its noun.
+// Plural is a number with its noun: "1 interface", "2 interfaces".
 func Plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -133,10 +138,10 @@ func Plural(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// Clock is the time of the day, for a line that is told again only when it changes: an age would change all the time.
+// Clock is a time of the day, for lines that are repeated only when they change; an age would change all the time.
 func Clock(t time.Time) string { return t.Format(time.TimeOnly) }
 
-// missingFromMetadata says what is missing from the metadata.
+// missingFromMetadata says what is still expected from the metadata, to follow "waiting for".
 func (n *NIC) missingFromMetadata() string {
 	switch err := n.readErr; {
 	case err == nil && !n.answered:
@@ -159,8 +164,8 @@ func (n *NIC) missingFromMetadata() string {
 	}
 }
 
-// report tells systemd or the terminal, when there is something new to tell. Others read the record, which is
-// written once for all that an event has brought, and has to follow what only the time has changed.
+// report runs before each wait: it saves the record if it has news, and tells systemd or the terminal the phase. The
+// record is written once for all that an event has changed, and also when only time has changed the phase.
 func (a *Agent) report() {
 	f := a.phaseFacts()
 	phase := f.phase()
@@ -171,7 +176,7 @@ func (a *Agent) report() {
 	a.progress(phase, a.textOf(f))
 }
 
-// Lines takes joined errors apart, for a list of messages.
+// Lines splits a joined error into its messages, for a list.
 func Lines(err error) []string {
 	if err == nil {
 		return nil

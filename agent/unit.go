@@ -11,13 +11,16 @@ import (
 	"github.com/coreos/go-systemd/v22/unit"
 )
 
-// UnitOf is the unit that keeps an interface, named as the interface's device unit, to which it is bound.
+// The unit of an interface, and questions to systemd over D-Bus. Escaping is that of systemd-escape(1) --path.
+
+// UnitOf is the unit that manages an interface: an instance of ec2net-ifup@.service, named like the interface's
+// device unit, to which it is bound (BindsTo).
 func UnitOf(name string) string {
 	device := unit.UnitNamePathEscape(sysfsDevices + name)
 	return "ec2net-ifup@" + strings.TrimPrefix(device, unit.UnitNamePathEscape(sysfsDevices)+"-") + ".service"
 }
 
-// UnitWord is the unit of an interface as a word for a shell.
+// UnitWord is the unit of an interface as a word for a shell, for messages that tell the user what to type.
 func UnitWord(name string) string {
 	word := strings.TrimSuffix(UnitOf(name), ".service")
 	if strings.Contains(word, "\\") {
@@ -26,7 +29,7 @@ func UnitWord(name string) string {
 	return word
 }
 
-// StopUnit has systemd stop a unit, or not start it again, and does not wait for that. One that is not loaded is stopped.
+// StopUnit has systemd stop a unit and not start it again; it does not wait. A unit that is not loaded is no error.
 func StopUnit(ctx context.Context, name string) error {
 	bus, err := dbus.NewSystemdConnectionContext(ctx)
 	if err != nil {
@@ -39,7 +42,8 @@ func StopUnit(ctx context.Context, name string) error {
 	return nil
 }
 
-// UnitState asks systemd for the state of a unit: by its private socket, which is root's, else by the system bus.
+// UnitState is the state of a unit: "active", "failed" and so on (systemd(1)), or "masked". It asks systemd's private
+// socket, which only root may open, else the system bus.
 func UnitState(ctx context.Context, name string) (string, error) {
 	bus, err := dbus.NewSystemdConnectionContext(ctx)
 	if err != nil {
@@ -67,7 +71,7 @@ const sysfsDevices = "/sys/subsystem/net/devices/"
 
 const unitFile = "ec2net-ifup@.service"
 
-// UnderSystemd reports whether this system was booted by systemd, and the package's unit is there.
+// UnderSystemd reports whether systemd runs this system (sd_booted(3)) and the package's unit is installed.
 func UnderSystemd() bool {
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
 		return false
