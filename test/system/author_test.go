@@ -8,13 +8,10 @@ import (
 	"testing"
 
 	"ec2net/doctor"
-	"ec2net/test/system/debian"
 )
 
-// The rule of a real program that decides before ec2net's own is told with that program's name.
-func TestAuthorOfARule(t *testing.T) {
-	t.Parallel()
-	m := start(t, options{suite: crowded[debian.Bookworm], files: with(renamed(second()), map[string]string{"/etc/keepalived/keepalived.conf": `global_defs {
+// inFront is a rule and a route of keepalived that come before those of ec2net.
+const inFront = `global_defs {
 	router_id test
 }
 vrrp_instance ens6 {
@@ -33,17 +30,24 @@ vrrp_instance ens6 {
 		192.0.2.0/24 via 10.0.0.1 dev eth0 table 177
 	}
 }
-`})})
-	m.plug(second())
-	m.active("ens6")
-	m.active("eth0")
-	m.run("systemctl", "start", "keepalived")
-	const want = "100: from 10.0.2.37 lookup 177, written by keepalived (protocol 18);"
-	m.until(hang, func() string {
-		return "doctor names keepalived, but says " + m.try("ec2net", "--cloud", "ec2", "doctor")
-	}, func() bool {
-		return slices.ContainsFunc(m.findings(), func(f doctor.Finding) bool {
-			return f.ID == "rule-in-front" && f.Interface == "ens6" && slices.ContainsFunc(f.Evidence, func(e string) bool { return strings.HasPrefix(e, want) })
+`
+
+// The rule of a real program that decides before ec2net's own is told with that program's name.
+func TestAuthorOfARule(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, suite string) {
+		m := start(t, options{suite: crowded[suite], files: with(renamed(second()), map[string]string{"/etc/keepalived/keepalived.conf": inFront})})
+		m.plug(second())
+		m.active("ens6")
+		m.active("eth0")
+		m.run("systemctl", "start", "keepalived")
+		const want = "100: from 10.0.2.37 lookup 177, written by keepalived (protocol 18);"
+		m.until(hang, func() string {
+			return "doctor names keepalived, but says " + m.try("ec2net", "--cloud", "ec2", "doctor")
+		}, func() bool {
+			return slices.ContainsFunc(m.findings(), func(f doctor.Finding) bool {
+				return f.ID == "rule-in-front" && f.Interface == "ens6" && slices.ContainsFunc(f.Evidence, func(e string) bool { return strings.HasPrefix(e, want) })
+			})
 		})
 	})
 }

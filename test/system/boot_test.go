@@ -5,23 +5,19 @@ package system
 import (
 	"strings"
 	"testing"
-
-	"ec2net/test/system/debian"
 )
 
 // One interface with one address: ec2net looks, and writes nothing.
 func TestBootOneInterface(t *testing.T) {
-	for _, suite := range []string{debian.Bookworm, debian.Trixie} {
-		t.Run(suite, func(t *testing.T) {
-			m := start(t, options{suite: suite})
-			t.Logf("boot %s", m.boot)
-			m.active("eth0")
-			m.healthy()
-			if got := m.ours(); got != "" {
-				t.Errorf("written although there is nothing to do:\n%s", got)
-			}
-		})
-	}
+	onEach(t, func(t *testing.T, suite string) {
+		m := start(t, options{suite: suite})
+		t.Logf("boot %s", m.boot)
+		m.active("eth0")
+		m.healthy()
+		if got := m.ours(); got != "" {
+			t.Errorf("written although there is nothing to do:\n%s", got)
+		}
+	})
 }
 
 // Two machines that run at the same time have nothing in common: each has a cgroup of its own for a unit of the

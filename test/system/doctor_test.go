@@ -31,27 +31,29 @@ func (m *machine) findings() (out []doctor.Finding) {
 // A unit that is stopped, has failed, is held back by the start limit, or is masked, is told as that, and what doctor
 // says to do, typed into a shell, has it run again.
 func TestDoctorOfUnits(t *testing.T) {
-	m := start(t, options{files: renamed(second())})
-	m.plug(second())
-	m.active("ens6")
-	m.active("eth0")
-	well := func() bool { return len(m.findings()) == 0 }
-	m.until(hang, func() string { return "all is well, but " + m.try("ec2net", "--cloud", "ec2", "doctor") }, well)
-	unit := "ec2net-ifup@ens6.service"
-	limited := "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do systemctl restart " + unit + "; done"
-	for _, tt := range []struct{ name, harm, state, says string }{
-		{"stopped", "systemctl stop " + unit, "inactive", "its unit is not running"},
-		{"failed", "mkdir -p /etc/ec2net && echo 'dchp = 1' >/etc/ec2net/ec2net.toml; systemctl restart " + unit + "; rm /etc/ec2net/ec2net.toml", "failed", "its unit has failed"},
-		{"the start limit", limited, "failed", "its unit has failed"},
-		{"masked", "systemctl mask " + unit + " && systemctl stop " + unit, "inactive", "its unit is masked"},
-	} {
-		t.Run(tt.name, func(t *testing.T) { m.unitCured("ens6", unit, tt.harm, tt.state, tt.says) })
-	}
-	// An interface whose name systemd escapes has a unit of another name.
-	m.run("ip", "link", "set", "dev", "ens6", "name", "data-1")
-	unit = `ec2net-ifup@data\x2d1.service`
-	m.active(`data\x2d1`)
-	m.unitCured("data-1", unit, "systemctl stop '"+unit+"'", "inactive", "its unit is not running")
+	onEach(t, func(t *testing.T, suite string) {
+		m := start(t, options{suite: suite, files: renamed(second())})
+		m.plug(second())
+		m.active("ens6")
+		m.active("eth0")
+		well := func() bool { return len(m.findings()) == 0 }
+		m.until(hang, func() string { return "all is well, but " + m.try("ec2net", "--cloud", "ec2", "doctor") }, well)
+		unit := "ec2net-ifup@ens6.service"
+		limited := "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do systemctl restart " + unit + "; done"
+		for _, tt := range []struct{ name, harm, state, says string }{
+			{"stopped", "systemctl stop " + unit, "inactive", "its unit is not running"},
+			{"failed", "mkdir -p /etc/ec2net && echo 'dchp = 1' >/etc/ec2net/ec2net.toml; systemctl restart " + unit + "; rm /etc/ec2net/ec2net.toml", "failed", "its unit has failed"},
+			{"the start limit", limited, "failed", "its unit has failed"},
+			{"masked", "systemctl mask " + unit + " && systemctl stop " + unit, "inactive", "its unit is masked"},
+		} {
+			t.Run(tt.name, func(t *testing.T) { m.unitCured("ens6", unit, tt.harm, tt.state, tt.says) })
+		}
+		// An interface whose name systemd escapes has a unit of another name.
+		m.run("ip", "link", "set", "dev", "ens6", "name", "data-1")
+		unit = `ec2net-ifup@data\x2d1.service`
+		m.active(`data\x2d1`)
+		m.unitCured("data-1", unit, "systemctl stop '"+unit+"'", "inactive", "its unit is not running")
+	})
 }
 
 // unitCured does harm to an interface's unit, and what doctor says of that.

@@ -43,15 +43,16 @@ func (m *machine) run(name string, args ...string) string {
 // nothing: how fast the machine is, and what else it does, is no matter of a test.
 const hang = 2 * time.Minute
 
-// until looks again and again until cond holds, and fails the test when it does not in time.
+// until looks again and again until cond holds, and fails the test when it does not in time. It pauses for as long as a look
+// takes, so that it leaves the processor to what it waits for.
 func (m *machine) until(limit time.Duration, what func() string, cond func() bool) time.Duration {
 	m.t.Helper()
 	began := time.Now()
-	for !cond() {
+	for looked := began; !cond(); looked = time.Now() {
 		if time.Since(began) > limit {
 			m.t.Fatalf("after %s still not: %s", limit, what())
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(max(10*time.Millisecond, time.Since(looked)))
 	}
 	return time.Since(began)
 }

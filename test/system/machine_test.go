@@ -154,7 +154,7 @@ func (m *machine) power() {
 		m.t.Fatalf("boot: %v\n%s", err, b)
 	}
 	m.until(hang, said("is-system-running"), func() bool {
-		state := strings.TrimSpace(m.try("systemctl", "is-system-running"))
+		state := strings.TrimSpace(m.try("systemctl", "is-system-running", "--wait"))
 		return state == "running" || state == "degraded"
 	})
 	m.boot = time.Since(began)

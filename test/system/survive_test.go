@@ -55,21 +55,25 @@ func TestTrafficSurvivesTheUnit(t *testing.T) {
 
 // An interface that gets another name while it works keeps working: the old unit ends, a new one begins.
 func TestRenameAtRunTime(t *testing.T) {
-	m := start(t, options{files: renamed(second())})
-	m.plug(second())
-	m.active("ens6")
-	tr := m.talk(onlyEIP(second()), 7001)
-	defer tr.end()
-	for _, to := range []string{"blue0", "ens6", "green0"} {
-		from := strings.TrimSpace(m.run("sh", "-c", "ip -o link | grep -o 'blue0\\|ens6\\|green0' | head -1"))
-		began := time.Now()
-		m.run("ip", "link", "set", from, "name", to)
-		m.active(to)
-		m.until(hang, said("the unit of "+from+" has ended"), func() bool { return !strings.Contains(m.units(), "@"+from+".service loaded") })
-		// What is lost on the way is sent again after twice the time at the latest.
-		m.within("from "+from+" to "+to, max(1500*time.Millisecond, 2*time.Since(began)), tr)
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			m := start(t, options{suite: suite, files: renamed(second())})
+			m.plug(second())
+			m.active("ens6")
+			tr := m.talk(onlyEIP(second()), 7001)
+			defer tr.end()
+			for _, to := range []string{"blue0", "ens6", "green0"} {
+				from := strings.TrimSpace(m.run("sh", "-c", "ip -o link | grep -o 'blue0\\|ens6\\|green0' | head -1"))
+				began := time.Now()
+				m.run("ip", "link", "set", from, "name", to)
+				m.active(to)
+				m.until(hang, said("the unit of "+from+" has ended"), func() bool { return !strings.Contains(m.units(), "@"+from+".service loaded") })
+				// What is lost on the way is sent again after twice the time at the latest.
+				m.within("from "+from+" to "+to, max(1500*time.Millisecond, 2*time.Since(began)), tr)
+			}
+			m.healthy()
+			m.unplug("eth1", "green0")
+			m.gone("ens6")
+		})
 	}
-	m.healthy()
-	m.unplug("eth1", "green0")
-	m.gone("ens6")
 }
