@@ -238,6 +238,8 @@ func wireServer(m *dhcpv4.DHCPv4) netip.Addr {
 	return netip.AddrFrom4([4]byte(b))
 }
 
+// serverID is the server identifier (option 54, RFC 2132 section 9.7), which an OFFER, an ACK and a NAK must have (RFC 2131
+// section 4.3.1, table 3).
 func serverID(m *dhcpv4.DHCPv4) (netip.Addr, error) {
 	b, err := octets(m, dhcpv4.OptionServerIdentifier, 4)
 	if err != nil {

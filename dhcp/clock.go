@@ -16,6 +16,7 @@ type bootTime time.Duration
 // forever is after every point that a lease can name.
 const forever = bootTime(Infinite)
 
+// bootNow reads CLOCK_BOOTTIME (clock_gettime(2)), which goes on while the machine is suspended: a lease does, too.
 func bootNow() bootTime {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {

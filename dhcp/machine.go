@@ -77,6 +77,7 @@ func (m *machine) enter(s State) {
 	m.why = nil
 }
 
+// note reports a state with a copy of the lease: the receiver may keep it.
 func (m *machine) note(s State, err error) {
 	e := Event{State: s, Err: err, At: time.Now()}
 	if m.lease != nil {

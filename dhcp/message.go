@@ -43,6 +43,7 @@ func wanted(azure bool) dhcpv4.Option {
 		dhcpv4.OptionRebindingTimeValue, dhcpv4.OptionClasslessStaticRoute)...)
 }
 
+// discover is a DHCPDISCOVER (RFC 2131 section 4.4.1), which asks for no address in particular.
 func discover(id identity, secs uint16, azure bool) *dhcpv4.DHCPv4 {
 	m := message(dhcpv4.MessageTypeDiscover, id, secs)
 	m.UpdateOption(wanted(azure))

@@ -144,6 +144,8 @@ func verdict(r reply) bool {
 	return r.kind == dhcpv4.MessageTypeAck || r.kind == dhcpv4.MessageTypeNak
 }
 
+// acceptable reports whether a message ends a DHCPREQUEST that any server may answer. An ACK that no host can use is passed over,
+// in the hope of another server's.
 func acceptable(r reply) bool { return r.bad == nil && verdict(r) }
 
 // conclude judges the end of a DHCPREQUEST. An address that was not in use before is probed for.

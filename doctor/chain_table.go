@@ -28,6 +28,7 @@ const (
 	setElemCatchAll = 2  // NFT_SET_ELEM_CATCHALL
 )
 
+// readTable reads the rules of a table, and of its sets those that they look something up in.
 func readTable(family, name string) (t chainTable, err error) {
 	if t.rules, err = readRules(family, name); err != nil {
 		return t, err
@@ -77,6 +78,7 @@ func readRules(family, table string) (map[string][]chainRule, error) {
 	return out, nil
 }
 
+// parseExpressions reads a list of expressions (NFTA_LIST_ELEM), as a rule and an element of a set have one.
 func parseExpressions(list []byte) (out chainRule, err error) {
 	var errs []error
 	err = plumb.EachAttr(list, func(_ uint16, value []byte) {
@@ -129,6 +131,7 @@ func readSets(family, table string, wanted map[string]bool) (map[string]chainSet
 	return out, nil
 }
 
+// readSet reads the elements of a set (NFT_MSG_GETSETELEM), whose description is known. A set that is gone by now is empty.
 func readSet(family string, set attrs) (chainSet, error) {
 	table, name := set.text(unix.NFTA_SET_TABLE), set.text(unix.NFTA_SET_NAME)
 	msgs, err := dumpTable(unix.NFT_MSG_GETSETELEM, unix.NFT_MSG_NEWSETELEM, family,
@@ -209,6 +212,8 @@ func parseFields(desc []byte, length int) (out []int, err error) {
 	return out, err
 }
 
+// parseElement reads one element (NFTA_SET_ELEM_*): its key, the end of its range in a set of several parts, what a map has for it.
+// flags are NFT_SET_ELEM_*.
 func parseElement(a attrs) (e setElement, flags uint32, err error) {
 	e.from = dataOf(a[unix.NFTA_SET_ELEM_KEY])
 	if e.to = dataOf(a[setElemKeyEnd]); e.to == nil {

@@ -49,6 +49,8 @@ func (w *chainWalk) chain(name string) outcome {
 	return out
 }
 
+// walk goes through rules in their order. One that may apply or not adds what it does, and the next one counts as well; the first
+// that surely applies, and does not fall through, is the last.
 func (w *chainWalk) walk(rules []chainRule) (out outcome) {
 	for _, r := range rules {
 		does, sure := w.apply(r)

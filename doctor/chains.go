@@ -104,6 +104,8 @@ func readNFT() ([]Chain, error) {
 // none, and no policy that drops either.
 const dockerUser = "DOCKER-USER"
 
+// parseChain reads a chain of nftables (NFTA_CHAIN_*). ok: it is a base chain with the hook forward, of a family that sees IP
+// packets. Its policy is to accept unless it says otherwise.
 func parseChain(m []byte) (c Chain, ok bool, err error) {
 	a, err := parse(m, nl.SizeofNfgenmsg)
 	if err != nil {

@@ -47,6 +47,7 @@ func (f Facts) withoutSource(c Interface, src []netip.Addr) string {
 	return "a source rule is missing: answers" + preposed("to", f.peers(c, src, misrouted)) + " leave by another interface"
 }
 
+// gravity is the verdict of a missing or superfluous object: what only costs convenience, or is in nobody's way, is a warning.
 func gravity(id string) Verdict {
 	switch id {
 	case "altname", "leftover", "main-route":
@@ -91,6 +92,7 @@ func kindOf(op plumb.Op, c Interface) (id, summary string) {
 
 const leftover = "something that ec2net set up is left over"
 
+// routeKind is kindOf of a route.
 func routeKind(op plumb.Op, c Interface) (id, summary string) {
 	switch r, _ := op.Route(); {
 	case r.Dst == netip.MustParsePrefix("fe80::/64"): // the kernel makes that one in its own time; nothing needs it
@@ -105,6 +107,7 @@ func routeKind(op plumb.Op, c Interface) (id, summary string) {
 	return "main-route", "its routes in the main table are missing"
 }
 
+// ruleKind is kindOf of a rule, which its own Kind tells.
 func ruleKind(op plumb.Op) (id, summary string) {
 	if op.Verb == plumb.Del {
 		return "leftover", leftover

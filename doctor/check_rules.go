@@ -147,6 +147,7 @@ func (c Interface) grantsFamily(six bool) bool {
 	return len(c.Granted.Addrs4.Value) > 0
 }
 
+// leads reports whether one of the route's ways is by the device.
 func (r Route) leads(index int) bool {
 	return slices.ContainsFunc(r.Hops, func(h Hop) bool { return h.Index == index })
 }
@@ -188,6 +189,7 @@ func restore(c Interface) string {
 	return "have " + c.Manager + " set " + c.Name + " up again"
 }
 
+// hasDefault reports whether the device has a default route of the family in main, whatever its metric.
 func (f FIB) hasDefault(six bool, index int) bool {
 	return slices.ContainsFunc(f.table(tableMain), func(r Route) bool {
 		return r.isDefault(six) && r.leads(index)
@@ -208,6 +210,7 @@ func (f Facts) overridden(c Interface, best Route) (out []Finding) {
 	return out
 }
 
+// mainDefault is main's default route of the lowest metric, the first of equal ones.
 func (f FIB) mainDefault(six bool) (best Route, ok bool) {
 	for _, r := range f.Routes {
 		if r.Table == tableMain && r.isDefault(six) && (!ok || r.Metric < best.Metric) {

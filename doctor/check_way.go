@@ -80,6 +80,8 @@ func (f Facts) private(c Interface, p Probe) (Rule, bool) {
 	return Rule{}, false
 }
 
+// rpFilter is the finding for a packet that the reverse path check alone keeps out. The remedy is the smallest that works: loose
+// mode (RFC 3704 section 2.4), or the mark in the check's look-up (src_valid_mark of Documentation/networking/ip-sysctl.rst).
 func (f Facts) rpFilter(c Interface, p Probe, r Rule, from string) Finding {
 	out := Finding{
 		ID: "rp_filter", Verdict: Fail, Interface: c.Name, Summary: fmt.Sprintf("the reverse path check drops what comes in for %s%s", p.Src, from), about: []netip.Addr{p.Src},

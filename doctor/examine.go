@@ -78,6 +78,7 @@ func Examine(f Facts) Report {
 	return Report{sortOut(unique(all))}
 }
 
+// run makes the check. Without its facts (Facts.Gaps) it is Unknown, and one without findings is OK, for each interface.
 func (c check) run(f Facts) (out []Finding) {
 	if why, gap := f.Gaps[c.id]; gap {
 		return []Finding{{ID: c.id, Verdict: Unknown, Summary: why}}

@@ -125,6 +125,7 @@ func (f FIB) packet(q Question) (Packet, error) {
 	return f.incoming(p, to), nil
 }
 
+// incoming is a packet that comes in by a device: nobody's, as the kernel looks up with user 0 then.
 func (f FIB) incoming(p Packet, l Link) Packet {
 	p.In, p.VRF = l.Index, f.vrfOf(l)
 	p.UID = 0
@@ -179,6 +180,7 @@ func (f FIB) leg(p Packet, ask func(Packet) (Answer, error)) (Leg, error) {
 	return l, nil
 }
 
+// forwardedTo is the ifindex of the device that a packet is forwarded to; 0: it is not.
 func forwardedTo(p Path) int {
 	if p.End == Forward {
 		return p.by()[0]

@@ -34,6 +34,7 @@ func (f FIB) mismatch(r Rule, p Packet) string {
 	return ""
 }
 
+// selectors says which of a rule's selectors does not apply first; empty: all do. not inverts all of them together.
 func (f FIB) selectors(r Rule, p Packet) string {
 	for _, check := range []func(Rule, Packet) string{f.devices, marks, f.vrf, users, addresses, transport} {
 		if why := check(r, p); why != "" {
@@ -43,6 +44,8 @@ func (f FIB) selectors(r Rule, p Packet) string {
 	return ""
 }
 
+// devices compares iif and oif. What the host itself sends comes in by the loopback device; oif is the device that its socket is
+// bound to (SO_BINDTODEVICE), not the one that it leaves by, which is not known yet.
 func (f FIB) devices(r Rule, p Packet) string {
 	in := p.In
 	if in == 0 {
@@ -66,6 +69,7 @@ func (f FIB) isDevice(name string, index, vrf int) bool {
 	return ok && (l.Index == index || (l.Kind == "vrf" && l.Index == vrf))
 }
 
+// marks compares the firewall mark under the rule's mask.
 func marks(r Rule, p Packet) string {
 	if (r.Mark^p.Mark)&r.Mask != 0 {
 		return fmt.Sprintf("fwmark %s: its mark is %#x", markText(r.Mark, r.Mask), p.Mark)
@@ -76,6 +80,7 @@ func marks(r Rule, p Packet) string {
 	return ""
 }
 
+// vrf: a rule with l3mdev applies to what belongs to a VRF.
 func (f FIB) vrf(r Rule, p Packet) string {
 	if r.L3MDev && p.VRF == 0 {
 		return "l3mdev: it belongs to no VRF"
@@ -83,6 +88,7 @@ func (f FIB) vrf(r Rule, p Packet) string {
 	return ""
 }
 
+// users compares the user who owns the sending socket (uidrange of ip-rule(8)).
 func users(r Rule, p Packet) string {
 	switch {
 	case !r.UID.Set || (r.UID.First <= p.UID && p.UID <= r.UID.Last):
@@ -93,6 +99,7 @@ func users(r Rule, p Packet) string {
 	return fmt.Sprintf("uidrange %d-%d: user %d sends it", r.UID.First, r.UID.Last, p.UID)
 }
 
+// addresses compares source, destination and type of service.
 func addresses(r Rule, p Packet) string {
 	if r.From.IsValid() && !r.From.Contains(p.Src) {
 		return fmt.Sprintf("from %s: it comes from %s", prefixText(r.From), p.Src)
@@ -106,6 +113,7 @@ func addresses(r Rule, p Packet) string {
 	return ""
 }
 
+// transport compares protocol and ports (Linux 4.17). A question that names none has 0, which no rule asks for.
 func transport(r Rule, p Packet) string {
 	switch {
 	case r.IPProto != 0 && r.IPProto != p.IPProto:

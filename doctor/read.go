@@ -39,6 +39,7 @@ func ReadFIB() (f FIB, err error) {
 	return f, nil
 }
 
+// parse adds the rules and routes of one family.
 func (f *FIB) parse(rules, routes [][]byte) error {
 	for _, m := range rules {
 		r, err := parseRule(m)
@@ -120,6 +121,7 @@ func parseRoute(m []byte) (r Route, cloned bool, err error) {
 	return r, h.Flags&unix.RTM_F_CLONED != 0, err
 }
 
+// hopOf is one way of a route. flags are RTNH_F_*: of the route itself, or of the struct rtnexthop.
 func hopOf(index int, flags uint32, a attrs) Hop {
 	via := a.addr(unix.RTA_GATEWAY)
 	if b := a[unix.RTA_VIA]; len(b) > 2 { // IPv4 by an IPv6 gateway
@@ -187,6 +189,7 @@ func readConf(name string) Conf {
 	}
 }
 
+// sysctl reads a number below /proc/sys/net; one that cannot be read is 0.
 func sysctl(key string) int {
 	b, err := os.ReadFile("/proc/sys/net/" + key)
 	if err != nil {

@@ -70,6 +70,7 @@ func (f Finding) consequences() (out []string) {
 	return out
 }
 
+// summary counts the findings by their verdicts, or says that all is well, and with which interfaces.
 func (r Report) summary(b *strings.Builder, colour bool) {
 	n := map[Verdict]int{}
 	var ifaces []string

@@ -34,6 +34,9 @@ func checkSource(f FIB, p Packet, out int) Check {
 	return c
 }
 
+// verdict judges the way back to the sender, as rp_filter says (Documentation/networking/ip-sysctl.rst): 1, strict, wants it to
+// lead by the device that the packet came in by; 2, loose, is content with any, where that device has an IPv4 address; 0 does
+// not ask. A source that no host can have is refused by all of them (RFC 1812 section 5.3.7).
 func (f FIB) verdict(in Link, back Path) (drops bool, why string) {
 	mode := in.Conf.RPFilter
 	switch {

@@ -37,6 +37,8 @@ func (f FIB) lookup(table uint32, p Packet) (found, bool) {
 	return found{}, false
 }
 
+// candidates are the routes of a table that a packet's addresses and type of service fit, in the order in which the kernel tries
+// them.
 func (f FIB) candidates(table uint32, p Packet) (out []Route) {
 	for _, r := range f.table(table) {
 		if !r.Dst.Contains(p.Dst) {
@@ -94,6 +96,7 @@ func rank(pref uint8) int {
 	return -1
 }
 
+// refuses reports whether a route of the type is itself the answer, without a way.
 func refuses(t uint8) bool {
 	return t == unix.RTN_BLACKHOLE || t == unix.RTN_UNREACHABLE || t == unix.RTN_PROHIBIT
 }

@@ -34,6 +34,7 @@ func (e *Explanation) add(format string, args ...any) {
 	e.Problems = append(e.Problems, fmt.Sprintf(format, args...))
 }
 
+// problem notes where one direction ends, if that is not where it is meant to.
 func (e *Explanation) problem(l Leg, what string) {
 	switch {
 	case l.End != Forward && l.End != Local && l.End != Other:

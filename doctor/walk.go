@@ -94,6 +94,7 @@ type walk struct {
 	reasons bool
 }
 
+// step notes what became of a rule.
 func (w *walk) step(r Rule, matched bool, format string, args ...any) {
 	if w.reasons {
 		w.path.Steps = append(w.path.Steps, Step{

@@ -37,6 +37,7 @@ func (r *reading) numbering() (keys []string) {
 	return r.add(keys, r.networkCardName(), r.networkCardFixed())
 }
 
+// add adds a key to those that are to be asked for, unless it is known, was asked, or the interface does not list it.
 func (r *reading) add(keys []string, name string, known bool) []string {
 	key := interfaceKey(r.mac, name)
 	if _, asked := r.got[key]; asked || known || !r.names[name] {
@@ -161,6 +162,7 @@ func (r *reading) readNumber() error {
 	return nil
 }
 
+// readDevice reads device-number, which is unique only together with the network card's number.
 func (r *reading) readDevice() error {
 	if r.facts.numbered {
 		return nil
@@ -206,6 +208,7 @@ func (r *reading) number(name string) (int, Status, error) {
 	return n, Present, nil
 }
 
+// readID reads the ENI's id. It never changes, so that it is asked for once.
 func (r *reading) readID() {
 	if a := r.answer(keyID); r.facts.id == "" && a.Status == Present {
 		id, err := parseID(a.Value)

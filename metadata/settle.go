@@ -46,6 +46,7 @@ func merged(before, now Interface, ofAddrs func(before, now addrList) addrList, 
 	return now
 }
 
+// latest is the answer of now, or where that key could not be asked, the one before.
 func latest[T any](before, now Answer[T]) Answer[T] {
 	if now.Status == Unavailable {
 		return before
