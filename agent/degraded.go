@@ -11,7 +11,7 @@ import (
 	"ec2net/state"
 )
 
-// Degraded: an interface about which the metadata has said nothing for ten seconds is set up with what else is known,
+// An interface about which the metadata has said nothing for ten seconds runs degraded: it is set up with what else is known,
 // its lease or the address that another program gave it. It gets a table of its own but no secondary addresses. The
 // first answer of the metadata ends it.
 

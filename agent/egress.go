@@ -74,7 +74,7 @@ func (n *NIC) refreshEgress(others state.Records) {
 		return
 	}
 	primary, known := others.Primary()
-	if !known { // the record may be lost with its folder: whether the interface keeps its traffic, the kernel tells
+	if !known { // the record may be lost with its folder: the kernel tells whether its rules are there
 		primary, known = e.last, e.last.Name != ""
 	}
 	e.last = primary

@@ -10,7 +10,7 @@ import (
 	"ec2net/state"
 )
 
-// Rollback: a change that cut something off is undone at once and made again later, after FirstRetry and then
+// Rollback: a change that cut something off is reverted at once and made again later, after FirstRetry and then
 // after twice as long each time, or when something new is known. Meanwhile the interface is held in its state before
 // the change (modeRollBack), so that a repair does not bring the change back.
 

@@ -8,7 +8,9 @@ import (
 	"ec2net/metadata"
 )
 
-// completions says what the shell may offer for arguments and flags.
+// Shell completion. It reads nothing but the list of devices, so that it is fast and needs no rights.
+
+// completions tells cobra what the shell may offer for arguments and flags.
 func (p *program) completions(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		c.ValidArgsFunction = interfaceArgs
@@ -29,7 +31,7 @@ func (p *program) completions(root *cobra.Command) {
 	}
 }
 
-// interfaceArgs offers the host's network interfaces.
+// interfaceArgs offers the host's network interfaces; where a command takes one, only for the first argument.
 func interfaceArgs(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 && c.Name() != "scan" {
 		return nil, cobra.ShellCompDirectiveNoFileComp

@@ -11,6 +11,10 @@ import (
 	"ec2net/metadata"
 )
 
+// doctorCommand is `ec2net doctor [IF]`. It collects facts (examine.go), judges them in package doctor, and prints
+// findings on stdout. It changes nothing, asks the cloud for eight seconds at most, and works without root, with gaps
+// that it names. Status 0: nothing fails, though there may be warnings; 5: something fails; 3: no cloud was
+// recognised.
 func (p *program) doctorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor [IF]",
@@ -33,6 +37,8 @@ is recognised, so nothing was checked.`,
 	return c
 }
 
+// doctor examines one interface, or all if iface is "". The log is switched off: what it would say is in the
+// findings.
 func (p *program) doctor(ctx context.Context, iface string) error {
 	p.log.SetOutput(io.Discard) // what the agent has to say is in the findings
 	facts, err := p.examined(ctx, iface)
@@ -55,6 +61,7 @@ func (p *program) doctor(ctx context.Context, iface string) error {
 	return nil
 }
 
+// printReport prints the report as text or JSON.
 func (p *program) printReport(f doctor.Facts, r doctor.Report) error {
 	if !p.json {
 		return r.Write(p.out, viewOf(p.out).colour)
@@ -67,6 +74,7 @@ func (p *program) printReport(f doctor.Facts, r doctor.Report) error {
 	}{version, f.Kernel, string(f.Cloud), r})
 }
 
+// kernelRelease is what `uname -r` prints.
 func kernelRelease() string {
 	var u unix.Utsname
 	if unix.Uname(&u) != nil {

@@ -16,6 +16,11 @@ import (
 	"ec2net/state"
 )
 
+// downCommand is `ec2net down IF`. It ends the process that manages the interface and removes everything that carries
+// our mark, then the record; each change is a line on stderr. Nothing of other programs is touched. It works for an
+// interface that is gone, too. Where ec2net alone configures the host, the lease's address and default route stay,
+// unless --lease is given. A removal that would cut a connection off is rolled back, with status 1, and the process
+// started again.
 func (p *program) downCommand() *cobra.Command {
 	var ifGone, lease bool
 	c := &cobra.Command{
@@ -40,8 +45,9 @@ because the host depends on them; --lease removes them too.`,
 	return c
 }
 
-// downIfGone is what the unit does last. When another interface has taken the name meanwhile, it starts the
-// unit again: systemd drops the start that a device wants while its unit is still stopping.
+// downIfGone is `ec2net down --if-gone`, the last command of the unit (ExecStopPost). It does nothing while the
+// interface is there. If another interface has taken the name by now, it starts the unit again: systemd drops a start
+// that the device wants while the unit is still stopping.
 func (p *program) downIfGone(ctx context.Context, name string) error {
 	gone := os.Getenv("EXIT_STATUS") == strconv.Itoa(exitGone) // of run, see systemd.exec(5)
 	_, known := p.store.Load(name)
@@ -69,12 +75,13 @@ func (p *program) present(name string) bool {
 	return !known || r.Present()
 }
 
-// stopTime is how long a running instance may take to stop; then it is killed.
+// stopTime is how long the managing process may take to stop, even in the middle of a change; then it is killed.
 const stopTime = 10 * time.Second
 
+// down removes an interface's set-up, but not what the host itself lives by.
 func (p *program) down(ctx context.Context, name string) error { return p.takeDown(ctx, name, false) }
 
-// takeDown is down; all: with what the host itself lives by.
+// takeDown stops the managing process and removes what it has set up; all includes what the host itself lives by.
 func (p *program) takeDown(ctx context.Context, name string, all bool) error {
 	if err := agent.MayChange("down"); err != nil {
 		return err
@@ -96,7 +103,8 @@ func (p *program) takeDown(ctx context.Context, name string, all bool) error {
 	return nil
 }
 
-// stopManager ends the process that manages the interface. One that had to be killed its unit must not start again.
+// stopManager ends the process that manages the interface. If it had to be killed, its unit is stopped too, or
+// systemd would start it again.
 func (p *program) stopManager(ctx context.Context, name string) (state.Dismissal, error) {
 	d, err := p.store.Dismiss(ctx, name, stopTime)
 	if !d.Killed {
@@ -109,7 +117,7 @@ func (p *program) stopManager(ctx context.Context, name string) (state.Dismissal
 	return d, err
 }
 
-// knownServer is where the metadata is asked; false where an environment spoils its address.
+// knownServer is the metadata's address; false if the environment names an endpoint that is none.
 func (p *program) knownServer() (netip.AddrPort, bool) {
 	cloud, err := p.source()
 	if err != nil {
@@ -118,7 +126,8 @@ func (p *program) knownServer() (netip.AddrPort, bool) {
 	return cloud.Server(), true
 }
 
-// restartManager has an interface that stays as it was kept as it was.
+// restartManager starts the managing process again after a removal that was rolled back: the interface stays as it
+// was.
 func (p *program) restartManager(ctx context.Context, name string, kept bool) error {
 	switch {
 	case !kept:
@@ -129,10 +138,11 @@ func (p *program) restartManager(ctx context.Context, name string, kept bool) er
 	return fmt.Errorf("%s: the process that managed it has ended; to manage it again: ec2net run %s", name, name)
 }
 
-// errNothingToRemove says that there is nothing to take away, of an interface that is not here either.
+// errNothingToRemove says that an interface that is not here has left nothing behind either.
 var errNothingToRemove = errors.New("none has left anything behind")
 
-// downUnknown is for an interface that is not there and was never recorded under this name.
+// downUnknown handles a name that no interface and no record has. What it left under another name is removed all the
+// same.
 func (p *program) downUnknown(ctx context.Context, name string) error {
 	found, err := p.sweep(ctx)
 	if err == nil && !found {
@@ -141,7 +151,7 @@ func (p *program) downUnknown(ctx context.Context, name string) error {
 	return err
 }
 
-// sweep takes away what is left of interfaces that are gone, and tells whether there was any.
+// sweep removes what is left of interfaces that are gone, and reports whether there was anything.
 func (p *program) sweep(ctx context.Context) (bool, error) {
 	found, cleared, err := agent.Sweep(ctx, p.store, p.log)
 	if cleared {
@@ -150,7 +160,7 @@ func (p *program) sweep(ctx context.Context) (bool, error) {
 	return found, err
 }
 
-// publish is for an interface that was taken down.
+// publish writes the metrics once an interface is no longer among them. A failure is only logged: the removal stands.
 func (p *program) publish() {
 	conf, err := p.config()
 	if err == nil {

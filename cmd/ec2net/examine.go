@@ -19,25 +19,32 @@ import (
 	"ec2net/state"
 )
 
-// doctorTime bounds what the doctor waits for the metadata, over all interfaces.
+// What doctor is told: facts about the host. This file reads, package doctor judges; it neither reads nor writes.
+// What only root may read becomes a gap (doctor.Facts.Gaps) and not an error, so that no check passes for want of a
+// fact.
+
+// doctorTime bounds how long all interfaces together wait for the metadata, since a person is waiting.
 const doctorTime = 8 * time.Second
 
-// examination is the collecting of facts.
+// examination collects the facts of one run of doctor.
 type examination struct {
 	*program
-	only    string // interface; empty: all
+	// only is the one interface to examine; "": all.
+	only    string
 	facts   doctor.Facts
 	conf    config.Config
 	cloud   metadata.Source
 	primary metadata.MAC
-	known   []metadata.MAC // interfaces that the cloud lists
+	// known are the interfaces that the cloud lists.
+	known   []metadata.MAC
 	records state.Records
 }
 
-// repairTime is how long a process that keeps its interface may take to put something back.
+// repairTime is how long a process may take to repair its interface; what is repaired within it is no finding.
 const repairTime = 1500 * time.Millisecond
 
-// examined collects the facts of all interfaces, or of one. What a process is just about to repair is not told.
+// examined collects the facts of all interfaces, or of one. If a process has something to repair, it looks again
+// after repairTime: of a repair that is under way nobody would want to hear.
 func (p *program) examined(ctx context.Context, only string) (doctor.Facts, error) {
 	f, err := p.examineOnce(ctx, only)
 	underWay := func(c doctor.Interface) bool { return c.AgentPID != 0 && len(c.Plan) > 0 }
@@ -52,6 +59,8 @@ func (p *program) examined(ctx context.Context, only string) (doctor.Facts, erro
 	}
 }
 
+// examineOnce collects the facts once. Interfaces come last but one: their facts need the cloud's answer and the
+// records, and the kernel's look-ups (probe) need all interfaces.
 func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, error) {
 	x := examination{program: p, only: only, facts: doctor.Facts{
 		Cloud: p.detected(), Kernel: kernelRelease(), Now: time.Now(), Gaps: map[string]string{},
@@ -111,7 +120,7 @@ func (x *examination) settings() (err error) {
 	return nil
 }
 
-// readChains reads what others do with traffic that is passed on, which is root's to know.
+// readChains reads what others do with traffic that is forwarded; only root may.
 func (x *examination) readChains() (err error) {
 	x.facts.Chains, err = doctor.ReadChains()
 	if errors.Is(err, unix.EPERM) {
@@ -120,7 +129,7 @@ func (x *examination) readChains() (err error) {
 	return err
 }
 
-// readRecords reads what ec2net remembers, which is root's.
+// readRecords reads the records; only root may.
 func (x *examination) readRecords() {
 	if x.store.Full() {
 		x.facts.Full = x.store.Dir()
@@ -136,6 +145,8 @@ func (x *examination) readRecords() {
 	x.facts.Primary, x.facts.Egress = primary.Name, agent.EgressMistakes(x.conf, primary.Name)
 }
 
+// askCloud asks the cloud for its interfaces, and the kernel which way the request goes: for us, who bind it to a
+// device, and for other programs. A metadata server that does not answer is a finding, not an error.
 func (x *examination) askCloud(ctx context.Context) (err error) {
 	if x.cloud, err = x.source(); err != nil {
 		return err
@@ -161,7 +172,8 @@ func (x *examination) askCloud(ctx context.Context) (err error) {
 	return nil
 }
 
-// candidates are the devices that the cloud knows; while it does not answer, those that ec2net knows.
+// candidates are the devices to examine: those that the cloud lists, or that ec2net knows while the cloud does not
+// answer.
 func (x *examination) candidates() (out []doctor.Link) {
 	for _, l := range x.facts.FIB.Links {
 		if l.Loopback || l.Master != 0 || l.MAC == (metadata.MAC{}) || plumb.Virtual(l.Kind) {
@@ -174,8 +186,8 @@ func (x *examination) candidates() (out []doctor.Link) {
 	return out
 }
 
-// asked reports whether the device is the one that was asked for; when none was, it is one that the cloud or ec2net
-// knows.
+// asked reports whether a device is to be examined: it is the one that was asked for or, if none was, one that the
+// cloud or ec2net knows.
 func (x *examination) asked(l doctor.Link) bool {
 	if x.only != "" {
 		return l.Name == x.only
@@ -183,13 +195,15 @@ func (x *examination) asked(l doctor.Link) bool {
 	return x.knows(l)
 }
 
+// knows reports whether ec2net has a record of a device, or the cloud lists it; while the cloud does not answer, a
+// device in our interface group counts too.
 func (x *examination) knows(l doctor.Link) bool {
 	_, recorded := x.record(l)
 	return recorded || slices.Contains(x.known, l.MAC) || (x.facts.Metadata.Err != nil && l.Group == plumb.Group)
 }
 
-// isDuplicate reports whether another device with the same MAC address is the interface, by our record or by its
-// group; failing both, the one that was there first.
+// isDuplicate reports whether another device with the same MAC is the interface: by our record, by its group or,
+// failing both, because it was there first.
 func (x *examination) isDuplicate(l doctor.Link) bool {
 	rank := func(k doctor.Link) int {
 		_, recorded := x.record(k)
@@ -209,6 +223,7 @@ func (x *examination) isDuplicate(l doctor.Link) bool {
 	})
 }
 
+// record is the record of a device, if there is one.
 func (x *examination) record(l doctor.Link) (state.Record, bool) {
 	i := slices.IndexFunc(x.records, func(r state.Record) bool { return r.MAC == l.MAC && r.Index == l.Index })
 	if i < 0 {
@@ -217,7 +232,7 @@ func (x *examination) record(l doctor.Link) (state.Record, bool) {
 	return x.records[i], true
 }
 
-// findOrphans are records of interfaces that are gone, and interfaces of the cloud that never came.
+// findOrphans finds records of interfaces that are gone, and interfaces of the cloud that have no device here.
 func (x *examination) findOrphans() {
 	has := func(mac metadata.MAC) bool {
 		return slices.ContainsFunc(x.facts.FIB.Links, func(l doctor.Link) bool { return l.MAC == mac })
@@ -234,7 +249,7 @@ func (x *examination) findOrphans() {
 	}
 }
 
-// probe has the kernel look up each address's ways, once all interfaces and their subnets are known.
+// probe has the kernel look up which way each address's packets go, once all interfaces and their subnets are known.
 func (x *examination) probe() (err error) {
 	ifaces := x.facts.Interfaces
 	for i, c := range ifaces {

@@ -17,10 +17,13 @@ import (
 	"ec2net/state"
 )
 
-// interface collects the facts of one interface. One that goes meanwhile is none.
+// What doctor is told about one interface: what the cloud grants it, what should be there (by the same decision as
+// the agent's, NIC.ExpectedState), what is there, and who manages it.
+
+// iface collects the facts of one interface. One that goes meanwhile is left out; one that may not be read is a gap.
 func (x *examination) iface(ctx context.Context, l doctor.Link) error {
 	n, err := agent.NewNIC(l.Name, agent.Options{Cloud: x.facts.Cloud, Source: x.cloud, Config: x.conf, Store: x.store, Known: x.records, Log: x.log,
-		ShortHold: !x.store.Managed(l.Name), // a process that keeps it may be in doubt, and rightly
+		ShortHold: !x.store.Managed(l.Name), // its process may rightly be in doubt
 	})
 	if errors.Is(err, plumb.ErrGone) || (x.only == "" && agent.IsNotStandalone(err)) {
 		return nil
@@ -55,7 +58,7 @@ func (x *examination) iface(ctx context.Context, l doctor.Link) error {
 	return nil
 }
 
-// granted is what the cloud grants the interface: now, or by the record of an earlier reading.
+// granted fills in what the cloud grants the interface: by a reading now, else by its record, else by its lease.
 func (x *examination) granted(ctx context.Context, n *agent.NIC, r state.Record, c *doctor.Interface) {
 	n.AssumePeers(x.records.Peers(n.Have().MAC))
 	if x.facts.Metadata.Err == nil && ctx.Err() == nil { // when the time is over, that is no news of the cloud
@@ -84,7 +87,7 @@ func (x *examination) granted(ctx context.Context, n *agent.NIC, r state.Record,
 	}
 }
 
-// runtime is what became of the interface since it was set up.
+// runtime fills in how the interface has fared since it was set up, by its record and its process.
 func (x *examination) runtime(r state.Record, recorded bool, c *doctor.Interface) {
 	c.ReadAt = r.ReadAt
 	c.Leasing, c.Lease = r.DHCP, r.Lease
@@ -128,7 +131,7 @@ func marked(s plumb.Snapshot) bool {
 	return len(s.Rules) > 0
 }
 
-// unitState asks systemd for the unit that keeps the interface.
+// unitState asks systemd for the unit that manages the interface.
 func (x *examination) unitState(ctx context.Context, c *doctor.Interface) {
 	if !agent.UnderSystemd() {
 		return

@@ -7,15 +7,25 @@ import (
 	"ec2net/agent"
 )
 
+// Exit statuses are a contract with users and with the units (docs/architecture.md has the table). They are known in
+// this file only: an error of package agent has a kind, and statusOf maps it.
+
 // The documented exit statuses.
 const (
-	exitOK          = 0 // converged, or nothing to do
-	exitFailed      = 1
-	exitUsage       = 2 // command line or configuration
-	exitUnavailable = 3 // metadata unavailable, nothing changed
-	exitPartial     = 4 // some is set up, the rest is not
-	exitDifferences = 5 // plan: there is something to do; explain, doctor: something is wrong
-	// exitGone is between run and its unit alone: the interface was taken away.
+	// exitOK means converged, or nothing to do.
+	exitOK = 0
+	// exitFailed means a failure of any other kind; also that a change was rolled back.
+	exitFailed = 1
+	// exitUsage means that the command line, the configuration or the named interface is wrong. Only a person can mend
+	// that, so the unit does not try again (RestartPreventExitStatus).
+	exitUsage = 2
+	// exitUnavailable means that the metadata is unavailable, and nothing was changed.
+	exitUnavailable = 3
+	// exitPartial means that part is set up, which stays, and the rest is not.
+	exitPartial = 4
+	// exitDifferences means that plan has something to do, or that explain or doctor has found something wrong.
+	exitDifferences = 5
+	// exitGone is between run and its unit: the interface was removed (SuccessExitStatus in the unit).
 	exitGone = 10
 )
 
@@ -28,15 +38,17 @@ type statusError struct {
 func (e *statusError) Error() string { return e.err.Error() }
 func (e *statusError) Unwrap() error { return e.err }
 
+// fail makes an error that ends the program with this status.
 func fail(status int, format string, args ...any) error {
 	return &statusError{status, fmt.Errorf(format, args...)}
 }
 
-// errQuiet ends the program with a status and no message: the output has said it.
+// quiet ends the program with a status and without a message, where the output has said it all.
 func quiet(status int) error { return &statusError{status, errQuiet} }
 
 var errQuiet = errors.New("")
 
+// statusOf maps an error to its exit status. Of joined errors the first case that matches wins.
 func statusOf(err error) int {
 	var s *statusError
 	switch {

@@ -12,6 +12,9 @@ import (
 	"ec2net/doctor"
 )
 
+// explainCommand is `ec2net explain SRC DST`. It walks the policy rules as the kernel does and prints the walk on
+// stdout, with the kernel's own answer (RTM_GETROUTE) beside it. No packet is sent and nothing is changed. Status 5:
+// the packet or its answer would be lost; 2: the question makes no sense on this host.
 func (p *program) explainCommand() *cobra.Command {
 	var q doctor.Question
 	var mark string
@@ -38,6 +41,7 @@ lost.`,
 	return c
 }
 
+// explain answers one question; q has the flags.
 func (p *program) explain(src, dst, mark string, q doctor.Question) (err error) {
 	var errs [3]error
 	q.UID = uint32(os.Geteuid())
@@ -71,6 +75,7 @@ func (p *program) explain(src, dst, mark string, q doctor.Question) (err error) 
 	return nil
 }
 
+// printExplanation prints the answer as text or JSON.
 func (p *program) printExplanation(e doctor.Explanation) error {
 	if !p.json {
 		_, err := fmt.Fprint(p.out, e)
@@ -79,7 +84,7 @@ func (p *program) printExplanation(e doctor.Explanation) error {
 	return p.encode(e)
 }
 
-// markOf reads a firewall mark; empty is none.
+// markOf reads a firewall mark in any notation of Go and ip(8), such as 0x80; "" is no mark.
 func markOf(s string) (uint32, error) {
 	if s == "" {
 		return 0, nil
@@ -91,7 +96,7 @@ func markOf(s string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// address reads one as it is written by ip(8); an IPv4 address in IPv6's clothes is that IPv4 address.
+// address reads an IP address; an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2) is the IPv4 address.
 func address(what, s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
 	if err != nil || a.Zone() != "" {

@@ -5,7 +5,9 @@ import (
 	"reflect"
 )
 
-// encode prints a value as JSON.
+// JSON output. Fields are only ever added; scripts rely on the rest.
+
+// encode prints a value as JSON on stdout.
 func (p *program) encode(v any) error {
 	e := json.NewEncoder(p.out)
 	e.SetIndent("", "  ")
@@ -21,6 +23,7 @@ func filled(v any) any {
 	return out.Interface()
 }
 
+// fill replaces each nil slice by an empty one, in copies: v may share memory with a record.
 func fill(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:

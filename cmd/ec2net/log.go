@@ -11,6 +11,10 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
+// The log: plain lines on stderr for a person, entries with fields for the journal (sd_journal_send(3)). Which of the
+// two it is depends on whether stderr is connected to the journal (JOURNAL_STREAM, systemd.exec(5)), not on an
+// option.
+
 // newLogger writes to the journal with fields when stderr is the journal, else plain lines to err.
 func newLogger(err io.Writer, level logrus.Level) *logrus.Logger {
 	stdlog.SetOutput(io.Discard) // net/http writes what a strange server sends to it
@@ -25,7 +29,8 @@ func newLogger(err io.Writer, level logrus.Level) *logrus.Logger {
 	return l
 }
 
-// plainLines is the log for a person: the interface, the severity when it matters, the text.
+// plainLines formats a log line for a person: the interface, the severity if it matters, the text. No time: a
+// terminal needs none, and whatever collects the lines adds its own.
 type plainLines struct{}
 
 // Format implements logrus.Formatter.
@@ -62,6 +67,7 @@ func (h journalHook) Fire(e *logrus.Entry) error {
 	return journal.Send(text, level, fields)
 }
 
+// priority maps logrus's levels to those of syslog(3).
 func priority(l logrus.Level) journal.Priority {
 	switch l {
 	case logrus.PanicLevel, logrus.FatalLevel, logrus.ErrorLevel:

@@ -8,9 +8,11 @@ import (
 	"syscall"
 )
 
-// version is set by the build (-ldflags -X main.version=…).
+// version is set by the build (-ldflags -X main.version=…); --version and doctor's JSON show it.
 var version = "dev"
 
+// main ends the context at the first SIGINT or SIGTERM. Every wait of the program ends with it, so a second signal is
+// never needed. systemd stops a unit with SIGTERM.
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -12,8 +12,13 @@ import (
 	"ec2net/state"
 )
 
-// upByManager has the process that manages the interface read the metadata now, and waits for its record to
-// say that the interface is set up. Of one for which the metadata is not asked only the record counts.
+// `ec2net up` for an interface that a process already manages: two processes must not change the same interface, so
+// `up` asks that one (SIGHUP) and follows its record.
+
+// upByManager has the managing process read the metadata now, and waits until its record says that the interface is
+// set up by a reading that is newer than the request. If that process does not ask the metadata, any record counts.
+// The statuses are those of `up`. It holds a pidfd, so that the signal cannot reach another process with the same
+// number.
 func (p *program) upByManager(ctx context.Context, a *agent.Agent, pid int, wait time.Duration) error {
 	name, asks := a.Name(), a.ManagerAsks()
 	ctx, cancel := context.WithTimeout(ctx, wait)
@@ -67,7 +72,8 @@ func (p *program) upByManager(ctx context.Context, a *agent.Agent, pid int, wait
 	}
 }
 
-// unresponsive says why the process that manages an interface will not tell how the interface is doing; empty: it may.
+// unresponsive is why the managing process will not tell how the interface is doing: it is stopped, or cannot write
+// its record; "": it may.
 func (p *program) unresponsive(name string, pid int, asked time.Time) string {
 	if stopped := state.Stopped(pid); stopped != "" {
 		return stopped

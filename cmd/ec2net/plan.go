@@ -11,6 +11,9 @@ import (
 	"ec2net/plumb"
 )
 
+// planCommand is `ec2net plan IF`. It prints the operations of the next `up` on stdout, in the syntax of ip(8), and
+// what cannot be set up on stderr; with --json both on stdout. Status 0: nothing to do; 5: something; 3: no metadata.
+// It changes nothing and takes neither a lease nor a lock.
 func (p *program) planCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan IF",
@@ -26,6 +29,7 @@ something to do.`,
 	return c
 }
 
+// plan reads the metadata once or twice and prints the plan.
 func (p *program) plan(ctx context.Context, name string) error {
 	if p.outsideCloud() {
 		return p.print(name, plumb.Plan{}, nil)
@@ -47,6 +51,7 @@ func (p *program) plan(ctx context.Context, name string) error {
 	return errors.Join(p.print(name, planned.Plan, planned.Problems), planned.Waiting)
 }
 
+// print prints a plan. The status is that of a plan even if there are problems: they are not for `up` to mend.
 func (p *program) print(name string, plan plumb.Plan, refused error) error {
 	if p.json {
 		out := struct {

@@ -21,6 +21,9 @@ import (
 	"ec2net/state"
 )
 
+// The command line: global flags, arguments, and one exit status at the end. What a user asked for goes to stdout
+// (plan, status, doctor, explain); what happens meanwhile, and errors, go to stderr or, under a unit, to the journal.
+
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
@@ -40,7 +43,8 @@ type program struct {
 	store      state.Store
 }
 
-// execute runs one command line and returns the exit status.
+// execute runs one command line and returns the exit status. An error is printed once, here, as "ec2net: …" on
+// stderr; the commands only return it.
 func execute(ctx context.Context, argv []string, s streams) int {
 	p := &program{streams: s, ctx: ctx}
 	root := p.root()
@@ -55,7 +59,8 @@ func execute(ctx context.Context, argv []string, s streams) int {
 	return statusOf(err)
 }
 
-// args makes a command line of the names that ec2-net-utils users know.
+// args turns the names that users of ec2-net-utils know (ec2ifup, ec2ifdown, ec2ifscan, links to this program) into a
+// command line.
 func args(argv []string) []string {
 	rest := []string{}
 	if len(argv) > 0 {
@@ -79,6 +84,8 @@ Exit status: 0 converged or nothing to do, 1 failed, 2 usage or configuration,
 3 metadata unavailable and nothing changed, 4 partly set up, 5 differences or
 problems found.`
 
+// root builds the tree of commands. Cobra prints neither usage nor errors by itself: an error of the command line is
+// one line and a hint at --help.
 func (p *program) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:               "ec2net",
@@ -108,7 +115,8 @@ func (p *program) root() *cobra.Command {
 	return root
 }
 
-// helpTopic: cobra explains the whole program to who asks for a command that there is not.
+// helpTopic refuses a command that does not exist. Cobra would answer "ec2net help typo" with the help of the whole
+// program and status 0.
 func helpTopic(help *cobra.Command, args []string) error {
 	if c, _, err := help.Root().Find(args); len(args) > 0 && (err != nil || c == help.Root()) {
 		return fmt.Errorf("unknown command %q for %q", args[0], help.Root().Name())
@@ -116,7 +124,7 @@ func helpTopic(help *cobra.Command, args []string) error {
 	return nil
 }
 
-// prepare checks the global flags.
+// prepare checks the global flags and opens the log and the state folder, before any command runs.
 func (p *program) prepare() (err error) {
 	level, err := logrus.ParseLevel(p.logLevel)
 	if err != nil {
@@ -130,13 +138,13 @@ func (p *program) prepare() (err error) {
 	return err
 }
 
-// firstDir: systemd separates several runtime directories by colons.
+// firstDir is the first of the directories in RUNTIME_DIRECTORY, which systemd separates by colons (systemd.exec(5)).
 func firstDir(s string) string {
 	first, _, _ := strings.Cut(s, ":")
 	return first
 }
 
-// usageArgs gives cobra's complaints about arguments the right exit status.
+// usageArgs gives cobra's complaints about arguments the exit status of a usage error, 2.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
@@ -162,8 +170,8 @@ func atMostOneInterface(c *cobra.Command, args []string) error {
 	return names(c, args)
 }
 
-// names checks that every argument can be an interface's name, and puts the interface's own in the place of an
-// alternative one: locks, records and units go by that.
+// names checks that every argument can be an interface's name, and replaces an alternative name (IFLA_ALT_IFNAME,
+// such as the ENI's id) by the interface's own: locks, records and units go by that.
 func names(_ *cobra.Command, args []string) (err error) {
 	for i := range args {
 		if args[i], err = ownName(args[i]); err != nil {
@@ -173,8 +181,8 @@ func names(_ *cobra.Command, args []string) (err error) {
 	return nil
 }
 
-// ownName is the name of the interface that has this one or an alternative one. Of an interface that is not here it
-// is what was asked for.
+// ownName is the kernel's own name of the interface that has this name or alternative name. A name that no interface
+// here has is returned as it is: its record may exist.
 func ownName(name string) (string, error) {
 	if err := config.ValidAltName(name); err != nil {
 		return "", fail(exitUsage, "%w", err)

@@ -14,6 +14,11 @@ import (
 	"ec2net/plumb"
 )
 
+// runCommand is `ec2net run IF`, what the unit ec2net-ifup@.service runs: it manages the interface until the
+// interface is gone. It takes the interface's lock and refuses to run beside another process that holds it. SIGTERM
+// ends it with status 0 and leaves everything in place, so that an upgrade interrupts nothing. Under its unit it ends
+// with exitGone if the interface was removed, after it has cleaned up. Where there is nothing to do it says READY and
+// ends with 0.
 func (p *program) runCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "run IF",
@@ -37,6 +42,7 @@ interface goes, ec2net removes everything that belonged to it.`,
 	}
 }
 
+// run is runCommand without the flags.
 func (p *program) run(ctx context.Context, name string) error {
 	a, err := p.begin(ctx, name, "run")
 	if agent.IsNotStandalone(err) || errors.Is(err, plumb.ErrGone) {
@@ -66,9 +72,9 @@ func (p *program) run(ctx context.Context, name string) error {
 	}
 }
 
-// handOver has the unit of the interface's new name take the interface, when this process was started under
-// another one: its own unit is bound to the old name, and ends with it. What started the new unit may
-// have looked while this process still held the interface, and found it kept. The lock is released by now.
+// handOver starts the unit of the interface's new name if the interface was renamed while this process ran. This
+// process's own unit is bound to the old name and ends with it. Whatever started the new unit may have come while
+// this process still held the lock, and have found the interface managed. By now the lock is free.
 func (p *program) handOver(name, began string) error {
 	if name == began || os.Getenv("INVOCATION_ID") == "" || !agent.UnderSystemd() {
 		return nil
@@ -78,7 +84,8 @@ func (p *program) handOver(name, began string) error {
 	return p.start(ctx, name)
 }
 
-// gone tells the unit that the interface was taken away: see downIfGone.
+// gone tells the unit that the interface was removed, by exitGone, which downIfGone looks for. Outside of a unit that
+// is no failure and no news.
 func gone() error {
 	if os.Getenv("INVOCATION_ID") == "" { // systemd.exec(5); nobody else wants to know
 		return nil
@@ -86,7 +93,8 @@ func gone() error {
 	return quiet(exitGone)
 }
 
-// hangups makes a channel of SIGHUP, which is systemctl reload.
+// hangups turns SIGHUP (systemctl reload, or an `up` beside a run) into a channel of one value: several signals
+// before the next look are one request. The function returned ends it.
 func hangups() (<-chan struct{}, func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)

@@ -20,6 +20,10 @@ import (
 	"ec2net/state"
 )
 
+// scanCommand is `ec2net scan [IF...]`, which ec2net-scan.service runs at boot and after an installation: it starts
+// the interfaces whose udev event was missed. It asks the cloud which interfaces there are, and touches none that is
+// set up. With the package's units it only starts those; without, it sets the interfaces up itself. Status 3: the
+// cloud did not answer, and nothing was changed; 4: some were started; otherwise the status of what failed.
 func (p *program) scanCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "scan [IF...]",
@@ -38,6 +42,7 @@ could be started.`,
 	}
 }
 
+// scan clears up after orphans, finds out what is not set up, and starts it.
 func (p *program) scan(ctx context.Context, only []string) error {
 	if p.outsideCloud() {
 		return nil
@@ -73,14 +78,16 @@ func (p *program) scan(ctx context.Context, only []string) error {
 
 // startList are the interfaces that scan starts.
 type startList struct {
-	primary string // of all the host's interfaces
+	// primary is the host's primary interface, whether it is to be started or not.
+	primary string
 	names   []string
-	macs    []metadata.MAC // theirs, where the cloud could not be asked
-	left    []string       // why others are not started, of those that were asked for or that nobody has set up
+	// macs are those of names, filled in only if the cloud could not be asked.
+	macs []metadata.MAC
+	// left says why others are not started, of those that were asked for or that nobody has set up.
+	left []string
 }
 
-// findUnset are the interfaces of this host that the cloud knows and that nobody set up, the primary among them, as at a
-// boot.
+// findUnset finds the interfaces of this host that the cloud lists and nobody has set up, the primary included.
 func (p *program) findUnset(ctx context.Context, only []string) (out startList, err error) {
 	primary, known, err := p.cloudInterfaces(ctx)
 	if err != nil {
@@ -114,7 +121,7 @@ func (p *program) findUnset(ctx context.Context, only []string) (out startList, 
 	return out, nil
 }
 
-// cloudInterfaces asks the cloud for its interfaces.
+// cloudInterfaces asks the cloud for the machine's interfaces.
 func (p *program) cloudInterfaces(ctx context.Context) (primary metadata.MAC, known []metadata.MAC, err error) {
 	cloud, err := p.source()
 	if err != nil {
@@ -135,7 +142,7 @@ func (p *program) cloudInterfaces(ctx context.Context) (primary metadata.MAC, kn
 	return primary, known, nil
 }
 
-// notStarted says why an interface is not to be started; nothing when it is. Where nobody could be asked, known is nil.
+// notStarted is why an interface is not started; "": it is. known is nil if the cloud could not be asked.
 func (p *program) notStarted(s plumb.Snapshot, certain bool, err error, known []metadata.MAC, conf config.Config) string {
 	name, keys := s.Name, agent.MatchKeys(s)
 	switch {
@@ -157,8 +164,8 @@ func (p *program) notStarted(s plumb.Snapshot, certain bool, err error, known []
 	return ""
 }
 
-// isSet reports whether somebody keeps the interface, or has set it up once. What a process that died has left is not
-// followed by anybody.
+// isSet reports whether a process manages the interface, or `up` has set it up once. What a process that died has
+// left does not count: nobody repairs it or renews its lease.
 func (p *program) isSet(name string, mac metadata.MAC) bool {
 	if p.store.Managed(name) {
 		return true
@@ -168,22 +175,25 @@ func (p *program) isSet(name string, mac metadata.MAC) bool {
 	return ok && r.MAC == mac && set && !p.store.Died(name)
 }
 
-// isFollowed reports whether the interface is set up, and no process that should keep it is stopped.
+// isFollowed reports whether the interface is set up and the process that manages it, if any, is not stopped.
 func (p *program) isFollowed(name string, mac metadata.MAC) bool {
 	return p.isSet(name, mac) && p.stopped(name) == ""
 }
 
-// stopped says that the process that keeps an interface is; empty: it is not, or there is none.
+// stopped says that the process that manages an interface is stopped by a signal or a debugger; "": it is not, or
+// there is none.
 func (p *program) stopped(name string) string { return state.Stopped(p.store.Holder(name).PID) }
 
-// startAll starts the interfaces side by side: one that waits must not hold up the others. Only the primary has a
-// start: with rules of its own, its open connections to the others' subnets are safe when those come.
+// startAll starts the interfaces and sums up what failed.
 func (p *program) startAll(ctx context.Context, found startList) error {
 	errs := p.startParallel(ctx, found)
 	p.completePrimary(ctx, found, errs)
 	return p.summarize(found.names, errs)
 }
 
+// startParallel starts the interfaces side by side, since one that waits for the cloud must not hold up the others.
+// Only the primary has a head start: with rules of its own, its open connections to the others' subnets are safe when
+// those come.
 func (p *program) startParallel(ctx context.Context, found startList) []error {
 	ifaces, errs := found.names, make([]error, len(found.names))
 	var wg sync.WaitGroup
@@ -207,14 +217,15 @@ func (p *program) startParallel(ctx context.Context, found startList) []error {
 	return errs
 }
 
-// completePrimary gives the primary the rules that it needs beside the others, where no process adds them.
+// completePrimary gives the primary the rules that it needs beside the others, which came after it. Under systemd its
+// own process does that.
 func (p *program) completePrimary(ctx context.Context, found startList, errs []error) {
 	if i := slices.Index(found.names, found.primary); !agent.UnderSystemd() && len(found.names) > 1 && i >= 0 && errs[i] == nil {
 		errs[i] = p.up(ctx, found.primary, scanWait)
 	}
 }
 
-// summarize says what could not be started.
+// summarize logs each failure and returns the error for all of them.
 func (p *program) summarize(ifaces []string, errs []error) error {
 	failed := 0
 	for i, err := range errs {
@@ -232,14 +243,14 @@ func (p *program) summarize(ifaces []string, errs []error) error {
 	return fail(statusOf(errors.Join(errs...)), "none of %s could be started", agent.Plural(len(ifaces), "interface", "interfaces"))
 }
 
-// headStart is how long the others wait for the primary, whose metadata may be late.
+// headStart is how long the others wait for the primary. Not for ever, since its metadata may be late.
 const headStart = 5 * time.Second
 
-// start starts the interface's unit, or sets the interface up here where no unit is installed. A uevent would
-// not do: systemd starts what a device wants only when the device is new.
+// start starts the interface's unit, or sets the interface up right here if no unit is installed. It does not rely on
+// a uevent: systemd starts what a device wants only when the device is new.
 func (p *program) start(ctx context.Context, name string) error { return p.startWithin(ctx, name, 0) }
 
-// startWithin is start, and waits so long for the unit to have set the interface up.
+// startWithin is start, and waits for up to patience until the unit has set the interface up.
 func (p *program) startWithin(ctx context.Context, name string, patience time.Duration) error {
 	if !agent.UnderSystemd() {
 		return p.up(ctx, name, scanWait)

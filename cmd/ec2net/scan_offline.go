@@ -17,7 +17,7 @@ import (
 // asked which interfaces the cloud knows. All that can be of a cloud are started, as udev does at a boot; the units, or
 // this process, then ask for a lease in turn.
 
-// noDefaultRoute reports whether the host leaves by no interface.
+// noDefaultRoute reports whether the host leaves by no interface, by IPv4.
 func (p *program) noDefaultRoute() bool {
 	list, err := net.Interfaces()
 	if err != nil {
@@ -35,7 +35,8 @@ func (p *program) noDefaultRoute() bool {
 	return false
 }
 
-// scanOffline starts what can be an interface of the cloud. silent is why the cloud was not asked.
+// scanOffline starts every device that can be an interface of the cloud; the units, or this process, then ask for a
+// lease in turn (agent/hosting.go). silent is why the cloud was not asked: the error if there is no such device.
 func (p *program) scanOffline(ctx context.Context, only []string, silent error) error {
 	conf, err := p.config()
 	if err != nil {
@@ -70,18 +71,19 @@ func (p *program) scanOffline(ctx context.Context, only []string, silent error) 
 	return p.upInTurn(ctx, found)
 }
 
-// ofCloud reports whether udev's rule starts the interface's unit, too (99-ec2net.rules). A host may have others of
-// which no cloud knows.
+// ofCloud reports whether udev's rule (99-ec2net.rules) would start the interface's unit. A host may have other
+// devices, which no cloud knows.
 func ofCloud(index int, driver string) bool {
 	return slices.Contains(cloudDrivers(), driver) || agent.UdevProperty(os.DirFS("/"), index, "EC2NET_MANAGE") == "1"
 }
 
-// cloudDrivers are the kernel drivers of the clouds' interfaces, as in udev's rule.
+// cloudDrivers are the kernel drivers of the clouds' interfaces, the same as in udev's rule; a test compares the two.
 func cloudDrivers() []string {
 	return []string{"ena", "ixgbevf", "vif", "xen-netfront", "xen_netfront", "hv_netvsc", "mana", "virtio_net", "gve"}
 }
 
-// upInTurn sets interfaces up in this process, until the cloud does not know them.
+// upInTurn sets interfaces up in this process. As soon as the first one has a lease, the cloud is asked which
+// interfaces it knows, and the devices that it does not know stop waiting.
 func (p *program) upInTurn(ctx context.Context, all startList) error {
 	var known atomic.Pointer[[]metadata.MAC] // nil: nobody could be asked yet
 	errs, strange := make([]error, len(all.names)), make([]func() bool, len(all.names))

@@ -16,6 +16,9 @@ import (
 	"ec2net/state"
 )
 
+// statusCommand is `ec2net status [IF]`. It prints on stdout what the records say, compared with the kernel, and asks
+// no cloud; warnings go to stderr. It changes nothing. Users other than root see what the kernel shows. Status 0 also
+// if there is drift (plan and doctor have statuses for that); 2: no such interface.
 func (p *program) statusCommand() *cobra.Command {
 	var watch bool
 	c := &cobra.Command{
@@ -42,21 +45,22 @@ kernel shows.`,
 // interfaceStatus is what status knows of one interface.
 type interfaceStatus struct {
 	state.Record
-	Process        int      `json:"process"`                        // that keeps the interface; 0: nobody
-	Died           bool     `json:"died,omitempty"`                 // the process that kept it did not end by itself
+	Process        int      `json:"process"`                        // that manages the interface; 0: none
+	Died           bool     `json:"died,omitempty"`                 // the process that managed it was killed
 	Stopped        bool     `json:"stopped,omitempty"`              // that process does nothing: a signal or a debugger has stopped it
 	OutdatedConfig bool     `json:"former_configuration,omitempty"` // that process goes by the configuration as it was
 	Present        bool     `json:"present"`
 	Table          uint32   `json:"table,omitempty"`   // where the interface's own traffic is looked up
 	Tables         []string `json:"nftables"`          // what the interface's nftables table does
-	NAT            string   `json:"nat,omitempty"`     // for whom the interface passes traffic on
+	NAT            string   `json:"nat,omitempty"`     // for whom the interface forwards traffic
 	Drift          []string `json:"drift" null:""`     // what the kernel lacks or has too much; null: not known
 	Broken         bool     `json:"broken,omitempty"`  // the configuration has an error: what should be there is not known
 	LeftOut        []string `json:"left_out"`          // what can not be set up as things are, and why
-	Unsaved        string   `json:"unsaved,omitempty"` // why the process that keeps the interface could not write its record, which is old
+	Unsaved        string   `json:"unsaved,omitempty"` // why the managing process could not write its record, which is old
 	Limited        bool     `json:"limited,omitempty"` // there is no record, or no right to read it: the kernel tells this
 }
 
+// status prints the status once.
 func (p *program) status(args []string) error {
 	list, err := p.ifaces(args)
 	if err != nil {
@@ -83,7 +87,7 @@ func (p *program) status(args []string) error {
 	return p.showRefused()
 }
 
-// checkExists refuses the name of an interface that is not there and that no record knows.
+// checkExists returns an error for a name that no interface has; the caller knows that no record has it either.
 func checkExists(args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -94,7 +98,7 @@ func checkExists(args []string) error {
 	return nil
 }
 
-// emptyText says that there is nothing to show, of the one that was asked for or at all.
+// emptyText says that there is nothing to show, about one interface or about the host.
 func emptyText(args []string) string {
 	if len(args) == 0 {
 		return "ec2net has set up no interface"
@@ -105,7 +109,8 @@ func emptyText(args []string) string {
 	return "ec2net has not set up " + args[0]
 }
 
-// interfaces are those that are named, or all.
+// ifaces are the interfaces that are named, or all. A broken configuration does not stop status: it shows the
+// interfaces with the default settings, and leaves out what depends on the rest.
 func (p *program) ifaces(args []string) ([]interfaceStatus, error) {
 	list := []interfaceStatus{}
 	if !p.store.Readable() {
@@ -133,8 +138,8 @@ func (p *program) ifaces(args []string) ([]interfaceStatus, error) {
 	return p.unrecorded(args, known, list)
 }
 
-// unrecorded adds the interfaces that are set up, according to the kernel, and of which there is no record: the disk was
-// full, or somebody has deleted it.
+// unrecorded adds interfaces that are set up according to the kernel but have no record: the disk was full, or
+// somebody has deleted it.
 func (p *program) unrecorded(args []string, known state.Records, list []interfaceStatus) ([]interfaceStatus, error) {
 	host, err := plumb.ReadHost() // which costs less than to read each interface of a host of many
 	if err != nil {
@@ -161,7 +166,7 @@ func (p *program) unrecorded(args []string, known state.Records, list []interfac
 	return list, err
 }
 
-// fromKernel are the interfaces with something of ours, by our mark alone.
+// fromKernel are the interfaces that carry our mark, without their records.
 func (p *program) fromKernel(args []string) ([]interfaceStatus, error) {
 	list := []interfaceStatus{}
 	links, err := net.Interfaces()
@@ -183,7 +188,7 @@ func (p *program) fromKernel(args []string) ([]interfaceStatus, error) {
 	return list, nil
 }
 
-// unprivileged is what anybody may see of an interface. It is not Limited where nothing of it is ours.
+// unprivileged is what any user may see of an interface. It is Limited if something on it is ours.
 func unprivileged(name string) (c interfaceStatus, err error) {
 	link, err := plumb.Open(name)
 	if err != nil {
@@ -208,7 +213,7 @@ func unprivileged(name string) (c interfaceStatus, err error) {
 	return c, err
 }
 
-// outdatedConfig reports whether a process keeps the interface by a configuration that is no longer the file's.
+// outdatedConfig reports whether a process manages the interface by a configuration that the file no longer has.
 func (p *program) outdatedConfig(pid int, r state.Record, conf config.Config) bool {
 	if pid == 0 {
 		return false
@@ -217,7 +222,8 @@ func (p *program) outdatedConfig(pid int, r state.Record, conf config.Config) bo
 	return alone || p.outdated(r.Name)
 }
 
-// compareWithRecord compares the record with the kernel.
+// compareWithRecord compares what the record says with what the kernel has, by the same decision that the managing
+// process makes. Drift is the plan that would be left to do; null in JSON means that it is not known.
 func (p *program) compareWithRecord(r state.Record, peers []metadata.MAC, conf config.Config, nat agent.NATRole) interfaceStatus {
 	holder := p.store.Holder(r.Name)
 	c := interfaceStatus{Record: r, Process: holder.PID, Unsaved: holder.Unsaved, Stopped: state.Stopped(holder.PID) != "", Died: p.store.Died(r.Name), Table: r.Table(), Drift: []string{}}
@@ -262,7 +268,7 @@ func (p *program) compareWithRecord(r state.Record, peers []metadata.MAC, conf c
 	return c
 }
 
-// showRefused says which interfaces of [egress] are none, which no interface's own record can tell.
+// showRefused logs errors of [egress] and [nat], which no single interface's record can show.
 func (p *program) showRefused() error {
 	conf, err := p.config()
 	if err != nil {

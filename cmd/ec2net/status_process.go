@@ -7,7 +7,9 @@ import (
 	"ec2net/state"
 )
 
-// managedByText says for status who keeps an interface, and by which configuration.
+// Who manages an interface, for status.
+
+// managedByText says who manages an interface, and by which configuration.
 func managedByText(c interfaceStatus) string {
 	switch {
 	case c.Died:
@@ -25,7 +27,7 @@ func managedByText(c interfaceStatus) string {
 	return s
 }
 
-// processText names the process that keeps an interface.
+// processText names the process that manages an interface; a lock whose holder cannot be read has pid -1.
 func processText(pid int) string {
 	if pid < 0 {
 		return "an unknown process"

@@ -16,12 +16,18 @@ import (
 	"ec2net/state"
 )
 
+// The text of status: a table of all interfaces if there are several, then all about each. The word for an
+// interface's state comes from its state.Phase, never from a text.
+
 // view is how status is shown.
 type view struct {
-	now    time.Time
-	width  int  // columns; 0: lines of any length
-	colour bool // by terminal escape sequences
-	still  bool // times of the day, which stay true while they are shown, in place of ages
+	now time.Time
+	// width is the terminal's, in columns; 0: lines of any length, as for a pipe.
+	width  int
+	colour bool
+	// still is true if times of the day are shown in place of ages, which --watch would have to draw anew each
+	// second.
+	still bool
 }
 
 // viewOf is the view for a terminal, or for a file or a pipe. NO_COLOR: no-color.org.
@@ -58,6 +64,7 @@ func (v view) text(list []interfaceStatus) string {
 	return b.String()
 }
 
+// table prints one row for each interface.
 func (v view) table(b *strings.Builder, list []interfaceStatus) {
 	var plain strings.Builder
 	w := tabwriter.NewWriter(&plain, 0, 0, 2, ' ', 0)
@@ -73,7 +80,7 @@ func (v view) table(b *strings.Builder, list []interfaceStatus) {
 	}
 }
 
-// cells are an interface's row of the table. Everything is short; what is long is told below.
+// cells are an interface's row of the table. Each is short; the details are below the table.
 func (v view) cells(c interfaceStatus) []string {
 	address := agent.First(c.Interface)
 	switch n := agent.Extra(c.Interface); {
@@ -97,6 +104,7 @@ func (v view) cells(c interfaceStatus) []string {
 	return []string{c.Name, c.word(), address, or(c.Table != 0, fmt.Sprint(c.Table)), v.left(c.Lease), v.ago(c.ReadAt), drift, kept}
 }
 
+// or is s if ok, else "-".
 func or(ok bool, s string) string {
 	if ok {
 		return s
@@ -104,7 +112,7 @@ func or(ok bool, s string) string {
 	return "-"
 }
 
-// word is the interface's state in one word.
+// word is the interface's state in one word. Scripts should use the JSON's phase instead.
 func (c interfaceStatus) word() string {
 	switch {
 	case !c.Present:
@@ -125,7 +133,8 @@ func (c interfaceStatus) word() string {
 	return "waiting"
 }
 
-// painted colours the word in a line.
+// painted colours the word in its line; the columns were aligned before, since escape sequences have a length but no
+// width.
 func (v view) painted(line, word string) string {
 	const green, yellow, red = "32", "33", "31"
 	colour := map[string]string{"ok": green, "waiting": yellow, "degraded": yellow, "drift": yellow, "rollback": red, "gone": red}[word]
@@ -136,7 +145,7 @@ func (v view) painted(line, word string) string {
 	return before + "  \x1b[" + colour + "m" + word + "\x1b[0m" + after
 }
 
-// left is what is left of a lease.
+// left is the time that is left of a lease.
 func (v view) left(l *dhcp.Lease) string {
 	switch {
 	case l == nil:
@@ -154,6 +163,7 @@ func (v view) left(l *dhcp.Lease) string {
 	return brief(end.Sub(v.now))
 }
 
+// ago is how long something is past, or when it was.
 func (v view) ago(t time.Time) string {
 	switch {
 	case t.IsZero():
@@ -164,7 +174,7 @@ func (v view) ago(t time.Time) string {
 	return brief(v.now.Sub(t))
 }
 
-// brief is a time in its largest unit.
+// brief is a duration in its largest unit: 90 s are "1m".
 func brief(d time.Duration) string {
 	switch {
 	case d < time.Minute:
@@ -177,7 +187,7 @@ func brief(d time.Duration) string {
 	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }
 
-// interface shows all of one interface.
+// iface prints all about one interface. Rows without a value are left out.
 func (v view) iface(b *strings.Builder, c interfaceStatus) {
 	b.WriteString(v.folded(c.Name+": "+c.State, 0, "    ") + "\n")
 	row := func(key, value string) {
@@ -220,7 +230,7 @@ func (v view) iface(b *strings.Builder, c interfaceStatus) {
 	}
 }
 
-// unsaved says what the record is worth.
+// unsaved says why the record may be out of date; "": it is not.
 func (c interfaceStatus) unsaved() string {
 	if c.Unsaved == "" {
 		return ""
@@ -228,6 +238,7 @@ func (c interfaceStatus) unsaved() string {
 	return "the process that manages the interface cannot write it, so this may be out of date: " + c.Unsaved
 }
 
+// lease says who has the lease, from whom, and for how long.
 func (v view) lease(r state.Record) string {
 	if r.Lease == nil {
 		return r.DHCP
@@ -239,6 +250,7 @@ func (v view) lease(r state.Record) string {
 	return s
 }
 
+// age says when the metadata was read.
 func (v view) age(t time.Time) string {
 	switch {
 	case t.IsZero():
@@ -249,6 +261,7 @@ func (v view) age(t time.Time) string {
 	return "read " + v.now.Sub(t).Truncate(time.Second).String() + " ago"
 }
 
+// drifts are the lines of the row "drift".
 func drifts(c interfaceStatus) []string {
 	switch {
 	case !c.Present:
@@ -263,7 +276,7 @@ func drifts(c interfaceStatus) []string {
 	return c.Drift
 }
 
-// inPlan is the beginning of a recorded plan.
+// inPlan is the beginning of a plan that was rolled back, on one line.
 func inPlan(ops []string) string {
 	s := strings.Join(ops[:min(len(ops), agent.ListedAtMost)], "; ")
 	if more := len(ops) - agent.ListedAtMost; more > 0 {
@@ -272,8 +285,8 @@ func inPlan(ops []string) string {
 	return s
 }
 
-// folded breaks a text at its blanks, so that what begins at a column ends before the width. A word that
-// is longer than a line stays whole: it is there to be copied.
+// folded breaks a text at its blanks, so that what begins at a column ends before the terminal's width. A word that
+// is longer than a line stays whole, since it is there to be copied.
 func (v view) folded(s string, column int, indent string) string {
 	if v.width == 0 {
 		return s

@@ -11,7 +11,10 @@ import (
 	"ec2net/plumb"
 )
 
-// redrawPause is how long after news status is drawn again: one change is many notifications.
+// `ec2net status --watch`: it draws the status again after each change of a record (inotify(7)) or of the kernel's
+// network (rtnetlink(7)), and nothing while nothing changes.
+
+// redrawPause is how long after a change the status is drawn again, since one change is many notifications.
 const redrawPause = 200 * time.Millisecond
 
 // watchStatus draws the status again whenever a record or the kernel has changed, until ctx ends.
@@ -60,7 +63,7 @@ func (p *program) watchStatus(ctx context.Context, args []string) error {
 	}
 }
 
-// frame is the status as it is now.
+// frame is the status of now; with --json one document on one line.
 func (p *program) frame(args []string) (string, error) {
 	list, err := p.ifaces(args)
 	if err != nil {
@@ -78,7 +81,7 @@ func (p *program) frame(args []string) (string, error) {
 	return emptyText(args) + "\n", nil
 }
 
-// cleared draws over what a terminal shows. Elsewhere an empty line stands between two frames.
+// cleared is a frame with what removes the one before from a terminal; elsewhere an empty line separates them.
 func (p *program) cleared(text string) string {
 	switch {
 	case p.json:

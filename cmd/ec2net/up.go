@@ -14,6 +14,10 @@ import (
 	"ec2net/state"
 )
 
+// upCommand is `ec2net up IF`. It sets the interface up once and stays until the interface answers, --wait is over or
+// the user stops it. If a process already manages the interface, it asks that one instead (upByManager). Each change
+// is a line on stderr; stdout stays empty. Status 0: set up; 1: failed or rolled back; 3: no metadata, nothing
+// changed; 4: set up in part, which stays. It takes no lock, starts no unit, and leaves nothing running.
 func (p *program) upCommand() *cobra.Command {
 	var wait time.Duration
 	c := &cobra.Command{
@@ -34,11 +38,12 @@ waits; on a terminal it shows what it waits for and how much time is left.`,
 	return c
 }
 
+// up sets an interface up; wait 0 means the configured time.
 func (p *program) up(ctx context.Context, name string, wait time.Duration) error {
 	return p.upUnless(ctx, name, wait, func() bool { return false })
 }
 
-// upUnless is up, and gives up early when there is nothing to wait for.
+// upUnless is up, but stops waiting as soon as giveUp says so.
 func (p *program) upUnless(ctx context.Context, name string, wait time.Duration, giveUp func() bool) error {
 	a, err := p.begin(ctx, name, "up")
 	if a == nil || err != nil {
@@ -57,7 +62,7 @@ func (p *program) upUnless(ctx context.Context, name string, wait time.Duration,
 	return a.Up(ctx, wait, giveUp)
 }
 
-// begin makes an agent with the options of the command line; nil: there is nothing to do.
+// begin makes an agent with the options of the command line; nil without an error: there is nothing to do.
 func (p *program) begin(ctx context.Context, name, command string) (*agent.Agent, error) {
 	if p.outsideCloud() {
 		return nil, nil
@@ -69,16 +74,18 @@ func (p *program) begin(ctx context.Context, name, command string) (*agent.Agent
 	return agent.Begin(ctx, name, command, o)
 }
 
-// progressLine shows on a terminal what is waited for; elsewhere it is silent. Several may share a terminal, as
-// those of a scan do.
+// progressLine shows on a terminal what is waited for and how much time is left, in one line that is drawn over;
+// elsewhere it is silent. A scan has several agents that share a terminal, hence the mutex.
 type progressLine struct {
-	mu    sync.Mutex
-	out   io.Writer
-	width int // columns; 0: no terminal
+	mu  sync.Mutex
+	out io.Writer
+	// width is the terminal's, in columns; 0: it is none.
+	width int
 	begun time.Time
 	shown bool
 }
 
+// terminalLine makes the progress line of a command. It hooks into the log, so that a log line first clears it.
 func terminalLine(w io.Writer, log *logrus.Logger) *progressLine {
 	l := &progressLine{out: w, width: viewOf(w).width, begun: time.Now()}
 	if l.width != 0 {
