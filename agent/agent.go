@@ -135,7 +135,7 @@ func (a *Agent) converge(ctx context.Context) error {
 	switch {
 	case errors.Is(r.Failed, plumb.ErrGone):
 		return errGone
-	case ctx.Err() != nil: // the end is no reason to leave behind what cuts the host off
+	case ctx.Err() != nil: // an interrupted change is still checked: it may have cut the host off
 		a.confirm(context.WithoutCancel(ctx), r.Done)
 		return nil
 	}

@@ -90,7 +90,7 @@ type candidateFacts struct {
 
 // decide takes the facts of now and moves the state machine. What an earlier process made active counts as verified.
 func (o *candidate) decide(now time.Time, f candidateFacts) {
-	if !o.initialized { // what an earlier process decided holds
+	if !o.initialized { // an earlier process may have made it active
 		o.initialized, o.activeSince = true, now
 		o.active, o.verified = f.active, f.active
 	}
@@ -182,7 +182,7 @@ func (o *candidate) elect(now time.Time, f candidateFacts) {
 		wait = 0
 	}
 	switch {
-	case now.Before(o.heldDownUntil): // why it was taken back is what counts
+	case now.Before(o.heldDownUntil): // the reason of the withdrawal stays on display
 	case why != (obstacle{}):
 		o.why = why
 	case !o.healthySince.IsZero() && now.Sub(o.healthySince) >= wait:

@@ -118,7 +118,7 @@ func (t *connectivityCheck) cutOff(ctx context.Context) losses {
 		return nil
 	}
 	lost, err := t.lost(ctx)
-	if err != nil { // without a proof the change stays: it is right far more often than not
+	if err != nil { // unverified, the change stays
 		t.log.Debugf("the change could not be verified: %s", OneLine(err))
 	}
 	return describe(lost)
@@ -170,7 +170,7 @@ func (t *connectivityCheck) confirmed(ctx context.Context, lost []plumb.Loss) ([
 		case plumb.LossDefault:
 			return false
 		case plumb.LossConnection:
-			return (!l.Is.Local && !slices.Contains(flows, l.Flow)) || t.followsMain(l) // what this host answers itself ends at once
+			return (!l.Is.Local && !slices.Contains(flows, l.Flow)) || t.followsMain(l) // one that is led to this host itself is reset at once: its absence proves nothing
 		}
 		_, fresh := t.server()
 		return !(fresh || t.wasFresh) || t.answers(ctx, l.Flow.Remote)

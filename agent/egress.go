@@ -163,7 +163,7 @@ func (e *egress) close() {
 // While a change is rolled back, an active candidate may withdraw, and no candidate may take over.
 func (a *Agent) electEgress(s plumb.Snapshot) plumb.Egress {
 	rank := a.egress.rank
-	if rank < 0 { // should its turn come again, it begins anew
+	if rank < 0 { // if it becomes a candidate again, it starts from scratch
 		a.egress.candidates = [2]candidate{{initialized: true}, {initialized: true}}
 		return plumb.Egress{}
 	}
@@ -172,7 +172,7 @@ func (a *Agent) electEgress(s plumb.Snapshot) plumb.Egress {
 		mine, better := s.Leads(i == 1, rank)
 		f.active, f.superseded = mine >= 0, better
 		f.unfit, f.gateway = a.unfit(s), s.Gateway(i == 1)
-		if a.rolledBack == nil || o.active { // while a change is rolled back, traffic is withdrawn, and not moved
+		if a.rolledBack == nil || o.active { // during a rollback traffic may be withdrawn, not moved here
 			o.decide(time.Now(), *f)
 		}
 	}
@@ -209,7 +209,7 @@ func (a *Agent) reportEgress(was [2]candidate) {
 		if o.active == was[i].active || !was[i].initialized {
 			continue
 		}
-		if a.rolledBack != nil && o.active { // the rest of the change is tried again at once, traffic only later
+		if a.rolledBack != nil && o.active { // make the rest of the change again at once; hold only the move down
 			o.withdraw(time.Now(), obstacle{state.EgressRollback, a.rolledBack.why.String()})
 			a.rolledBack, a.rollbacks = nil, 0
 		}
@@ -232,7 +232,7 @@ func (a *Agent) reportEgress(was [2]candidate) {
 // gateway, since an interface may have one family only.
 func (n *NIC) egressTrouble(family int, now time.Time) error {
 	o := n.egress.candidates[family]
-	if o.why.reason == state.EgressNoGateway || o.why.reason == state.EgressUnread { // an interface may have one family alone
+	if o.why.reason == state.EgressNoGateway || o.why.reason == state.EgressUnread { // an interface may have one family only
 		return nil
 	}
 	switch decision := o.state(); {
@@ -270,7 +270,7 @@ func (a *Agent) wakeForEgress(ev *events, now time.Time) {
 	}
 	if a.egress.verify {
 		a.egress.verify = false
-		a.cloud.Close() // a connection that is open would go on by the interface that it began with
+		a.cloud.Close() // an open connection stays on the interface that it began on, and would verify nothing
 		ev.again = ev.reading
 		ev.reread.Reset(0)
 	}

@@ -56,7 +56,7 @@ type dhcpState struct {
 // chooseDHCP decides who takes the lease and starts our client if nobody else does. The loop calls it before each
 // event, since a network manager may make up its mind at any time. The client starts once the link has a carrier.
 func (a *Agent) chooseDHCP(ctx context.Context) {
-	if a.noIPv4() && !a.held { // in a subnet of IPv6 alone a link-local address is leased
+	if a.noIPv4() && !a.held { // in an IPv6-only subnet a link-local address may be leased
 		a.leases.stop()
 	}
 	if a.noIPv4() || a.record.LeftTo != "" {
@@ -103,7 +103,7 @@ func (a *Agent) decideDHCP() {
 		a.autoDHCP()
 	}
 	if a.dhcpOwner != "" && a.dhcpOwner != native {
-		a.lease = nil // of an earlier process
+		a.lease = nil // it was an earlier process's
 		a.held, a.hosts = false, false
 	}
 	a.dhcpSince = time.Now()
@@ -170,7 +170,7 @@ func (l *leases) run(ctx context.Context, client *dhcp.Client, prior *dhcp.Lease
 	for {
 		err := client.Run(ctx, prior, l.carrier, report)
 		if err == nil || errors.Is(err, dhcp.ErrNoInterface) {
-			return // the end, or the interface's, of which the kernel tells
+			return // ctx has ended, or the interface is gone, which the kernel reports
 		}
 		report(dhcp.Event{Lease: prior, Err: fmt.Errorf("DHCP has stopped and restarts in %s: %w", restartDHCP, err), At: time.Now()})
 		select {

@@ -35,7 +35,7 @@ func (a *Agent) Run(ctx context.Context, name string, reload <-chan struct{}) (E
 		if !state.NoSpace(err) {
 			return EndStopped, err
 		}
-		a.warnOnce(fromDisk, err) // that is no reason to leave the interface dead
+		a.warnOnce(fromDisk, err) // a full disk must not leave the interface without its set-up
 	}
 	defer func() { a.lock.Release() }()
 	a.daemon = true

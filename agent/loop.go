@@ -56,7 +56,7 @@ func (a *Agent) loop(ctx context.Context, limit time.Duration, reload <-chan str
 	if err != nil {
 		return err
 	}
-	a.startedAt, a.unconvergedSince = time.Now(), time.Now() // the machine may have taken long until here, and nobody was asked
+	a.startedAt, a.unconvergedSince = time.Now(), time.Now() // a busy machine may have needed long to get here; deadlines count from the first question
 	if limit > 0 {
 		ctx, cancel = context.WithDeadline(ctx, a.startedAt.Add(limit))
 		defer cancel()
@@ -68,7 +68,7 @@ func (a *Agent) loop(ctx context.Context, limit time.Duration, reload <-chan str
 	}
 	defer ev.tick.Stop()
 	defer a.egress.close()
-	if a.asks() { // before all else: everybody else is faster
+	if a.asks() { // first of all: nothing else takes as long
 		ev.reread.Stop()
 		ev.reading = true
 		a.ask(ctx, ev.readings)
@@ -246,7 +246,7 @@ func (a *Agent) adjustTick(ev *events) {
 // later, when the burst that a single command causes is over, and later in a fight with another program. Further
 // notifications do not put it off.
 func (a *Agent) changed(ctx context.Context, c plumb.Change, ok bool, ev *events) error {
-	if ctx.Err() != nil { // then the channel is closed, too
+	if ctx.Err() != nil { // with ctx the channel is closed, which is no error
 		return nil
 	}
 	if !ok {
@@ -273,7 +273,7 @@ func (a *Agent) repair(ctx context.Context, ev *events) error {
 	a.muted = a.repairs.fighting(time.Now())
 	err := a.repairs.measure(func() error { return a.converge(ctx) })
 	a.muted = false
-	moved := a.egress.moved || a.nat.moved // of its own accord: that is no repair
+	moved := a.egress.moved || a.nat.moved // our own decision, not a repair
 	if n := a.link.Written() - before; held && n > 0 && a.rolledBack == nil && !moved {
 		a.record.Repairs++
 		if text := a.repairs.made(time.Now()); text != "" {

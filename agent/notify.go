@@ -40,7 +40,7 @@ func (n *notify) tell(state string, set bool) {
 		n.asked = time.Now()
 		msg += fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d\n", extension.Microseconds())
 	}
-	if every := watchdogInterval(); time.Since(n.beat) >= every/2 { // each tick, see pace
+	if every := watchdogInterval(); time.Since(n.beat) >= every/2 { // on each tick, see adjustTick
 		msg, n.beat = msg+"WATCHDOG=1\n", time.Now()
 	}
 	if msg == "" || TellSystemd(msg) {

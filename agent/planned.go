@@ -76,13 +76,13 @@ func (n *NIC) ReadTwice(ctx context.Context) error {
 		switch {
 		case err == nil && n.takeForPlan(r):
 			return n.Reread()
-		case err != nil && ctx.Err() != nil && n.answered: // the time is over in the middle of a reading
+		case err != nil && ctx.Err() != nil && n.answered: // time ran out during a later reading
 			return n.unsettledErr()
-		case err != nil && !(n.answered && metadataErrorKind(err) == metadata.ErrUnavailable): // else what was answered before stands
+		case err != nil && !(n.answered && metadataErrorKind(err) == metadata.ErrUnavailable): // otherwise keep the earlier answer and try again
 			return err
 		}
 		select {
-		case <-time.After(confirmAfter): // of a cloud's glitch there is no event to wait for
+		case <-time.After(confirmAfter): // no event announces that the cloud has published more
 		case <-ctx.Done():
 			return n.unsettledErr()
 		}
@@ -91,7 +91,7 @@ func (n *NIC) ReadTwice(ctx context.Context) error {
 
 // takeForPlan applies a reading of ReadTwice and reports whether another one would tell no more.
 func (n *NIC) takeForPlan(r reading) bool {
-	if r.iface.Unlisted4() && n.last.Addrs4.Status != metadata.Present { // whether that lasts there is no time to see
+	if r.iface.Unlisted4() && n.last.Addrs4.Status != metadata.Present { // no time to see whether that lasts (lacksIPv4)
 		r.iface = r.iface.Without4()
 	}
 	n.applyReading(r)

@@ -75,7 +75,7 @@ func (a *Agent) ask(ctx context.Context, answers chan<- reading) {
 func readInterface(ctx context.Context, cloud metadata.Source, mac metadata.MAC, before metadata.Interface) (r reading) {
 	r.iface, r.err = cloud.Read(ctx, mac)
 	if r.err == nil && metadata.Lacks(before, r.iface) {
-		r.others, _ = cloud.Others(ctx, mac) // of those that could not be asked nothing is known, and the doubt stays
+		r.others, _ = cloud.Others(ctx, mac) // whoever could not be asked proves nothing: the doubt stays
 	}
 	return r
 }
@@ -84,7 +84,7 @@ func readInterface(ctx context.Context, cloud metadata.Source, mac metadata.MAC,
 // the kernel holds.
 func (r *readings) before() metadata.Interface {
 	if r.settled.MAC == (metadata.MAC{}) {
-		return r.last // what is on the interface, without a number
+		return r.last // what the kernel holds; the device number is not known
 	}
 	return r.settled
 }
@@ -104,7 +104,7 @@ func (n *NIC) applyReading(r reading) (next time.Duration) {
 	if r.err != nil {
 		return n.failed(r.err)
 	}
-	if n.outage != nil && n.daemon && !n.degraded { // the end of that is logged too
+	if n.outage != nil && n.daemon && !n.degraded { // its beginning was logged
 		n.log.Info("the metadata answers again")
 	}
 	if r.iface.Unlisted4() && n.lacksIPv4() {

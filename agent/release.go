@@ -41,7 +41,7 @@ func (a *Agent) release(ctx context.Context, command string) error {
 	}
 	if a.confirm(ctx, r.Done); a.rolledBack != nil {
 		a.saveRecord()
-		if command == "run" { // logged by confirm; a unit that fails would try it again every second
+		if command == "run" { // confirm has logged it; if the unit failed, systemd would try it again every second
 			return nil
 		}
 		return fmt.Errorf("%s: rolled back: without what ec2net set up, %s", a.snap.Name, a.rolledBack.why)

@@ -53,7 +53,7 @@ func (n *NIC) inherit(old state.Record) {
 	if old.Name != n.snap.Name && !same {
 		return
 	}
-	if !same && onThisHost(old.MAC) { // under another name: what is left is for its own process to keep or to take away
+	if !same && onThisHost(old.MAC) { // that interface has another name now; its own process sees to its rules
 		return
 	}
 	n.link.Cover(plumb.Scope{Numbers: old.Numbers})
@@ -91,7 +91,7 @@ func (n *NIC) cover() {
 // the kernel holds: a rule that is missing is drift, and takes no address away. Without one the kernel alone tells.
 func (n *NIC) lastGood(s plumb.Snapshot) metadata.Interface {
 	if n.record.Interface.MAC == s.MAC {
-		return metadata.Settle(s.Held(), n.record.Interface) // all of both
+		return metadata.Settle(s.Held(), n.record.Interface) // the union
 	}
 	return s.Granted()
 }
@@ -115,7 +115,7 @@ func (a *Agent) writeAhead(w plumb.State) {
 		added = true
 	}
 	if a.forwardAhead(a.snap, w) || added {
-		a.writingAhead = true // of what is not set yet, whatever the last change was
+		a.writingAhead = true // the phase must not claim what is not set yet
 		a.saveRecord()
 		a.writingAhead, a.dirty = false, true
 	}
@@ -157,7 +157,7 @@ func (a *Agent) saveRecord() {
 // old names. In this order a process that is killed in between leaves two records, not none.
 func (a *Agent) writeRecord() error {
 	a.record.Interface = a.settled
-	a.record.Interface.Problems = nil // of one reading, and no JSON
+	a.record.Interface.Problems = nil // they belong to one reading, and errors have no JSON
 	a.record.Lease, a.record.DHCP = a.usableLease(), a.dhcpOwner
 	f := a.phaseFacts()
 	a.record.State = a.textOf(f)

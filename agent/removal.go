@@ -43,7 +43,7 @@ func (r Removal) Run(ctx context.Context, name string) error {
 	}
 	defer link.Close()
 	old, known := r.Store.Load(name)
-	scope := plumb.Scope{Numbers: old.Numbers, Packets: old.Packets || !known} // the record is written before the table
+	scope := plumb.Scope{Numbers: old.Numbers, Packets: old.Packets || !known} // without a record there may be a table all the same
 	link.Cover(scope)
 	if _, gone := link.Look(); !known && errors.Is(gone, plumb.ErrGone) {
 		return ErrUnrecorded
@@ -139,7 +139,7 @@ func (r Removal) before(l *plumb.Link, old state.Record) (before *plumb.Baseline
 	s, err := l.Read()
 	same := s.MAC == old.MAC && s.Index == old.Index
 	switch {
-	case err == nil && same && (old.Interface.Primary || old.LeftTo != ""): // its link is its owner's
+	case err == nil && same && (old.Interface.Primary || old.LeftTo != ""): // its link belongs to whoever configured it
 		link := s.Link
 		link.SrcValidMark = old.Baseline != nil && old.Baseline.Link.SrcValidMark
 		before = &plumb.Baseline{Link: link, AltNames: s.AltNames}

@@ -50,7 +50,7 @@ func (r *repairs) hint(c plumb.Change) {
 	}
 	r.lastRemoved = c.Removed
 	name, ok := culprit(c.By)
-	if ok || len(r.recent) == 0 { // else who was seen doing it a moment ago
+	if ok || len(r.recent) == 0 { // otherwise keep the name that was seen a moment ago
 		r.lastCulprit = name
 	}
 }

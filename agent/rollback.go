@@ -65,12 +65,12 @@ func (a *Agent) confirm(ctx context.Context, done plumb.Plan) {
 		if a.check.open {
 			a.check.close()
 		}
-		if len(done) > 0 && a.rolledBack == nil { // else it is a repair of what the interface was taken back to
+		if len(done) > 0 && a.rolledBack == nil { // during a rollback it was a repair of the held state
 			a.rollbacks = 0
 		}
 		return
 	}
-	if len(done) == 0 { // an earlier process has made it
+	if len(done) == 0 { // an earlier process made the change and was killed
 		done = plumb.Diff(a.check.before, a.snap.State)
 	}
 	pause := min(FirstRetry<<min(a.rollbacks, 10), lastRetry)

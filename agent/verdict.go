@@ -105,7 +105,7 @@ func (a *Agent) gaveUp(wait time.Duration) error {
 	case a.readErr != nil:
 		return ErrorOf(ErrUnavailable, "%s: gave up after %s: %w; what was set up stays", a.snap.Name, shorter(wait, a.startedAt), a.readErr)
 	}
-	a.warnOnce(fromCloud, errors.Join(a.settled.Problems...)) // what lasts no longer than this process is news all the same
+	a.warnOnce(fromCloud, errors.Join(a.settled.Problems...)) // report them now: this process will not see whether they last
 	return ErrorOf(ErrPartial, "%s: gave up after %s: %s", a.snap.Name, shorter(wait, a.startedAt), a.text())
 }
 

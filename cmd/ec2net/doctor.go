@@ -40,9 +40,9 @@ is recognised, so nothing was checked.`,
 // doctor examines one interface, or all if iface is "". The log is switched off: what it would say is in the
 // findings.
 func (p *program) doctor(ctx context.Context, iface string) error {
-	p.log.SetOutput(io.Discard) // what the agent has to say is in the findings
+	p.log.SetOutput(io.Discard) // the findings say it all
 	facts, err := p.examined(ctx, iface)
-	if err == nil && ctx.Err() != nil { // what was not waited for is no finding
+	if err == nil && ctx.Err() != nil { // facts that were not waited for must not become findings
 		err = fail(exitFailed, "doctor: interrupted")
 	}
 	if err != nil {

@@ -49,6 +49,7 @@ because the host depends on them; --lease removes them too.`,
 // interface is there. If another interface has taken the name by now, it starts the unit again: systemd drops a start
 // that the device wants while the unit is still stopping.
 func (p *program) downIfGone(ctx context.Context, name string) error {
+	// Two signs that the interface went: run has said so by its status, or the record's interface is no longer there.
 	gone := os.Getenv("EXIT_STATUS") == strconv.Itoa(exitGone) // of run, see systemd.exec(5)
 	_, known := p.store.Load(name)
 	switch _, err := net.InterfaceByName(name); {

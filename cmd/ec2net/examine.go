@@ -52,7 +52,7 @@ func (p *program) examined(ctx context.Context, only string) (doctor.Facts, erro
 		return f, err
 	}
 	select {
-	case <-time.After(repairTime): // what another process does announces itself to nobody
+	case <-time.After(repairTime): // no event announces what another process repairs
 		return p.examineOnce(ctx, only)
 	case <-ctx.Done():
 		return f, ctx.Err()
@@ -72,11 +72,12 @@ func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, e
 	if err := x.settings(); err != nil {
 		return x.facts, err
 	}
-	if only != "" { // of what can not be set up nothing would be found out, which is not to be taken for health
+	if only != "" { // a device that cannot be set up has no facts, which would look like health
 		if _, _, err := agent.AsInterface(only, x.facts.Cloud, p.store.All()); err != nil {
 			return x.facts, err
 		}
 	}
+	// What needs no cloud comes first; outside of a cloud that is all.
 	root := os.DirFS("/")
 	x.facts.FIB.Origins = doctor.ReadOrigins(root)
 	x.facts.Programs, x.facts.Networkd = doctor.FindPrograms(root), doctor.ReadNetworkd(root)
@@ -112,7 +113,7 @@ func (x *examination) settings() (err error) {
 	if x.facts.Config = err; err != nil {
 		x.conf = config.Default()
 	}
-	if errors.Is(x.facts.Config, fs.ErrPermission) { // which says nothing of what is in it
+	if errors.Is(x.facts.Config, fs.ErrPermission) { // so nothing is known about its content
 		for _, id := range []string{"config", "set-up", "plan", "left-out"} {
 			x.facts.Gaps[id] = "only root may read the configuration " + x.configFile
 		}

@@ -61,14 +61,14 @@ func (x *examination) iface(ctx context.Context, l doctor.Link) error {
 // granted fills in what the cloud grants the interface: by a reading now, else by its record, else by its lease.
 func (x *examination) granted(ctx context.Context, n *agent.NIC, r state.Record, c *doctor.Interface) {
 	n.AssumePeers(x.records.Peers(n.Have().MAC))
-	if x.facts.Metadata.Err == nil && ctx.Err() == nil { // when the time is over, that is no news of the cloud
+	if x.facts.Metadata.Err == nil && ctx.Err() == nil { // a time-out of ours would look like a silent cloud
 		switch err := n.ReadTwice(ctx); {
-		case err == nil, n.Partial() && errors.Is(err, agent.ErrUnsettled): // the one key is the interface's trouble
+		case err == nil, n.Partial() && errors.Is(err, agent.ErrUnsettled): // an open key is this interface's problem, not the cloud's
 			c.Granted, c.Source = n.Granted(), doctor.FromMetadata
 			c.Problems = n.Granted().Problems
 			_ = n.Reread()
 			return
-		case errors.Is(err, metadata.ErrNotReady): // as of every new interface for a while
+		case errors.Is(err, metadata.ErrNotReady): // normal for a new interface
 			if r.Interface.MAC != c.MAC {
 				c.Waiting = "waiting for the metadata to publish it: " + agent.OneLine(err)
 			}

@@ -56,7 +56,7 @@ func statusOf(err error) int {
 		return exitOK
 	case errors.As(err, &s):
 		return s.status
-	case errors.Is(err, agent.ErrDenied): // also beside another one
+	case errors.Is(err, agent.ErrDenied): // wins over a kind that is joined with it
 		return exitFailed
 	case errors.Is(err, agent.ErrInvalid):
 		return exitUsage

@@ -23,6 +23,8 @@ func (p *program) upByManager(ctx context.Context, a *agent.Agent, pid int, wait
 	name, asks := a.Name(), a.ManagerAsks()
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	// Open the process before it is asked anything, and watch the records before the signal is sent: no answer is
+	// missed.
 	manager, err := p.store.Manager(name)
 	if manager == nil || err != nil {
 		return errors.Join(err, fmt.Errorf("process %d, which managed %s, has just ended: try again", pid, name))
@@ -48,6 +50,8 @@ func (p *program) upByManager(ctx context.Context, a *agent.Agent, pid int, wait
 		if why := p.unresponsive(name, manager.PID, asked); why != "" {
 			return fmt.Errorf("%s: %s", name, why)
 		}
+		// A record that is as old as the request does not count, with one exception: a degraded interface has asked
+		// since, and the metadata still says nothing.
 		switch {
 		case r.Phase.InPart() && (fresh || (r.Phase == state.LeaseOnly && r.AskedAt.After(asked))):
 			return agent.ErrorOf(agent.ErrPartial, "%s: partly set up: %s", name, r.State)
@@ -62,7 +66,7 @@ func (p *program) upByManager(ctx context.Context, a *agent.Agent, pid int, wait
 		}
 		select {
 		case <-news:
-		case <-tick.C: // that it is stopped, no event tells
+		case <-tick.C: // no event announces that a process was stopped
 		case <-ctx.Done():
 			if asks && !r.AskedAt.After(asked) {
 				return fmt.Errorf("%s: gave up after %s: process %d, which manages it, does not answer", name, wait, manager.PID)

@@ -38,7 +38,7 @@ func (p *program) plan(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	o.ShortHold = true // what up does when the doubts are over
+	o.ShortHold = true // show what up does once the doubts are over
 	n, err := agent.NewNIC(name, o)
 	if err != nil {
 		return err

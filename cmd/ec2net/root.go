@@ -32,11 +32,14 @@ type streams struct {
 // program is what every command gets: the global flags, ready for use.
 type program struct {
 	streams
-	ctx        context.Context // ends with a signal
+	// ctx ends with a signal.
+	ctx context.Context
+	// cloud, configFile, logLevel and json are the flags.
 	cloud      string
 	configFile string
-	waits      bool // for configFile, without a limit
-	configLost bool // the file system of configFile does not answer
+	// waits has config wait for the file without a limit; configLost: its file system does not answer.
+	waits      bool
+	configLost bool
 	logLevel   string
 	json       bool
 	log        *logrus.Logger

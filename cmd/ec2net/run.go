@@ -34,7 +34,7 @@ interface goes, ec2net removes everything that belonged to it.`,
 			}
 			p.waits = true
 			err := p.run(c.Context(), args[0])
-			if err != nil { // what systemctl status shows of a failed unit
+			if err != nil { // so that systemctl status shows why the unit failed
 				agent.TellSystemd("STATUS=" + agent.OneLine(err))
 			}
 			return err
@@ -56,11 +56,11 @@ func (p *program) run(ctx context.Context, name string) error {
 		}
 	}
 	if a == nil || err != nil {
-		agent.TellSystemd(daemon.SdNotifyReady) // nothing to do is done
+		agent.TellSystemd(daemon.SdNotifyReady) // with nothing to do the unit has succeeded
 		return err
 	}
 	defer a.Close()
-	reload, stop := hangups() // before others know of us: `up` asks whoever holds the interface to read the metadata
+	reload, stop := hangups() // before the lock is taken: from then on `up` may send SIGHUP, which would kill us
 	defer stop()
 	switch end, err := a.Run(ctx, name, reload); end {
 	case agent.EndGone:
@@ -87,7 +87,7 @@ func (p *program) handOver(name, began string) error {
 // gone tells the unit that the interface was removed, by exitGone, which downIfGone looks for. Outside of a unit that
 // is no failure and no news.
 func gone() error {
-	if os.Getenv("INVOCATION_ID") == "" { // systemd.exec(5); nobody else wants to know
+	if os.Getenv("INVOCATION_ID") == "" { // not under a unit (systemd.exec(5)): nobody looks for the status
 		return nil
 	}
 	return quiet(exitGone)

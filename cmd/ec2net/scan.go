@@ -55,7 +55,7 @@ func (p *program) scan(ctx context.Context, only []string) error {
 			return agent.ExplainGone(name, plumb.ErrGone)
 		}
 	}
-	// Those that a record tells of: to look for others would load nftables' modules where nobody uses them.
+	// Only orphans with a record: looking for others would load the nftables modules on hosts that use none.
 	cleared, orphans := agent.ClearOrphans(ctx, p.store, p.log)
 	if cleared {
 		p.publish()
@@ -89,6 +89,8 @@ type startList struct {
 
 // findUnset finds the interfaces of this host that the cloud lists and nobody has set up, the primary included.
 func (p *program) findUnset(ctx context.Context, only []string) (out startList, err error) {
+	// The cloud says which devices are its interfaces. The host has others (bridges, tunnels), and records may be
+	// lost.
 	primary, known, err := p.cloudInterfaces(ctx)
 	if err != nil {
 		return out, err
@@ -154,7 +156,7 @@ func (p *program) notStarted(s plumb.Snapshot, certain bool, err error, known []
 		return name + ": " + p.stopped(name)
 	case p.isSet(name, s.MAC):
 		return name + " is set up"
-	case !certain: // what has the MAC of an interface may be none: a virtual function
+	case !certain: // a device with the MAC of an interface may be its virtual function
 		return agent.Ambiguous(s).Error()
 	case !conf.NeedsMetadata(keys) && conf.For(keys).Manage == config.None:
 		return fmt.Sprintf("%s is left alone, because %s says manage = false", name, p.configFile)
@@ -202,6 +204,7 @@ func (p *program) startParallel(ctx context.Context, found startList) []error {
 		wg.Go(func() { defer close(done); errs[i] = p.startWithin(ctx, ifaces[i], headStart) })
 		return done
 	}
+	// The primary first, but no longer than headStart.
 	if i := slices.Index(ifaces, found.primary); i >= 0 {
 		select {
 		case <-begin(i):
@@ -255,6 +258,7 @@ func (p *program) startWithin(ctx context.Context, name string, patience time.Du
 	if !agent.UnderSystemd() {
 		return p.up(ctx, name, scanWait)
 	}
+	// systemd's private socket, since the system bus may not run yet when scan does, at boot.
 	bus, err := dbus.NewSystemdConnectionContext(ctx)
 	if err != nil {
 		return fmt.Errorf("connect to systemd: %w", err)
@@ -271,7 +275,7 @@ func (p *program) startWithin(ctx context.Context, name string, patience time.Du
 		return fmt.Errorf("start %s: %w", instance, err)
 	}
 	select {
-	case <-started: // or has failed, as its status says
+	case <-started: // or it has failed, which its own status says
 	case <-time.After(patience):
 	case <-ctx.Done():
 	}

@@ -48,12 +48,12 @@ type interfaceStatus struct {
 	Process        int      `json:"process"`                        // that manages the interface; 0: none
 	Died           bool     `json:"died,omitempty"`                 // the process that managed it was killed
 	Stopped        bool     `json:"stopped,omitempty"`              // that process does nothing: a signal or a debugger has stopped it
-	OutdatedConfig bool     `json:"former_configuration,omitempty"` // that process goes by the configuration as it was
+	OutdatedConfig bool     `json:"former_configuration,omitempty"` // that process has read an older configuration
 	Present        bool     `json:"present"`
 	Table          uint32   `json:"table,omitempty"`   // where the interface's own traffic is looked up
 	Tables         []string `json:"nftables"`          // what the interface's nftables table does
 	NAT            string   `json:"nat,omitempty"`     // for whom the interface forwards traffic
-	Drift          []string `json:"drift" null:""`     // what the kernel lacks or has too much; null: not known
+	Drift          []string `json:"drift" null:""`     // operations that would put it right; null: not known
 	Broken         bool     `json:"broken,omitempty"`  // the configuration has an error: what should be there is not known
 	LeftOut        []string `json:"left_out"`          // what can not be set up as things are, and why
 	Unsaved        string   `json:"unsaved,omitempty"` // why the managing process could not write its record, which is old
@@ -141,7 +141,7 @@ func (p *program) ifaces(args []string) ([]interfaceStatus, error) {
 // unrecorded adds interfaces that are set up according to the kernel but have no record: the disk was full, or
 // somebody has deleted it.
 func (p *program) unrecorded(args []string, known state.Records, list []interfaceStatus) ([]interfaceStatus, error) {
-	host, err := plumb.ReadHost() // which costs less than to read each interface of a host of many
+	host, err := plumb.ReadHost() // cheaper than reading each interface, on a host with many
 	if err != nil {
 		return list, fmt.Errorf("look for interfaces without a record: %w", err)
 	}
@@ -225,6 +225,7 @@ func (p *program) outdatedConfig(pid int, r state.Record, conf config.Config) bo
 // compareWithRecord compares what the record says with what the kernel has, by the same decision that the managing
 // process makes. Drift is the plan that would be left to do; null in JSON means that it is not known.
 func (p *program) compareWithRecord(r state.Record, peers []metadata.MAC, conf config.Config, nat agent.NATRole) interfaceStatus {
+	// What follows from the record and the process is filled in first: it holds also if the interface is gone.
 	holder := p.store.Holder(r.Name)
 	c := interfaceStatus{Record: r, Process: holder.PID, Unsaved: holder.Unsaved, Stopped: state.Stopped(holder.PID) != "", Died: p.store.Died(r.Name), Table: r.Table(), Drift: []string{}}
 	link, err := plumb.Open(r.Name)
@@ -249,15 +250,16 @@ func (p *program) compareWithRecord(r state.Record, peers []metadata.MAC, conf c
 		return c
 	}
 	c.NAT = nat.Text()
-	if f.Settings.Manage != config.Full { // then nothing has to be there; something may, of an earlier time
+	if f.Settings.Manage != config.Full { // nothing has to be there, but an earlier configuration may have left something
 		if len(have.Numbers()) == 0 {
 			c.Table = 0
 		}
 		return c
 	}
+	// From here on the interface is managed and was set up: compare.
 	want, refused := f.Want(have)
 	if led := func(o plumb.Route) bool { return o.Ours && o.Table == c.Table }; r.Interface.Primary && !slices.ContainsFunc(want.Routes, led) && !slices.ContainsFunc(have.Routes, led) {
-		c.Table = 0 // it had one beside other interfaces
+		c.Table = 0 // it needs a table only beside other interfaces
 	}
 	for _, o := range plumb.Diff(have.State, want) {
 		c.Drift = append(c.Drift, o.String())
