@@ -10,7 +10,7 @@ SEQUENCES ?= 20000
 HISTORIES ?= 1000
 WALK    ?= 2h
 
-.PHONY: build demo test test-go t packages deb test-packages test-system test-neighbours test-vm bench bench-system lint fuzz test-fuzz soak install setup setup-demo clean
+.PHONY: build demo test test-go t packages deb test-packages test-system test-neighbours test-releases test-vm bench bench-system lint fuzz test-fuzz soak install setup setup-demo clean
 
 build:
 	$(BUILD) -o bin/ec2net ./cmd/ec2net
@@ -67,6 +67,15 @@ test-system: setup deb
 # All neighbours on all releases, and the longest gap of each address beside them, which test-system has for one release.
 test-neighbours: setup deb
 	EC2NET_NEIGHBOURS=all $(GO) test -v -count=1 -timeout 60m -tags system -run '^TestNeighbours$$' ./test/system
+
+# The deb on every Debian from 11 on and on the next one, booted in containers and in virtual machines: docs/releases.md.
+RELEASES = bullseye bookworm trixie forky
+# These need other programs' packages, which test-neighbours has on Debian 12 and 13.
+CROWDED  = ^(TestNeighbours|TestWalk|TestAuthorOfARule)$$
+
+test-releases: setup packages
+	EC2NET_SUITES="$(RELEASES)" $(GO) test -v -count=1 -timeout 150m -tags system -skip '$(CROWDED)' ./test/system
+	EC2NET_SUITES="$(RELEASES)" GO=$(GO) LIMIT=150m test/vm/run
 
 # The deb on virtual machines, with interfaces that are plugged into the PCI bus. Never /dev/kvm.
 test-vm: setup deb

@@ -38,7 +38,7 @@ type machine struct {
 	bare   bool // the first interface is not configured by the installer
 }
 
-// options of a machine. The zero value is bookworm with the package, booted, and seed 002's first interface.
+// options of a machine. The zero value is the first release with the package, booted, and seed 002's first interface.
 type options struct {
 	suite     string
 	bare      bool // without the package
@@ -54,7 +54,7 @@ var machines, boots atomic.Int32
 func start(t *testing.T, o options) *machine {
 	t.Helper()
 	if o.suite == "" {
-		o.suite = debian.Bookworm
+		o.suite = suites[0]
 	}
 	if o.cloud.Interfaces == nil {
 		o.cloud.Interfaces = []lab.Interface{lab.Eth0()}

@@ -19,7 +19,11 @@ import (
 const rootEnv = "EC2NET_SYSTEM_ROOT_"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(rootEnv+debian.Bookworm) != "" {
+	if errSuites != nil {
+		fmt.Fprintln(os.Stderr, "system tests:", errSuites)
+		os.Exit(1)
+	}
+	if os.Getenv(rootEnv+suites[0]) != "" {
 		os.Exit(lab.Main(isolated{m}))
 	}
 	if err := prepare(); err != nil {
@@ -43,7 +47,7 @@ func prepare() error {
 			return fmt.Errorf("%w: run test/setup test", err)
 		}
 	}
-	for _, suite := range []string{debian.Bookworm, debian.Trixie} {
+	for _, suite := range suites {
 		root, err := debian.Root(suite)
 		if err != nil {
 			return err

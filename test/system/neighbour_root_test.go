@@ -25,6 +25,9 @@ func crowd(suite string) []string {
 // crowdedRoots makes the roots, or finds them.
 func crowdedRoots() error {
 	for suite, name := range crowded {
+		if !slices.Contains(suites, suite) {
+			continue
+		}
 		root, err := debian.Root(suite, crowd(suite)...)
 		if err != nil {
 			return err

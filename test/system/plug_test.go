@@ -47,7 +47,8 @@ func with(files map[string]string, more map[string]string) map[string]string {
 	return out
 }
 
-var suites = []string{debian.Bookworm, debian.Trixie}
+// suites are the releases that are booted, see debian.Suites. A test that needs but one takes the first.
+var suites, errSuites = debian.Suites()
 
 // onEach runs a test on every release, side by side: it waits more than it computes. One that looks for gaps in the traffic
 // runs on one after the other.

@@ -22,7 +22,7 @@ func azureNIC(n byte) lab.Interface {
 // networkd's, and known by the routes that its lease brought. Then comes a second device with an interface's MAC,
 // as a virtual function does: udev starts a unit for it, which leaves it as it is.
 func azured(t *testing.T) {
-	m := powerIn(t, suites[1], "", firmwareAzure, lab.Config{Cloud: lab.Azure, Interfaces: []lab.Interface{azureNIC(0), azureNIC(1), azureNIC(2)}})
+	m := powerIn(t, suites[len(suites)-1], "", firmwareAzure, lab.Config{Cloud: lab.Azure, Interfaces: []lab.Interface{azureNIC(0), azureNIC(1), azureNIC(2)}})
 	t.Logf("boot %s, kernel %s", m.booted(), m.run("uname -r"))
 	for n := range byte(3) {
 		m.answers(eip(azureNIC(n)), hang)

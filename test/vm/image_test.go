@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -89,12 +88,11 @@ func makeImage(suite, root, dir string) error {
 	if err := debian.Fetch(suite, unpacked, "linux-image-cloud-amd64", "busybox-static"); err != nil {
 		return err
 	}
-	kernels, err := filepath.Glob(unpacked + "/boot/vmlinuz-*")
-	if err != nil || len(kernels) != 1 {
-		return fmt.Errorf("one kernel is expected in %s: %v", unpacked, kernels)
+	binary, version, err := binaryOf(unpacked)
+	if err != nil {
+		return err
 	}
-	version := strings.TrimPrefix(filepath.Base(kernels[0]), "vmlinuz-")
-	if err := debian.Copy(kernels[0], dir+"/vmlinuz"); err != nil {
+	if err := debian.Copy(binary, dir+"/vmlinuz"); err != nil {
 		return err
 	}
 	k := kernel{unpacked, version}

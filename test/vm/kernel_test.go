@@ -18,6 +18,19 @@ import (
 // kernel is an unpacked kernel package.
 type kernel struct{ dir, version string }
 
+// binaryOf finds the kernel among unpacked packages: in /boot, or, from forky on, beside its modules.
+func binaryOf(unpacked string) (file, version string, err error) {
+	boot, _ := filepath.Glob(unpacked + "/boot/vmlinuz-*")
+	beside, _ := filepath.Glob(unpacked + "/usr/lib/modules/*/vmlinuz")
+	switch {
+	case len(boot) == 1 && len(beside) == 0:
+		return boot[0], strings.TrimPrefix(filepath.Base(boot[0]), "vmlinuz-"), nil
+	case len(boot) == 0 && len(beside) == 1:
+		return beside[0], filepath.Base(filepath.Dir(beside[0])), nil
+	}
+	return "", "", fmt.Errorf("one kernel is expected in %s: %v %v", unpacked, boot, beside)
+}
+
 // index makes the list of what depends on what. Newer packages have their modules below /usr.
 func (k kernel) index() error {
 	if _, err := os.Stat(k.dir + "/lib"); errors.Is(err, fs.ErrNotExist) {
@@ -59,7 +72,11 @@ func (k kernel) install(root string) error {
 		if err != nil {
 			return err
 		}
-		if err := debian.Copy(f, filepath.Join(root, "usr", strings.TrimPrefix(rel, "usr/"))); err != nil {
+		lib := filepath.Join(root, strings.TrimPrefix(rel, "usr/"))
+		if _, err := os.Readlink(root + "/lib"); err == nil { // as everywhere but in bullseye
+			lib = filepath.Join(root, "usr", strings.TrimPrefix(rel, "usr/"))
+		}
+		if err := debian.Copy(f, lib); err != nil {
 			return err
 		}
 	}

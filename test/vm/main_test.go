@@ -22,13 +22,18 @@ import (
 // imageEnv hands the images, which need the network to be made, to the tests, which have none.
 const imageEnv = "EC2NET_VM_IMAGE_"
 
-var suites = []string{debian.Bookworm, debian.Trixie}
+// suites are the releases that are booted, see debian.Suites. A test that needs but one takes the first.
+var suites, errSuites = debian.Suites()
 
 func TestMain(m *testing.M) {
 	if os.Getenv(scratchEnv) != "" {
 		os.Exit(lab.Main(withPayload{m}))
 	}
-	if err := prepare(); err != nil {
+	err := errSuites
+	if err == nil {
+		err = prepare()
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "VM tests:", err)
 		os.Exit(1)
 	}

@@ -20,11 +20,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The releases that the tests boot.
+// The releases that the tests can boot.
 const (
-	Bookworm = "bookworm" // systemd 252
-	Trixie   = "trixie"   // systemd 257
+	Bullseye = "bullseye" // systemd 247, Linux 5.10
+	Bookworm = "bookworm" // systemd 252, Linux 6.1
+	Trixie   = "trixie"   // systemd 257, Linux 6.12
+	Forky    = "forky"    // systemd 262, Linux 7.2: Debian's next
 )
+
+// Suites are the releases that a run boots: Bookworm and Trixie, or those that EC2NET_SUITES names.
+func Suites() ([]string, error) {
+	known := []string{Bullseye, Bookworm, Trixie, Forky}
+	named := strings.Fields(os.Getenv("EC2NET_SUITES"))
+	if len(named) == 0 {
+		return []string{Bookworm, Trixie}, nil
+	}
+	for _, suite := range named {
+		if !slices.Contains(known, suite) {
+			return nil, fmt.Errorf("EC2NET_SUITES: %q is none of %s", suite, strings.Join(known, ", "))
+		}
+	}
+	return named, nil
+}
 
 // Mirror is where this machine's own apt gets Debian from.
 func Mirror() (string, error) {
@@ -40,9 +57,15 @@ func Mirror() (string, error) {
 }
 
 // packages are what the tests boot, and the network managers that they set beside us.
-var packages = [...]string{
-	"systemd", "systemd-sysv", "udev", "dbus", "iproute2", "kmod", "procps",
-	"network-manager", "ifupdown", "isc-dhcp-client", "dhcpcd-base",
+func packages(suite string) []string {
+	list := []string{"systemd", "systemd-sysv", "udev", "dbus", "iproute2", "kmod", "procps", "network-manager", "ifupdown"}
+	switch suite {
+	case Bullseye:
+		return append(list, "isc-dhcp-client", "dhcpcd5")
+	case Forky: // has no isc-dhcp-client any more: its ifupdown calls dhcpcd
+		return append(list, "dhcpcd-base")
+	}
+	return append(list, "isc-dhcp-client", "dhcpcd-base")
 }
 
 // managers must not start by themselves: a test starts the one that it is about.
@@ -58,6 +81,14 @@ var options = [...]string{
 	`--aptopt=Acquire::Languages "none"`, `--aptopt=APT::Install-Recommends "false"`,
 	"--dpkgopt=force-unsafe-io", "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
 	"--dpkgopt=path-include=/usr/share/doc/ec2net/*",
+}
+
+// moving are the options for a release that is not out yet: a mirror's copy of it may be older than it says it may get.
+func moving(suite string) []string {
+	if suite == Forky {
+		return []string{`--aptopt=Acquire::Check-Valid-Until "false"`}
+	}
+	return nil
 }
 
 // cache is the folder for what takes long to make, below the repository, and git ignores it.
@@ -78,7 +109,7 @@ func cache() (string, error) {
 // Root returns the folder with a release's root file system, and makes it when it is not there, or that with more packages
 // of Debian, which begins as a copy of the other. It needs root and, the first time, the network: half a minute or so.
 func Root(suite string, more ...string) (string, error) {
-	recipe := strings.Join(slices.Concat(options[:], packages[:], managers[:]), "\n")
+	recipe := strings.Join(slices.Concat(options[:], moving(suite), packages(suite), managers[:]), "\n")
 	plain, err := Once("root-"+suite, recipe, func(dir string) error { return bootstrap(suite, dir) })
 	if err != nil || len(more) == 0 {
 		return plain, err
@@ -126,7 +157,7 @@ func bootstrap(suite, dir string) error {
 	if err != nil {
 		return err
 	}
-	args := append(options[:], "--include="+strings.Join(packages[:], ","), suite, dir, site)
+	args := append(slices.Concat(options[:], moving(suite)), "--include="+strings.Join(packages(suite), ","), suite, dir, site)
 	if err := Run("mmdebstrap", args...); err != nil {
 		return err
 	}

@@ -5,11 +5,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
-// Fetch downloads packages of a release and unpacks them into dir, without their scripts. Of a package
-// that is only a name for others, such as linux-image-cloud-amd64, what it depends on is meant.
+// Fetch downloads packages of a release and unpacks them into dir, without their scripts. Of a kernel that is a name for
+// others, such as linux-image-cloud-amd64, those are meant, as far as they depend on each other.
 func Fetch(suite, dir string, names ...string) error {
 	a := apt{suite: suite, dir: dir + ".apt"}
 	defer os.RemoveAll(a.dir)
@@ -17,11 +18,11 @@ func Fetch(suite, dir string, names ...string) error {
 		return err
 	}
 	for _, name := range names {
-		real, err := a.real(name)
+		all, err := a.kernel(name)
 		if err != nil {
 			return err
 		}
-		if _, err := a.run("apt-get", "download", real); err != nil {
+		if _, err := a.run("apt-get", append([]string{"download"}, all...)...); err != nil {
 			return err
 		}
 	}
@@ -64,7 +65,7 @@ func (a apt) run(name string, args ...string) (string, error) {
 	set := []string{
 		"-o", "Dir::Etc::SourceList=" + a.dir + "/sources.list", "-o", "Dir::Etc::SourceParts=" + a.dir + "/empty",
 		"-o", "Dir::State=" + a.dir + "/state", "-o", "Dir::State::status=" + a.dir + "/status", "-o", "Dir::Cache=" + a.dir + "/cache",
-		"-o", `Acquire::Languages=none`, "-o", "APT::Sandbox::User=root",
+		"-o", `Acquire::Languages=none`, "-o", "Acquire::Check-Valid-Until=false", "-o", "Acquire::Check-Valid-Until=false", "-o", "APT::Sandbox::User=root",
 	}
 	cmd := exec.Command(name, append(set, args...)...)
 	cmd.Dir = a.dir
@@ -75,16 +76,25 @@ func (a apt) run(name string, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// real follows a package of the kernel's kind to the one that holds it.
-func (a apt) real(name string) (string, error) {
-	out, err := a.run("apt-cache", "depends", name)
-	if err != nil {
-		return "", err
+// kernel is a package, and, of one of the kernel's, all of the kernel's that it depends on: its image is one package up to
+// trixie, and from forky on an empty one that depends on the binary, the modules and their lists.
+func (a apt) kernel(name string) ([]string, error) {
+	all := []string{name}
+	if !strings.HasPrefix(name, "linux-") {
+		return all, nil
 	}
-	for line := range strings.Lines(out) {
-		if dep, ok := strings.CutPrefix(strings.TrimSpace(line), "Depends: linux-image-"); ok {
-			return "linux-image-" + dep, nil
+	for i := 0; i < len(all); i++ {
+		out, err := a.run("apt-cache", "depends", all[i])
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(out) {
+			dep, ok := strings.CutPrefix(strings.TrimSpace(line), "Depends: ")
+			part := strings.HasPrefix(dep, "linux-image-") || strings.HasPrefix(dep, "linux-binary-") || strings.HasPrefix(dep, "linux-modules-") || strings.HasPrefix(dep, "linux-base-")
+			if ok && part && !slices.Contains(all, dep) {
+				all = append(all, dep)
+			}
 		}
 	}
-	return name, nil
+	return all, nil
 }
