@@ -216,6 +216,7 @@ type loss struct {
 
 type losses []loss
 
+// describe turns plumb's losses into texts.
 func describe(lost []plumb.Loss) (out losses) {
 	for _, l := range lost {
 		out = append(out, loss{l.Kind(), lossText(l)})
@@ -241,6 +242,7 @@ func (list losses) connection() bool {
 	return slices.ContainsFunc(list, func(l loss) bool { return l.kind == plumb.LossConnection })
 }
 
+// lossText says what would be lost, in the conditional: by the time that anybody reads it, the change is rolled back.
 func lossText(l plumb.Loss) string {
 	switch kind := l.Kind(); {
 	case kind == plumb.LossDefault:

@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// Where the log and the results go. Whoever reads them (a pager, a full pipe, a journal that hangs) must not stop
+// ec2net: commands end with a signal even while nobody reads, and run never waits at all.
+
 const (
 	// backlog is how many pieces of output wait for who reads them. Each is a line of the log.
 	backlog = 1000
@@ -28,6 +31,7 @@ type output struct {
 	lost  int           // pieces that there was no room for
 }
 
+// newOutput wraps a file; writing to it waits for its reader until ctx ends.
 func newOutput(ctx context.Context, f *os.File) *output { return &output{file: f, ctx: ctx} }
 
 // fileOf is the file that is written to; nil: it is none, as in tests.
@@ -98,6 +102,7 @@ func (o *output) later(write func()) bool {
 	return true
 }
 
+// put queues a piece if there is room, and reports whether there was.
 func (o *output) put(write func()) bool {
 	select {
 	case o.queue <- write:

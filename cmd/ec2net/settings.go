@@ -7,6 +7,9 @@ import (
 	"ec2net/config"
 )
 
+// Reading the configuration without hanging on its file system, such as an NFS server that is gone. A read(2) there
+// cannot be interrupted, so it has a goroutine of its own, and the command goes on without it.
+
 // configTime is how long a command waits for the configuration. To read a file takes a moment, unless its file system
 // does not answer.
 const configTime = 10 * time.Second
@@ -45,6 +48,8 @@ func (p *program) config() (config.Config, error) {
 	}
 }
 
+// checked gives the errors of the configuration their exit status, and refuses a --config file that is not there.
+// Without the default file the defaults apply.
 func (p *program) checked(c config.Config, err error) (config.Config, error) {
 	if err != nil {
 		return c, fail(exitUsage, "%w", err)
@@ -55,11 +60,13 @@ func (p *program) checked(c config.Config, err error) (config.Config, error) {
 	return c, nil
 }
 
+// errNoFile is for a file that --config names.
 var errNoFile = errors.New("there is no such file")
 
-// errSilentFile is that a file system does not answer.
+// errSilentFile means that the file system of the configuration does not answer.
 var errSilentFile = errors.New("the file system does not answer")
 
+// silentFile is the error for a configuration that cannot be read because its file system does not answer.
 func (p *program) silentFile() error {
 	return fail(exitFailed, "configuration %s: %w", p.configFile, errSilentFile)
 }

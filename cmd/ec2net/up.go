@@ -103,6 +103,7 @@ func (l *progressLine) Fire(*logrus.Entry) error {
 	return nil
 }
 
+// show draws the line, unless the interface is set up already or the command has just begun.
 func (l *progressLine) show(name, state string, deadline time.Time, set bool) {
 	// What is ready within a moment needs no line that flickers.
 	if l.width == 0 || set || time.Since(l.begun) < time.Second/2 {
@@ -115,6 +116,7 @@ func (l *progressLine) show(name, state string, deadline time.Time, set bool) {
 	l.shown = true
 }
 
+// clear removes the line, for a line of the log or for the end of the command.
 func (l *progressLine) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
