@@ -12,12 +12,18 @@ import (
 // attrs are a message's attributes by type; the last one of a type counts, as in the kernel.
 type attrs map[uint16][]byte
 
+// parse reads the attributes behind a header of so many bytes; of none there is no map. An element of a set has several
+// levels of few, and a set has many elements.
 func parse(msg []byte, header int) (attrs, error) {
 	if len(msg) < header {
 		return nil, fmt.Errorf("rtnetlink message of %d bytes is too short", len(msg))
 	}
-	out := make(attrs, 16)
-	err := plumb.EachAttr(msg[header:], func(t uint16, value []byte) { out[t] = value })
+	body := msg[header:]
+	if len(body) == 0 {
+		return nil, nil
+	}
+	out := make(attrs, min(16, len(body)/8))
+	err := plumb.EachAttr(body, func(t uint16, value []byte) { out[t] = value })
 	return out, err
 }
 
