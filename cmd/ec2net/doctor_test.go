@@ -61,7 +61,7 @@ func (p patient) run(t *testing.T) {
 			t.Errorf("%s is not told as a consequence\n%s", id, report(t, c, flags...))
 		}
 	}
-	text := report(t, c, flags...)
+	text := textOf(t, findings)
 	says(t, strings.Join(strings.Fields(text), " "), p.says)
 	for line := range strings.Lines(text) {
 		if len(line) > doctor.Width+1 && strings.Contains(strings.TrimSpace(line[8:]), " ") {
@@ -114,6 +114,26 @@ func report(t *testing.T, c *lab.Cloud, flags ...string) string {
 	t.Helper()
 	out, _ := on(t, c, "ec2net", append(slices.Clone(flags), "--cloud", string(c.Provider()), "doctor")...)
 	return out
+}
+
+// textOf is what the doctor tells a person of what it found, without another run: see TestDoctorTextIsItsJSON.
+func textOf(t *testing.T, list []doctor.Finding) string {
+	t.Helper()
+	var b strings.Builder
+	must(t, doctor.Report{Findings: list}.Write(&b, false))
+	return b.String()
+}
+
+// The JSON has all that the text says.
+func TestDoctorTextIsItsJSON(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, lab.Config{})
+	ec2net(t, c, exitOK, "up", "eth1")
+	shell(t, c.Instance(), "ip rule del pref 20001", "ip rule add from 10.0.2.37 blackhole pref 5")
+	findings, _ := diagnosis(t, c)
+	if d := cmp.Diff(report(t, c), textOf(t, findings)); d != "" || !strings.Contains(textOf(t, findings), "do: ") {
+		t.Errorf("(-program +from its JSON):\n%s", d)
+	}
 }
 
 // roots are the causes: "fail source-rule eth1, warn networkd".
