@@ -71,7 +71,7 @@ func image(suite string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	recipe := fmt.Sprint(root, modules, guest, links, masked, initScript)
+	recipe := fmt.Sprint(filepath.Base(root), modules, guest, links, masked, initScript)
 	return debian.Once("vm-"+suite, recipe, func(dir string) error { return makeImage(suite, root, dir) })
 }
 
