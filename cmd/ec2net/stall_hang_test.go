@@ -21,7 +21,7 @@ func hungFolder(t *testing.T, c *lab.Cloud, taken bool) (dir string, release fun
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "hung")
 	must(t, os.Mkdir(dir, 0o755))
-	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	fd, err := unix.Open(fuseDevice(t), unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	must(t, err)
 	err = c.Instance().Do(func() error {
 		return unix.Mount("hung", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fd))
@@ -34,6 +34,18 @@ func hungFolder(t *testing.T, c *lab.Cloud, taken bool) (dir string, release fun
 	go serveNothing(f, taken, began)
 	must(t, <-began)
 	return dir, release
+}
+
+// fuseDevice is FUSE's device. Where /dev is a container's, and has none, one is made: the number is fixed
+// (Documentation/admin-guide/devices.txt).
+func fuseDevice(t *testing.T) string {
+	t.Helper()
+	if _, err := os.Stat("/dev/fuse"); err == nil {
+		return "/dev/fuse"
+	}
+	made := filepath.Join(t.TempDir(), "fuse")
+	must(t, unix.Mknod(made, unix.S_IFCHR|0o600, int(unix.Mkdev(10, 229))))
+	return made
 }
 
 // serveNothing answers FUSE_INIT, the kernel's first question, by version 7.31 of the protocol (linux/fuse.h).
