@@ -35,7 +35,8 @@ func (p *Publisher) Publish(s Store, file string) {
 		p.err = nil
 	} else if p.ended == nil {
 		p.ended = make(chan struct{})
-		go p.write(p.ended)
+		ended := p.ended
+		go Unsignalled(func() { p.write(ended) })
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ec2net/config"
+	"ec2net/state"
 )
 
 // Reading the configuration without hanging on its file system, such as an NFS server that is gone. A read(2) there
@@ -25,10 +26,10 @@ func (p *program) config() (config.Config, error) {
 		err  error
 	}
 	answers := make(chan answer, 1)
-	go func() {
+	go state.Unsignalled(func() {
 		conf, err := config.Load(p.configFile)
 		answers <- answer{conf, err}
-	}()
+	})
 	late := time.NewTimer(configTime)
 	defer late.Stop()
 	for {

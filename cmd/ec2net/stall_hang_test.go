@@ -120,8 +120,13 @@ func TestConfigurationHangs(t *testing.T) {
 	k.logs(t, file+": the file system does not answer")
 	must(t, k.Process.Signal(unix.SIGTERM))
 	k.refused(t)
-	for command, status := range map[string]int{"up eth1": exitFailed, "plan eth1": exitFailed, "status": exitFailed, "doctor": exitDifferences, "scan": exitFailed, "down eth1": exitOK} {
-		out := ends(t, c, status, append([]string{"--config", file}, strings.Fields(command)...)...)
+	for _, o := range []struct {
+		status  int
+		command string
+	}{
+		{exitFailed, "up eth1"}, {exitFailed, "plan eth1"}, {exitFailed, "status"}, {exitDifferences, "doctor"}, {exitFailed, "scan"}, {exitOK, "down eth1"},
+	} {
+		out := ends(t, c, o.status, append([]string{"--config", file}, strings.Fields(o.command)...)...)
 		says(t, strings.Join(strings.Fields(out), " "), "the file system does not answer", file)
 	}
 }
