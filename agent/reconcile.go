@@ -31,7 +31,7 @@ func (a *Agent) reconcile(ctx context.Context) (r plumb.Result) {
 		a.updateSnapshot(r.Have)
 		a.recordAhead(r.Want)
 		done = append(done, r.Done...)
-		if r.Failed != nil || a.gatherFacts().mode() == a.mode {
+		if r.Failed != nil || len(r.Done) == 0 || a.gatherFacts().mode() == a.mode { // without a change the facts are those of a moment ago
 			break
 		}
 	}

@@ -51,7 +51,7 @@ func (r Removal) Run(ctx context.Context, name string) error {
 	before, peers := r.before(link, old)
 	scope.Peers, scope.Forwarding = peers, before != nil && before.Forwarding != nil
 	link.Cover(scope)
-	ctx = context.WithoutCancel(ctx) // half of it would be worse than either end, and it takes some seconds at most
+	ctx = context.WithoutCancel(ctx)
 	if r.All {
 		err = r.removeAll(ctx, link, before)
 	} else {
