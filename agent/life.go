@@ -40,7 +40,7 @@ func (a *Agent) Run(ctx context.Context, name string, reload <-chan struct{}) (E
 	defer func() { a.lock.Release() }()
 	a.daemon = true
 	told := &notify{}
-	a.progress = func(phase state.Phase, text string) { told.tell(text, phase.Settled()) }
+	a.progress = func(phase state.Phase, text string) { told.tell(text, phase.Started()) }
 	err := a.loop(ctx, 0, reload, func() (bool, error) { return a.idle(), nil })
 	if err == nil {
 		err = a.release(ctx, "run")

@@ -26,6 +26,8 @@ type phaseFacts struct {
 	leaseOnly bool
 	// expects is what else is on its way; see Agent.awaits.
 	expects expectation
+	// silent is true if the metadata has left open for Silence what is expected from it, or is closed.
+	silent bool
 	// problems is true if something of what is granted could not be set up, and the log says what.
 	problems bool
 	// writing is true if the record is being written before a change. What it says has to be true if the process dies
@@ -68,6 +70,8 @@ func (f phaseFacts) phase() state.Phase {
 		return state.Settling
 	case f.leaseOnly:
 		return state.LeaseOnly
+	case f.expects == expectMetadata && f.silent:
+		return state.Unconfirmed
 	case f.expects != expectNothing:
 		return state.Settling
 	case f.problems:
@@ -81,7 +85,7 @@ func (f phaseFacts) phase() state.Phase {
 func (a *Agent) phaseFacts() phaseFacts {
 	f := phaseFacts{
 		manage: a.iface.Manage, ownedByOther: a.record.LeftTo != "", ambiguous: a.role == roleAmbiguous, rolledBack: a.rolledBack != nil,
-		converged: a.converged, leaseOnly: a.degraded, expects: a.awaits(), problems: a.hasProblems(),
+		converged: a.converged, leaseOnly: a.degraded, expects: a.awaits(), silent: a.silent(), problems: a.hasProblems(),
 	}
 	if f.manage == config.LinkUp {
 		f.linkDone = len(plumb.Diff(a.snap.State, a.facts().released(a.snap))) == 0

@@ -176,6 +176,12 @@ func (r *readings) noteIncomplete() bool {
 	return time.Since(r.incompleteSince) >= Silence
 }
 
+// silent reports whether what the last reading left open will not come soon: the metadata has left something open for
+// Silence, or is closed.
+func (r *readings) silent() bool {
+	return metadata.Closed(r.readErr) || (!r.incompleteSince.IsZero() && time.Since(r.incompleteSince) >= Silence)
+}
+
 // lacksIPv4 reports whether an interface for which the metadata lists no key for IPv4 addresses is believed to have
 // none. The key is also missing while EC2 is late, so the answer is yes only once that has lasted, and never while a
 // real lease or another program's address says otherwise.

@@ -36,7 +36,7 @@ func (a *Agent) textOf(f phaseFacts) string {
 		return fmt.Sprintf("degraded: %s; waiting for %s since %s", a.describeBasis(), a.missingFromMetadata(), Clock(a.startedAt))
 	case state.Partial, state.Ready:
 		return a.setUpText()
-	case state.Settling:
+	case state.Settling, state.Unconfirmed:
 		return fmt.Sprintf("%s; waiting for %s", a.setUpText(), a.expectationText(f.expects))
 	}
 	return a.waitingText()

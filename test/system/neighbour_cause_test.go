@@ -55,12 +55,12 @@ func causes() []cause {
 			names: []string{"metadata-route"}, alone: true, short: true,
 		},
 		{
-			of: "ens6's unit", make: "systemctl stop ec2net-ifup@ens6", cure: "systemctl start --no-block ec2net-ifup@ens6",
+			of: "ens6's unit", make: "systemctl stop ec2net-ifup@ens6", cure: "systemctl start ec2net-ifup@ens6",
 			names: []string{"ens6:unit"}, alone: true,
 		},
 		{
 			// As a manager does that thinks the address its own, while nobody puts it back.
-			of: "ens6's unit", make: "systemctl stop ec2net-ifup@ens6; ip addr del 10.0.2.101/32 dev ens6", cure: "systemctl start --no-block ec2net-ifup@ens6",
+			of: "ens6's unit", make: "systemctl stop ec2net-ifup@ens6; ip addr del 10.0.2.101/32 dev ens6", cure: "systemctl start ec2net-ifup@ens6",
 			names: []string{"ens6:address", "ens6:unit"}, silences: []string{"10.0.2.101"}, alone: true, short: true,
 		},
 	}
