@@ -100,7 +100,7 @@ func TestAzureVersions(t *testing.T) {
 
 // Five requests in any second, of whichever kind; those that were refused do not count.
 func TestAzureLimit(t *testing.T) {
-	s, begin := azure{limit: azureLimit}, time.Now()
+	s, begin := limiter{perSecond: azureLimit}, time.Now()
 	for i, at := range []struct {
 		ms      time.Duration
 		refused bool

@@ -37,7 +37,7 @@ func planAzure(k *iface, m DHCPMessage) dhcpPlan {
 // azureRoutes is what Azure's lease routes by the gateway.
 func azureRoutes(gateway netip.Addr) []StaticRoute {
 	out := []StaticRoute{{world4, gateway}}
-	for _, a := range Azure.habits().own() {
+	for _, a := range []netip.Addr{WireServer, imds4} {
 		out = append(out, StaticRoute{netip.PrefixFrom(a, a.BitLen()), gateway})
 	}
 	return out

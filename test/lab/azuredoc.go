@@ -1,26 +1,19 @@
 package lab
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"ec2net/metadata"
 )
 
-// document is Azure's metadata: objects, lists and texts, as encoding/json has them. All values are texts,
-// numbers too.
-type document = any
-
-type object = map[string]any
-
-// azureDocument is what /metadata/instance shows of a machine. The first interface is the primary.
-func azureDocument(id Identity, ifaces []Interface, subnets func(string) (Subnet, bool)) document {
+// azureDocument is what /metadata/instance shows of a machine. The first interface is the primary. All values are
+// texts, numbers too.
+func azureDocument(id Identity, ifaces []Interface, subnets func(string) (Subnet, bool)) object {
 	interfaces := []any{}
 	for _, k := range ifaces {
 		s, _ := subnets(k.Subnet)
@@ -76,154 +69,4 @@ func azureMAC(m metadata.MAC) string { return fmt.Sprintf("%X", m[:]) }
 
 func azureSubnet(p netip.Prefix) object {
 	return object{"address": p.Masked().Addr().String(), "prefix": strconv.Itoa(p.Bits())}
-}
-
-// descend finds what lies at a path: keys of objects and indices of lists.
-func descend(v document, path string) (document, bool) {
-	for _, key := range split(path) {
-		switch in := v.(type) {
-		case object:
-			next, ok := in[key]
-			if !ok {
-				return nil, false
-			}
-			v = next
-		case []any:
-			i, err := strconv.Atoi(key)
-			if err != nil || i < 0 || i >= len(in) {
-				return nil, false
-			}
-			v = in[i]
-		default:
-			return nil, false
-		}
-	}
-	return v, true
-}
-
-// listing is a place of the document in the text format: the names there are, or the text itself.
-func listing(v document) (body string, leaf bool) {
-	var names []string
-	add := func(name string, v any) {
-		if _, leaf := listing(v); !leaf {
-			name += "/"
-		}
-		names = append(names, name)
-	}
-	switch in := v.(type) {
-	case object:
-		for _, key := range slices.Sorted(maps.Keys(in)) {
-			add(key, in[key])
-		}
-	case []any:
-		for i, e := range in {
-			add(strconv.Itoa(i), e)
-		}
-	case json.RawMessage:
-		return string(in), true
-	case string:
-		return in, true
-	}
-	return strings.Join(names, "\n"), false
-}
-
-// places lists the topmost places that a pattern matches.
-func places(v document, at, pattern string) (out []string) {
-	if matchPath(pattern, at) {
-		return []string{at}
-	}
-	switch in := v.(type) {
-	case object:
-		for key, e := range in {
-			out = append(out, places(e, at+"/"+key, pattern)...)
-		}
-	case []any:
-		for i, e := range in {
-			out = append(out, places(e, at+"/"+strconv.Itoa(i), pattern)...)
-		}
-	}
-	return out
-}
-
-// edited returns the document with a fault's change at some places; v itself stays as it is.
-func (in *injected) edited(v document, at string, where []string) (out document, keep bool) {
-	if slices.Contains(where, at) {
-		return in.changed(v)
-	}
-	switch from := v.(type) {
-	case object:
-		to := object{}
-		for key, e := range from {
-			if e, keep := in.edited(e, at+"/"+key, where); keep {
-				to[key] = e
-			}
-		}
-		return to, true
-	case []any:
-		to := []any{}
-		for i, e := range from {
-			if e, keep := in.edited(e, at+"/"+strconv.Itoa(i), where); keep {
-				to = append(to, e)
-			}
-		}
-		return to, true
-	}
-	return v, true
-}
-
-// changed is what a fault makes of a part of the document.
-func (in *injected) changed(v document) (out document, keep bool) {
-	list, isList := v.([]any)
-	switch {
-	case in.Absent:
-		return nil, false
-	case in.Value != nil:
-		return *in.Value, true
-	case in.JSON != nil:
-		return json.RawMessage(*in.JSON), true
-	case in.Reverse && isList:
-		list = slices.Clone(list)
-		slices.Reverse(list)
-		return list, true
-	}
-	return v, true
-}
-
-// inDocument is where the fault is at work in a document: an interface's fault follows the interface when the list of
-// interfaces is in another order.
-func (in *injected) inDocument(doc document) []string {
-	if in.Interface == "" {
-		return places(doc, "instance", in.Path)
-	}
-	list, _ := descend(doc, "network/interface")
-	interfaces, _ := list.([]any)
-	for i, e := range interfaces {
-		if mac, _ := descend(e, "macAddress"); mac == in.Interface {
-			at := "instance/network/interface/" + strconv.Itoa(i)
-			return places(e, at, at+"/"+in.Path)
-		}
-	}
-	return nil
-}
-
-// shapeDocument returns the document as changed by the faults that a look at path would notice. The caller
-// holds the lock.
-func shapeDocument(faults []*injected, doc document, method, path string, via *iface, now time.Time) (out document, ok bool) {
-	ok = true
-	for _, in := range faults {
-		if !ok || !in.shapesTree() || in.over(now) || !in.concerns(method, via) {
-			continue
-		}
-		where := in.inDocument(doc)
-		seen := func(place string) bool { return below(place, path) || below(path, place) }
-		if slices.ContainsFunc(where, seen) && in.strikes() {
-			doc, ok = in.edited(doc, "instance", where)
-		}
-	}
-	return doc, ok
-}
-
-// below says whether a path is another, or lies below it.
-func below(path, dir string) bool {
-	return path == dir || strings.HasPrefix(path, dir+"/")
 }

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 )
 
 // azureVersions are the versions of Azure's metadata service, oldest first.
@@ -19,14 +18,24 @@ var azureVersions = []string{
 	"2024-07-17", "2025-04-07",
 }
 
+// azureServer is what the service calls itself.
+const azureServer = "IMDS"
+
 // azureLimit is how many requests a second Azure's service answers to one machine.
 const azureLimit = 5
 
-// azure is what the server knows when it is Azure's.
-type azure struct {
-	versions []string    // oldest first
-	limit    int         // requests a second; 0 for any number
-	recent   []time.Time // of those answered in the last second
+// azureService is Azure's metadata service: one document, in several versions.
+type azureService struct {
+	layout
+	server   *IMDS
+	versions []string // oldest first
+}
+
+func newAzureService(s *IMDS) service {
+	return &azureService{
+		layout: layout{list: "instance/network/interface", mac: "macAddress", spell: azureMAC},
+		server: s, versions: azureVersions,
+	}
 }
 
 // Versions makes Azure's service know only some versions of its interface, oldest first: an old host, or one
@@ -34,32 +43,13 @@ type azure struct {
 func (s *IMDS) Versions(known ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.azure.versions = slices.Clone(known)
-}
-
-// Limit sets how many requests a second are answered; the others get 429. 0 is without limit, which is how
-// EC2's service begins; Azure's begins with 5.
-func (s *IMDS) Limit(perSecond int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.azure.limit = perSecond
-}
-
-// throttled counts a request. The caller holds the lock.
-func (a *azure) throttled(now time.Time) bool {
-	if a.limit == 0 {
-		return false
+	if azure, ok := s.service.(*azureService); ok {
+		azure.versions = slices.Clone(known)
 	}
-	a.recent = slices.DeleteFunc(a.recent, func(t time.Time) bool { return now.Sub(t) >= time.Second })
-	if len(a.recent) >= a.limit {
-		return true
-	}
-	a.recent = append(a.recent, now)
-	return false
 }
 
-// azurePath reduces a request's path to what lies below /metadata.
-func azurePath(p string) (key string, known bool) {
+// key takes what lies below /metadata.
+func (s *azureService) key(p string) (key string, known bool) {
 	parts := strings.FieldsFunc(p, func(r rune) bool { return r == '/' })
 	if len(parts) == 0 || parts[0] != "metadata" {
 		return "", false
@@ -67,37 +57,34 @@ func azurePath(p string) (key string, known bool) {
 	return strings.Join(parts[1:], "/"), true
 }
 
-// rightAzure is the answer of Azure's service without faults other than in its document. The caller holds
-// the lock.
-func (s *IMDS) rightAzure(r *http.Request, req *Request, key string, known bool, node *Node, via *iface) reply {
-	query := r.URL.Query()
+func (s *azureService) answer(q question) reply {
+	query, key := q.URL.Query(), q.key
 	switch {
-	case s.azure.throttled(req.Time):
-		return problem(http.StatusTooManyRequests, "Too many requests")
-	case r.Method != http.MethodGet:
+	case q.Method != http.MethodGet:
 		return problem(http.StatusMethodNotAllowed, "Method not allowed")
-	case len(r.Header.Values("X-Forwarded-For")) > 0:
+	case len(q.Header.Values("X-Forwarded-For")) > 0:
 		return problem(http.StatusBadRequest, "Bad request. X-Forwarded-For header is not allowed")
-	case !strings.EqualFold(r.Header.Get("Metadata"), "true"):
+	case !strings.EqualFold(q.Header.Get("Metadata"), "true"):
 		return problem(http.StatusBadRequest, "Bad request: . Required metadata header not specified")
 	case repeated(query):
 		return problem(http.StatusBadRequest, "Bad request. A query parameter is repeated")
 	case key == "versions":
-		return azureReply(http.StatusOK, map[string]any{"apiVersions": s.azure.versions})
-	case !known || (key != "" && !below(key, "instance")):
+		return azureReply(http.StatusOK, map[string]any{"apiVersions": s.versions})
+	case !q.known || (key != "" && !below(key, "instance")):
 		return problem(http.StatusNotFound, "Not found")
-	case key == "" || !slices.Contains(s.azure.versions, query.Get("api-version")):
+	case key == "" || !slices.Contains(s.versions, query.Get("api-version")):
 		return s.otherVersion()
 	}
-	doc := azureDocument(s.cloud.identity(node), s.cloud.InterfacesOf(node), s.cloud.cfg.subnet)
-	doc, ok := shapeDocument(s.faults, doc, r.Method, key, via, req.Time)
+	c := s.server.cloud
+	doc := object{"instance": azureDocument(c.identity(q.node), c.InterfacesOf(q.node), c.cfg.subnet)}
+	shaped, ok := s.shape(s.server.faults, doc, q)
 	if ok {
-		doc, ok = descend(doc, strings.TrimPrefix(key, "instance"))
+		shaped, ok = descend(shaped, key)
 	}
 	if !ok {
 		return problem(http.StatusNotFound, "Not found")
 	}
-	return azureAnswer(doc, query.Get("format"))
+	return azureAnswer(shaped, query.Get("format"))
 }
 
 func repeated(query url.Values) bool {
@@ -110,8 +97,8 @@ func repeated(query url.Values) bool {
 }
 
 // otherVersion refuses a version and names the three newest, the newest first.
-func (s *IMDS) otherVersion() reply {
-	newest := slices.Clone(s.azure.versions[max(0, len(s.azure.versions)-3):])
+func (s *azureService) otherVersion() reply {
+	newest := slices.Clone(s.versions[max(0, len(s.versions)-3):])
 	slices.Reverse(newest)
 	return azureReply(http.StatusBadRequest, map[string]any{
 		"error":           "Bad request. api-version is invalid or was not specified in the request. For more information refer to aka.ms/azureimds",
@@ -125,12 +112,15 @@ func azureAnswer(v document, format string) reply {
 	_, leaf := v.(string)
 	switch {
 	case format == "text":
-		return reply{from: Azure, status: http.StatusOK, body: body, kind: "text/plain; charset=utf-8"}
+		return reply{server: azureServer, status: http.StatusOK, body: body, kind: "text/plain; charset=utf-8"}
 	case format != "" && format != "json", leaf:
 		return problem(http.StatusBadRequest, fmt.Sprintf("Bad request. Format %q is not available for this path", format))
 	}
 	return azureReply(http.StatusOK, v)
 }
+
+// page is what Azure's service says with a status.
+func (s *azureService) page(status int) reply { return problem(status, http.StatusText(status)) }
 
 func problem(status int, text string) reply {
 	return azureReply(status, map[string]any{"error": text})
@@ -139,7 +129,7 @@ func problem(status int, text string) reply {
 func azureReply(status int, v any) reply {
 	b, err := json.Marshal(v)
 	if err != nil { // a fault's JSON that is none: sent as it is
-		return reply{from: Azure, status: status, body: err.Error()}
+		return reply{server: azureServer, status: status, body: err.Error()}
 	}
-	return reply{from: Azure, status: status, body: string(b), kind: "application/json; charset=utf-8"}
+	return reply{server: azureServer, status: status, body: string(b), kind: "application/json; charset=utf-8"}
 }

@@ -72,7 +72,7 @@ func (c *Cloud) build() error {
 	if c.dhcp, err = startDHCP(c); err != nil {
 		return err
 	}
-	if c.cfg.Cloud == Azure {
+	if c.cfg.Cloud.habits().dhcp6 {
 		if c.dhcp6, err = startDHCP6(c); err != nil {
 			return err
 		}

@@ -78,49 +78,24 @@ func Eth1() Interface {
 
 // withDefaults fills in what was left out.
 func (c Config) withDefaults() Config {
-	if c.Cloud == Azure {
-		c = c.azureDefaults()
-	}
 	setIf(&c.Cloud, EC2, c.Cloud == "")
-	if c.VPC == nil {
-		c.VPC = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16"), netip.MustParsePrefix("2001:db8:ec2::/56")}
-	}
-	if c.Subnets == nil {
-		c.Subnets = []Subnet{
-			{"subnet-a", netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("2001:db8:ec2:0::/64")},
-			{"subnet-c", netip.MustParsePrefix("10.0.2.0/24"), netip.MustParsePrefix("2001:db8:ec2:2::/64")},
-		}
-	}
+	machine := c.Cloud.habits().machine()
+	setIf(&c.VPC, machine.VPC, c.VPC == nil)
+	setIf(&c.Subnets, machine.Subnets, c.Subnets == nil)
+	setIf(&c.Interfaces, machine.Interfaces, c.Interfaces == nil)
 	c.Subnets = slices.Clone(c.Subnets)
 	for i := range c.Subnets {
 		if c.Subnets[i].ID == "" {
 			c.Subnets[i].ID = fmt.Sprintf("subnet-%017x", i+1)
 		}
 	}
-	if c.Interfaces == nil {
-		c.Interfaces = []Interface{Eth0(), Eth1()}
-	}
 	c.Instance = c.Instance.withDefaults()
-	return c
-}
-
-func (c Config) azureDefaults() Config {
-	blocks, subnets := azureVNet()
-	if c.VPC == nil {
-		c.VPC = blocks
-	}
-	if c.Subnets == nil {
-		c.Subnets = subnets
-	}
-	if c.Interfaces == nil {
-		c.Interfaces = Seed001().Interfaces
-	}
 	return c
 }
 
 // check refuses a cloud that cannot be built.
 func (c Config) check() error {
-	errs := []error{c.Cloud.check()}
+	errs := []error{c.Cloud.Check()}
 	if len(c.Interfaces) == 0 {
 		errs = append(errs, errors.New("the instance needs an interface"))
 	}

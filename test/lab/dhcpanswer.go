@@ -29,10 +29,7 @@ type dhcpPlan struct {
 
 // planDHCP is the provider's answer, changed by the faults that strike. The caller holds the lock.
 func planDHCP(faults []*injectedDHCP, k *iface, m DHCPMessage) dhcpPlan {
-	p := planEC2(k)
-	if k.node.cloud.cfg.Cloud == Azure {
-		p = planAzure(k, m)
-	}
+	p := k.node.cloud.cfg.Cloud.habits().plan(k, m)
 	for _, in := range faults {
 		if in.strikes(k.MAC.String(), m) {
 			p.spoil(in.DHCPFault)
@@ -43,13 +40,13 @@ func planDHCP(faults []*injectedDHCP, k *iface, m DHCPMessage) dhcpPlan {
 
 // planEC2 is what EC2 answers: in an IPv6-only subnet a link-local address without a router, and nothing
 // to an interface without an IPv4 address.
-func planEC2(k *iface) dhcpPlan {
+func planEC2(k *iface, _ DHCPMessage) dhcpPlan {
 	p := dhcpPlan{mtu: k.MTU, lease: defaultLease, domain: "eu-north-1.compute.internal", options: map[uint8][]byte{}}
 	switch {
 	case len(k.Addrs4) == 0:
 		p.silent = true
 	case k.Addrs4[0].IsLinkLocalUnicast() || !k.subnet.CIDR.IsValid():
-		p.give, p.server = netip.PrefixFrom(k.Addrs4[0], 32), EC2.habits().metadata[0]
+		p.give, p.server = netip.PrefixFrom(k.Addrs4[0], 32), imds4
 	default:
 		p.give = netip.PrefixFrom(k.Addrs4[0], k.subnet.CIDR.Bits())
 		p.router = k.subnet.Gateway4()

@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,7 +13,7 @@ import (
 // how it is answered; Absent and Value change what the tree holds, and all that match do so.
 type Fault struct {
 	// Which requests. Empty means all.
-	Path      string `json:"path,omitempty"`      // pattern below /latest/, on Azure below /metadata/: * within a segment, ** across; relative to the interface's directory, or its part of Azure's document, when Interface is given
+	Path      string `json:"path,omitempty"`      // pattern below /latest/, on Azure below /metadata/: * within a segment, ** across; relative to the interface's directory, or its part of a document, when Interface is given
 	Interface string `json:"interface,omitempty"` // keys of this interface, by name, MAC or ENI ID
 	Via       string `json:"via,omitempty"`       // requests that came by this interface
 	Method    string `json:"method,omitempty"`    // PUT is the token's
@@ -27,7 +26,7 @@ type Fault struct {
 	// What. Delay and Drip may be combined with each of the others.
 	Delay      time.Duration `json:"delay,omitempty"`       // before the answer begins
 	Drip       time.Duration `json:"drip,omitempty"`        // before every byte of the body
-	Status     int           `json:"status,omitempty"`      // with EC2's page for it, or Body
+	Status     int           `json:"status,omitempty"`      // with the provider's page for it, or Body
 	RetryAfter string        `json:"retry_after,omitempty"` // header of that name
 	Body       Body          `json:"body,omitempty"`        // in place of the right one
 	Redirect   string        `json:"redirect,omitempty"`    // Location, with Status or 302
@@ -35,8 +34,8 @@ type Fault struct {
 	Close      bool          `json:"close,omitempty"`       // the connection ends without an answer
 	Absent     bool          `json:"absent,omitempty"`      // the key or directory does not exist, nor is it listed
 	Value      *string       `json:"value,omitempty"`       // what the key holds
-	JSON       *string       `json:"json,omitempty"`        // Azure: what is there in place of the right part of the document, such as null
-	Reverse    bool          `json:"reverse,omitempty"`     // Azure: a list the other way round
+	JSON       *string       `json:"json,omitempty"`        // not EC2: what is there in place of the right part of the document, such as null
+	Reverse    bool          `json:"reverse,omitempty"`     // not EC2: a list the other way round
 }
 
 // Body is a kind of wrong answer.
@@ -84,24 +83,10 @@ func (f Fault) check() error {
 	return errors.Join(append(errs, checkPattern(f.Path))...)
 }
 
-// suits refuses a fault that the provider's server cannot have.
-func (s *IMDS) suits(f Fault) error {
-	azure := s.cloud.cfg.Cloud == Azure
-	switch {
-	case !azure && (f.JSON != nil || f.Reverse):
-		return errors.New("json and reverse are for Azure's document")
-	case azure && f.Interface != "" && !f.shapesTree():
-		return errors.New("the metadata of Azure is one document for all interfaces: of one interface it can be absent, value, json or reverse; via is for requests that came by an interface")
-	case f.JSON != nil && !json.Valid([]byte(*f.JSON)):
-		return fmt.Errorf("%.40q is not JSON; a body is sent as it is", *f.JSON)
-	}
-	return nil
-}
-
 // Inject makes the server do something wrong until the fault's own end or until Clear. The number names
 // the fault.
 func (s *IMDS) Inject(f Fault) (int, error) {
-	if err := errors.Join(f.check(), s.suits(f)); err != nil {
+	if err := errors.Join(f.check(), s.service.suits(f)); err != nil {
 		return 0, fmt.Errorf("metadata fault: %w", err)
 	}
 	if f.Path == "" {
@@ -128,11 +113,7 @@ func (s *IMDS) aim(f *Fault) error {
 		if err != nil {
 			return err
 		}
-		if s.cloud.cfg.Cloud == Azure { // where the interface is in the list depends on the moment
-			f.Interface = azureMAC(k.MAC)
-		} else {
-			f.Path = macsDir + "/" + k.MAC.String() + "/" + strings.TrimPrefix(f.Path, "/")
-		}
+		s.service.aim(f, k)
 	}
 	if f.Via != "" {
 		k, err := s.cloud.Interface(f.Via)

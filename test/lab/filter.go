@@ -85,9 +85,15 @@ func (f *filter) addChains(cfg Config) error {
 	in := chain("arrive", nftables.ChainHookPrerouting, *nftables.ChainPriorityRaw)
 	rule(in, fromInterface(), isIPv4(), noRouteBack(), f.checked(), countAndDrop(f.spoofed4, source4(regSource)))
 	rule(in, fromInterface(), isIPv6(), notLinkLocal(), noRouteBack(), f.checked(), countAndDrop(f.spoofed6, source6(regSource)))
-	if f.arrive = in; cfg.Cloud == Azure {
-		f.addHostRules(cfg.Cloud.habits())
+	f.arrive = in
+	habits := cfg.Cloud.habits()
+	if habits.primaryOnly {
+		f.addHostRules(habits)
+	}
+	if habits.closed {
 		f.addClosed(cfg.VPC)
+	}
+	if habits.mute {
 		f.addMuteGateways(cfg.Subnets)
 	}
 	// To an elastic IP from inside: the internet gateway turns it round, and the source becomes public.
@@ -98,7 +104,7 @@ func (f *filter) addChains(cfg Config) error {
 	}
 
 	through := chain("through", nftables.ChainHookForward, *nftables.ChainPriorityFilter)
-	if cfg.Cloud == Azure {
+	if habits.lends {
 		f.addDefaultOutbound()
 		rule(through, fromInterface(), toInternet(), isIPv4(), noRouteBack(), countAndDrop(f.noPublic, source4(regSource)))
 	} else {

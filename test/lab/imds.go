@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -10,15 +9,13 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// IMDS is the instance metadata service: EC2's, version 2 only, or Azure's.
+// IMDS is the instance metadata server. What it answers is its provider's service.
 type IMDS struct {
 	cloud  *Cloud
 	listen []net.Listener
@@ -26,13 +23,11 @@ type IMDS struct {
 	serve  sync.WaitGroup
 
 	mu        sync.Mutex
-	tokens    map[string]time.Time // when each ends
-	azure     azure
+	service   service
+	limit     limiter
 	faults    []*injected
 	lastFault int
 	conns     int
-	trees     map[*Node]tree
-	treesAt   uint64 // Cloud.changes that the trees are of
 
 	log history[Request]
 }
@@ -52,10 +47,9 @@ type Request struct {
 func (r Request) at() time.Time { return r.Time }
 
 func startIMDS(c *Cloud) (*IMDS, error) {
-	s := &IMDS{cloud: c, tokens: map[string]time.Time{}, trees: map[*Node]tree{}}
-	if c.cfg.Cloud == Azure {
-		s.azure = azure{versions: azureVersions, limit: azureLimit}
-	}
+	habits := c.cfg.Cloud.habits()
+	s := &IMDS{cloud: c, limit: limiter{perSecond: habits.limit}}
+	s.service = habits.service(s)
 	return s, s.Resume()
 }
 
@@ -148,99 +142,26 @@ func (s *IMDS) answer(w http.ResponseWriter, r *http.Request) {
 
 // decide finds the answer to a request: a fault's, or the right one.
 func (s *IMDS) decide(r *http.Request, req *Request) reply {
-	right, path := s.right, dataPath
-	if s.cloud.cfg.Cloud == Azure {
-		right, path = s.rightAzure, azurePath
-	}
-	key, known := path(r.URL.Path)
+	key, known := s.service.key(r.URL.Path)
 	node, via := s.cloud.asker(req.Source.Addr().Unmap())
 	if via != nil {
 		req.Interface = s.cloud.label(via)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := right(r, req, key, known, node, via)
+	out := s.right(question{r, req, key, known, node, via})
 	if f, hit := pick(s.faults, r.Method, key, via, req.Time); hit {
-		out.spoil(f)
+		out.spoil(f, s.service.page)
 	}
 	return out
 }
 
-// right is the answer of EC2's server without faults other than in its tree.
-func (s *IMDS) right(r *http.Request, req *Request, key string, known bool, node *Node, via *iface) reply {
-	switch {
-	case r.Method == http.MethodPut && key == "api/token":
-		return s.issue(r)
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		return failure(http.StatusMethodNotAllowed)
+// right is the answer without a fault that spoils answers. The caller holds the lock.
+func (s *IMDS) right(q question) reply {
+	if s.limit.throttled(q.asked.Time) {
+		return s.service.page(http.StatusTooManyRequests)
 	}
-	if end, ok := s.tokens[r.Header.Get(tokenHeader)]; !ok || req.Time.After(end) {
-		return failure(http.StatusUnauthorized)
-	}
-	req.Token = true
-	if !known {
-		return failure(http.StatusNotFound)
-	}
-	if key == "" {
-		return reply{status: http.StatusOK, body: "dynamic\nmeta-data\nuser-data"}
-	}
-	t := shape(s.faults, s.treeOf(node), r.Method, key, via, req.Time)
-	if strings.HasSuffix(r.URL.Path, "/") {
-		key += "/"
-	}
-	body, ok := t.at(key)
-	if !ok {
-		return failure(http.StatusNotFound)
-	}
-	return reply{status: http.StatusOK, body: body}
-}
-
-const (
-	tokenHeader = "X-Aws-Ec2-Metadata-Token"
-	ttlHeader   = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds"
-	maxTTL      = 21600 // seconds
-)
-
-// issue makes a session token.
-func (s *IMDS) issue(r *http.Request) reply {
-	ttl, err := strconv.Atoi(r.Header.Get(ttlHeader))
-	switch {
-	case r.Header.Get("X-Forwarded-For") != "":
-		return failure(http.StatusForbidden)
-	case err != nil || ttl < 1 || ttl > maxTTL:
-		return failure(http.StatusBadRequest)
-	}
-	now := time.Now()
-	for t, end := range s.tokens {
-		if now.After(end) {
-			delete(s.tokens, t)
-		}
-	}
-	token := "AQAEA" + rand.Text() + rand.Text() + "=="
-	s.tokens[token] = now.Add(time.Duration(ttl) * time.Second)
-	return reply{status: http.StatusOK, body: token, ttl: strconv.Itoa(ttl)}
-}
-
-// ExpireTokens makes every token that was given out invalid.
-func (s *IMDS) ExpireTokens() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.tokens)
-}
-
-// dataPath reduces a request's path to what lies below the version.
-func dataPath(p string) (key string, known bool) {
-	parts := strings.FieldsFunc(p, func(r rune) bool { return r == '/' })
-	if len(parts) == 0 || (parts[0] != "latest" && !isVersion(parts[0])) {
-		return "", false
-	}
-	return strings.Join(parts[1:], "/"), true
-}
-
-// isVersion recognises the dated versions, such as 2021-07-15.
-func isVersion(s string) bool {
-	_, err := time.Parse(time.DateOnly, s)
-	return err == nil
+	return s.service.answer(q)
 }
 
 // asker finds out whose request came from an address: the host and the interface. From an address that is no
@@ -254,28 +175,6 @@ func (c *Cloud) asker(a netip.Addr) (node *Node, via *iface) {
 		}
 	}
 	return c.instance, nil
-}
-
-// treeOf is what a host sees. It is made again when something was done to an interface. The caller holds the lock.
-func (s *IMDS) treeOf(n *Node) tree {
-	c := s.cloud
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	if s.treesAt != c.changes {
-		clear(s.trees)
-		s.treesAt = c.changes
-	}
-	if t, ok := s.trees[n]; ok {
-		return t
-	}
-	var ifaces []*iface
-	for _, k := range c.ifaces {
-		if k.node == n {
-			ifaces = append(ifaces, k)
-		}
-	}
-	s.trees[n] = instanceTree(c.identity(n), c.cfg.VPC, ifaces)
-	return s.trees[n]
 }
 
 // identity is what the metadata says of a host.

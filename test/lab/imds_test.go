@@ -107,7 +107,7 @@ func TestTokenEnds(t *testing.T) {
 	c := newCloud(t, Config{})
 	a := ask(t, c.Instance()).session()
 	c.imds.mu.Lock()
-	c.imds.tokens[a.token] = time.Now().Add(-time.Millisecond)
+	c.imds.service.(*ec2Service).tokens[a.token] = time.Now().Add(-time.Millisecond)
 	c.imds.mu.Unlock()
 	a.get(401, "mac")
 }

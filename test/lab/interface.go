@@ -89,7 +89,7 @@ func (c *Cloud) connect(k *iface) error {
 
 // setPrimary opens the host's servers to an interface that is its host's primary, or closes them.
 func (c *Cloud) setPrimary(k *iface, on bool) error {
-	if c.cfg.Cloud != Azure || !k.primary || len(k.Addrs4) == 0 {
+	if !c.cfg.Cloud.habits().primaryOnly || !k.primary || len(k.Addrs4) == 0 {
 		return nil
 	}
 	return c.net.filter.setPrimary(k.port.index, k.Addrs4[0], on)

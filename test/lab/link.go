@@ -100,20 +100,10 @@ func configure4(k *iface, l netlink.Link) error {
 	routes := []*netlink.Route{
 		{LinkIndex: index, Dst: ipNet(k.subnet.CIDR.Masked()), Src: src, Scope: netlink.SCOPE_LINK, Protocol: unix.RTPROT_KERNEL, Priority: installedMetric},
 	}
-	for _, r := range k.leased() {
+	for _, r := range k.node.cloud.cfg.Cloud.habits().leased(k) {
 		routes = append(routes, &netlink.Route{LinkIndex: index, Dst: ipNet(r.Dst), Gw: r.Via.AsSlice(), Protocol: rtprotDHCP, Priority: installedMetric})
 	}
 	return addRoutes(k, routes...)
-}
-
-// leased is what the interface's lease routes by the gateway: everything, and on Azure the host's servers by
-// themselves (option 121).
-func (k *iface) leased() []StaticRoute {
-	gateway := k.subnet.Gateway4()
-	if k.node.cloud.cfg.Cloud != Azure {
-		return []StaticRoute{{world4, gateway}}
-	}
-	return azureRoutes(gateway)
 }
 
 func configure6(k *iface, l netlink.Link) error {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 
 	"ec2net/metadata"
 )
@@ -17,46 +18,74 @@ const (
 	Azure Provider = "azure"
 )
 
+// Providers lists the providers, EC2 first.
+func Providers() []Provider { return []Provider{EC2, Azure} }
+
 // Provider is whose cloud this is.
 func (c *Cloud) Provider() Provider { return c.cfg.Cloud }
 
-// WireServer is the host of an Azure virtual machine as the machine sees it: its DHCP server, its name
-// server, and where the probes of load balancers come from.
-var WireServer = netip.MustParseAddr("168.63.129.16")
-
-// habits is in what the providers' networks differ.
+// habits is all in which the providers' clouds differ. A provider is one such value.
 type habits struct {
-	metadata []netip.Addr // where the metadata server listens
+	// The metadata service.
+	metadata []netip.Addr        // where it listens
+	service  func(*IMDS) service // what it answers
+	limit    int                 // requests a second; 0 for any number
+
+	// DHCP.
+	plan   func(*iface, DHCPMessage) dhcpPlan // the answer to a message
+	leased func(*iface) []StaticRoute         // what the lease of an installed interface routes
+	dhcp6  bool                               // there is a DHCPv6 server
+
+	// The fabric's addresses and routers.
 	wire     netip.Addr   // the host's own address, where there is one
 	gateway  metadata.MAC // of every subnet's router; zero for one of its own on each link
 	gateway6 netip.Addr   // the router of every subnet, in IPv6
-	mtu      int          // of an interface, in bytes
-	vendor   [3]byte      // an interface's MAC begins with it
-	id       string       // how the name of an interface begins
+
+	// What the platform drops, and what it lends.
+	primaryOnly bool // the fabric's own servers answer the primary address of the primary interface alone
+	closed      bool // the internet has no route to private addresses
+	mute        bool // the subnets' routers answer no ping
+	lends       bool // who has no public address uses DefaultOutbound
+
+	// Interfaces.
+	mtu    int     // bytes
+	vendor [3]byte // a MAC begins with it
+	id     string  // how the name of one begins
+
+	machine func() Config // what is left out of a Config: the network, and the interfaces
 }
 
+// Machine is the cloud that a Config stands for which says no more than the provider.
+func (p Provider) Machine() Config { return Config{Cloud: p}.withDefaults() }
+
+// habitsOf has the providers' habits by name.
+func habitsOf() map[Provider]func() habits {
+	return map[Provider]func() habits{EC2: ec2Habits, Azure: azureHabits}
+}
+
+// habits are those of the provider, and EC2's for one that is not known.
 func (p Provider) habits() habits {
-	imds := netip.MustParseAddr("169.254.169.254")
-	if p == Azure {
-		return habits{
-			metadata: []netip.Addr{imds}, wire: WireServer,
-			gateway:  metadata.MAC{0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc},
-			gateway6: netip.MustParseAddr("fe80::1234:5678:9abc"), mtu: 1500,
-			vendor: [3]byte{0x00, 0x0d, 0x3a}, id: "nic-0a2e",
-		}
+	if known, ok := habitsOf()[p]; ok {
+		return known()
 	}
-	return habits{
-		metadata: []netip.Addr{imds, netip.MustParseAddr("fd00:ec2::254")},
-		gateway6: Gateway6, mtu: 9001, vendor: [3]byte{0x02, 0xec, 0x20}, id: "eni-0ec2",
-	}
+	return ec2Habits()
 }
 
-func (p Provider) check() error {
-	if p != EC2 && p != Azure {
-		return fmt.Errorf("cloud %q: there are %s and %s", string(p), EC2, Azure)
+// Check refuses a provider that the lab does not know.
+func (p Provider) Check() error {
+	if _, ok := habitsOf()[p]; ok {
+		return nil
 	}
-	return nil
+	var names []string
+	for _, known := range Providers() {
+		names = append(names, string(known))
+	}
+	last := len(names) - 1
+	return fmt.Errorf("cloud %q: there are %s and %s", string(p), strings.Join(names[:last], ", "), names[last])
 }
+
+// imds4 is where nearly every cloud's metadata are.
+var imds4 = netip.MustParseAddr("169.254.169.254")
 
 // own lists what the fabric answers for itself, besides the subnets' gateways.
 func (h habits) own() []netip.Addr {

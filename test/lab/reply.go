@@ -15,7 +15,7 @@ type reply struct {
 	body   string
 	ttl    string // of a token
 	kind   string // Content-Type; default EC2's
-	from   Provider
+	server string // the header; default EC2's
 	fault  *Fault
 }
 
@@ -36,21 +36,13 @@ func failure(status int) reply {
 `}
 }
 
-// page is the provider's page for a status.
-func (p reply) page(status int) reply {
-	if p.from == Azure {
-		return problem(status, http.StatusText(status))
-	}
-	return failure(status)
-}
-
-// spoil turns a right answer into the fault's.
-func (p *reply) spoil(f Fault) {
+// spoil turns a right answer into the fault's. page is what the provider says with a status.
+func (p *reply) spoil(f Fault, page func(status int) reply) {
 	if f.Redirect != "" {
-		*p = p.page(http.StatusFound)
+		*p = page(http.StatusFound)
 	}
 	if f.Status != 0 {
-		*p = p.page(f.Status)
+		*p = page(f.Status)
 	}
 	p.fault = &f
 	if f.Body != "" && f.Status == 0 {
@@ -104,8 +96,8 @@ func (p reply) header(w http.ResponseWriter) {
 	if p.status != http.StatusOK {
 		h.Set("Content-Type", "text/html")
 	}
-	if p.from == Azure {
-		h.Set("Server", "IMDS")
+	if p.server != "" {
+		h.Set("Server", p.server)
 	}
 	if p.kind != "" {
 		h.Set("Content-Type", p.kind)
