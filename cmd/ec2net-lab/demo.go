@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,7 +93,27 @@ type demo struct {
 	cloud  *lab.Cloud
 	out    io.Writer
 	ec2net string
+	dir    string // for the story's files: an ordinary user cannot write to the machine's /etc
 	bare   string // the instance's network state before eth1 came
+}
+
+// tale is the story of one provider.
+type tale struct {
+	machine func() lab.Config
+	story   func(*demo) []step
+	other   lab.Provider // whose story is worth hearing next
+}
+
+func tales() map[lab.Provider]tale {
+	return map[lab.Provider]tale{
+		lab.EC2: {
+			machine: func() lab.Config { return lab.Config{Interfaces: []lab.Interface{lab.Eth0()}} },
+			story:   (*demo).story, other: lab.Azure,
+		},
+		lab.Azure: {machine: lab.Seed001, story: func(d *demo) []step {
+			return (&egressStory{demo: d, conf: filepath.Join(d.dir, "ec2net.toml")}).story()
+		}},
+	}
 }
 
 // step is a part of the story. Its error says what is not as it should be.
@@ -105,10 +127,14 @@ func runDemo(ctx context.Context, out io.Writer, like lab.Provider) (err error) 
 	if err != nil {
 		return err
 	}
-	cfg := lab.Config{Cloud: like, Interfaces: []lab.Interface{lab.Eth0()}}
-	if like == lab.Azure {
-		cfg = lab.Seed001()
+	if err := like.Check(); err != nil {
+		return err
 	}
+	tell, ok := tales()[like]
+	if !ok {
+		return fmt.Errorf("no story of %s yet; there is one of %v", like, slices.Sorted(maps.Keys(tales())))
+	}
+	cfg := tell.machine()
 	cfg.RPFilter = 1
 	cloud, err := lab.New(cfg)
 	if err != nil {
@@ -116,24 +142,19 @@ func runDemo(ctx context.Context, out io.Writer, like lab.Provider) (err error) 
 	}
 	defer func() { err = errors.Join(err, cloud.Close()) }()
 	d := &demo{ctx: ctx, cloud: cloud, out: out, ec2net: program}
-	story := d.story()
-	if like == lab.Azure {
-		dir, err := os.MkdirTemp("", "ec2net-lab")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(dir)
-		story = (&egressStory{demo: d, conf: filepath.Join(dir, "ec2net.toml")}).story()
+	if d.dir, err = os.MkdirTemp("", "ec2net-lab"); err != nil {
+		return err
 	}
-	for i, s := range story {
+	defer os.RemoveAll(d.dir)
+	for i, s := range tell.story(d) {
 		d.say("\n%d. %s\n", i+1, s.title)
 		if err := s.run(); err != nil {
 			d.say("\n   FAILED: %v\n", err)
 			return fmt.Errorf("step %d: %w", i+1, err)
 		}
 	}
-	if like == lab.EC2 {
-		d.say("\nAnother story: ec2net-lab demo --cloud azure\n")
+	if tell.other != "" {
+		d.say("\nAnother story: ec2net-lab demo --cloud %s\n", tell.other)
 	}
 	d.say("\nAll as it should be.\n")
 	return nil

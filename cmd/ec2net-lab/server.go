@@ -87,14 +87,12 @@ func serve(ctx context.Context, o order) error {
 
 // config is the cloud that is ordered.
 func (o order) config() (lab.Config, error) {
-	cfg := lab.Config{Cloud: lab.Provider(o.Cloud)}
-	switch {
-	case cfg.Cloud == lab.Azure && o.NoEth1:
-		return cfg, errors.New("--no-eth1 is for EC2: on Azure eth1 is the interface that the machine was made with")
-	case cfg.Cloud == lab.Azure:
-		cfg = lab.Seed001()
-	case o.NoEth1:
-		cfg.Interfaces = []lab.Interface{lab.Eth0()}
+	cfg := lab.Provider(o.Cloud).Machine()
+	if o.NoEth1 && cfg.Interfaces[0].Name == "eth1" {
+		return cfg, fmt.Errorf("--no-eth1 is for EC2: on %s eth1 is the interface that the machine was made with", o.Cloud)
+	}
+	if o.NoEth1 {
+		cfg.Interfaces = cfg.Interfaces[:1]
 	}
 	cfg.RPFilter, cfg.DAD = o.RPFilter, o.DAD
 	return cfg, nil

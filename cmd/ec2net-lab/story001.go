@@ -36,7 +36,7 @@ out = "eth2"
 type egressStory struct {
 	*demo
 	vm      *lab.Node
-	conf    string // where the configuration file is: an ordinary user cannot write to the machine's /etc
+	conf    string // where the configuration file is
 	ssh     *lab.Stream
 	keepers []*keeper
 	running context.Context // ends with a reason when one of them does

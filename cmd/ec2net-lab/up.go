@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 
@@ -53,8 +54,11 @@ bare; all three with IP forwarding.`,
 
 // cloudFlag lets a command choose whose cloud the lab is like.
 func cloudFlag(cmd *cobra.Command, into *string) {
-	names := []string{string(lab.EC2), string(lab.Azure)}
-	cmd.Flags().StringVar(into, "cloud", names[0], "whose cloud it is like: ec2 or azure")
+	var names []string
+	for _, p := range lab.Providers() {
+		names = append(names, string(p))
+	}
+	cmd.Flags().StringVar(into, "cloud", names[0], "whose cloud it is like: "+strings.Join(names, " or "))
 	if err := cmd.RegisterFlagCompletionFunc("cloud", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // the flag was defined just now
 	}

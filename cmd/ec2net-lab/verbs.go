@@ -87,29 +87,29 @@ func attach(_ context.Context, s *server, a attachArgs) (any, error) {
 	return nil, errors.New("the interface was detached again at once")
 }
 
-// choose gives an interface an address: on EC2 seed 002's to the first eth1, else a free one.
+// choose gives an interface an address: that of the second interface as the cloud was made, if it is missing, else a
+// free one.
 func (s *server) choose(k *lab.Interface) error {
-	subnet := "subnet-c"
-	if s.cloud.Provider() == lab.Azure {
-		subnet = "subnet2"
-	} else if s.chooseEth1(k) {
+	machine := s.cloud.Provider().Machine()
+	if s.chooseMissing(k, machine.Interfaces[1]) {
 		return nil
 	}
 	if k.Subnet == "" {
-		k.Subnet = subnet
+		k.Subnet = machine.Subnets[1].ID
 	}
 	free, err := s.cloud.FreeAddr(k.Subnet)
 	k.Addrs4 = []netip.Addr{free}
 	return err
 }
 
-func (s *server) chooseEth1(k *lab.Interface) bool {
-	eth1 := lab.Eth1()
-	taken := slices.ContainsFunc(s.cloud.Interfaces(), func(o lab.Interface) bool { return slices.Contains(o.Addrs4, eth1.Addrs4[0]) })
-	if (k.Name == "" || k.Name == eth1.Name) && k.Subnet == "" && !taken {
-		k.Name, k.Addrs4 = eth1.Name, eth1.Addrs4
+func (s *server) chooseMissing(k *lab.Interface, second lab.Interface) bool {
+	taken := slices.ContainsFunc(s.cloud.Interfaces(), func(o lab.Interface) bool {
+		return o.Name == second.Name || slices.Contains(o.Addrs4, second.Addrs4[0])
+	})
+	if (k.Name == "" || k.Name == second.Name) && k.Subnet == "" && !taken {
+		k.Name, k.Addrs4 = second.Name, second.Addrs4
 		if len(k.EIPs) == 0 {
-			k.EIPs = eth1.EIPs
+			k.EIPs = second.EIPs
 		}
 		return true
 	}
