@@ -3,6 +3,7 @@ package metadata
 import (
 	"io/fs"
 	"os"
+	"slices"
 	"testing"
 	"testing/fstest"
 )
@@ -45,6 +46,41 @@ func TestDetect(t *testing.T) {
 		if got := Detect(sysfs(tt.files)); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
+	}
+}
+
+// What each cloud's firmware says is no other's, with a reader or without.
+func TestFirmware(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		want  Cloud
+	}{
+		{"Google", map[string]string{dmiDir + "sys_vendor": "Google", dmiDir + "product_name": "Google Compute Engine"}, CloudGCE},
+		{"Google, an old machine type", map[string]string{dmiDir + "product_name": "Google"}, CloudGCE},
+		{"Google by its serial number", map[string]string{dmiDir + "product_serial": "GoogleCloud-0123456789ABCDEF"}, CloudGCE},
+		{"a Chromebook", map[string]string{dmiDir + "sys_vendor": "Google", dmiDir + "product_name": "Google Kohaku"}, CloudNone},
+		{"Oracle", map[string]string{dmiDir + "sys_vendor": "QEMU", dmiDir + "chassis_asset_tag": "OracleCloud.com"}, CloudOCI},
+		{"VirtualBox", map[string]string{dmiDir + "sys_vendor": "innotek GmbH", dmiDir + "board_vendor": "Oracle Corporation"}, CloudNone},
+		{"Alibaba", map[string]string{dmiDir + "sys_vendor": "Alibaba Cloud", dmiDir + "product_name": "Alibaba Cloud ECS"}, CloudAliyun},
+		{"Outscale, with a UUID like EC2's", map[string]string{dmiDir + "sys_vendor": "3DS Outscale", dmiDir + "product_name": "3DS Outscale VM", dmiDir + "product_uuid": "ec2e1916-9099-7caf-fd21-012345abcdef"}, CloudNone},
+		{"Azure", map[string]string{dmiDir + "chassis_asset_tag": azureTag}, CloudAzure},
+		{"EC2", map[string]string{dmiDir + "sys_vendor": "Amazon EC2"}, CloudEC2},
+	} {
+		sys := sysfs(tt.files)
+		for _, p := range everyCloud() {
+			if got := p.Detect != nil && p.Detect(sys); got != (p.Name == tt.want) {
+				t.Errorf("%s is taken for %s: %v", tt.name, p.Name, got)
+			}
+		}
+	}
+}
+
+// A machine with the marks of two clouds is in neither, and which they are is said.
+func TestMarksOfTwoClouds(t *testing.T) {
+	sys := sysfs(map[string]string{dmiDir + "sys_vendor": "Amazon EC2", dmiDir + "chassis_asset_tag": azureTag})
+	if got, all := Detect(sys), Marks(sys); got != CloudNone || !slices.Equal(all, []Cloud{CloudEC2, CloudAzure}) {
+		t.Errorf("%s of %v", got, all)
 	}
 }
 
