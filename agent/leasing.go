@@ -91,6 +91,10 @@ func (a *Agent) decideDHCP() {
 		a.decidePrimary()
 		return
 	}
+	if a.where.Traits().PrimaryDHCP && a.settled.MAC != (metadata.MAC{}) {
+		a.noDHCP()
+		return
+	}
 	if a.dhcpOwner != "" {
 		return
 	}
@@ -107,6 +111,18 @@ func (a *Agent) decideDHCP() {
 		a.held, a.hosts = false, false
 	}
 	a.dhcpSince = time.Now()
+}
+
+// noDHCP stops our client on a secondary interface of a cloud that has DHCP for the primary alone: until the metadata
+// said so, the interface might have been that one.
+func (a *Agent) noDHCP() {
+	if a.dhcpOwner == "off" {
+		return
+	}
+	a.leases.stop()
+	a.dhcpOwner, a.dhcpSince = "off", time.Now()
+	a.lease = nil
+	a.held, a.hosts = false, false
 }
 
 // autoDHCP looks for another program that has the lease (dhcp = "auto"): one that says so, or one whose address is on
@@ -153,7 +169,7 @@ func (a *Agent) ownsAddress() bool {
 func (a *Agent) startDHCP(ctx context.Context) {
 	ctx, a.leases.quit = context.WithCancel(ctx)
 	mac := a.snap.MAC // a copy: the snapshot changes while the client runs
-	client := dhcp.Client{Name: a.snap.Name, Index: a.snap.Index, MAC: mac[:], Own: ownMACs, Azure: a.where == metadata.CloudAzure}
+	client := dhcp.Client{Name: a.snap.Name, Index: a.snap.Index, MAC: mac[:], Own: ownMACs, Ask: a.where.Traits().Ask}
 	go a.leases.run(ctx, &client, a.lease)
 }
 

@@ -17,9 +17,9 @@ type Client struct {
 	// no conflict: two interfaces in one subnet answer for each other's addresses. It is asked whenever
 	// somebody claims the address, at any time and on any goroutine.
 	Own func() []net.HardwareAddr
-	// Azure: ask as Azure wants it, not for option 26, since it makes no offer to a client that does,
-	// and for option 245.
-	Azure bool
+	// Ask is the parameter request list (option 55, RFC 2132 section 9.8), by the options' numbers. nil is the usual one: subnet
+	// mask, router, MTU, the lease's times, server and static routes.
+	Ask []uint8
 
 	tuned *timing // tests only
 }

@@ -30,46 +30,54 @@ func clientID(mac [6]byte) []byte { return append([]byte{byte(iana.HWTypeEtherne
 // address 168.63.129.16"). Only a virtual machine's first interface is told.
 const optionWireServer = dhcpv4.GenericOptionCode(245)
 
-// wanted is the parameter request list. Azure makes no offer to who asks for the MTU.
-func wanted(azure bool) dhcpv4.Option {
-	codes := []dhcpv4.OptionCode{dhcpv4.OptionSubnetMask, dhcpv4.OptionRouter}
-	if azure {
-		codes = append(codes, optionWireServer)
-	} else {
-		codes = append(codes, dhcpv4.OptionInterfaceMTU)
-	}
-	return dhcpv4.OptParameterRequestList(append(codes,
+// usualAsk are the options that every DHCP server is asked for, unless the client is told otherwise.
+func usualAsk() []uint8 {
+	var out []uint8
+	for _, o := range []dhcpv4.OptionCode{
+		dhcpv4.OptionSubnetMask, dhcpv4.OptionRouter, dhcpv4.OptionInterfaceMTU,
 		dhcpv4.OptionIPAddressLeaseTime, dhcpv4.OptionServerIdentifier, dhcpv4.OptionRenewTimeValue,
-		dhcpv4.OptionRebindingTimeValue, dhcpv4.OptionClasslessStaticRoute)...)
+		dhcpv4.OptionRebindingTimeValue, dhcpv4.OptionClasslessStaticRoute,
+	} {
+		out = append(out, o.Code())
+	}
+	return out
+}
+
+// wanted is the parameter request list.
+func wanted(ask []uint8) dhcpv4.Option {
+	if ask == nil {
+		ask = usualAsk()
+	}
+	return dhcpv4.OptGeneric(dhcpv4.OptionParameterRequestList, ask)
 }
 
 // discover is a DHCPDISCOVER (RFC 2131 section 4.4.1), which asks for no address in particular.
-func discover(id identity, secs uint16, azure bool) *dhcpv4.DHCPv4 {
+func discover(id identity, secs uint16, ask []uint8) *dhcpv4.DHCPv4 {
 	m := message(dhcpv4.MessageTypeDiscover, id, secs)
-	m.UpdateOption(wanted(azure))
+	m.UpdateOption(wanted(ask))
 	return m
 }
 
 // request takes an offer; the same xid and secs as in the DISCOVER (RFC 2131 section 4.4.1).
-func request(id identity, secs uint16, azure bool, addr, server netip.Addr) *dhcpv4.DHCPv4 {
-	m := reboot(id, secs, azure, addr)
+func request(id identity, secs uint16, ask []uint8, addr, server netip.Addr) *dhcpv4.DHCPv4 {
+	m := reboot(id, secs, ask, addr)
 	m.UpdateOption(dhcpv4.OptServerIdentifier(server.AsSlice()))
 	return m
 }
 
 // reboot asks any server to confirm an address that this host had (RFC 2131 section 4.3.2).
-func reboot(id identity, secs uint16, azure bool, addr netip.Addr) *dhcpv4.DHCPv4 {
+func reboot(id identity, secs uint16, ask []uint8, addr netip.Addr) *dhcpv4.DHCPv4 {
 	m := message(dhcpv4.MessageTypeRequest, id, secs)
 	m.UpdateOption(dhcpv4.OptRequestedIPAddress(addr.AsSlice()))
-	m.UpdateOption(wanted(azure))
+	m.UpdateOption(wanted(ask))
 	return m
 }
 
 // extend asks for more time, in RENEWING and REBINDING; the answer goes to addr.
-func extend(id identity, secs uint16, azure bool, addr netip.Addr) *dhcpv4.DHCPv4 {
+func extend(id identity, secs uint16, ask []uint8, addr netip.Addr) *dhcpv4.DHCPv4 {
 	m := message(dhcpv4.MessageTypeRequest, id, secs)
 	m.ClientIPAddr = addr.AsSlice()
-	m.UpdateOption(wanted(azure))
+	m.UpdateOption(wanted(ask))
 	return m
 }
 

@@ -102,7 +102,7 @@ func TestNoMTU(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	b.dnsmasq("--dhcp-option=26,9001")
-	b.iface.Azure = true
+	b.iface.Ask = []uint8{1, 3, 51, 54}
 	l, err := b.acquire(nil, patience)
 	b.must(err)
 	if l.MTU != 0 {

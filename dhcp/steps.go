@@ -23,7 +23,7 @@ func (m *machine) selecting(ctx context.Context) (outcome, error) {
 	m.x = x // closed by requesting, or by rest
 	m.offer, err = x.ask(ctx, question{
 		what:  "DHCPDISCOVER",
-		send:  func() error { return x.shout(discover(x.id, x.secs(), m.iface.Azure), netip.IPv4Unspecified()) },
+		send:  func() error { return x.shout(discover(x.id, x.secs(), m.iface.Ask), netip.IPv4Unspecified()) },
 		wait:  func(try int) (time.Duration, bool) { return m.backoff(try, rand.Int64N), true },
 		will:  func(r reply) bool { return r.kind == dhcpv4.MessageTypeOffer && r.bad == nil },
 		quiet: func(err error) { m.note(Selecting, err) },
@@ -39,7 +39,7 @@ func (m *machine) selecting(ctx context.Context) (outcome, error) {
 func (m *machine) requesting(ctx context.Context) (outcome, error) {
 	defer m.dropExchange()
 	x, o := m.x, m.offer
-	ask := request(x.id, x.secs(), m.iface.Azure, o.lease.Addr.Addr(), o.server)
+	ask := request(x.id, x.secs(), m.iface.Ask, o.lease.Addr.Addr(), o.server)
 	r, err := x.ask(ctx, question{
 		what: "DHCPREQUEST to " + o.server.String(),
 		send: func() error { return x.shout(ask, netip.IPv4Unspecified()) },
@@ -61,7 +61,7 @@ func (m *machine) rebooting(ctx context.Context) (outcome, error) {
 	r, err := x.ask(ctx, question{
 		what: "DHCPREQUEST for " + m.lease.Addr.Addr().String(),
 		send: func() error {
-			return x.shout(reboot(x.id, x.secs(), m.iface.Azure, m.lease.Addr.Addr()), netip.IPv4Unspecified())
+			return x.shout(reboot(x.id, x.secs(), m.iface.Ask, m.lease.Addr.Addr()), netip.IPv4Unspecified())
 		},
 		wait: m.tries(m.reboots),
 		will: acceptable,
@@ -123,9 +123,9 @@ func (m *machine) extend(ctx context.Context, s State, begun time.Time, wait tim
 // answer the server's ARP; then the question is that of INIT-REBOOT, answered to our MAC.
 func (m *machine) sendExtend(x *exchange, s State, addr netip.Addr, missing error) error {
 	if errors.Is(missing, unix.EADDRNOTAVAIL) {
-		return x.shout(reboot(x.id, x.secs(), m.iface.Azure, addr), netip.IPv4Unspecified())
+		return x.shout(reboot(x.id, x.secs(), m.iface.Ask, addr), netip.IPv4Unspecified())
 	}
-	ask := extend(x.id, x.secs(), m.iface.Azure, addr)
+	ask := extend(x.id, x.secs(), m.iface.Ask, addr)
 	if s == Renewing && missing == nil && m.lease.Server.IsValid() {
 		if err := x.tell(ask, m.lease.Server); err == nil || fatal(err) {
 			return err
