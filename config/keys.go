@@ -49,7 +49,7 @@ func matchKeys() []entry[matcher] {
 	return []entry[matcher]{
 		{"name", `an interface name or a pattern, such as "eth1" or "eth*"`, matching(pattern, matchName)},
 		{"mac", `a MAC address, such as "02:00:00:00:00:0a"`, matching(mac, matchMAC)},
-		{"eni", `the id of an interface, such as "eni-0123456789abcdef0"`, matching(like(`[a-z]+-[0-9a-z]{1,40}`), matchENI)},
+		{"eni", `the id of an interface, such as "eni-0123456789abcdef0"`, matching(formed(metadata.IsID), matchENI)},
 		{"device_number", number, matching(below100, matchDeviceNumber)},
 		{"network_card", number, matching(below100, matchNetworkCard)},
 		{"driver", `a driver's name as "ethtool -i" shows it, such as "ena"`, matching(like(`[0-9A-Za-z_.-]{1,31}`), matchDriver)},
@@ -143,15 +143,19 @@ func below100(v value) (int, error) {
 
 // like reads text that matches the whole of a regular expression.
 func like(expr string) func(value) (string, error) {
-	re := regexp.MustCompile(`^(?:` + expr + `)$`)
+	return formed(regexp.MustCompile(`^(?:` + expr + `)$`).MatchString)
+}
+
+// formed reads text that has a form.
+func formed(is func(string) bool) func(value) (string, error) {
 	return func(v value) (string, error) {
 		if _, err := typed[string](v); err != nil {
 			return "", err
 		}
-		if re.MatchString(v.text) {
+		if is(v.text) {
 			return v.text, nil
 		}
-		if re.MatchString(strings.ToLower(v.text)) {
+		if is(strings.ToLower(v.text)) {
 			return "", errors.New("write it in small letters")
 		}
 		return "", errors.New("malformed")

@@ -26,6 +26,8 @@ type Input struct {
 	NoDHCP bool
 	// MainTable: write the interface's subnet and default route to main too, with metric T.
 	MainTable bool
+	// Gateways are where an interface's IPv4 gateway is looked for, in this order; nil: metadata.UsualGateways.
+	Gateways []metadata.GatewaySource
 	// Gateway6 is where IPv6 leaves when no router advertisement named a router (EC2: fe80:ec2::1).
 	Gateway6 netip.Addr
 	// ByInterface: an interface also answers the connections that came in by it and were passed on to another

@@ -151,29 +151,48 @@ func sourceRule(n int, from netip.Prefix) Rule {
 	return Rule{Pref: uint32(baseSource + n), From: from, Table: Table(n)}
 }
 
-// gateway4 is the lease's router when it lies in the subnet, else the one that the metadata names,
-// else the first address of the subnet, which is the router in every subnet of EC2 and Azure
-// (docs.aws.amazon.com, VPC, "Subnet CIDR blocks"). Where the cloud says nothing of the subnet, or it has one address
-// alone, the lease's router is used on the link, as other DHCP clients do.
+// gateway4 is the first that one of the sources names: the lease's router when it lies in the subnet, the gateway that
+// the metadata names, or the first address of the subnet. Where the cloud says nothing of the subnet, or it has one
+// address alone, the lease's router is used on the link, as other DHCP clients do.
 func (w *want) gateway4(subnet netip.Prefix) netip.Addr {
 	var leased netip.Addr
 	if w.in.Lease != nil {
 		leased = w.in.Lease.Router
 	}
-	best := leased
-	if first := subnet.Masked().Addr().Next(); subnet.Contains(first) && (!leased.IsValid() || w.in.Interface.Subnets4.Status == metadata.Present) {
-		best = first
+	best := w.namedGateway4(subnet, leased)
+	if !best.IsValid() {
+		return leased // invalid too for a subnet of one address without a lease
 	}
-	switch g := w.in.Interface.Gateway4; {
-	case leased.IsValid() && subnet.Contains(leased):
-		return leased
-	case g.IsValid():
-		best = g
-	}
-	if leased.IsValid() && leased != best {
+	if leased.IsValid() && leased != best && !subnet.Contains(leased) {
 		w.refuse("ignored the lease's router %s: it is outside the subnet %s, whose router is %s according to the cloud", leased, subnet, best)
 	}
-	return best // invalid for a subnet of one address without a lease
+	return best
+}
+
+// namedGateway4 is invalid where none of the sources names a gateway.
+func (w *want) namedGateway4(subnet netip.Prefix, leased netip.Addr) netip.Addr {
+	sources := w.in.Gateways
+	if sources == nil {
+		sources = metadata.UsualGateways()
+	}
+	first := subnet.Masked().Addr().Next()
+	for _, s := range sources {
+		switch {
+		case s == metadata.GatewayOfLease && leased.IsValid() && subnet.Contains(leased):
+			return leased
+		case s == metadata.GatewayOfMetadata && w.in.Interface.Gateway4.IsValid():
+			return w.in.Interface.Gateway4
+		case s == metadata.GatewayFirst && subnet.Contains(first) && w.trusts(leased):
+			return first
+		}
+	}
+	return netip.Addr{}
+}
+
+// trusts reports whether the first address of the subnet is believed to be its router rather than leased, which lies
+// outside of it: only where the subnet is the cloud's word.
+func (w *want) trusts(leased netip.Addr) bool {
+	return !leased.IsValid() || w.in.Interface.Subnets4.Status == metadata.Present
 }
 
 // gateway6 is the router that the kernel learned from a router advertisement.

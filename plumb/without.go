@@ -3,6 +3,8 @@ package plumb
 import (
 	"slices"
 	"strings"
+
+	"ec2net/metadata"
 )
 
 // Keep is the state of an interface of which nothing is known yet: what is there stays, and the link is up.
@@ -141,12 +143,7 @@ func (b Baseline) altNames(have []string) (out []string) {
 	return out
 }
 
-// ourAltName: an id of the cloud's, or where the interface is plugged in. Ids of any kind have 8 or 17 hexadecimal
-// digits at EC2; "eni-" alone tells enough.
+// ourAltName: an id of the cloud's, or where the interface is plugged in.
 func ourAltName(n string) bool {
-	kind, digits, _ := strings.Cut(n, "-")
-	long := len(digits) == 8 || len(digits) == 17
-	hex := strings.Trim(digits, "0123456789abcdef") == ""
-	id := kind != "" && strings.Trim(kind, "abcdefghijklmnopqrstuvwxyz") == "" && long && hex
-	return id || kind == "eni" || strings.HasPrefix(n, altDevicePrefix)
+	return metadata.IsAltName(n) || strings.HasPrefix(n, altDevicePrefix)
 }
