@@ -142,12 +142,12 @@ func (f Facts) released(have plumb.Snapshot) plumb.State {
 
 // input translates the facts into what plumb.Want decides the details from.
 func (f Facts) input(have plumb.Snapshot) plumb.Input {
-	c := f.Settings
+	c, traits := f.Settings, f.cloud.Traits()
 	return plumb.Input{
 		Interface: f.granted, Lease: f.Lease, Have: have, OwnAddress: f.ownAddress, Host: f.hosts, Baseline: f.before,
 		NoDHCP: c.DHCP == config.Off, MainTable: c.MainTable, Priority: c.Priority,
 		ByInterface: c.Replies == config.ByInterface, Prefixes: delegation(c),
-		Gateway6: Gateway6(f.cloud), Servers: servers(f.cloud), Services: f.services,
+		Gateways: traits.Gateways, Gateway6: traits.Gateway6, Servers: traits.Servers, Services: f.services,
 		Egress: f.egress, NAT: f.nat.out, Inside: f.nat.in,
 	}
 }

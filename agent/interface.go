@@ -45,7 +45,7 @@ func AsInterface(name string, where metadata.Cloud, known state.Records) (s plum
 		return s, false, err
 	}
 	link.Close()
-	role := roleOf(s, where, false, Driver, func(index int) bool { return index != s.Index && wasSetUp(known, index, s.MAC) })
+	role := roleOf(s, where.Traits().Twins, false, Driver, func(index int) bool { return index != s.Index && wasSetUp(known, index, s.MAC) })
 	switch role {
 	case roleFunction:
 		return s, false, notStandalone(s)

@@ -11,10 +11,10 @@ import (
 	"ec2net/state"
 )
 
-// Azure's accelerated networking gives a machine two devices for one interface, with the same MAC: the
-// synthetic one (hv_netvsc), which has the addresses, and a virtual function, which the synthetic one
-// enslaves. The function may come first, later or in the middle of everything, goes when Azure moves the
-// machine, and comes back. It is never configured.
+// A cloud may give a machine two devices for one interface, with the same MAC: the synthetic one, which has the
+// addresses, and a virtual function, which the synthetic one enslaves (Azure's accelerated networking). The function
+// may come first, later or in the middle of everything, goes when the cloud moves the machine, and comes back. It is
+// never configured.
 
 // role is what a device is: an interface, or part of one.
 type role uint8
@@ -27,15 +27,6 @@ const (
 	roleAmbiguous
 )
 
-// driverSynthetic is the driver of Azure's interfaces.
-const driverSynthetic = "hv_netvsc"
-
-// functionDrivers are those of Azure's virtual functions. The last may also stand alone, and is the interface
-// then (learn.microsoft.com, "Linux VMs with the Microsoft Azure Network Adapter").
-func functionDrivers() []string { return []string{"mlx4_core", "mlx5_core", driverMANA} }
-
-const driverMANA = "mana"
-
 var (
 	errFunction  = errors.New("is the virtual function")
 	errAmbiguous = errors.New("it is not known yet which device belongs to which")
@@ -44,20 +35,20 @@ var (
 // roleOf decides by what is the same on every kernel: the master, the driver and, if two devices without a telling
 // driver have the same MAC, which of them ec2net had set up before the other one came. young is true for a device
 // that has just appeared, whose interface may be on its way. It is pure: driver and setUp answer for the host.
-func roleOf(s plumb.Snapshot, where metadata.Cloud, young bool, driver func(name string) string, setUp func(index int) bool) role {
+func roleOf(s plumb.Snapshot, twins metadata.Twins, young bool, driver func(name string) string, setUp func(index int) bool) role {
 	own := driver(s.Name)
 	free := slices.DeleteFunc(slices.Clone(s.Twins), func(t plumb.Twin) bool { return t.Master != 0 })
-	synthetic := func(t plumb.Twin) bool { return driver(t.Name) == driverSynthetic }
+	synthetic := func(name string) bool { return slices.Contains(metadata.InterfaceDrivers(), driver(name)) }
 	switch {
 	case s.Master != 0:
 		return roleFunction
-	case own == driverSynthetic:
+	case synthetic(s.Name):
 		return roleInterface
-	case slices.ContainsFunc(free, synthetic):
+	case slices.ContainsFunc(free, func(t plumb.Twin) bool { return synthetic(t.Name) }):
 		return roleFunction
-	case where == metadata.CloudAzure && own != driverMANA && slices.Contains(functionDrivers(), own):
+	case slices.Contains(twins.Function, own):
 		return roleFunction // its interface is still to come
-	case where == metadata.CloudAzure && own == driverMANA && young && !setUp(s.Index):
+	case slices.Contains(twins.Either, own) && young && !setUp(s.Index):
 		return roleAmbiguous
 	case len(free) == 0 || setUp(s.Index):
 		return roleInterface
@@ -69,7 +60,7 @@ func roleOf(s plumb.Snapshot, where metadata.Cloud, young bool, driver func(name
 
 // roleOf is the role of the NIC's own device.
 func (n *NIC) roleOf(s plumb.Snapshot) role {
-	return roleOf(s, n.where, time.Since(n.startedAt) < ownerDecideTime, Driver, func(index int) bool {
+	return roleOf(s, n.where.Traits().Twins, time.Since(n.startedAt) < ownerDecideTime, Driver, func(index int) bool {
 		if index == s.Index {
 			return n.setUp || len(n.record.Numbers) > 0
 		}

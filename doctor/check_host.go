@@ -78,8 +78,8 @@ func checkMetadata(f Facts) []Finding {
 	if errors.Is(err, metadata.ErrDisabled) {
 		out.Summary = "the instance metadata is switched off"
 		out.Remedy = "switch it on in the cloud's settings of this machine"
-		if f.Cloud == metadata.CloudEC2 {
-			out.Remedy = "switch it on: aws ec2 modify-instance-metadata-options --http-endpoint enabled"
+		if how := f.Cloud.Traits().SwitchOn; how != "" {
+			out.Remedy = "switch it on: " + how
 		}
 	}
 	return []Finding{out}
@@ -165,7 +165,7 @@ func (f Facts) misrouted(r Answer) bool {
 	is := func(c Interface) bool { return c.Index == r.Device }
 	if i := slices.IndexFunc(f.Interfaces, is); i >= 0 {
 		known := slices.ContainsFunc(f.Interfaces, func(c Interface) bool { return c.Primary })
-		return f.Cloud != metadata.CloudEC2 && known && !f.Interfaces[i].Primary
+		return !f.Cloud.Traits().EveryInterface && known && !f.Interfaces[i].Primary
 	}
 	hardware := func(l Link) bool { return l.Kind == "" && !l.Loopback && (l.Index == r.Device || l.Master == r.Device) }
 	return f.FIB.link(r.Device).Kind != "veth" && !slices.ContainsFunc(f.FIB.Links, hardware)

@@ -106,8 +106,8 @@ func checkCarrier(_ Facts, c Interface) []Finding {
 	}}
 }
 
-// checkVF: on Azure, and wherever a virtual function stands behind an interface, both have one MAC address, and
-// only the interface may have addresses.
+// checkVF: where a virtual function stands behind an interface, both have one MAC address, and only the interface may
+// have addresses.
 func checkVF(f Facts, c Interface) (out []Finding) {
 	for _, l := range f.FIB.Links {
 		if !l.standsBehind(c) {
@@ -169,7 +169,7 @@ func checkARP(f Facts, c Interface) []Finding {
 		return []Finding{arp(c, Fail, "it answers no ARP for its secondary addresses, which are /32", "arp_ignore is 2",
 			"sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf."+c.Name+".arp_ignore=1")}
 	}
-	if f.Cloud == metadata.CloudEC2 || f.Cloud == metadata.CloudAzure {
+	if f.Cloud.Traits().FabricARP {
 		return nil
 	}
 	other, shared := f.neighbour(c)

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ec2net/agent"
+	"ec2net/metadata"
 	"ec2net/test/lab"
 )
 
@@ -125,7 +125,7 @@ func platformByPrimary(t *testing.T, c *lab.Cloud, captures map[string]*lab.Capt
 	primary := c.Interfaces()[0].Name
 	ctx, cancel := context.WithTimeout(t.Context(), hang)
 	defer cancel()
-	for i, a := range agent.Platform() {
+	for i, a := range metadata.CloudAzure.Traits().Servers {
 		to := netip.AddrPortFrom(a, uint16(40000+i))
 		must(t, c.Instance().Do(func() error { return shoot(netip.IPv4Unspecified(), to) }))
 		seen := func(p lab.Packet) bool { return p.Proto == unix.IPPROTO_UDP && p.DstPort == to.Port() && p.Dst == a }

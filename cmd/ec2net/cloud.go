@@ -3,6 +3,8 @@ package main
 import (
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 
 	"ec2net/agent"
 	"ec2net/metadata"
@@ -12,8 +14,12 @@ import (
 
 // Which cloud this is and how its metadata is asked: by which device, and where the routing must not decide.
 
-// clouds are the values of --cloud beside auto.
-func clouds() []metadata.Cloud { return []metadata.Cloud{metadata.CloudEC2, metadata.CloudAzure} }
+// clouds are the values of --cloud, in words for a person.
+func clouds() string {
+	names := append([]string{"auto"}, metadata.Clouds()...)
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
 
 // detected is the cloud that this machine runs in, by --cloud or by its firmware; CloudNone is no error.
 func (p *program) detected() metadata.Cloud {
@@ -26,22 +32,24 @@ func (p *program) detected() metadata.Cloud {
 // outsideCloud reports whether the machine is in no known cloud, so that there is nothing to do, and says so in the
 // log.
 func (p *program) outsideCloud() bool {
-	none := p.detected() == metadata.CloudNone
-	if none {
-		p.log.Info("not on a known cloud: nothing to do (--cloud overrides)")
+	if p.detected() != metadata.CloudNone {
+		return false
 	}
-	return none
+	if marks := metadata.Marks(os.DirFS("/sys")); len(marks) > 1 {
+		p.log.Warnf("the firmware has the marks of %d clouds, %v: nothing is done; choose one with --cloud", len(marks), marks)
+		return true
+	}
+	p.log.Info("not on a known cloud: nothing to do (--cloud overrides)")
+	return true
 }
 
 // source is the cloud's metadata; nothing is asked yet. ErrInvalid: the environment names an endpoint that is none.
 func (p *program) source() (metadata.Source, error) {
-	var s metadata.Source
-	var err error
-	if p.detected() == metadata.CloudAzure {
-		s, err = metadata.NewAzure(metadata.AzureOptions{Host: p.host, Towards: p.towards})
-	} else {
-		s, err = metadata.NewEC2(metadata.EC2Options{Towards: p.towards})
+	cloud, ok := metadata.ProviderOf(p.detected())
+	if !ok {
+		return nil, agent.ErrorOf(agent.ErrInvalid, "not on a known cloud, whose metadata could be asked (--cloud overrides)")
 	}
+	s, err := cloud.Open(metadata.Options{Host: p.host, Towards: p.towards})
 	if err != nil {
 		return nil, agent.ErrorOf(agent.ErrInvalid, "%w", err)
 	}
@@ -64,7 +72,7 @@ func (p *program) options() (agent.Options, error) {
 // does not take these requests; "": the routing decides. An endpoint of the user's own is asked where the routing
 // says, and so is the cloud's if the kernel cannot tell.
 func (p *program) towards(server netip.AddrPort) string {
-	if a := server.Addr(); a != netip.AddrFrom4([4]byte{169, 254, 169, 254}) && a != netip.MustParseAddr("fd00:ec2::254") {
+	if !slices.Contains(p.detected().Traits().Metadata, server.Addr()) {
 		return ""
 	}
 	name, err := plumb.Towards(server, uint32(os.Geteuid()), func() metadata.MAC {
@@ -77,15 +85,15 @@ func (p *program) towards(server netip.AddrPort) string {
 	return name
 }
 
-// host is what the kernel and the leases tell of the interfaces. Azure's metadata does not say which one is the
-// primary.
-func (p *program) host() (metadata.Host, error) {
-	h, err := plumb.ReadHost(agent.Platform()...)
+// host is what the kernel and the leases tell of the interfaces, for clouds whose metadata do not say which one is the
+// primary: it is the one that leads to the servers.
+func (p *program) host(servers ...netip.Addr) (metadata.Host, error) {
+	h, err := plumb.ReadHost(servers...)
 	h.Leased = platformLease(p.store.All())
 	return h, err
 }
 
-// platformLease is the MAC of the one interface whose lease names Azure's wire server (option 245). If several do, it
+// platformLease is the MAC of the one interface whose lease names the cloud's own server (option 245). If several do, it
 // tells nothing.
 func platformLease(known state.Records) (one metadata.MAC) {
 	for _, r := range known {

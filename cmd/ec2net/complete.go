@@ -22,7 +22,7 @@ func (p *program) completions(root *cobra.Command) {
 		})
 	}
 	fixed := map[string][]string{
-		"cloud":     {"auto", string(metadata.CloudEC2), string(metadata.CloudAzure)},
+		"cloud":     append([]string{"auto"}, metadata.Clouds()...),
 		"log-level": {"error", "warning", "info", "debug"},
 	}
 	for flag, values := range fixed {

@@ -118,7 +118,8 @@ func (p *program) stopManager(ctx context.Context, name string) (state.Dismissal
 	return d, err
 }
 
-// knownServer is the metadata's address; false if the environment names an endpoint that is none.
+// knownServer is the metadata's address; false if the machine is on no known cloud, or the environment names an endpoint
+// that is none.
 func (p *program) knownServer() (netip.AddrPort, bool) {
 	cloud, err := p.source()
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"ec2net/agent"
 	"ec2net/metadata"
 	"ec2net/plumb"
 	"ec2net/test/lab"
@@ -65,7 +64,7 @@ func placed(t *testing.T, iface, device int) plumb.State {
 			Prefixes4: metadata.None[[]netip.Prefix](), Prefixes6: metadata.None[[]netip.Prefix](),
 		},
 		Have:       plumb.Snapshot{State: plumb.State{Name: "eth1", Index: 3}},
-		OwnAddress: true, MainTable: true, Gateway6: agent.Gateway6(metadata.CloudEC2),
+		OwnAddress: true, MainTable: true, Gateway6: metadata.CloudEC2.Traits().Gateway6,
 	})
 	must(t, err)
 	return state

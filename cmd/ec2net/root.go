@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/sirupsen/logrus"
@@ -105,7 +104,7 @@ func (p *program) root() *cobra.Command {
 		return fail(exitUsage, "%w\nTry \"%s --help\".", err, c.CommandPath())
 	})
 	f := root.PersistentFlags()
-	f.StringVar(&p.cloud, "cloud", "auto", "`name` of the cloud: auto, ec2 or azure")
+	f.StringVar(&p.cloud, "cloud", "auto", "`name` of the cloud: "+clouds())
 	f.StringVar(&p.configFile, "config", config.Path, "configuration `file`")
 	f.StringVar(&p.logLevel, "log-level", "info", "`level`: error, warning, info or debug")
 	root.AddCommand(p.upCommand(), p.runCommand(), p.downCommand(), p.planCommand(), p.statusCommand(), p.scanCommand(), p.doctorCommand(), p.explainCommand())
@@ -133,8 +132,8 @@ func (p *program) prepare() (err error) {
 	if err != nil {
 		return fail(exitUsage, "--log-level %q: choose error, warning, info or debug", p.logLevel)
 	}
-	if p.cloud != "auto" && !slices.Contains(clouds(), metadata.Cloud(p.cloud)) {
-		return fail(exitUsage, "--cloud %q: choose auto, ec2 or azure", p.cloud)
+	if _, known := metadata.ProviderOf(metadata.Cloud(p.cloud)); p.cloud != "auto" && !known {
+		return fail(exitUsage, "--cloud %q: choose %s", p.cloud, clouds())
 	}
 	p.log = newLogger(p.err, level)
 	p.store, err = state.Open(cmp.Or(firstDir(os.Getenv("RUNTIME_DIRECTORY")), "/run/ec2net"))

@@ -74,12 +74,7 @@ func (p *program) scanOffline(ctx context.Context, only []string, silent error) 
 // ofCloud reports whether udev's rule (99-ec2net.rules) would start the interface's unit. A host may have other
 // devices, which no cloud knows.
 func ofCloud(index int, driver string) bool {
-	return slices.Contains(cloudDrivers(), driver) || agent.UdevProperty(os.DirFS("/"), index, "EC2NET_MANAGE") == "1"
-}
-
-// cloudDrivers are the kernel drivers of the clouds' interfaces, the same as in udev's rule; a test compares the two.
-func cloudDrivers() []string {
-	return []string{"ena", "ixgbevf", "vif", "xen-netfront", "xen_netfront", "hv_netvsc", "mana", "virtio_net", "gve"}
+	return slices.Contains(metadata.Drivers(), driver) || agent.UdevProperty(os.DirFS("/"), index, "EC2NET_MANAGE") == "1"
 }
 
 // upInTurn sets interfaces up in this process. As soon as the first one has a lease, the cloud is asked which

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -36,14 +35,6 @@ func TestScanOfflineLeavesAlone(t *testing.T) {
 	if got := addresses(t, c, "eth1"); got != "" {
 		t.Errorf("eth1 has %s", got)
 	}
-}
-
-// Where nobody can be asked, the drivers are those of udev's rule.
-func TestCloudDrivers(t *testing.T) {
-	t.Parallel()
-	b, err := os.ReadFile("../../udev/99-ec2net.rules")
-	must(t, err)
-	says(t, string(b), "ENV{ID_NET_DRIVER}!=\""+strings.Join(cloudDrivers(), "|")+"\", GOTO=\"ec2net_end\"")
 }
 
 // What the cloud does not know is left as it was, and nothing waits for it.
