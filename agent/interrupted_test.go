@@ -15,6 +15,7 @@ import (
 	"ec2net/plumb"
 	"ec2net/state"
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 )
 
 // secondary is the agent of eth1 that knows what the metadata grants, in the namespace of the calling thread.
@@ -50,22 +51,15 @@ func with(t *testing.T, c *lab.Cloud, s state.Store, f func(*Agent) error) {
 	}))
 }
 
-func unchanged(t *testing.T, c *lab.Cloud, before []string, what string) {
-	t.Helper()
-	if now := world(t, c); !reflect.DeepEqual(before, now) {
-		t.Errorf("%s has left\n%s\nin place of\n%s", what, strings.Join(now, ""), strings.Join(before, ""))
-	}
-}
-
 // Who is killed between a change and its proof leaves the proof to the next process: that one judges by how it was
 // before the change, not by what it finds, and undoes what cuts the host off.
 func TestKilledBeforeTheProof(t *testing.T) {
 	t.Parallel()
-	c := cloud(t)
-	session := operator(t, c)
-	before, s := world(t, c), stored(t)
+	c := labtest.New(t, labtest.Wide())
+	session := labtest.Operator(t, c, "10.0.2.200", "10.0.0.29")
+	before, s := labtest.World(t, c), stored(t)
 	with(t, c, s, func(a *Agent) error { return a.reconcile(t.Context()).Err() }) // and here it is killed
-	if reflect.DeepEqual(before, world(t, c)) {
+	if reflect.DeepEqual(before, labtest.World(t, c)) {
 		t.Fatal("nothing was changed")
 	}
 	with(t, c, s, func(a *Agent) error {
@@ -77,8 +71,8 @@ func TestKilledBeforeTheProof(t *testing.T) {
 		}
 		return err
 	})
-	unchanged(t, c, before, "a change whose process was killed before its proof")
-	alive(t, session)
+	labtest.Unchanged(t, c, before, "a change whose process was killed before its proof")
+	labtest.Alive(t, session)
 	with(t, c, s, func(a *Agent) error { // it is proved once
 		if a.check.open {
 			t.Error("the trial goes on")
@@ -90,9 +84,9 @@ func TestKilledBeforeTheProof(t *testing.T) {
 // Who interrupts a change gets no half of it: what cuts the host off is put back.
 func TestInterruptedChange(t *testing.T) {
 	t.Parallel()
-	c := cloud(t)
-	session := operator(t, c)
-	before := world(t, c)
+	c := labtest.New(t, labtest.Wide())
+	session := labtest.Operator(t, c, "10.0.2.200", "10.0.0.29")
+	before := labtest.World(t, c)
 	with(t, c, stored(t), func(a *Agent) error {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -103,6 +97,6 @@ func TestInterruptedChange(t *testing.T) {
 		}
 		return errors.Join(a.converge(ctx))
 	})
-	unchanged(t, c, before, "a change that was interrupted")
-	alive(t, session)
+	labtest.Unchanged(t, c, before, "a change that was interrupted")
+	labtest.Alive(t, session)
 }

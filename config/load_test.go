@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"ec2net/test/testkit"
 )
 
 // write puts a file with this mode into a new folder that everybody may enter.
@@ -16,20 +18,15 @@ func write(t *testing.T, text string, mode os.FileMode) string {
 	t.Helper()
 	dir := t.TempDir()
 	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
-		check(t, os.Chmod(d, 0o755))
+		must(t, os.Chmod(d, 0o755))
 	}
 	path := filepath.Join(dir, "ec2net.toml")
-	check(t, os.WriteFile(path, []byte(text), 0o600))
-	check(t, os.Chmod(path, mode)) // past the umask
+	must(t, os.WriteFile(path, []byte(text), 0o600))
+	must(t, os.Chmod(path, mode)) // past the umask
 	return path
 }
 
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = testkit.Must
 
 // refused wants Load to fail with this text, PATH standing for the path.
 func refused(t *testing.T, path, want string) {
@@ -57,7 +54,7 @@ func as(t *testing.T, uid uintptr, f func()) {
 		}
 		done <- os.NewSyscallError("setresuid", errnoError(errno))
 	}()
-	check(t, <-done)
+	must(t, <-done)
 }
 
 func errnoError(errno syscall.Errno) error {
@@ -71,7 +68,7 @@ func TestLoad(t *testing.T) {
 	for _, mode := range []os.FileMode{0o644, 0o600, 0o400, 0o444, 0o755} {
 		path := write(t, "manage = false\n", mode)
 		c, err := Load(path)
-		check(t, err)
+		must(t, err)
 		if c.Defaults.Manage != None || c.File != path {
 			t.Errorf("mode %o: %+v", mode, c)
 		}
@@ -81,7 +78,7 @@ func TestLoad(t *testing.T) {
 func TestLoadWithoutFile(t *testing.T) {
 	for _, path := range []string{filepath.Join(t.TempDir(), "none.toml"), "/no/such/folder/ec2net.toml"} {
 		c, err := Load(path)
-		check(t, err)
+		must(t, err)
 		if c.File != "" || c.Defaults != Default().Defaults {
 			t.Errorf("%s: %+v", path, c)
 		}
@@ -106,9 +103,9 @@ func TestLoadMode(t *testing.T) {
 
 func TestLoadOwner(t *testing.T) {
 	path := write(t, "", 0o644)
-	check(t, os.Chown(path, 1234, 0))
+	must(t, os.Chown(path, 1234, 0))
 	refused(t, path, "PATH: owned by user 1234, not by root, so ec2net does not trust it; run: chown root PATH")
-	check(t, os.Chmod(path, 0o666))
+	must(t, os.Chmod(path, 0o666))
 	refused(t, path, "PATH: owned by user 1234, not by root, so ec2net does not trust it; run: chown root PATH\n"+
 		"PATH: users other than its owner may write it (mode 0666), so ec2net does not trust it; run: chmod go-w PATH")
 }
@@ -117,8 +114,8 @@ func TestLoadOwner(t *testing.T) {
 func TestLoadAsUser(t *testing.T) {
 	const nobody = 65534
 	mine, roots, third, secret := write(t, "", 0o644), write(t, "", 0o644), write(t, "", 0o644), write(t, "", 0o600)
-	check(t, os.Chown(mine, nobody, nobody))
-	check(t, os.Chown(third, 1234, 1234))
+	must(t, os.Chown(mine, nobody, nobody))
+	must(t, os.Chown(third, 1234, 1234))
 	as(t, nobody, func() {
 		for _, path := range []string{mine, roots} {
 			if _, err := Load(path); err != nil {
@@ -133,7 +130,7 @@ func TestLoadAsUser(t *testing.T) {
 func TestLoadQuotesCommands(t *testing.T) {
 	path := write(t, "", 0o666)
 	odd := filepath.Join(filepath.Dir(path), "it's $(odd).toml")
-	check(t, os.Rename(path, odd))
+	must(t, os.Rename(path, odd))
 	shell := "'" + strings.ReplaceAll(odd, "'", `'\''`) + "'"
 	refused(t, odd, "PATH: users other than its owner may write it (mode 0666), so ec2net does not trust it; run: chmod go-w "+shell)
 	if got := quoted("-x.toml"); got != "'./-x.toml'" {
@@ -155,12 +152,12 @@ func TestLoadIrregular(t *testing.T) {
 	refused(t, "/dev/zero", "PATH: a device, not a regular file")
 
 	fifo := filepath.Join(dir, "fifo")
-	check(t, syscall.Mkfifo(fifo, 0o600))
+	must(t, syscall.Mkfifo(fifo, 0o600))
 	refused(t, fifo, "PATH: a pipe, not a regular file")
 
 	sock := filepath.Join(dir, "sock")
 	l, err := net.Listen("unix", sock)
-	check(t, err)
+	must(t, err)
 	defer l.Close()
 	refused(t, sock, "PATH: a socket, not a regular file")
 }
@@ -168,31 +165,26 @@ func TestLoadIrregular(t *testing.T) {
 func TestLoadSymlink(t *testing.T) {
 	link := func(target string) string {
 		path := filepath.Join(t.TempDir(), "link.toml")
-		check(t, os.Symlink(target, path))
+		must(t, os.Symlink(target, path))
 		return path
 	}
 	good := link(write(t, "dhcp = \"off\"", 0o644))
 	c, err := Load(good)
-	check(t, err)
+	must(t, err)
 	if c.Defaults.DHCP != Off || c.File != good {
 		t.Errorf("through a link: %+v", c)
 	}
 	refused(t, link(write(t, "", 0o666)), "PATH: users other than its owner may write it (mode 0666), so ec2net does not trust it; run: chmod go-w PATH")
 	refused(t, link("/no/such/file"), "read the configuration: stat PATH: no such file or directory")
 	loop := filepath.Join(t.TempDir(), "loop")
-	check(t, os.Symlink(loop, loop))
+	must(t, os.Symlink(loop, loop))
 	refused(t, loop, "read the configuration: stat PATH: too many levels of symbolic links")
 }
 
 // TestLoadNoDescriptors: what is refused is closed too.
 func TestLoadNoDescriptors(t *testing.T) {
-	count := func() int {
-		list, err := os.ReadDir("/proc/self/fd")
-		check(t, err)
-		return len(list)
-	}
 	good, huge, broken := write(t, "", 0o644), write(t, strings.Repeat("#", maxSize+1), 0o644), write(t, "x", 0o644)
-	before := count()
+	before := testkit.Descriptors(t)
 	for range 50 {
 		_, err1 := Load(good)
 		_, err2 := Load(huge)
@@ -201,7 +193,7 @@ func TestLoadNoDescriptors(t *testing.T) {
 			t.Fatal(errors.Join(err1, err2, err3))
 		}
 	}
-	if after := count(); after > before+5 {
+	if after := testkit.Descriptors(t); after > before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 }

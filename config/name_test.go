@@ -2,14 +2,12 @@ package config
 
 import (
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 
-	"ec2net/test/stock"
+	"ec2net/test/testkit"
 )
 
 var badNames = []struct{ name, want string }{
@@ -84,15 +82,7 @@ func TestValidNameAgainstKernel(t *testing.T) {
 // with which the interfaces go.
 func newKernelNamer(t *testing.T) func(name string) error {
 	t.Helper()
-	runtime.LockOSThread() // never unlocked: the thread dies with the test, and its namespace with it
-	ns, err := netns.New()
-	if err != nil {
-		t.Fatalf("make a network namespace: %v", err)
-	}
-	t.Cleanup(func() { ns.Close() })
-	if err := stock.Sysctls(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Namespace(t)
 	return func(name string) error {
 		if err := netlink.LinkAdd(&netlink.Ifb{LinkAttrs: netlink.LinkAttrs{Name: name}}); err != nil {
 			return err

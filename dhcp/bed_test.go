@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,7 +17,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
-	"ec2net/test/stock"
+	"ec2net/test/testkit"
 )
 
 // patience is how long a test waits for what must happen. It ends a test that hangs, and measures nothing.
@@ -43,11 +42,10 @@ type bed struct {
 // with it.
 func newBed(t testing.TB) *bed {
 	t.Helper()
-	runtime.LockOSThread()
 	b := &bed{TB: t}
-	b.server = b.namespace()
+	b.server = testkit.Namespace(t)
 	b.s = b.handle(b.server)
-	b.client = b.namespace()
+	b.client = testkit.Namespace(t)
 	b.c = b.handle(b.client)
 	b.must(b.s.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "b0", HardwareAddr: mac(serverMAC)}}))
 	b.wire("c0", clientMAC, b.client)
@@ -67,17 +65,7 @@ func newBed(t testing.TB) *bed {
 
 func (b *bed) must(err error) {
 	b.Helper()
-	if err != nil {
-		b.Fatal(err)
-	}
-}
-
-func (b *bed) namespace() netns.NsHandle {
-	ns, err := netns.New()
-	b.must(err)
-	b.Cleanup(func() { ns.Close() })
-	b.must(stock.Sysctls())
-	return ns
+	testkit.Must(b, err)
 }
 
 func (b *bed) handle(ns netns.NsHandle) *netlink.Handle {

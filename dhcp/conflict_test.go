@@ -10,12 +10,14 @@ import (
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/vishvananda/netns"
+
+	"ec2net/test/testkit"
 )
 
 // squat puts an address on a host of its own on the link.
 func (b *bed) squat(cidr string) (release func()) {
 	b.Helper()
-	ns := b.namespace()
+	ns := testkit.Namespace(b)
 	b.must(netns.Set(b.client)) // namespace() left the thread in the new one
 	h := b.handle(ns)
 	b.wire("x0", otherMAC, ns)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"runtime"
 	"strings"
 	"syscall"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"ec2net/test/testkit"
 )
 
 func TestCarrierLostAndBack(t *testing.T) {
@@ -199,9 +200,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 	round()
 	settled := func() (int, int) {
-		fds, err := os.ReadDir("/proc/self/fd")
-		b.must(err)
-		return runtime.NumGoroutine(), len(fds)
+		return runtime.NumGoroutine(), testkit.Descriptors(b)
 	}
 	g, f := settled()
 	for range 3 {

@@ -7,16 +7,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"ec2net/test/testkit"
 )
 
-func read(t *testing.T, name string) string {
-	t.Helper()
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
+var read = testkit.Read
 
 // Every test that security.md names is there, in the folder that stands before it.
 func TestSecurityNamesTests(t *testing.T) {

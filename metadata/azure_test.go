@@ -6,12 +6,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"ec2net/test/testkit"
 )
 
 // fakeAzure serves one document, which a test may change while it runs. A fault takes the place of the
@@ -86,11 +87,7 @@ func (f *fakeAzure) client(t testing.TB) *Azure {
 
 func document(t testing.TB, name string) string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", "azure", name+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	return testkit.Read(t, filepath.Join("testdata", "azure", name+".json"))
 }
 
 // said is an interface in one line: what each list says, "-" for absent, "?" for unavailable.

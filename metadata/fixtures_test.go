@@ -7,23 +7,13 @@ import (
 	"net/netip"
 	"reflect"
 	"testing"
+
+	"ec2net/test/testkit"
 )
 
-func addrs(s ...string) Answer[[]netip.Addr] {
-	var v []netip.Addr
-	for _, a := range s {
-		v = append(v, netip.MustParseAddr(a))
-	}
-	return Is(v)
-}
+func addrs(s ...string) Answer[[]netip.Addr] { return Is(testkit.Addrs(s...)) }
 
-func prefixes(s ...string) Answer[[]netip.Prefix] {
-	var v []netip.Prefix
-	for _, p := range s {
-		v = append(v, netip.MustParsePrefix(p))
-	}
-	return Is(v)
-}
+func prefixes(s ...string) Answer[[]netip.Prefix] { return Is(testkit.Prefixes(s...)) }
 
 // bare is a second interface of which nothing is known but that it has nothing.
 func bare() Interface {

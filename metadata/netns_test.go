@@ -17,6 +17,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"ec2net/test/stock"
+	"ec2net/test/testkit"
 )
 
 const childVar = "EC2NET_TEST_IN_NETNS"
@@ -39,12 +40,7 @@ func inNetns(t *testing.T) bool {
 	return false
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = testkit.Must
 
 func link(t *testing.T, name string) netlink.Link {
 	t.Helper()

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"ec2net/test/testkit"
 )
 
 // What the packages of the tests are built from: the date is no round one, and not today.
@@ -32,12 +34,10 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	tools := []string{"dpkg", "dpkg-deb", "rpm", "lintian", "rpmlint", "man", "mandoc", "mmdebstrap", "bash", "zsh", "fish", "ip", "git", "shellcheck", "setpriv"}
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			fmt.Fprintf(os.Stderr, "%v: run test/setup test\n", err)
-			os.Exit(1)
-		}
+	err := testkit.Programs("dpkg", "dpkg-deb", "rpm", "lintian", "rpmlint", "man", "mandoc", "mmdebstrap", "bash", "zsh", "fish", "ip", "git", "shellcheck", "setpriv")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	if os.Geteuid() != 0 {
 		fmt.Fprintln(os.Stderr, "installing packages takes root")
@@ -121,11 +121,4 @@ func unpacked(t *testing.T) string {
 	return dir
 }
 
-func read(t *testing.T, file string) string {
-	t.Helper()
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
+var read = testkit.Read

@@ -6,31 +6,20 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/vishvananda/netns"
 
 	"ec2net/metadata"
-	"ec2net/test/stock"
+	"ec2net/test/testkit"
 )
 
 // inNamespace puts the test, and every ip(8) that it starts, into a network namespace of its own.
-// The thread stays locked, so that it ends with the test and the namespace with it.
 func inNamespace(t testing.TB) {
 	t.Helper()
-	runtime.LockOSThread()
-	ns, err := netns.New()
-	if err != nil {
-		t.Fatalf("new network namespace (root or a user namespace is needed): %v", err)
-	}
-	t.Cleanup(func() { ns.Close() })
-	if err := stock.Sysctls(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Namespace(t)
 	ip(t, "link set lo up")
 }
 
@@ -142,20 +131,10 @@ func mac(s string) metadata.MAC {
 	return m
 }
 
-func addrs(s ...string) metadata.Answer[[]netip.Addr] {
-	var out []netip.Addr
-	for _, a := range s {
-		out = append(out, netip.MustParseAddr(a))
-	}
-	return metadata.Is(out)
-}
+func addrs(s ...string) metadata.Answer[[]netip.Addr] { return metadata.Is(testkit.Addrs(s...)) }
 
 func prefixes(s ...string) metadata.Answer[[]netip.Prefix] {
-	var out []netip.Prefix
-	for _, p := range s {
-		out = append(out, netip.MustParsePrefix(p))
-	}
-	return metadata.Is(out)
+	return metadata.Is(testkit.Prefixes(s...))
 }
 
 // eth1 is the second interface of seed 002.

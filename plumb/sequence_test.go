@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"ec2net/test/testkit"
 )
 
 // number is a positive number from the environment.
@@ -39,7 +41,7 @@ func TestSequences(t *testing.T) {
 	count, seed := number(t, "EC2NET_SEQUENCES", 1000), number(t, "EC2NET_SEED", 20261121)
 	t.Logf("EC2NET_SEED=%d EC2NET_SEQUENCES=%d", seed, count)
 	workers := uint64(runtime.NumCPU())
-	before, threads := descriptors(t), runtime.NumGoroutine()
+	before, threads := testkit.Descriptors(t), runtime.NumGoroutine()
 	t.Run("all", func(t *testing.T) {
 		for w := range workers {
 			t.Run(strconv.FormatUint(w, 10), func(t *testing.T) {
@@ -48,7 +50,7 @@ func TestSequences(t *testing.T) {
 			})
 		}
 	})
-	if after := descriptors(t); after > before+1 { // the runtime may open one
+	if after := testkit.Descriptors(t); after > before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 	if after := runtime.NumGoroutine(); after > threads+2 {
@@ -75,15 +77,6 @@ func wander(t *testing.T, seed, first, step, count uint64) {
 		told = append(told, fmt.Sprintf("%s %d", m.name, kinds[k]))
 	}
 	t.Logf("%d steps: %s; %d processes killed, %d requests refused", steps, strings.Join(told, ", "), begin.killed, begin.refused)
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(list)
 }
 
 // stroke is one thing that happens; what exactly is drawn from a and b, so that a sequence stays

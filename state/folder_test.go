@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ec2net/test/testkit"
 )
 
 // The folder is 0700 and its files are 0600, whatever the umask and whatever the folder was.
@@ -92,21 +94,8 @@ func notSaved(t *testing.T, s Store) {
 	}
 }
 
-// somebodyElses is a folder with a file in it, both of another user: one that we may give away, or, where
-// there is no user but us, the system's, which is nobody's here.
-func somebodyElses(t *testing.T) (dir, file string) {
-	t.Helper()
-	dir = filepath.Join(t.TempDir(), "ec2net")
-	must(t, os.Mkdir(dir, 0o777))
-	must(t, os.WriteFile(filepath.Join(dir, "eth1.json"), []byte(`{"name":"eth1"}`), 0o644))
-	if os.Chown(filepath.Join(dir, "eth1.json"), 1, 1) == nil && os.Chown(dir, 1, 1) == nil {
-		return dir, "eth1.json"
-	}
-	return "/etc", "passwd"
-}
-
 func TestStateFileOfSomebodyElse(t *testing.T) {
-	dir, file := somebodyElses(t)
+	dir, file := testkit.ForeignFolder(t)
 	if f, err := (Store{dir}).open(file, ""); err == nil {
 		t.Errorf("%s was opened", f.Name())
 	}
@@ -115,7 +104,7 @@ func TestStateFileOfSomebodyElse(t *testing.T) {
 // A folder of somebody else's is refused at once, and should it come later, before something is written into it; so is
 // what is no folder.
 func TestOpenRefuses(t *testing.T) {
-	theirs, _ := somebodyElses(t)
+	theirs, _ := testkit.ForeignFolder(t)
 	link := filepath.Join(t.TempDir(), "ec2net")
 	must(t, os.Symlink(t.TempDir(), link))
 	for why, dir := range map[string]string{"it belongs to user": theirs, "not a folder": link} {

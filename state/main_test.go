@@ -8,17 +8,13 @@ import (
 
 	"ec2net/metadata"
 	"ec2net/test/lab"
+	"ec2net/test/testkit"
 )
 
 // TestMain moves the tests into namespaces of their own, where they are root.
 func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = testkit.Must
 
 func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"ec2net/test/lab"
+	"ec2net/test/testkit"
 )
 
 // bin is where TestMain has built the two programs, for everybody to run.
@@ -71,13 +72,7 @@ func asNobody(t testing.TB) *user {
 	if err := os.Chmod(u.runtime, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	ids, err := os.ReadFile("/proc/self/uid_map")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if f := strings.Fields(string(ids)); len(f) == 3 && f[2] == "4294967295" {
-		u.prefix = []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"}
-	}
+	u.prefix = testkit.AsNobody(t)
 	return u
 }
 

@@ -9,24 +9,12 @@ import (
 	"testing"
 
 	"ec2net/test/lab"
+	"ec2net/test/testkit"
 )
-
-// somebodyElses is a folder of another user: one that we may give away, or, where there is no user but us, the
-// system's, which is nobody's here.
-func somebodyElses(t *testing.T) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "ec2net")
-	must(t, os.Mkdir(dir, 0o777))
-	must(t, os.WriteFile(filepath.Join(dir, "eth1.json"), []byte(`{"name":"eth1"}`), 0o644))
-	if os.Chown(dir, 1, 1) == nil {
-		return dir
-	}
-	return "/etc"
-}
 
 // A folder that somebody else put there is refused before anything is done.
 func TestStateFolderOfSomebodyElse(t *testing.T) {
-	theirs := somebodyElses(t)
+	theirs, _ := testkit.ForeignFolder(t)
 	link := filepath.Join(t.TempDir(), "ec2net")
 	must(t, os.Symlink(t.TempDir(), link))
 	for name, dir := range map[string]string{"it belongs to user": theirs, "not a folder": link} {

@@ -94,14 +94,6 @@ func echoes(t *testing.T, c *lab.Cloud, dst netip.Addr) bool {
 	return err == nil
 }
 
-// unchanged wants the instance to be as it was, object by object.
-func unchanged(t *testing.T, c *lab.Cloud, before []string, what string) {
-	t.Helper()
-	if d := cmp.Diff(lasting(before), lasting(world(t, c))); d != "" {
-		t.Errorf("%s changed something (-before +after):\n%s", what, d)
-	}
-}
-
 // restored waits until the instance is again as it was, and returns how long that took: a second is promised on a
 // machine that has nothing else to do. That it was put right because the change was noticed, and not by the next
 // reading, is told by the number of repairs, which counts nothing else.
@@ -117,15 +109,6 @@ func restored(t *testing.T, c *lab.Cloud, before []string, what string) time.Dur
 			t.Fatalf("%s: not put right within %s (-before +after):\n%s", what, took, cmp.Diff(before, now))
 		}
 	}
-}
-
-// lasting leaves out of a world what the kernel keeps of a link that was up once.
-func lasting(world []string) (out []string) {
-	for _, line := range world {
-		out = append(out, strings.NewReplacer("qdisc noop ", "", "qdisc noqueue ", "").Replace(line))
-	}
-	slices.Sort(out)
-	return out
 }
 
 // says wants a text to hold every one of the words.

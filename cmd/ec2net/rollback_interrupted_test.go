@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,12 +34,4 @@ func TestInterruptedAndUndone(t *testing.T) {
 	says(t, said.String(), "rolled back: without this interface")
 	unchanged(t, c, held, "an interrupted down")
 	alive(t, session)
-}
-
-// alive wants a session to go on.
-func alive(t *testing.T, s *lab.Stream) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), hang)
-	defer cancel()
-	must(t, s.Alive(ctx))
 }

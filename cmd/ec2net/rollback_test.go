@@ -10,33 +10,6 @@ import (
 	"ec2net/test/lab"
 )
 
-// operator keeps a stream from another host of the VPC to the primary interface, until the test's end: not a
-// byte of it may be lost, whatever is tried.
-func operator(t *testing.T, c *lab.Cloud, from, to string) *lab.Stream {
-	t.Helper()
-	host, err := c.AddPeer("operator", addr(from))
-	must(t, err)
-	sshd, err := c.Instance().Echo(netip.AddrPortFrom(addr(to), 2222))
-	must(t, err)
-	s, err := host.Stream(t.Context(), sshd.Addr)
-	must(t, err)
-	must(t, s.Alive(t.Context()))
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("the operator's session: %v (%+v)", err, s.Stats())
-		}
-	})
-	return s
-}
-
-// wide is a VPC with a subnet that no interface is in.
-func wide() lab.Config {
-	prefix := netip.MustParsePrefix
-	return lab.Config{Subnets: []lab.Subnet{
-		{ID: "subnet-a", CIDR: prefix("10.0.0.0/24")}, {ID: "subnet-c", CIDR: prefix("10.0.2.0/24")}, {ID: "subnet-d", CIDR: prefix("10.0.3.0/24")},
-	}}
-}
-
 // worlds in which the set-up of eth1 cuts the primary interface off.
 var cutting = []struct {
 	name string

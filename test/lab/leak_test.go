@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"ec2net/test/testkit"
 )
 
 // held counts what a process can hold on to a namespace with: descriptors and threads, by namespace, and
@@ -20,9 +22,7 @@ type held struct {
 func holding(t testing.TB) held {
 	t.Helper()
 	var h held
-	fds, err := os.ReadDir("/proc/self/fd")
-	must(t, err)
-	h.fds, h.goroutines = len(fds), runtime.NumGoroutine()
+	h.fds, h.goroutines = testkit.Descriptors(t), runtime.NumGoroutine()
 	here, err := os.Readlink("/proc/thread-self/ns/net")
 	must(t, err)
 	tasks, err := filepath.Glob("/proc/self/task/*/ns/net")

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"ec2net/test/testkit"
 )
 
 // The sandbox is what Main promises.
@@ -22,19 +24,6 @@ func TestSandbox(t *testing.T) {
 	if len(ifaces) != 1 || ifaces[0].Name() != "lo" {
 		t.Errorf("/sys/class/net holds %v", ifaces)
 	}
-}
-
-// asNobody turns a command into one of the user nobody, when this process may do that. Where it runs in
-// a user namespace already, it is an ordinary user's.
-func asNobody(t testing.TB, cmd *exec.Cmd) *exec.Cmd {
-	t.Helper()
-	m, err := os.ReadFile("/proc/self/uid_map")
-	must(t, err)
-	if fields := strings.Fields(string(m)); len(fields) != 3 || fields[2] != "4294967295" {
-		return cmd
-	}
-	args := append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"}, cmd.Args...)
-	return exec.Command("setpriv", args...)
 }
 
 // publicDir is a directory that everybody can look into.
@@ -54,7 +43,8 @@ func TestUnprivileged(t *testing.T) {
 	must(t, err)
 	exe := filepath.Join(dir, "lab.test")
 	must(t, os.WriteFile(exe, b, 0o755))
-	cmd := asNobody(t, exec.Command(exe, "-test.run=^(TestSandbox|TestSeed002|TestTree|TestDHCPLease|TestCommand|TestIPv6|TestCapture|TestCloseEndsProcesses)$", "-test.v"))
+	line := append(testkit.AsNobody(t), exe, "-test.run=^(TestSandbox|TestSeed002|TestTree|TestDHCPLease|TestCommand|TestIPv6|TestCapture|TestCloseEndsProcesses)$", "-test.v")
+	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Dir = dir
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		return strings.HasPrefix(kv, sandboxEnv+"=") || strings.HasPrefix(kv, "GOCOVERDIR=")

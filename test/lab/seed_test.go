@@ -11,29 +11,20 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"ec2net/test/testkit"
 )
 
 // newCloud makes a cloud that ends with the test.
 func newCloud(t testing.TB, cfg Config) *Cloud {
 	t.Helper()
 	c, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Errorf("close the cloud: %v", err)
-		}
-	})
+	must(t, err)
+	testkit.Closes(t, "the lab", c)
 	return c
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = testkit.Must
 
 // hang is a time that nothing here takes: it ends a test that hangs, and measures nothing.
 const hang = time.Minute

@@ -11,6 +11,7 @@ import (
 
 	"ec2net/test/lab"
 	"ec2net/test/stock"
+	"ec2net/test/testkit"
 )
 
 func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
@@ -38,9 +39,4 @@ func TestSysctls(t *testing.T) {
 	}
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = testkit.Must

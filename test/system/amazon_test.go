@@ -10,6 +10,7 @@ import (
 
 	"ec2net/doctor"
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 	"ec2net/test/system/debian"
 )
 
@@ -53,7 +54,7 @@ func (m *machine) reloaded() {
 		return !still
 	})
 	m.answers(lab.EIP1, hang)
-	m.answers(onlyEIP(second()), hang)
+	m.answers(labtest.EIP(second()), hang)
 }
 
 // Where amazon-ec2-net-utils is replaced, whose file is the only network configuration of the host, nothing is lost
@@ -65,7 +66,7 @@ func TestReplacesAmazon(t *testing.T) {
 	m.plug(second())
 	m.until(time.Minute, said("the other package's rules"), func() bool { return strings.Contains(m.run("ip", "rule"), "lookup 10001 proto static") })
 	extra, deb := m.extraAddress(), m.pocket()
-	primary, other := m.talk(lab.EIP1, 7001), m.talk(onlyEIP(second()), 7002)
+	primary, other := m.talk(lab.EIP1, 7001), m.talk(labtest.EIP(second()), 7002)
 	defer primary.end()
 	defer other.end()
 
@@ -82,13 +83,13 @@ func TestReplacesAmazon(t *testing.T) {
 	m.until(time.Minute, said("the other package's rules are gone"), func() bool {
 		return !strings.Contains(m.run("ip", "rule"), "proto static")
 	})
-	m.answers(onlyEIP(second()), time.Second)
+	m.answers(labtest.EIP(second()), time.Second)
 	m.reloaded()
 
 	iface := lab.Eth0()
 	m.reboot(iface, second())
 	m.answers(lab.EIP1, hang)
-	m.answers(onlyEIP(second()), hang)
+	m.answers(labtest.EIP(second()), hang)
 	m.active("eth0")
 	m.active("ens6")
 	if def := m.run("ip", "route", "show", "default"); !strings.Contains(strings.SplitN(def, "\n", 2)[0], "dev eth0") {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 	"ec2net/test/system/debian"
 )
 
@@ -106,7 +107,7 @@ func (c contestant) plug(t *testing.T) (near, far, requests float64) {
 	go ping(neighbour, second().Addrs4[0])
 	near = <-done
 	if c.outer {
-		go ping(m.cloud.Client(), onlyEIP(second()))
+		go ping(m.cloud.Client(), labtest.EIP(second()))
 		far = <-done
 	}
 	time.Sleep(time.Until(began.Add(3 * time.Second)))

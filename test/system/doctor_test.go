@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ec2net/doctor"
+	"ec2net/test/lab/labtest"
 )
 
 // findings are the doctor's of at least a warning, with what follows from them.
@@ -66,7 +67,7 @@ func (m *machine) unitCured(name, unit, harm, state, says string) {
 	if i < 0 || !strings.Contains(found[i].Summary, says) {
 		m.t.Fatalf("doctor does not say %q:\n%s", says, m.try("ec2net", "--cloud", "ec2", "doctor"))
 	}
-	m.answers(onlyEIP(second()), time.Minute)
+	m.answers(labtest.EIP(second()), time.Minute)
 	command, _, _ := strings.Cut(found[i].Remedy, "; systemctl status")
 	m.run("sh", "-c", command)
 	m.until(hang, said(unit+" is active"), func() bool { return m.unit(unit, "ActiveState") == "active" })

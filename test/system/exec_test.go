@@ -3,7 +3,6 @@
 package system
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"os/exec"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 )
 
 // command prepares a program in the machine.
@@ -122,13 +122,7 @@ func (m *machine) others() string {
 // answers waits until an address answers the client on the internet.
 func (m *machine) answers(a netip.Addr, limit time.Duration) time.Duration {
 	m.t.Helper()
-	began := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	if _, err := m.cloud.Client().Ping(ctx, a, lab.Ping{Tries: 100000, Timeout: 10 * time.Millisecond}); err != nil {
-		m.t.Fatalf("after %s: %v", limit, err)
-	}
-	return time.Since(began)
+	return labtest.Answers(m.t, m.cloud.Client(), a, 10*time.Millisecond, limit)
 }
 
 // unit is a property of a unit.

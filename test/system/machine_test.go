@@ -3,7 +3,6 @@
 package system
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -20,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 	"ec2net/test/system/debian"
 )
 
@@ -94,11 +94,8 @@ func fileMode(path string) os.FileMode {
 // strip takes from an interface what the lab's installer configured.
 func (m *machine) strip(iface string) {
 	m.t.Helper()
-	for _, args := range []string{"addr flush dev " + iface, "link set " + iface + " down"} {
-		if out, err := m.cloud.Instance().Command(context.Background(), "ip", strings.Fields(args)...).CombinedOutput(); err != nil {
-			m.t.Fatalf("ip %s: %v %s", args, err, out)
-		}
-	}
+	labtest.IP(m.t, m.cloud, "addr flush dev "+iface)
+	labtest.IP(m.t, m.cloud, "link set "+iface+" down")
 }
 
 // pid1 prepares what systemd-nspawn does not: a /sys that shows the container's network, since nspawn mounts

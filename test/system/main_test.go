@@ -8,11 +8,11 @@ package system
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"testing"
 
 	"ec2net/test/lab"
 	"ec2net/test/system/debian"
+	"ec2net/test/testkit"
 )
 
 // rootEnv hands the roots, which need the network to be made, to the tests, which have none.
@@ -42,10 +42,8 @@ func prepare() error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("booting a container needs root: run make test-system as root")
 	}
-	for _, tool := range []string{"systemd-nspawn", "mmdebstrap", "nsenter", "dpkg"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return fmt.Errorf("%w: run test/setup test", err)
-		}
+	if err := testkit.Programs("systemd-nspawn", "mmdebstrap", "nsenter", "dpkg"); err != nil {
+		return err
 	}
 	for _, suite := range suites {
 		root, err := debian.Root(suite)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 )
 
 // manager is a network manager that does DHCP on every interface, in the settings that its package comes with.
@@ -70,7 +71,7 @@ func TestBesideManager(t *testing.T) {
 				if out := m.run("ec2net", "status"); strings.Contains(out, "nobody else configures") {
 					t.Errorf("ec2net has taken a lease beside %s:\n%s", mgr.name, out)
 				}
-				tr1, tr2 := m.talk(lab.EIP1, 7001), m.talk(onlyEIP(second()), 7002)
+				tr1, tr2 := m.talk(lab.EIP1, 7001), m.talk(labtest.EIP(second()), 7002)
 				defer tr1.end()
 				defer tr2.end()
 				for range 2 {
@@ -79,7 +80,7 @@ func TestBesideManager(t *testing.T) {
 					back := time.Now()
 					m.answers(lab.EIP1, hang)
 					first := time.Since(back)
-					m.answers(onlyEIP(second()), hang)
+					m.answers(labtest.EIP(second()), hang)
 					t.Logf("after the restart eth0 answers in %s, ens6 in %s", first, time.Since(back))
 					for iface, tr := range map[string]*traffic{"eth0": tr1, "ens6": tr2} {
 						gap, err := tr.gaps()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 )
 
 // published waits until a port of every address that nothing silences answers a client on the internet.
@@ -37,11 +38,7 @@ func (b *bed) published(port string) {
 // tunnelled waits until the other end of a tunnel answers the machine.
 func (b *bed) tunnelled(end netip.Addr) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	if _, err := b.cloud.Instance().Ping(ctx, end, lab.Ping{Tries: 100000, Timeout: 100 * time.Millisecond}); err != nil {
-		b.t.Fatal(err)
-	}
+	labtest.Answers(b.t, b.cloud.Instance(), end, 100*time.Millisecond, limit)
 }
 
 func (b *bed) get(at string) error {

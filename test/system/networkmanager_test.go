@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 )
 
 // NetworkManager's connectivity check fails here, so that it adds 20000 to the metric of its default routes; and its
@@ -31,7 +32,7 @@ func TestNetworkManagerPenalty(t *testing.T) {
 			})
 			t.Log(m.run("ip", "route"))
 			m.answers(lab.EIP1, hang)
-			m.answers(onlyEIP(second()), hang)
+			m.answers(labtest.EIP(second()), hang)
 		})
 	}
 }
@@ -89,7 +90,7 @@ func TestNetworkManagerFindsOurs(t *testing.T) {
 				m.run("systemctl", "restart", "ec2net-ifup@ens6")
 				m.active("ens6")
 				m.eventually("ens6 is leased by ec2net", func() bool { return strings.Contains(m.run("ec2net", "status", "ens6"), " by native from ") })
-				m.answers(onlyEIP(second()), limit)
+				m.answers(labtest.EIP(second()), limit)
 			}
 			if said := m.try("ec2net", "--cloud", "ec2", "doctor"); strings.Contains(said, "NetworkManager") {
 				t.Errorf("doctor:\n%s", said)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 	"ec2net/test/system/debian"
 )
 
@@ -61,7 +62,7 @@ func TestPackageOnRunningMachine(t *testing.T) {
 
 			began := time.Now()
 			m.run("dpkg", "--install", deb)
-			m.answers(onlyEIP(second()), hang)
+			m.answers(labtest.EIP(second()), hang)
 			m.answers(extra, hang)
 			m.active("ens6")
 			m.active("eth0")
@@ -72,7 +73,7 @@ func TestPackageOnRunningMachine(t *testing.T) {
 				t.Errorf("scan says: %s", out)
 			}
 
-			secondary := m.talk(onlyEIP(second()), 7002)
+			secondary := m.talk(labtest.EIP(second()), 7002)
 			defer secondary.end()
 			first := m.unit("ec2net-ifup@ens6", "MainPID")
 			began = time.Now()

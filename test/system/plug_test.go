@@ -13,16 +13,13 @@ import (
 
 	"ec2net/metadata"
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 	"ec2net/test/system/debian"
 )
 
-// extra is the nth interface beyond the first, with a MAC that a .link file can name, an address and an elastic IP.
+// extra is the nth interface beyond the first, with a MAC that a .link file can name.
 func extra(n byte) lab.Interface {
-	a, eip := netip.AddrFrom4([4]byte{10, 0, 2, 36 + n}), netip.AddrFrom4([4]byte{203, 0, 113, 165 + n})
-	return lab.Interface{
-		Name: fmt.Sprintf("eth%d", n), MAC: metadata.MAC{0x02, 0xec, 0x20, 0, 1, n},
-		Addrs4: []netip.Addr{a}, EIPs: map[netip.Addr]netip.Addr{a: eip},
-	}
+	return labtest.Nth(n, metadata.MAC{0x02, 0xec, 0x20, 0, 1, n}, netip.AddrFrom4([4]byte{10, 0, 2, 36 + n}))
 }
 
 // second is seed 002's second interface.
@@ -50,15 +47,21 @@ func with(files map[string]string, more map[string]string) map[string]string {
 // suites are the releases that are booted, see debian.Suites. A test that needs but one takes the first.
 var suites, errSuites = debian.Suites()
 
-// onEach runs a test on every release, side by side: it waits more than it computes. One that looks for gaps in the traffic
-// runs on one after the other.
+// onEach runs a test on every release, side by side: it waits more than it computes.
 func onEach(t *testing.T, f func(t *testing.T, suite string)) {
 	t.Helper()
+	inTurn(t, func(t *testing.T, suite string) {
+		t.Parallel()
+		f(t, suite)
+	})
+}
+
+// inTurn runs a test on one release after the other: one that looks for gaps in the traffic, or that has several parts
+// for each release, which may be parallel.
+func inTurn(t *testing.T, f func(t *testing.T, suite string)) {
+	t.Helper()
 	for _, suite := range suites {
-		t.Run(suite, func(t *testing.T) {
-			t.Parallel()
-			f(t, suite)
-		})
+		t.Run(suite, func(t *testing.T) { f(t, suite) })
 	}
 }
 
@@ -233,10 +236,4 @@ func TestUnplugAfterKill(t *testing.T) {
 			})
 		}
 	}
-}
-
-func onlyEIP(c lab.Interface) (a netip.Addr) {
-	for _, a = range c.EIPs {
-	}
-	return a
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 )
 
 // asPackaged undoes the fixture's naming of the cloud: this machine is on none.
@@ -66,8 +67,8 @@ func TestBrokenConfiguration(t *testing.T) {
 		m.answers(lab.EIP1, hang)
 		m.run("sh", "-c", "echo 'refresh = \"30s\"' >"+file)
 		m.run("ec2ifscan", "--cloud", "ec2")
-		m.answers(onlyEIP(extra(1)), hang)
-		m.answers(onlyEIP(extra(2)), hang)
+		m.answers(labtest.EIP(extra(1)), hang)
+		m.answers(labtest.EIP(extra(2)), hang)
 		m.active("ens6")
 		m.active("ens7")
 	})
@@ -85,7 +86,7 @@ func TestEscapedName(t *testing.T) {
 		} {
 			m.run("ip", "link", "set", "dev", last, "name", name)
 			m.active(instance)
-			m.answers(onlyEIP(second()), hang)
+			m.answers(labtest.EIP(second()), hang)
 			m.until(hang, said("the scan has ended"), func() bool { return m.unit("ec2net-scan", "ActiveState") == "inactive" })
 			last = name
 		}
@@ -111,7 +112,7 @@ func TestEscapedNamesAtOnce(t *testing.T) {
 				time.Sleep(time.Duration(round*10) * time.Millisecond) // the moments that are wanted: 0 to 30 ms
 			}
 			for i, c := range ifaces {
-				m.answers(onlyEIP(c), hang)
+				m.answers(labtest.EIP(c), hang)
 				m.active(fmt.Sprintf(`net\x2d%d`, i))
 			}
 			for i, c := range ifaces {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ec2net/test/lab/labtest"
 )
 
 // What happens to the unit is not felt by the traffic on its interface: not one packet waits for a repair.
@@ -16,7 +18,7 @@ func TestTrafficSurvivesTheUnit(t *testing.T) {
 			m := start(t, options{suite: suite, files: renamed(second())})
 			m.plug(second())
 			m.active("ens6")
-			tr := m.talk(onlyEIP(second()), 7001)
+			tr := m.talk(labtest.EIP(second()), 7001)
 			defer tr.end()
 			var before string
 			m.until(hang, said("the primary has rules of its own beside another interface"), func() bool {
@@ -60,7 +62,7 @@ func TestRenameAtRunTime(t *testing.T) {
 			m := start(t, options{suite: suite, files: renamed(second())})
 			m.plug(second())
 			m.active("ens6")
-			tr := m.talk(onlyEIP(second()), 7001)
+			tr := m.talk(labtest.EIP(second()), 7001)
 			defer tr.end()
 			for _, to := range []string{"blue0", "ens6", "green0"} {
 				from := strings.TrimSpace(m.run("sh", "-c", "ip -o link | grep -o 'blue0\\|ens6\\|green0' | head -1"))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 )
 
 // A host with no network configuration at all: the package alone brings both interfaces up, at each boot, and says that
@@ -33,7 +34,7 @@ func TestHostThatNobodyConfigures(t *testing.T) {
 			iface := lab.Eth0()
 			m.reboot(iface, second())
 			m.livesByUs()
-			m.answers(onlyEIP(second()), time.Minute)
+			m.answers(labtest.EIP(second()), time.Minute)
 			m.active("ens6")
 			m.healthy()
 			m.run("dpkg", "--remove", "ec2net") // an operator is not cut off by it

@@ -3,19 +3,18 @@
 package vm
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 )
 
 // azureNIC is the nth interface of a machine like seed 001's, in PCI slot 5+n.
 func azureNIC(n byte) lab.Interface {
 	a := netip.MustParseAddr([]string{"172.22.5.68", "172.22.5.4", "172.22.5.132"}[n])
-	public := netip.AddrFrom4([4]byte{203, 0, 113, 165 + n})
-	return lab.Interface{Name: fmt.Sprintf("eth%d", n), MAC: mac(n), Addrs4: []netip.Addr{a}, EIPs: map[netip.Addr]netip.Addr{a: public}}
+	return labtest.Nth(n, mac(n), a)
 }
 
 // azured boots a machine of which the chassis asset tag alone says that it is Azure's. The primary interface is
@@ -25,7 +24,7 @@ func azured(t *testing.T) {
 	m := powerIn(t, suites[len(suites)-1], "", firmwareAzure, lab.Config{Cloud: lab.Azure, Interfaces: []lab.Interface{azureNIC(0), azureNIC(1), azureNIC(2)}})
 	t.Logf("boot %s, kernel %s", m.booted(), m.run("uname -r"))
 	for n := range byte(3) {
-		m.answers(eip(azureNIC(n)), hang)
+		m.answers(labtest.EIP(azureNIC(n)), hang)
 	}
 	m.state(active+"ens5 ec2net-ifup@ens6 ec2net-ifup@ens7", "active\nactive\nactive")
 	for dst, iface := range map[string]string{"168.63.129.16": "ens5", "168.63.129.16 from 172.22.5.4": "ens6", "168.63.129.16 from 172.22.5.68": "ens5"} {
@@ -54,7 +53,7 @@ func azured(t *testing.T) {
 		if got := m.run("ip -c=never -d link show dev ens8; ip -c=never addr show dev ens8"); strings.Contains(got, ",UP") || strings.Contains(got, "inet") || !strings.Contains(got, "group default") {
 			t.Errorf("the function is configured:\n%s", got)
 		}
-		m.answers(eip(azureNIC(1)), hang)
+		m.answers(labtest.EIP(azureNIC(1)), hang)
 		m.do("device_del", map[string]any{"id": "nic3"})
 		if err := m.qmp.event("DEVICE_DELETED", hang); err != nil {
 			t.Fatal(err)

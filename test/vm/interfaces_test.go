@@ -3,14 +3,13 @@
 package vm
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"ec2net/metadata"
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 )
 
 // nic is the nth interface, in PCI slot 5+n: ens5, ens6 and so on.
@@ -20,24 +19,15 @@ func nic(n byte) lab.Interface {
 		c.MAC = mac(0)
 		return c
 	}
-	a, eip := netip.AddrFrom4([4]byte{10, 0, 2, 36 + n}), netip.AddrFrom4([4]byte{203, 0, 113, 165 + n})
-	return lab.Interface{Name: fmt.Sprintf("eth%d", n), MAC: mac(n), Addrs4: []netip.Addr{a}, EIPs: map[netip.Addr]netip.Addr{a: eip}}
+	return labtest.Nth(n, mac(n), netip.AddrFrom4([4]byte{10, 0, 2, 36 + n}))
 }
 
 func mac(n byte) metadata.MAC { return metadata.MAC{0x02, 0xec, 0x20, 0, 5, n} }
 
-func eip(c lab.Interface) (a netip.Addr) {
-	for _, a = range c.EIPs {
-	}
-	return a
-}
-
 // ip changes the network outside of the VM: the lab's instance, in which qemu runs.
 func (m *machine) ip(args string) {
 	m.t.Helper()
-	if out, err := m.cloud.Instance().Command(context.Background(), "ip", strings.Fields(args)...).CombinedOutput(); err != nil {
-		m.t.Fatalf("ip %s: %v: %s", args, err, out)
-	}
+	labtest.IP(m.t, m.cloud, args)
 }
 
 // tap joins an interface's cable with the VM's slot. The VM has the interface's MAC, so that the cable's end here,
@@ -66,7 +56,7 @@ func (m *machine) plug(c lab.Interface, n int) time.Duration {
 	m.do("netdev_add", map[string]any{"type": "tap", "id": fmt.Sprintf("n%d", n), "ifname": fmt.Sprintf("tap%d", n), "script": "no", "downscript": "no"})
 	m.do("device_add", map[string]any{"driver": "virtio-net-pci", "netdev": fmt.Sprintf("n%d", n), "id": fmt.Sprintf("nic%d", n),
 		"mac": c.MAC.String(), "romfile": "", "addr": fmt.Sprintf("0x%x", 5+n)})
-	m.answers(eip(c), hang)
+	m.answers(labtest.EIP(c), hang)
 	return time.Since(began)
 }
 

@@ -4,7 +4,6 @@ package vm
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"net/netip"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 )
 
 // machine is a VM whose interfaces are the lab's.
@@ -194,11 +194,7 @@ func (m *machine) resume() {
 
 func (m *machine) answers(a netip.Addr, limit time.Duration) {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	if _, err := m.cloud.Client().Ping(ctx, a, lab.Ping{Tries: 100000, Timeout: 100 * time.Millisecond}); err != nil {
-		m.t.Fatalf("after %s: %v", limit, err)
-	}
+	labtest.Answers(m.t, m.cloud.Client(), a, 100*time.Millisecond, limit)
 }
 
 func (m *machine) try(command string) (string, int) {

@@ -10,13 +10,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"ec2net/test/lab"
 	"ec2net/test/system/debian"
+	"ec2net/test/testkit"
 )
 
 // imageEnv hands the images, which need the network to be made, to the tests, which have none.
@@ -46,10 +46,8 @@ func prepare() error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("the VM's image and its taps need root: run make test-vm as root")
 	}
-	for _, tool := range []string{"qemu-system-x86_64", "mmdebstrap", "mkfs.ext4", "zstd", "modprobe", "depmod", "dpkg-deb", "xz"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return fmt.Errorf("%w: run test/setup test", err)
-		}
+	if err := testkit.Programs("qemu-system-x86_64", "mmdebstrap", "mkfs.ext4", "zstd", "modprobe", "depmod", "dpkg-deb", "xz"); err != nil {
+		return err
 	}
 	for _, suite := range suites {
 		dir, err := image(suite)

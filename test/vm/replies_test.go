@@ -2,7 +2,11 @@
 
 package vm
 
-import "testing"
+import (
+	"testing"
+
+	"ec2net/test/lab/labtest"
+)
 
 // replies has the unit answer by interface, on a kernel that has no nftables and on one that has: from the unit's
 // sandbox it loads the modules, and what it says of the table afterwards is what was written.
@@ -14,13 +18,13 @@ func replies(t *testing.T, m *machine) {
 	m.run("echo 'install nf_tables /bin/false' >/etc/modprobe.d/none.conf; mkdir -p /etc/ec2net; echo 'replies = \"by-interface\"' >/etc/ec2net/ec2net.toml; systemctl restart --no-block ec2net-ifup@ens6")
 	m.state("journalctl -b --no-pager -u ec2net-ifup@ens6 | grep -o 'nftables cannot do this' | head -1", "nftables cannot do this")
 	m.state(active+"ens6", "active")
-	m.answers(eip(nic(1)), hang)
+	m.answers(labtest.EIP(nic(1)), hang)
 	m.run("rm /etc/modprobe.d/none.conf; systemctl restart --no-block ec2net-ifup@ens6")
 	m.state(mark, "1")
 	m.state(active+"ens6", "active")
 	m.state("ec2net plan ens6 && echo nothing to do", "nothing to do")
 	m.state("lsmod | grep -cw ^nft_ct", "1")
-	m.answers(eip(nic(1)), hang)
+	m.answers(labtest.EIP(nic(1)), hang)
 	m.run("rm /etc/ec2net/ec2net.toml; systemctl restart --no-block ec2net-ifup@ens6")
 	m.state(mark, "0")
 	m.state(active+"ens6", "active")

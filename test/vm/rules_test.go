@@ -5,6 +5,8 @@ package vm
 import (
 	"strings"
 	"testing"
+
+	"ec2net/test/lab/labtest"
 )
 
 // rules tries udev's rule on what a container can not make: a real bus below the interface, bonds, VLANs.
@@ -37,7 +39,7 @@ func filter(m *machine) {
 	m.run("mkdir /run/systemd/system/ec2net-ifup@ens6.service.d; printf '[Service]\\nIPAddressAllow=\\n' >/run/systemd/system/ec2net-ifup@ens6.service.d/t.conf")
 	m.run("systemctl daemon-reload; systemctl restart --no-block ec2net-ifup@ens6")
 	m.state("systemctl show --value -p StatusText ec2net-ifup@ens6 | grep -o 'waiting for the metadata' | head -1", "waiting for the metadata")
-	m.answers(eip(nic(1)), hang) // all the same
+	m.answers(labtest.EIP(nic(1)), hang) // all the same
 	m.run("rm -r /run/systemd/system/ec2net-ifup@ens6.service.d; systemctl daemon-reload; systemctl restart --no-block ec2net-ifup@ens6")
 	m.state(active+"ens6", "active")
 }
@@ -65,7 +67,7 @@ func coldplug(t *testing.T) {
 	for _, boot := range []string{"first", "second"} {
 		t.Logf("%s boot %s", boot, m.booted())
 		for n := range byte(3) {
-			m.answers(eip(nic(n)), hang)
+			m.answers(labtest.EIP(nic(n)), hang)
 		}
 		m.state(active+"ens6 ec2net-ifup@ens7", "active\nactive")
 		m.state("systemctl is-system-running", "running")
