@@ -60,9 +60,9 @@ func managers() []manager {
 // Where another program does DHCP on the interfaces, ec2net adds its own layer; and when that program is restarted
 // while traffic flows, every address answers again within two seconds.
 func TestBesideManager(t *testing.T) {
-	for _, suite := range suites {
+	onEach(t, func(t *testing.T, suite string) {
 		for _, mgr := range managers() {
-			t.Run(suite+"/"+mgr.name, func(t *testing.T) {
+			t.Run(mgr.name, func(t *testing.T) {
 				t.Parallel()
 				m := start(t, options{suite: suite, unmanaged: true, files: with(renamed(second()), mgr.files)})
 				t.Logf("eth0 answers %s after boot", m.answers(lab.EIP1, hang))
@@ -103,5 +103,5 @@ func TestBesideManager(t *testing.T) {
 				m.answers(lab.EIP1, hang)
 			})
 		}
-	}
+	})
 }

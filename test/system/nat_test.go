@@ -56,34 +56,32 @@ func (m *machine) passes(peer *lab.Node) {
 func TestEgressAndNAT(t *testing.T) {
 	first, out := lab.Eth0(), second()
 	first.Forwarding, out.Forwarding = true, true
-	for _, suite := range suites {
-		t.Run(suite, func(t *testing.T) {
-			m := start(t, options{suite: suite, cloud: lab.Config{Interfaces: []lab.Interface{first}, RPFilter: 1}, files: with(renamed(out), map[string]string{
-				"/etc/ec2net/ec2net.toml": "[egress]\ninterface = \"ens6\"\n[nat]\nfrom = [\"10.0.0.128/25\"]\nout = \"ens6\"\n",
-			})})
-			peer := m.neighbour()
-			m.plug(out)
-			m.active("ens6")
-			m.active("eth0")
-			m.passes(peer)
-			tr := m.talk(lab.EIP1, 7001)
-			for _, unit := range []string{"ec2net-ifup@ens6.service", "ec2net-ifup@eth0.service"} {
-				m.run("systemctl", "restart", unit)
-				m.run("systemctl", "kill", "--signal=KILL", unit)
-				m.until(hang, said(unit+" is started again"), func() bool { return m.unit(unit, "SubState") == "running" })
-			}
-			m.passes(peer)
-			m.calm("restarts", tr)
-			tr.end()
-			if status := m.run("/usr/sbin/ec2net", "status"); !strings.Contains(status, "IPv4 by this interface") || !strings.Contains(status, "10.0.0.128/25 from eth0 leaves by this interface") {
-				t.Errorf("status:\n%s", status)
-			}
-			m.healthy()
+	inTurn(t, func(t *testing.T, suite string) {
+		m := start(t, options{suite: suite, cloud: lab.Config{Interfaces: []lab.Interface{first}, RPFilter: 1}, files: with(renamed(out), map[string]string{
+			"/etc/ec2net/ec2net.toml": "[egress]\ninterface = \"ens6\"\n[nat]\nfrom = [\"10.0.0.128/25\"]\nout = \"ens6\"\n",
+		})})
+		peer := m.neighbour()
+		m.plug(out)
+		m.active("ens6")
+		m.active("eth0")
+		m.passes(peer)
+		tr := m.talk(lab.EIP1, 7001)
+		for _, unit := range []string{"ec2net-ifup@ens6.service", "ec2net-ifup@eth0.service"} {
+			m.run("systemctl", "restart", unit)
+			m.run("systemctl", "kill", "--signal=KILL", unit)
+			m.until(hang, said(unit+" is started again"), func() bool { return m.unit(unit, "SubState") == "running" })
+		}
+		m.passes(peer)
+		m.calm("restarts", tr)
+		tr.end()
+		if status := m.run("/usr/sbin/ec2net", "status"); !strings.Contains(status, "IPv4 by this interface") || !strings.Contains(status, "10.0.0.128/25 from eth0 leaves by this interface") {
+			t.Errorf("status:\n%s", status)
+		}
+		m.healthy()
 
-			m.reboot(first, out)
-			m.passes(m.neighbour())
-			m.answers(lab.EIP1, hang)
-			m.healthy()
-		})
-	}
+		m.reboot(first, out)
+		m.passes(m.neighbour())
+		m.answers(lab.EIP1, hang)
+		m.healthy()
+	})
 }

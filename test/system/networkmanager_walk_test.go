@@ -35,26 +35,23 @@ func TestNetworkManagerWalk(t *testing.T) {
 	if n, err := strconv.ParseUint(os.Getenv("EC2NET_SEED"), 10, 64); err == nil {
 		seed = n
 	}
-	for _, suite := range suites {
-		t.Run(suite, func(t *testing.T) {
-			t.Parallel()
-			t.Logf("EC2NET_SEED=%d", seed)
-			rnd := rand.New(rand.NewPCG(seed, seed))
-			m := start(t, options{suite: suite, unmanaged: true, cloud: lab.Config{Interfaces: twoInterfaces()},
-				files: with(renamed(second()), with(networkManager().files, wanted("NetworkManager.service")))})
-			m.settled("it has booted")
-			for end := time.Now().Add(long); time.Now().Before(end); {
-				do := nmThings[rnd.IntN(len(nmThings))]
-				m.try("systemctl", "reset-failed", "NetworkManager", "ec2net-ifup@eth0") // how often they start is not what is tried here
-				t.Logf("%s %s", do, strings.TrimSpace(m.try("sh", "-c", do)))            // what is not active can not be taken down
-				m.settled(do)
-			}
-			m.run("systemctl", "restart", "ec2net-ifup@eth0")
-			m.run("nmcli", "connection", "up", "eth0")
-			m.settled("the profile is activated at last")
-			m.answers(lab.EIP1, limit)
-		})
-	}
+	onEach(t, func(t *testing.T, suite string) {
+		t.Logf("EC2NET_SEED=%d", seed)
+		rnd := rand.New(rand.NewPCG(seed, seed))
+		m := start(t, options{suite: suite, unmanaged: true, cloud: lab.Config{Interfaces: twoInterfaces()},
+			files: with(renamed(second()), with(networkManager().files, wanted("NetworkManager.service")))})
+		m.settled("it has booted")
+		for end := time.Now().Add(long); time.Now().Before(end); {
+			do := nmThings[rnd.IntN(len(nmThings))]
+			m.try("systemctl", "reset-failed", "NetworkManager", "ec2net-ifup@eth0") // how often they start is not what is tried here
+			t.Logf("%s %s", do, strings.TrimSpace(m.try("sh", "-c", do)))            // what is not active can not be taken down
+			m.settled(do)
+		}
+		m.run("systemctl", "restart", "ec2net-ifup@eth0")
+		m.run("nmcli", "connection", "up", "eth0")
+		m.settled("the profile is activated at last")
+		m.answers(lab.EIP1, limit)
+	})
 }
 
 // settled waits until NetworkManager either has eth0 or has let it go; and while it has it and the unit runs, until

@@ -40,59 +40,57 @@ func (m *machine) everything() string {
 // and so does it to a host in the other one's subnet. Its connections never notice; an upgrade is not felt either;
 // removed, the machine is as before, and purged nothing is left.
 func TestPackageOnRunningMachine(t *testing.T) {
-	for _, suite := range suites {
-		t.Run(suite, func(t *testing.T) {
-			m := start(t, options{suite: suite, bare: true, files: renamed(second())})
-			m.run("touch", "/root/began")
-			if err := m.cloud.Attach(second()); err != nil {
-				t.Fatal(err)
-			}
-			m.until(hang, said("ens6 is there"), func() bool { return strings.Contains(m.try("ip", "link"), "ens6") })
-			m.run("udevadm", "settle")
-			before, deb := m.everything(), m.pocket()
-			extra := m.extraAddress()
-			neighbour, err := m.cloud.AddPeer("neighbour", netip.MustParseAddr("10.0.2.50"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			primary := m.talk(lab.EIP1, 7001)
-			defer primary.end()
-			beside := m.talkFrom(neighbour, lab.Eth0().Addrs4[0], 7003)
-			defer beside.end()
+	inTurn(t, func(t *testing.T, suite string) {
+		m := start(t, options{suite: suite, bare: true, files: renamed(second())})
+		m.run("touch", "/root/began")
+		if err := m.cloud.Attach(second()); err != nil {
+			t.Fatal(err)
+		}
+		m.until(hang, said("ens6 is there"), func() bool { return strings.Contains(m.try("ip", "link"), "ens6") })
+		m.run("udevadm", "settle")
+		before, deb := m.everything(), m.pocket()
+		extra := m.extraAddress()
+		neighbour, err := m.cloud.AddPeer("neighbour", netip.MustParseAddr("10.0.2.50"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		primary := m.talk(lab.EIP1, 7001)
+		defer primary.end()
+		beside := m.talkFrom(neighbour, lab.Eth0().Addrs4[0], 7003)
+		defer beside.end()
 
-			began := time.Now()
-			m.run("dpkg", "--install", deb)
-			m.answers(labtest.EIP(second()), hang)
-			m.answers(extra, hang)
-			m.active("ens6")
-			m.active("eth0")
-			m.calm("install", primary)
-			// From the second one's routes to the primary's rules some milliseconds pass: one packet is sent once more.
-			m.within("install", max(time.Second, time.Since(began)/2), beside)
-			if out := m.run("ec2net", "--cloud", "ec2", "scan"); !strings.Contains(out, "every interface is set up") {
-				t.Errorf("scan says: %s", out)
-			}
+		began := time.Now()
+		m.run("dpkg", "--install", deb)
+		m.answers(labtest.EIP(second()), hang)
+		m.answers(extra, hang)
+		m.active("ens6")
+		m.active("eth0")
+		m.calm("install", primary)
+		// From the second one's routes to the primary's rules some milliseconds pass: one packet is sent once more.
+		m.within("install", max(time.Second, time.Since(began)/2), beside)
+		if out := m.run("ec2net", "--cloud", "ec2", "scan"); !strings.Contains(out, "every interface is set up") {
+			t.Errorf("scan says: %s", out)
+		}
 
-			secondary := m.talk(labtest.EIP(second()), 7002)
-			defer secondary.end()
-			first := m.unit("ec2net-ifup@ens6", "MainPID")
-			began = time.Now()
-			m.run("dpkg", "--install", deb)
-			m.until(hang, said("the upgrade starts the unit anew"), func() bool { return m.unit("ec2net-ifup@ens6", "MainPID") != first })
-			m.active("ens6")
-			m.calm("upgrade", primary, secondary)
-			m.within("upgrade", max(time.Second, time.Since(began)/2), beside)
-			m.healthy()
+		secondary := m.talk(labtest.EIP(second()), 7002)
+		defer secondary.end()
+		first := m.unit("ec2net-ifup@ens6", "MainPID")
+		began = time.Now()
+		m.run("dpkg", "--install", deb)
+		m.until(hang, said("the upgrade starts the unit anew"), func() bool { return m.unit("ec2net-ifup@ens6", "MainPID") != first })
+		m.active("ens6")
+		m.calm("upgrade", primary, secondary)
+		m.within("upgrade", max(time.Second, time.Since(began)/2), beside)
+		m.healthy()
 
-			m.run("dpkg", "--remove", "ec2net")
-			m.calm("removal", primary)
-			m.run("dpkg", "--purge", "ec2net")
-			if after := m.everything(); after != before {
-				t.Errorf("after the removal:\n%s", difference(before, after))
-			}
-			m.healthy()
-		})
-	}
+		m.run("dpkg", "--remove", "ec2net")
+		m.calm("removal", primary)
+		m.run("dpkg", "--purge", "ec2net")
+		if after := m.everything(); after != before {
+			t.Errorf("after the removal:\n%s", difference(before, after))
+		}
+		m.healthy()
+	})
 }
 
 // extraAddress gives the first interface another address and an elastic IP for it, which nobody has set up.

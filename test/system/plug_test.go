@@ -56,8 +56,7 @@ func onEach(t *testing.T, f func(t *testing.T, suite string)) {
 	})
 }
 
-// inTurn runs a test on one release after the other: one that looks for gaps in the traffic, or that has several parts
-// for each release, which may be parallel.
+// inTurn runs a test on one release after the other, as one wants that looks for gaps in the traffic.
 func inTurn(t *testing.T, f func(t *testing.T, suite string)) {
 	t.Helper()
 	for _, suite := range suites {
@@ -207,12 +206,12 @@ func TestReplugAtOnce(t *testing.T) {
 // An interface that went while nobody kept it is cleared up after by the unit that was killed; where systemd has killed
 // it by its control group, so that ExecStopPost is killed too, by the agent of another interface, and by a scan.
 func TestUnplugAfterKill(t *testing.T) {
-	for _, suite := range suites {
+	inTurn(t, func(t *testing.T, suite string) {
 		for _, how := range []string{
 			"systemctl kill --signal=KILL ec2net-ifup@ens6.service",
 			"echo 1 >/sys/fs/cgroup$(systemctl show --value --property=ControlGroup ec2net-ifup@ens6.service)/cgroup.kill", // as systemd-oomd does
 		} {
-			t.Run(suite+"/"+strings.Fields(how)[0], func(t *testing.T) {
+			t.Run(strings.Fields(how)[0], func(t *testing.T) {
 				m := start(t, options{suite: suite, files: renamed(second())})
 				m.active("eth0")
 				m.plug(second())
@@ -235,5 +234,5 @@ func TestUnplugAfterKill(t *testing.T) {
 				m.healthy()
 			})
 		}
-	}
+	})
 }

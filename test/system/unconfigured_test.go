@@ -14,33 +14,30 @@ import (
 // A host with no network configuration at all: the package alone brings both interfaces up, at each boot, and says that
 // it is the one who does. An interface that is plugged in later comes up as on any other host.
 func TestHostThatNobodyConfigures(t *testing.T) {
-	for _, suite := range suites {
-		t.Run(suite, func(t *testing.T) {
-			t.Parallel()
-			m := start(t, options{suite: suite, unmanaged: true, files: with(renamed(second()), map[string]string{"/etc/network/interfaces": ""})})
-			m.livesByUs()
-			m.run("systemctl", "stop", "ec2net-ifup@eth0.service")
-			m.run("ec2net", "down", "--lease", "eth0")
-			m.run("ec2net", "--cloud", "ec2", "scan") // typed by hand: the metadata can not be asked yet
-			m.livesByUs()
-			m.plug(second())
-			m.active("ens6")
-			m.healthy()
-			m.run("systemctl", "kill", "--signal=KILL", "ec2net-ifup@eth0.service")
-			m.until(hang, said("the unit is started again"), func() bool { return m.unit("ec2net-ifup@eth0.service", "NRestarts") == "1" })
-			m.livesByUs()
-			m.takenOver()
+	onEach(t, func(t *testing.T, suite string) {
+		m := start(t, options{suite: suite, unmanaged: true, files: with(renamed(second()), map[string]string{"/etc/network/interfaces": ""})})
+		m.livesByUs()
+		m.run("systemctl", "stop", "ec2net-ifup@eth0.service")
+		m.run("ec2net", "down", "--lease", "eth0")
+		m.run("ec2net", "--cloud", "ec2", "scan") // typed by hand: the metadata can not be asked yet
+		m.livesByUs()
+		m.plug(second())
+		m.active("ens6")
+		m.healthy()
+		m.run("systemctl", "kill", "--signal=KILL", "ec2net-ifup@eth0.service")
+		m.until(hang, said("the unit is started again"), func() bool { return m.unit("ec2net-ifup@eth0.service", "NRestarts") == "1" })
+		m.livesByUs()
+		m.takenOver()
 
-			iface := lab.Eth0()
-			m.reboot(iface, second())
-			m.livesByUs()
-			m.answers(labtest.EIP(second()), time.Minute)
-			m.active("ens6")
-			m.healthy()
-			m.run("dpkg", "--remove", "ec2net") // an operator is not cut off by it
-			m.answers(lab.EIP1, time.Second)
-		})
-	}
+		iface := lab.Eth0()
+		m.reboot(iface, second())
+		m.livesByUs()
+		m.answers(labtest.EIP(second()), time.Minute)
+		m.active("ens6")
+		m.healthy()
+		m.run("dpkg", "--remove", "ec2net") // an operator is not cut off by it
+		m.answers(lab.EIP1, time.Second)
+	})
 }
 
 // takenOver has a network manager configure the first interface from now on, until the next boot: nothing is cut off,
