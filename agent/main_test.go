@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -21,9 +20,6 @@ func TestMain(m *testing.M) {
 	_ = flag.Set("test.parallel", "4")
 	testscript.Main(lab.Sandbox{Tests: m}, nil)
 }
-
-// hang ends what hangs; it measures nothing.
-const hang = 5 * time.Minute
 
 var must = testkit.Must
 
