@@ -62,14 +62,19 @@ func TestRPMCalls(t *testing.T) {
 // stub is an rpm of a name that ec2net obsoletes, with the file that both have.
 func stub(t *testing.T, name, version string) string {
 	t.Helper()
+	return stubRPM(t, name, version, "contents: [{src: ec2net.toml, dst: /usr/sbin/ec2ifup}]\n")
+}
+
+// stubRPM is an rpm of that name, with more lines of nfpm's.
+func stubRPM(t *testing.T, name, version, more string) string {
+	t.Helper()
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "nfpm.yaml")
-	text := "name: " + name + "\narch: amd64\nversion: " + version + "\nmaintainer: a <a@b.example>\ndescription: stub\nlicense: MIT\n" +
-		"contents: [{src: " + conf + ", dst: /usr/sbin/ec2ifup}]\n"
+	text := "name: " + name + "\narch: amd64\nversion: " + version + "\nmaintainer: a <a@b.example>\ndescription: stub\nlicense: MIT\n" + more
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	out := filepath.Join(dir, "stub.rpm")
+	out := filepath.Join(dir, name+".rpm")
 	output(t, "go", "tool", "-modfile=tools/go.mod", "nfpm", "package", "--config", conf, "--packager", "rpm", "--target", out)
 	return out
 }
