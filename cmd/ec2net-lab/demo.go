@@ -55,7 +55,7 @@ PATH.`,
 			return nil
 		},
 	}
-	cloudFlag(cmd, &like)
+	cloudFlag(cmd, &like, []lab.Provider{lab.EC2, lab.Azure}) // those of tales
 	return cmd
 }
 

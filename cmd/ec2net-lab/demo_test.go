@@ -76,7 +76,8 @@ func TestDemoAzureFails(t *testing.T) {
 			t.Errorf("exit status %d, want 1 with %q\n%s%s", code, want, out, problem)
 		}
 	}
-	u.fails(1, `cloud "gce": there are ec2 and azure`, "demo", "--cloud", "gce")
+	u.fails(1, `cloud "moon": there are ec2, azure and oci`, "demo", "--cloud", "moon")
+	u.fails(1, "no story of oci yet", "demo", "--cloud", "oci")
 }
 
 // alone copies ec2net-lab to a place without ec2net beside it, and sets its PATH.

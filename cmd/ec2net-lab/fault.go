@@ -47,13 +47,14 @@ On Azure:
 func imdsFaultCommand() *cobra.Command {
 	var f lab.Fault
 	var body, value, raw string
+	var headers []string
 	cmd := &cobra.Command{
 		Use:   "imds",
 		Short: "Make the metadata server answer wrongly",
 		Long: `Make the metadata server answer wrongly. Paths are below /latest/, on Azure
-below /metadata/, and below the interface's own with --interface: * stands for
-any text within a segment, ** across segments. A body is html, binary, empty,
-huge, endless, short, or any text.`,
+below /metadata/, on Oracle's cloud below /opc/v2/, and below the interface's
+own with --interface: * stands for any text within a segment, ** across
+segments. A body is html, binary, empty, huge, endless, short, cut, or any text.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.Body = lab.Body(body)
@@ -62,6 +63,13 @@ huge, endless, short, or any text.`,
 			}
 			if cmd.Flags().Changed("json") {
 				f.JSON = &raw
+			}
+			for _, h := range headers {
+				name, value, ok := strings.Cut(h, "=")
+				if !ok {
+					return fmt.Errorf("imds: header %q is not NAME=VALUE", h)
+				}
+				f.Header = append(f.Header, [2]string{name, value})
 			}
 			var id int
 			err := askLab(cmd, "imds", f, &id)
@@ -81,13 +89,14 @@ huge, endless, short, or any text.`,
 	fl.IntVar(&f.Status, "status", 0, "answer with this status")
 	fl.StringVar(&f.RetryAfter, "retry-after", "", "with this Retry-After header")
 	fl.StringVar(&body, "body", "", "with this body, see above")
+	fl.StringArrayVar(&headers, "header", nil, "with `NAME=VALUE`; NAME= takes it away")
 	fl.StringVar(&f.Redirect, "redirect", "", "redirect there")
 	fl.BoolVar(&f.Reset, "reset", false, "reset the connection")
 	fl.BoolVar(&f.Close, "close", false, "close the connection")
 	fl.BoolVar(&f.Absent, "absent", false, "the keys do not exist and are not listed")
 	fl.StringVar(&value, "value", "", "the keys hold this")
-	fl.StringVar(&raw, "json", "", "Azure: this replaces that part of the document")
-	fl.BoolVar(&f.Reverse, "reverse", false, "Azure: the list is the other way round")
+	fl.StringVar(&raw, "json", "", "not EC2: this replaces that part of the document")
+	fl.BoolVar(&f.Reverse, "reverse", false, "not EC2: the list is the other way round")
 	return cmd
 }
 

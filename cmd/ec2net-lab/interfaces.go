@@ -50,6 +50,7 @@ and DHCP know it. What is left out is chosen: eth1 without an address is seed
 			if len(args) > 0 {
 				a.Interface.Name = args[0]
 			}
+			a.Prompt = cmd.Flags().Changed("late")
 			err := fillInterface(&a.Interface, addresses, delegated, eips, mac)
 			var got lab.Interface
 			if err == nil {
@@ -71,7 +72,8 @@ and DHCP know it. What is left out is chosen: eth1 without an address is seed
 	f.StringVar(&a.Interface.Subnet, "subnet", "", "`name`: subnet-a, subnet-c; on Azure subnet1, 2 or 3")
 	f.IntVar(&a.Interface.DeviceNumber, "device-number", 0, "device number (default the next free one)")
 	f.IntVar(&a.Interface.NetworkCard, "network-card", 0, "index of the physical network card")
-	f.IntVar(&a.Interface.MTU, "mtu", 0, "MTU of the network (default 9001, on Azure 1500)")
+	f.IntVar(&a.Interface.MTU, "mtu", 0, "MTU of the network (default the cloud's)")
+	f.DurationVar(&a.Interface.Late, "late", 0, "until the metadata show it (default the cloud's)")
 	f.BoolVar(&a.Interface.Forwarding, "forwarding", false, "the interface may send what is not its own")
 	return cmd
 }

@@ -34,7 +34,11 @@ it. The client on the internet is 198.51.100.146.
 With --cloud azure it is a virtual machine with eth1 (172.22.5.68 in subnet1,
 public address 203.0.113.70), configured, and eth2 (172.22.5.4 in subnet2,
 public address 203.0.113.166) and eth3 (172.22.5.132 in subnet3), down and
-bare; all three with IP forwarding.`,
+bare; all three with IP forwarding.
+
+With --cloud oci it is an Oracle instance with eth0 (10.0.0.231, public address
+203.0.113.70), configured, and eth1 (10.0.2.37, public address 203.0.113.166),
+down and bare, which gets no lease.`,
 		Example: "  ec2net-lab up\n  ec2net-lab up --cloud azure\n  ec2net-lab peer testvm 172.22.5.140\n  ec2net-lab udr add subnet3 0.0.0.0/0 172.22.5.132",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,20 +49,20 @@ bare; all three with IP forwarding.`,
 			return nil
 		},
 	}
-	cloudFlag(cmd, &o.Cloud)
+	cloudFlag(cmd, &o.Cloud, lab.Providers())
 	cmd.Flags().IntVar(&o.RPFilter, "rp-filter", 1, "rp_filter: 0 off, 1 strict (RHEL), 2 loose")
 	cmd.Flags().BoolVar(&o.DAD, "dad", false, "leave IPv6 duplicate address detection on")
-	cmd.Flags().BoolVar(&o.NoEth1, "no-eth1", false, "EC2: do not plug in eth1 yet")
+	cmd.Flags().BoolVar(&o.NoEth1, "no-eth1", false, "do not plug in eth1 yet (not on Azure)")
 	return cmd
 }
 
 // cloudFlag lets a command choose whose cloud the lab is like.
-func cloudFlag(cmd *cobra.Command, into *string) {
+func cloudFlag(cmd *cobra.Command, into *string, known []lab.Provider) {
 	var names []string
-	for _, p := range lab.Providers() {
+	for _, p := range known {
 		names = append(names, string(p))
 	}
-	cmd.Flags().StringVar(into, "cloud", names[0], "whose cloud it is like: "+strings.Join(names, " or "))
+	cmd.Flags().StringVar(into, "cloud", names[0], "whose cloud it is like: "+strings.Join(names, ", "))
 	if err := cmd.RegisterFlagCompletionFunc("cloud", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // the flag was defined just now
 	}

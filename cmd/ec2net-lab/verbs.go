@@ -66,10 +66,16 @@ func verbs() map[string]verb {
 }
 
 // attachArgs are an interface, which may lack everything.
-type attachArgs struct{ Interface lab.Interface }
+type attachArgs struct {
+	Interface lab.Interface
+	Prompt    bool // the metadata are as late as the interface says, and not as the cloud's are
+}
 
 func attach(_ context.Context, s *server, a attachArgs) (any, error) {
 	k := a.Interface
+	if !a.Prompt {
+		k.Late = s.cloud.Provider().Late()
+	}
 	if len(k.Addrs4) == 0 && len(k.Addrs6) == 0 {
 		if err := s.choose(&k); err != nil {
 			return nil, err

@@ -76,7 +76,7 @@ func (s *azureService) answer(q question) reply {
 		return s.otherVersion()
 	}
 	c := s.server.cloud
-	doc := object{"instance": azureDocument(c.identity(q.node), c.InterfacesOf(q.node), c.cfg.subnet)}
+	doc := object{"instance": azureDocument(c.identity(q.node), c.published(q.node), c.cfg.subnet)}
 	shaped, ok := s.shape(s.server.faults, doc, q)
 	if ok {
 		shaped, ok = descend(shaped, key)

@@ -29,6 +29,7 @@ type Cloud struct {
 	routes   []Route        // the subnets' own
 	vfs      int            // VFs ever made
 	changes  uint64         // counts what was done to interfaces, so that the metadata knows when to look again
+	news     bell           // rings when the metadata may have changed
 	owned    []func() error // what tests started and may have left
 	closer   sync.Once
 	errs     error
@@ -41,6 +42,7 @@ type iface struct {
 	subnet  Subnet
 	port    port
 	primary bool // the first one of its host
+	hidden  bool // the metadata do not show it yet
 	vf      virtual
 }
 
@@ -72,7 +74,7 @@ func (c *Cloud) build() error {
 	if c.dhcp, err = startDHCP(c); err != nil {
 		return err
 	}
-	if c.cfg.Cloud.habits().dhcp6 {
+	if c.cfg.Cloud.habits().lease6 != nil {
 		if c.dhcp6, err = startDHCP6(c); err != nil {
 			return err
 		}
@@ -239,6 +241,19 @@ func (c *Cloud) InterfacesOf(n *Node) []Interface {
 	var out []Interface
 	for _, k := range c.ifaces {
 		if k.node == n {
+			out = append(out, k.clone())
+		}
+	}
+	return out
+}
+
+// published lists the interfaces of a host that the metadata show.
+func (c *Cloud) published(n *Node) []Interface {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var out []Interface
+	for _, k := range c.ifaces {
+		if k.node == n && !k.hidden {
 			out = append(out, k.clone())
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"ec2net/metadata"
 )
@@ -57,6 +58,7 @@ type Interface struct {
 	Prefixes6    []netip.Prefix            // delegated to the interface
 	EIPs         map[netip.Addr]netip.Addr // private address → elastic IP; on Azure a public address
 	MTU          int                       // bytes, given by DHCP (not on Azure) and used in the fabric; default the provider's
+	Late         time.Duration             // how long after the interface is plugged in the metadata begin to show it
 	Forwarding   bool                      // may send what is not from its own addresses: EC2's source/destination check off, Azure's IP forwarding on
 }
 

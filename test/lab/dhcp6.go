@@ -15,8 +15,9 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// DHCP6 is Azure's DHCPv6 server (RFC 8415, stateful): it gives an interface its primary IPv6 address for ever, and
-// nothing to an interface without one. Hosts ask for it because router advertisements say so (Advertise).
+// DHCP6 is the cloud's DHCPv6 server (RFC 8415, stateful): it gives an interface its primary IPv6 address for ever, on
+// Oracle's cloud all of them, and nothing to an interface without one. Hosts ask for it because router advertisements
+// say so (Advertise).
 type DHCP6 struct {
 	cloud *Cloud
 	conn  *ipv6.PacketConn
@@ -31,7 +32,7 @@ type DHCP6Message struct {
 	Interface string
 	Type      string     // SOLICIT, REQUEST, …
 	Reply     string     // ADVERTISE, REPLY or nothing
-	Given     netip.Addr // invalid for none
+	Given     netip.Addr // the first one; invalid for none
 }
 
 func (m DHCP6Message) at() time.Time { return m.Time }
@@ -102,8 +103,8 @@ func answer6(k *iface, req *dhcpv6.Message, m *DHCP6Message) *dhcpv6.Message {
 	with := []dhcpv6.Modifier{id}
 	if lease := lease6(k, req); lease != nil {
 		with = append(with, dhcpv6.WithOption(lease))
-		if len(k.Addrs6) > 0 {
-			m.Given = k.Addrs6[0]
+		if leased := k.leased6(); len(leased) > 0 {
+			m.Given = leased[0]
 		}
 	}
 	var out *dhcpv6.Message
@@ -130,7 +131,9 @@ func answered6() []dhcpv6.MessageType {
 	}
 }
 
-// lease6 is the client's association with the interface's address in it, or with the status that there is none; nil when
+func (k *iface) leased6() []netip.Addr { return k.node.cloud.cfg.Cloud.habits().lease6(k) }
+
+// lease6 is the client's association with the interface's addresses in it, or with the status that there is none; nil when
 // the client asks for no address.
 func lease6(k *iface, req *dhcpv6.Message) *dhcpv6.OptIANA {
 	asked := req.Options.OneIANA()
@@ -138,11 +141,13 @@ func lease6(k *iface, req *dhcpv6.Message) *dhcpv6.OptIANA {
 		return nil
 	}
 	out := &dhcpv6.OptIANA{IaId: asked.IaId, T1: forever, T2: forever}
-	if len(k.Addrs6) == 0 {
-		out.Options.Add(&dhcpv6.OptStatusCode{StatusCode: iana.StatusNoAddrsAvail})
-		return out
+	leased := k.leased6()
+	for _, a := range leased {
+		out.Options.Add(&dhcpv6.OptIAAddress{IPv6Addr: a.AsSlice(), PreferredLifetime: forever, ValidLifetime: forever})
 	}
-	out.Options.Add(&dhcpv6.OptIAAddress{IPv6Addr: k.Addrs6[0].AsSlice(), PreferredLifetime: forever, ValidLifetime: forever})
+	if len(leased) == 0 {
+		out.Options.Add(&dhcpv6.OptStatusCode{StatusCode: iana.StatusNoAddrsAvail})
+	}
 	return out
 }
 

@@ -62,6 +62,8 @@ func listing(v document) (body string, leaf bool) {
 		return string(in), true
 	case string:
 		return in, true
+	case int:
+		return strconv.Itoa(in), true
 	}
 	return strings.Join(names, "\n"), false
 }

@@ -101,7 +101,7 @@ func (s *ec2Service) issue(r *http.Request) reply {
 	}
 	token := "AQAEA" + rand.Text() + rand.Text() + "=="
 	s.tokens[token] = now.Add(time.Duration(ttl) * time.Second)
-	return reply{status: http.StatusOK, body: token, ttl: strconv.Itoa(ttl)}
+	return reply{status: http.StatusOK, body: token, header: [][2]string{{ttlHeader, strconv.Itoa(ttl)}}}
 }
 
 // ExpireTokens makes every token that was given out invalid.
@@ -142,7 +142,7 @@ func (s *ec2Service) treeOf(n *Node) tree {
 	}
 	var ifaces []*iface
 	for _, k := range c.ifaces {
-		if k.node == n {
+		if k.node == n && !k.hidden {
 			ifaces = append(ifaces, k)
 		}
 	}

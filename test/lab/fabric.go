@@ -195,7 +195,8 @@ func (f *fabric) aim(p port) error {
 		{"net/ipv4/neigh/" + p.name + "/proxy_delay", "0"},
 		{"net/ipv6/neigh/" + p.name + "/proxy_delay", "0"},
 	})
-	return errors.Join(err, addAddr(f.node.nl, linkIndex(p.index), netip.PrefixFrom(f.habits.gateway6, 128)))
+	// With the link's prefix: the router's address may be the one that the port makes of its MAC, in whose place it is.
+	return errors.Join(err, addAddr(f.node.nl, linkIndex(p.index), netip.PrefixFrom(f.habits.gateway6, 64)))
 }
 
 // unplug removes the cable, and with it the interface and the routes to it.

@@ -23,13 +23,14 @@ type Fault struct {
 	Times int           `json:"times,omitempty"` // so many are spoilt; 0: until cleared
 	For   time.Duration `json:"for,omitempty"`   // counted from Inject; 0: until cleared
 
-	// What. Delay and Drip may be combined with each of the others.
+	// What. Delay, Drip and Header may be combined with each of the others.
 	Delay      time.Duration `json:"delay,omitempty"`       // before the answer begins
 	Drip       time.Duration `json:"drip,omitempty"`        // before every byte of the body
 	Status     int           `json:"status,omitempty"`      // with the provider's page for it, or Body
 	RetryAfter string        `json:"retry_after,omitempty"` // header of that name
 	Body       Body          `json:"body,omitempty"`        // in place of the right one
 	Redirect   string        `json:"redirect,omitempty"`    // Location, with Status or 302
+	Header     [][2]string   `json:"header,omitempty"`      // names and values in place of the right ones; an empty value takes a header away
 	Reset      bool          `json:"reset,omitempty"`       // TCP reset instead of an answer
 	Close      bool          `json:"close,omitempty"`       // the connection ends without an answer
 	Absent     bool          `json:"absent,omitempty"`      // the key or directory does not exist, nor is it listed
@@ -49,6 +50,7 @@ const (
 	Huge    Body = "huge"    // 10 MB
 	Endless Body = "endless" // until the client hangs up
 	Short   Body = "short"   // half of what Content-Length promises
+	Cut     Body = "cut"     // the first half of the right one, as if it were whole
 )
 
 // injected is a fault at work.
@@ -69,7 +71,7 @@ func (f Fault) check() error {
 		}
 	}
 	switch {
-	case kinds == 0 && f.Delay == 0 && f.Drip == 0:
+	case kinds == 0 && !f.colours():
 		errs = append(errs, errors.New("it says nothing of what goes wrong"))
 	case kinds > 1:
 		errs = append(errs, errors.New("an answer, reset, close, absent, value, json and reverse exclude each other"))
@@ -82,6 +84,9 @@ func (f Fault) check() error {
 	}
 	return errors.Join(append(errs, checkPattern(f.Path))...)
 }
+
+// colours says whether the fault changes how an answer is sent, whatever the answer is.
+func (f Fault) colours() bool { return f.Delay > 0 || f.Drip > 0 || len(f.Header) > 0 }
 
 // Inject makes the server do something wrong until the fault's own end or until Clear. The number names
 // the fault.
@@ -101,8 +106,10 @@ func (s *IMDS) Inject(f Fault) (int, error) {
 	in := &injected{Fault: f, id: s.lastFault}
 	if f.For > 0 {
 		in.expires = time.Now().Add(f.For)
+		time.AfterFunc(f.For+time.Millisecond, s.cloud.news.ring)
 	}
 	s.faults = append(s.faults, in)
+	s.cloud.news.ring()
 	return in.id, nil
 }
 
@@ -132,6 +139,7 @@ func (s *IMDS) Clear(ids ...int) {
 	s.faults = slices.DeleteFunc(s.faults, func(in *injected) bool {
 		return len(ids) == 0 || slices.Contains(ids, in.id)
 	})
+	s.cloud.news.ring()
 }
 
 // Faults lists the faults at work by number.

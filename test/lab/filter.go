@@ -14,8 +14,8 @@ import (
 )
 
 // filter is the part of the fabric that looks at packets: the source check and the elastic IPs. Its
-// rules never change; the source check asks the routes, and the elastic IPs are two maps. On Azure it guards the
-// host's servers as well, and lends a public address to who has none.
+// rules never change; the source check asks the routes, and the elastic IPs are two maps. It guards the
+// fabric's own servers as well, and on Azure lends a public address to who has none.
 type filter struct {
 	conn   *nftables.Conn
 	table  *nftables.Table
@@ -25,8 +25,9 @@ type filter struct {
 	inward, outward    *nftables.Set // elastic IP → private address, and back
 	noPublic           *nftables.Set // (interface, source) → packets to the internet without an elastic IP
 	forwarding         *nftables.Set // interfaces without source check
-	primaries          *nftables.Set // (interface, source) that may ask an Azure host's servers
-	astray             *nftables.Set // (interface, source) → packets to those servers from others
+	primaries          *nftables.Set // (interface, source) that may ask the fabric's own servers
+	primaryPorts       *nftables.Set // interfaces that may ask them from any address
+	astray4, astray6   *nftables.Set // (interface, source) → packets to those servers from others
 }
 
 // Registers: 8 to 11 are the four words of register 1, 12 and on those of register 2.
@@ -66,9 +67,10 @@ func (f *filter) addSets() error {
 	f.inward, f.outward = mapped("inward"), mapped("outward")
 	f.forwarding = &nftables.Set{Table: f.table, Name: "forwarding", KeyType: nftables.TypeIFIndex}
 	f.primaries = &nftables.Set{Table: f.table, Name: "primaries", KeyType: key4, Concatenation: true}
-	f.astray = counted("astray", key4)
+	f.primaryPorts = &nftables.Set{Table: f.table, Name: "primaryports", KeyType: nftables.TypeIFIndex}
+	f.astray4, f.astray6 = counted("astray4", key4), counted("astray6", key6)
 	var errs []error
-	for i, s := range []*nftables.Set{f.spoofed4, f.spoofed6, f.noPublic, f.inward, f.outward, f.forwarding, f.primaries, f.astray} {
+	for i, s := range []*nftables.Set{f.spoofed4, f.spoofed6, f.noPublic, f.inward, f.outward, f.forwarding, f.primaries, f.primaryPorts, f.astray4, f.astray6} {
 		s.ID = uint32(i + 1) // else the library counts in a variable of its own, for all clouds at once
 		errs = append(errs, f.conn.AddSet(s, nil))
 	}
@@ -87,9 +89,7 @@ func (f *filter) addChains(cfg Config) error {
 	rule(in, fromInterface(), isIPv6(), notLinkLocal(), noRouteBack(), f.checked(), countAndDrop(f.spoofed6, source6(regSource)))
 	f.arrive = in
 	habits := cfg.Cloud.habits()
-	if habits.primaryOnly {
-		f.addHostRules(habits)
-	}
+	f.addHostRules(habits)
 	if habits.closed {
 		f.addClosed(cfg.VPC)
 	}

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,14 +15,28 @@ import (
 // connection to it.
 var DefaultOutbound = netip.MustParseAddr("203.0.113.250")
 
-// addHostRules makes the servers of an Azure host answer the primary address of the primary interface alone. What an
-// interface answers to them is let through: a probe of a load balancer may go to any address. So is DHCP.
+// addHostRules makes the fabric's own servers answer their audience alone. What an interface answers to an Azure host is
+// let through: a probe of a load balancer may go to any address. So is DHCP.
 func (f *filter) addHostRules(h habits) {
-	for _, allowed := range [][]expr.Any{dhcpToServer(), tcpAnswer(), icmpType(0)} {
-		f.rule(f.arrive, fromInterface(), isIPv4(), toAddr(h.wire), allowed, accept())
+	if h.wire.IsValid() {
+		for _, allowed := range [][]expr.Any{tcpAnswer(), icmpType(0)} {
+			f.rule(f.arrive, fromInterface(), isIPv4(), toAddr(h.wire), allowed, accept())
+		}
+	}
+	if h.serves == everybody {
+		return
+	}
+	stranger := f.notPrimary()
+	if h.serves == primaryInterface {
+		stranger = f.notPrimaryPort()
 	}
 	for _, a := range h.own() {
-		f.rule(f.arrive, fromInterface(), isIPv4(), toAddr(a), f.notPrimary(), countAndDrop(f.astray, source4(regSource)))
+		if a.Is6() {
+			f.rule(f.arrive, fromInterface(), isIPv6(), toAddr6(a), stranger, countAndDrop(f.astray6, source6(regSource)))
+			continue
+		}
+		f.rule(f.arrive, fromInterface(), isIPv4(), toAddr(a), dhcpToServer(), accept())
+		f.rule(f.arrive, fromInterface(), isIPv4(), toAddr(a), stranger, countAndDrop(f.astray4, source4(regSource)))
 	}
 }
 
@@ -65,9 +80,13 @@ func fromInternet() []expr.Any {
 	return []expr.Any{&expr.Meta{Key: expr.MetaKeyIIF, Register: regFib}, equals(regFib, native(internetIndex))}
 }
 
-// setPrimary says from which interface and address the host's servers may be asked, or no longer.
+// setPrimary says from which interface and address, if it has one, the fabric's servers may be asked, or no longer.
 func (f *filter) setPrimary(index int, source netip.Addr, on bool) error {
-	if err := f.member(f.primaries, append(native(uint32(index)), source.AsSlice()...), on); err != nil {
+	var err error
+	if source.IsValid() {
+		err = f.member(f.primaries, append(native(uint32(index)), source.AsSlice()...), on)
+	}
+	if err = errors.Join(err, f.member(f.primaryPorts, native(uint32(index)), on)); err != nil {
 		return fmt.Errorf("let %s ask the host's servers: %w", source, err)
 	}
 	return nil
@@ -79,6 +98,17 @@ func (f *filter) notPrimary() []expr.Any {
 		source4(regSource),
 		&expr.Lookup{SourceRegister: regKey, Invert: true, SetName: f.primaries.Name, SetID: f.primaries.ID},
 	}
+}
+
+func (f *filter) notPrimaryPort() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIF, Register: regFib},
+		&expr.Lookup{SourceRegister: regFib, Invert: true, SetName: f.primaryPorts.Name, SetID: f.primaryPorts.ID},
+	}
+}
+
+func toAddr6(a netip.Addr) []expr.Any {
+	return []expr.Any{header(regFib, 24, 16), equals(regFib, a.AsSlice())}
 }
 
 func toAddr(a netip.Addr) []expr.Any { return []expr.Any{dest4(regFib), equals(regFib, a.AsSlice())} }

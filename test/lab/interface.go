@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Attach plugs an interface into the instance. It appears there down and bare, and the metadata and DHCP know it.
@@ -48,6 +49,7 @@ func (c *Cloud) plug(n *Node, spec Interface, installed bool) error {
 	c.made++
 	c.ifaces = append(c.ifaces, k)
 	c.past[k.port.index] = c.label(k)
+	c.publish(k)
 	if err := c.connect(k); err != nil {
 		return err
 	}
@@ -55,6 +57,18 @@ func (c *Cloud) plug(n *Node, spec Interface, installed bool) error {
 		return nil
 	}
 	return errors.Join(configureInstalled(k), settle(c.fabric, k.port.index))
+}
+
+// publish makes the metadata show the interface, when it is time. The caller holds the lock.
+func (c *Cloud) publish(k *iface) {
+	if k.hidden = k.Late > 0; !k.hidden {
+		return
+	}
+	timer := time.AfterFunc(k.Late, func() {
+		defer c.altering()()
+		k.hidden = false
+	})
+	c.owned = append(c.owned, func() error { timer.Stop(); return nil })
 }
 
 // label is the shortest name that find knows an interface by.
@@ -89,10 +103,14 @@ func (c *Cloud) connect(k *iface) error {
 
 // setPrimary opens the host's servers to an interface that is its host's primary, or closes them.
 func (c *Cloud) setPrimary(k *iface, on bool) error {
-	if !c.cfg.Cloud.habits().primaryOnly || !k.primary || len(k.Addrs4) == 0 {
+	if !k.primary {
 		return nil
 	}
-	return c.net.filter.setPrimary(k.port.index, k.Addrs4[0], on)
+	var source netip.Addr
+	if len(k.Addrs4) > 0 {
+		source = k.Addrs4[0]
+	}
+	return c.net.filter.setPrimary(k.port.index, source, on)
 }
 
 // neighbours are the other interfaces of the interface's subnet.
@@ -109,7 +127,10 @@ func (c *Cloud) neighbours(k *iface) (out []*iface) {
 func (c *Cloud) altering() (done func()) {
 	c.mu.Lock()
 	c.changes++
-	return c.mu.Unlock
+	return func() {
+		c.mu.Unlock()
+		c.news.ring()
+	}
 }
 
 // change finds an interface, changes what it has been granted, and tells the fabric.

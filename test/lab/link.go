@@ -101,7 +101,13 @@ func configure4(k *iface, l netlink.Link) error {
 		{LinkIndex: index, Dst: ipNet(k.subnet.CIDR.Masked()), Src: src, Scope: netlink.SCOPE_LINK, Protocol: unix.RTPROT_KERNEL, Priority: installedMetric},
 	}
 	for _, r := range k.node.cloud.cfg.Cloud.habits().leased(k) {
-		routes = append(routes, &netlink.Route{LinkIndex: index, Dst: ipNet(r.Dst), Gw: r.Via.AsSlice(), Protocol: rtprotDHCP, Priority: installedMetric})
+		route := &netlink.Route{LinkIndex: index, Dst: ipNet(r.Dst), Protocol: rtprotDHCP, Priority: installedMetric}
+		if r.Via.IsUnspecified() {
+			route.Scope = netlink.SCOPE_LINK
+		} else {
+			route.Gw = r.Via.AsSlice()
+		}
+		routes = append(routes, route)
 	}
 	return addRoutes(k, routes...)
 }

@@ -53,11 +53,12 @@ func (c *Cloud) NoPublicAddress() ([]Drop, error) {
 	return c.name(found), err
 }
 
-// Astray lists what was dropped on its way to the servers of an Azure host, because it did not come from the
-// primary address of the primary interface.
+// Astray lists what was dropped on its way to the fabric's own servers, because it did not come from the primary
+// interface, on Azure from that one's primary address.
 func (c *Cloud) Astray() ([]Drop, error) {
-	found, err := c.net.filter.drops(c.net.filter.astray)
-	return c.name(found), err
+	v4, err4 := c.net.filter.drops(c.net.filter.astray4)
+	v6, err6 := c.net.filter.drops(c.net.filter.astray6)
+	return c.name(append(v4, v6...)), errors.Join(err4, err6)
 }
 
 // name puts the interfaces' names to what the filter counted by interface.

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
+	"time"
 
 	"ec2net/metadata"
 )
@@ -16,10 +18,11 @@ type Provider string
 const (
 	EC2   Provider = "ec2"
 	Azure Provider = "azure"
+	OCI   Provider = "oci" // Oracle's
 )
 
 // Providers lists the providers, EC2 first.
-func Providers() []Provider { return []Provider{EC2, Azure} }
+func Providers() []Provider { return []Provider{EC2, Azure, OCI} }
 
 // Provider is whose cloud this is.
 func (c *Cloud) Provider() Provider { return c.cfg.Cloud }
@@ -34,23 +37,25 @@ type habits struct {
 	// DHCP.
 	plan   func(*iface, DHCPMessage) dhcpPlan // the answer to a message
 	leased func(*iface) []StaticRoute         // what the lease of an installed interface routes
-	dhcp6  bool                               // there is a DHCPv6 server
+	lease6 func(*iface) []netip.Addr          // what DHCPv6 gives an interface; nil where there is none
 
 	// The fabric's addresses and routers.
 	wire     netip.Addr   // the host's own address, where there is one
+	services []netip.Addr // other servers of the platform's own, such as its disks
 	gateway  metadata.MAC // of every subnet's router; zero for one of its own on each link
 	gateway6 netip.Addr   // the router of every subnet, in IPv6
 
 	// What the platform drops, and what it lends.
-	primaryOnly bool // the fabric's own servers answer the primary address of the primary interface alone
-	closed      bool // the internet has no route to private addresses
-	mute        bool // the subnets' routers answer no ping
-	lends       bool // who has no public address uses DefaultOutbound
+	serves audience // whom the fabric's own servers answer
+	closed bool     // the internet has no route to private addresses
+	mute   bool     // the subnets' routers answer no ping
+	lends  bool     // who has no public address uses DefaultOutbound
 
 	// Interfaces.
-	mtu    int     // bytes
-	vendor [3]byte // a MAC begins with it
-	id     string  // how the name of one begins
+	mtu    int           // bytes
+	vendor [3]byte       // a MAC begins with it
+	id     string        // how the name of one begins
+	late   time.Duration // until the metadata show one that was plugged in
 
 	machine func() Config // what is left out of a Config: the network, and the interfaces
 }
@@ -58,9 +63,18 @@ type habits struct {
 // Machine is the cloud that a Config stands for which says no more than the provider.
 func (p Provider) Machine() Config { return Config{Cloud: p}.withDefaults() }
 
+// audience is whom the fabric's own servers answer: a packet of anybody else to them is dropped.
+type audience int
+
+const (
+	everybody        audience = iota
+	primaryAddress            // the primary IPv4 address of the primary interface
+	primaryInterface          // whatever comes by the primary interface, in both families
+)
+
 // habitsOf has the providers' habits by name.
 func habitsOf() map[Provider]func() habits {
-	return map[Provider]func() habits{EC2: ec2Habits, Azure: azureHabits}
+	return map[Provider]func() habits{EC2: ec2Habits, Azure: azureHabits, OCI: ociHabits}
 }
 
 // habits are those of the provider, and EC2's for one that is not known.
@@ -84,15 +98,20 @@ func (p Provider) Check() error {
 	return fmt.Errorf("cloud %q: there are %s and %s", string(p), strings.Join(names[:last], ", "), names[last])
 }
 
+// Late is how long the metadata of a real cloud may take to show an interface that was plugged in. The lab's take
+// Interface.Late.
+func (p Provider) Late() time.Duration { return p.habits().late }
+
 // imds4 is where nearly every cloud's metadata are.
 var imds4 = netip.MustParseAddr("169.254.169.254")
 
 // own lists what the fabric answers for itself, besides the subnets' gateways.
 func (h habits) own() []netip.Addr {
+	out := slices.Concat(h.metadata, h.services)
 	if h.wire.IsValid() {
-		return append([]netip.Addr{h.wire}, h.metadata...)
+		return append([]netip.Addr{h.wire}, out...)
 	}
-	return h.metadata
+	return out
 }
 
 // router is the MAC of the router on the link of the interface with a number.

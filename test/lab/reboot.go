@@ -30,6 +30,7 @@ func (c *Cloud) Reboot() error {
 	c.mu.Unlock()
 	err = errors.Join(old.close(), c.makeHost(n, c.cfg.RPFilter, c.cfg.DAD))
 	for i, k := range ifaces {
+		k.Late = 0 // the metadata know it by now
 		err = errors.Join(err, c.plug(n, k, i == 0))
 	}
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 type reply struct {
 	status int
 	body   string
-	ttl    string // of a token
-	kind   string // Content-Type; default EC2's
-	server string // the header; default EC2's
+	kind   string      // Content-Type; default EC2's
+	server string      // the header; default EC2's
+	header [][2]string // others
 	fault  *Fault
 }
 
@@ -56,6 +56,8 @@ func (p *reply) spoil(f Fault, page func(status int) reply) {
 		p.body = allBytes()
 	case Empty:
 		p.body = ""
+	case Cut:
+		p.body = p.body[:len(p.body)/2]
 	case Huge:
 		p.body = strings.Repeat("10.0.2.99\n", 1<<20)
 	default:
@@ -74,7 +76,7 @@ func allBytes() string {
 // send writes the answer, or does not.
 func (p reply) send(w http.ResponseWriter, r *http.Request) {
 	if p.fault == nil {
-		p.header(w)
+		p.writeHeader(w)
 		_, _ = io.WriteString(w, p.body) // a client that hangs up has its reasons
 		return
 	}
@@ -88,7 +90,7 @@ func (p reply) send(w http.ResponseWriter, r *http.Request) {
 	p.sendSpoilt(w, r)
 }
 
-func (p reply) header(w http.ResponseWriter) {
+func (p reply) writeHeader(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain")
 	h.Set("Server", "EC2ws")
@@ -102,8 +104,8 @@ func (p reply) header(w http.ResponseWriter) {
 	if p.kind != "" {
 		h.Set("Content-Type", p.kind)
 	}
-	if p.ttl != "" {
-		h.Set(ttlHeader, p.ttl)
+	for _, other := range p.header {
+		h.Set(other[0], other[1])
 	}
 	if f := p.fault; f != nil {
 		p.spoiltHeader(h)
@@ -118,6 +120,11 @@ func (p reply) spoiltHeader(h http.Header) {
 	if p.fault.Redirect != "" {
 		h.Set("Location", p.fault.Redirect)
 	}
+	for _, f := range p.fault.Header {
+		if h.Set(f[0], f[1]); f[1] == "" {
+			h.Del(f[0])
+		}
+	}
 	switch p.fault.Body {
 	case HTML:
 		h.Set("Content-Type", "text/html")
@@ -131,7 +138,7 @@ func (p reply) spoiltHeader(h http.Header) {
 }
 
 func (p reply) sendSpoilt(w http.ResponseWriter, r *http.Request) {
-	p.header(w)
+	p.writeHeader(w)
 	flush := http.NewResponseController(w).Flush
 	if p.fault.Body == Endless {
 		chunk := strings.Repeat("10.0.2.99\n", 1000)
