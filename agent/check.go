@@ -41,6 +41,8 @@ type connectivityCheck struct {
 	log   logrus.FieldLogger
 	// primary reports whether the interface is the primary one.
 	primary func() bool
+	// guessed reports whether the interface counts as a secondary one without the metadata's word.
+	guessed func() bool
 	// silent reports whether the interface has lost its primary address, so that nothing reaches the host by it
 	// anyway.
 	silent func(plumb.Snapshot) bool
@@ -138,6 +140,9 @@ func (t *connectivityCheck) lost(ctx context.Context) ([]plumb.Loss, error) {
 			return nil, err
 		}
 		lost := t.reach.Lost(now, t.link.Index, t.primary())
+		if t.guessed() {
+			lost = t.reach.LostByGuess(now, t.link.Index)
+		}
 		if len(lost) == 0 || !t.awaitsRepair(lost) || time.Now().After(limit) || ctx.Err() != nil {
 			return t.confirmed(ctx, lost)
 		}

@@ -67,8 +67,8 @@ func (a *Agent) onlyLease() bool {
 }
 
 // shouldDegrade reports whether the interface has to run without the metadata: after Silence, or at once if the
-// metadata is switched off. The interface that the host itself leaves by never does, unless ec2net alone configures
-// it: it may be the primary, which has to stay as its owner made it.
+// metadata is switched off. The interface that may be the primary by all that is known (primary.go) never does, unless
+// ec2net alone configures it: the primary has to stay as its owner made it.
 func (a *Agent) shouldDegrade() bool {
 	if !a.onlyLease() {
 		return false
@@ -78,15 +78,8 @@ func (a *Agent) shouldDegrade() bool {
 	return a.degraded || (due && (a.hosting() || a.isSecondary()))
 }
 
-// isSecondary reports whether the host's own traffic leaves by another interface. If the kernel cannot tell, the
-// answer is the careful one: no.
-func (a *Agent) isSecondary() bool {
-	ok, err := a.link.Elsewhere(a.snap.Index)
-	return ok && err == nil
-}
-
 // client is the DHCP owner if nobody else takes the lease: native once it is certain that this is not the primary
-// interface (the metadata says so, or the host leaves by another one) or that nobody configures the host at all.
+// interface (the metadata says so, or the host leaves by another one, see primary.go) or that nobody configures the host at all.
 // Until then "", which means undecided.
 func (a *Agent) client() string {
 	switch {

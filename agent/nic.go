@@ -59,7 +59,9 @@ type NIC struct {
 	setUp bool
 	// degraded is true if the interface runs on a lease, or on another program's address, without the metadata. See
 	// degraded.go.
-	degraded   bool
+	degraded bool
+	// standing is what was last known of whether the interface is the primary one, while the metadata says nothing.
+	standing   standing
 	egress     egress
 	nat        natPart
 	logLimiter logLimiter

@@ -164,6 +164,10 @@ func (a *Agent) writeRecord() error {
 	f.writing = a.writingAhead
 	a.record.Enter(f.phase())
 	a.record.Hosts = a.hosting()
+	a.record.Primary = nil
+	if a.settled.MAC == (metadata.MAC{}) {
+		a.record.Primary = a.standing.recorded()
+	}
 	a.record.RolledBack = a.rolledBack.record()
 	a.record.Egress = a.egressStatus()
 	if err := a.store.Save(a.record); err != nil {

@@ -113,6 +113,7 @@ func (r Removal) check(l *plumb.Link, old state.Record) *connectivityCheck {
 	t := &connectivityCheck{
 		link: l, store: r.Store, log: r.Log,
 		primary: func() bool { return old.Interface.Primary },
+		guessed: func() bool { return false }, // the interface's own connections end with it
 		silent:  func(have plumb.Snapshot) bool { return plumb.Unconfigured(have, old.Interface) },
 		server:  func() (netip.AddrPort, bool) { return at, known && time.Since(old.ReadAt) < recentAnswer },
 	}

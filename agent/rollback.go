@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"ec2net/metadata"
 	"ec2net/plumb"
 	"ec2net/state"
 )
@@ -44,6 +45,7 @@ func (a *Agent) checkChanges() {
 	a.check = connectivityCheck{
 		link: a.link, store: a.store, log: a.log,
 		primary: func() bool { return a.settled.Primary },
+		guessed: func() bool { return a.settled.MAC == (metadata.MAC{}) && a.standing.guessed() },
 		silent:  func(have plumb.Snapshot) bool { return plumb.Unconfigured(have, a.settled) },
 		server:  a.server,
 	}

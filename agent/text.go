@@ -33,7 +33,7 @@ func (a *Agent) textOf(f phaseFacts) string {
 	case state.LinkOnly:
 		return "link up only, as configured"
 	case state.LeaseOnly:
-		return fmt.Sprintf("degraded: %s; waiting for %s since %s", a.describeBasis(), a.missingFromMetadata(), Clock(a.startedAt))
+		return fmt.Sprintf("degraded: %s; waiting for %s since %s%s", a.describeBasis(), a.missingFromMetadata(), Clock(a.startedAt), a.standingText())
 	case state.Partial, state.Ready:
 		return a.setUpText()
 	case state.Settling, state.Unconfirmed:
@@ -65,7 +65,16 @@ func (a *Agent) waitingText() string {
 	case a.stable() && a.dhcpOwner != native:
 		return fmt.Sprintf("waiting for %s to add %s since %s", a.dhcpOwner, First(a.settled), Clock(a.startedAt))
 	}
-	return fmt.Sprintf("waiting for %s since %s", a.missingFromMetadata(), Clock(a.unconvergedSince))
+	return fmt.Sprintf("waiting for %s since %s%s", a.missingFromMetadata(), Clock(a.unconvergedSince), a.standingText())
+}
+
+// standingText follows what is waited for from the metadata: what counts as the primary until then.
+func (a *Agent) standingText() string {
+	text := a.standing.text()
+	if text == "" || a.settled.MAC != (metadata.MAC{}) {
+		return ""
+	}
+	return "; until then " + text
 }
 
 // setUpText says what an interface has: addresses, table, lease, egress.

@@ -14,26 +14,34 @@ import (
 	"ec2net/metadata"
 )
 
-// Elsewhere says whether the host itself leaves by another interface than index: main has a default route that it
-// prefers to each one through this interface. IPv4 decides, and IPv6 where IPv4 has no default route. A tie speaks
-// for this interface, and our own routes through it say nothing, but for those that only the primary has, which come
-// before the others; nor does a tunnel's, as of a VPN, whose packets leave by some interface all the same. It costs a
-// dump of main and one of the links.
-func (l *Link) Elsewhere(index int) (bool, error) {
+// Lead is how an interface stands to main's default routes, by which the host itself leaves.
+type Lead struct {
+	// Elsewhere is true if main prefers a default route of another interface to each one of this interface.
+	Elsewhere bool
+	// Tied are the indexes, in order, of the other interfaces with a default route of the same metric as this one's
+	// best, where main has none that comes before. Which of them a packet takes hangs on who came last, and on who
+	// answers ARP (fib_select_default in net/ipv4/fib_semantics.c).
+	Tied []int
+}
+
+// Lead looks at IPv4, and at IPv6 where IPv4 has no default route. Our own routes through the interface say nothing,
+// but for those that only the primary has, which come before the others; nor does a tunnel's, as of a VPN, whose
+// packets leave by some interface all the same. It costs a dump of main and one of the links.
+func (l *Link) Lead(index int) (Lead, error) {
 	ifaces, err := l.rt.networkDevices()
 	if err != nil {
-		return false, err
+		return Lead{}, err
 	}
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		d := defaults{index: index, ifaces: ifaces}
+		d := newDefaults(index, ifaces)
 		if err := l.rt.mainRoutes(family, d.add); err != nil {
-			return false, fmt.Errorf("look for the host's default route: %w", err)
+			return Lead{}, fmt.Errorf("look for the host's default route: %w", err)
 		}
 		if d.here.known || d.away.known {
-			return d.away.known && (!d.here.known || d.away.metric < d.here.metric), nil
+			return d.lead(), nil
 		}
 	}
-	return false, nil
+	return Lead{}, nil
 }
 
 // Nowhere says whether the host itself leaves by no interface at all, by IPv4, and how many interfaces come before
@@ -43,7 +51,7 @@ func (l *Link) Nowhere(index int) (ok bool, before int, err error) {
 	if err != nil {
 		return false, 0, err
 	}
-	d := defaults{index: index, ifaces: ifaces}
+	d := newDefaults(index, ifaces)
 	if err := l.rt.mainRoutes(unix.AF_INET, d.add); err != nil {
 		return false, 0, fmt.Errorf("look for the host's default route: %w", err)
 	}
@@ -65,6 +73,23 @@ type defaults struct {
 	index      int
 	ifaces     map[int]bool // what counts as away
 	here, away best
+	others     map[int]best // away, by interface
+}
+
+func newDefaults(index int, ifaces map[int]bool) defaults {
+	return defaults{index: index, ifaces: ifaces, others: map[int]best{}}
+}
+
+// lead is what the routes say of the interface.
+func (d *defaults) lead() Lead {
+	l := Lead{Elsewhere: d.away.known && (!d.here.known || d.away.metric < d.here.metric)}
+	for index, other := range d.others {
+		if !l.Elsewhere && other == d.here {
+			l.Tied = append(l.Tied, index)
+		}
+	}
+	slices.Sort(l.Tied)
+	return l
 }
 
 // networkDevices are the devices that are interfaces, or made of interfaces.
@@ -95,6 +120,9 @@ func (d *defaults) add(h *nl.RtMsg, a attrs) {
 		case out != d.index && !d.ifaces[out]:
 		case out != d.index:
 			d.away.take(a.u32(unix.RTA_PRIORITY))
+			other := d.others[out]
+			other.take(a.u32(unix.RTA_PRIORITY))
+			d.others[out] = other
 		case h.Protocol != Protocol || a.u32(unix.RTA_PRIORITY) < baseTable:
 			d.here.take(a.u32(unix.RTA_PRIORITY))
 		}

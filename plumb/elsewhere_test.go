@@ -2,14 +2,16 @@ package plumb
 
 import (
 	"net/netip"
+	"regexp"
+	"slices"
 	"testing"
 )
 
 // Who carries the host's own traffic, by the kernel's word.
-func TestElsewhere(t *testing.T) {
+func TestLead(t *testing.T) {
 	for _, tt := range []struct {
 		name, routes string
-		eth0, eth1   bool
+		eth0, eth1   bool // the host leaves elsewhere
 	}{
 		{"seed 002", "", false, true},
 		{"no default route", "route del default", false, false},
@@ -36,13 +38,21 @@ func TestElsewhere(t *testing.T) {
 			batch(t, "link set eth1 up\naddr add 10.0.2.37/24 dev eth1\n"+tt.routes+"\n")
 			l := open(t, "eth0")
 			for name, want := range map[string]bool{"eth0": tt.eth0, "eth1": tt.eth1} {
-				if got, err := l.Elsewhere(index(t, name)); got != want || err != nil {
-					t.Errorf("beside %s the host leaves elsewhere: %t (%v), want %t", name, got, err, want)
+				got, err := l.Lead(index(t, name))
+				if got.Elsewhere != want || err != nil {
+					t.Errorf("beside %s the host leaves elsewhere: %t (%v), want %t", name, got.Elsewhere, err, want)
+				}
+				other := map[string]string{"eth0": "eth1", "eth1": "eth0"}[name]
+				if tied := tie.MatchString(tt.name); tied != slices.Equal(got.Tied, []int{index(t, other)}) {
+					t.Errorf("%s is tied with %v: %t wanted", name, got.Tied, tied)
 				}
 			}
 		})
 	}
 }
+
+// tie matches the cases of TestLead in which eth0 and eth1 are on a par.
+var tie = regexp.MustCompile(`equal|by both at once$`)
 
 // What another program's set-up says of the lease behind it.
 func TestForeign(t *testing.T) {

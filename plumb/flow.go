@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -58,6 +59,33 @@ func Flows() ([]Flow, error) {
 			}
 			if !f.Remote.Addr().IsLoopback() && f.Remote.Addr() != f.Local.Addr() {
 				out = append(out, f)
+			}
+		}
+	}
+	return out, nil
+}
+
+// Connections counts the established TCP connections with hosts that only a default route leads to, by the interface
+// that has their local address. One of which several interfaces have the address counts for each.
+func (l *Link) Connections() (map[int]int, error) {
+	flows, err := Flows()
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := l.rt.everyAddr()
+	if err != nil {
+		return nil, err
+	}
+	out := map[int]int{}
+	for _, f := range flows {
+		remote := f.Remote.Addr()
+		near := slices.ContainsFunc(addrs, func(a heldAddr) bool { return a.Contains(remote) })
+		if near || remote.IsLinkLocalUnicast() {
+			continue
+		}
+		for _, a := range addrs {
+			if a.Addr() == f.Local.Addr() {
+				out[a.index]++
 			}
 		}
 	}

@@ -76,11 +76,26 @@ func (s *socket) bestDefault(family int) (best Way, err error) {
 
 // holders are the devices that each of the host's addresses is on.
 func (s *socket) holders() (map[netip.Addr][]int, error) {
+	addrs, err := s.everyAddr()
+	out := map[netip.Addr][]int{}
+	for _, a := range addrs {
+		out[a.Addr()] = append(out[a.Addr()], a.index)
+	}
+	return out, err
+}
+
+// heldAddr is an address of the host, in its subnet, and the device that it is on.
+type heldAddr struct {
+	netip.Prefix
+	index int
+}
+
+// everyAddr lists the addresses of all devices.
+func (s *socket) everyAddr() (out []heldAddr, err error) {
 	msgs, err := s.dump(unix.RTM_GETADDR, unix.RTM_NEWADDR, nl.NewIfAddrmsg(unix.AF_UNSPEC))
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
-	out := map[netip.Addr][]int{}
 	for _, m := range msgs {
 		index := int(nl.DeserializeIfAddrmsg(m).Index)
 		a, ok, err := parseAddr(m, index)
@@ -88,7 +103,7 @@ func (s *socket) holders() (map[netip.Addr][]int, error) {
 			return nil, err
 		}
 		if ok {
-			out[a.Prefix.Addr()] = append(out[a.Prefix.Addr()], index)
+			out = append(out, heldAddr{a.Prefix, index})
 		}
 	}
 	return out, nil
@@ -145,6 +160,18 @@ func (r Reach) Lost(now Reach, iface int, primary bool) (out []Loss) {
 		}
 	}
 	slices.SortFunc(out, func(a, b Loss) int { return compareFlows(a.Flow, b.Flow) })
+	return out
+}
+
+// LostByGuess is Lost for an interface that is taken for a secondary one and may be the primary: what either of them
+// must not lose.
+func (r Reach) LostByGuess(now Reach, iface int) []Loss {
+	out := r.Lost(now, iface, false)
+	for _, l := range r.Lost(now, iface, true) {
+		if !slices.ContainsFunc(out, func(o Loss) bool { return o.Flow == l.Flow && o.Was == l.Was }) {
+			out = append(out, l)
+		}
+	}
 	return out
 }
 

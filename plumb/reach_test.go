@@ -1,6 +1,7 @@
 package plumb
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"os/exec"
@@ -60,6 +61,10 @@ func TestLost(t *testing.T) {
 		if lost := before.Lost(now, eth1, tt.primary); (len(lost) == 1) != tt.lost {
 			t.Errorf("%s: %+v", tt.name, lost)
 		}
+		strict := len(before.Lost(now, eth1, true)) == 1
+		if lost := before.LostByGuess(now, eth1); (len(lost) == 1) != strict {
+			t.Errorf("%s, and it may be the primary: %+v", tt.name, lost)
+		}
 	}
 	for _, tt := range []struct {
 		name    string
@@ -76,6 +81,9 @@ func TestLost(t *testing.T) {
 		before, now := Reach{defaults: [2]Way{{}, tt.was}}, Reach{defaults: [2]Way{{}, tt.is}}
 		if lost := before.Lost(now, eth1, false); (len(lost) == 1) != tt.lost {
 			t.Errorf("default route, %s: %+v", tt.name, lost)
+		}
+		if lost := before.LostByGuess(now, eth1); (len(lost) == 1) != tt.lost {
+			t.Errorf("default route, %s, and it may be the primary interface: %+v", tt.name, lost)
 		}
 		if lost := before.Lost(now, eth1, true); (len(lost) == 1) != (tt.lost && tt.is.Index != eth1) {
 			t.Errorf("default route, %s, and it is the primary interface: %+v", tt.name, lost)
@@ -117,6 +125,19 @@ func TestReach(t *testing.T) {
 		}
 		ip(t, tt.undo)
 	}
+	counts := func(want map[int]int) {
+		t.Helper()
+		if got, err := l.Connections(); err != nil || !maps.Equal(got, want) {
+			t.Errorf("connections by interface: %v (%v), want %v", got, err, want)
+		}
+	}
+	eth0 := index(t, "eth0")
+	counts(map[int]int{eth0: 2})
+	ip(t, "addr add 10.0.0.29/32 dev eth1")
+	counts(map[int]int{eth0: 2, l.Index: 2})
+	ip(t, "addr add 192.0.2.9/24 dev eth1") // now they are with a host in one of our networks
+	counts(map[int]int{})
+	ip(t, "addr flush dev eth1") // the clients are to see the end
 	far.Close()
 	if flows, err := Flows(); err != nil || slices.ContainsFunc(flows, func(f Flow) bool { return f.Local.Port() == 22 }) {
 		t.Errorf("after the end: %v, %v", flows, err)

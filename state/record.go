@@ -37,6 +37,7 @@ type Record struct {
 	Repairs    int                `json:"repairs"`           // since the process began
 	RolledBack *Rollback          `json:"rolled_back,omitempty"`
 	Egress     *Egress            `json:"egress,omitempty"`
+	Primary    *Primary           `json:"primary,omitempty"` // what counts as the primary without the metadata, where default routes do not tell
 	Claimed    string             `json:"taken,omitempty"`   // the container network that has taken the interface, now or once
 	LeftTo     string             `json:"left_to,omitempty"` // whom the interface is left to
 }
@@ -47,6 +48,26 @@ type Rollback struct {
 	Plan  []string  `json:"plan"`  // the change, an operation a line
 	Until time.Time `json:"until"` // when it is tried again
 }
+
+// Primary is the interface that counts as the primary while the metadata says nothing, where several have default
+// routes of equal metrics.
+type Primary struct {
+	Name     string   `json:"name,omitempty"` // "" where it is not known
+	Evidence Evidence `json:"evidence"`
+	Doubt    string   `json:"doubt,omitempty"` // why it is not known
+}
+
+// Evidence is what the primary interface is told by.
+type Evidence string
+
+// The kinds of evidence.
+const (
+	EvidenceNone        Evidence = ""
+	EvidenceMetadata    Evidence = "metadata"    // they have named it, to this process or another one since the boot
+	EvidenceRoutes      Evidence = "routes"      // main's best default route leads by it
+	EvidenceConnections Evidence = "connections" // of several with equal routes, the one that open connections use
+	EvidenceOrder       Evidence = "order"       // of several with equal routes, the first by slot and index
+)
 
 // parse reads the record of an interface. What no process of ours can have written is none.
 func parse(name string, b []byte) (Record, bool) {
@@ -109,6 +130,21 @@ func (list Records) Primary() (Record, bool) {
 		}
 	}
 	return Record{}, false
+}
+
+// PrimaryMAC is the MAC of the primary interface as the metadata has named it, to whichever interface's process; zero:
+// no record tells. The records of secondary interfaces name the primary as their peer.
+func (list Records) PrimaryMAC() (mac metadata.MAC) {
+	for _, r := range list {
+		switch {
+		case r.Interface.MAC == (metadata.MAC{}):
+		case r.Interface.Primary:
+			return r.Interface.MAC
+		case len(r.Peers) == 1:
+			mac = r.Peers[0]
+		}
+	}
+	return mac
 }
 
 // Peers are the cloud interfaces of this host but one, as the records know them.

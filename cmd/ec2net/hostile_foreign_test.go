@@ -184,7 +184,7 @@ func TestSilentMetadataLeavesThePrimary(t *testing.T) {
 			"tuntap add dev tun0 mode tun", "link set tun0 up", "route del default",
 			"route add default via 10.0.0.1 dev eth0 metric 300", "route add default dev tun0 metric 50",
 		}},
-		{"two with equal metrics", "", "eth1", []string{"link set eth1 up", "addr add 10.0.2.37/24 dev eth1", "route append default via 10.0.2.1 dev eth1"}},
+		{"two with equal metrics", "", "eth0", []string{"link set eth1 up", "addr add 10.0.2.37/24 dev eth1", "route append default via 10.0.2.1 dev eth1 metric 100"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
