@@ -3,14 +3,12 @@ package agent
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
 
 	"ec2net/config"
-	"ec2net/dhcp"
 	"ec2net/metadata"
 )
 
@@ -39,7 +37,7 @@ func (n *NIC) unclaimed() bool {
 	if n.iface.DHCP == config.Off || n.foreignAddress() != "" || (n.record.Foreign && !ours) {
 		return false
 	}
-	owner, owned := dhcp.FindOwner(os.DirFS("/"), n.snap.Name, n.snap.Index)
+	owner, owned := n.configuredBy()
 	switch {
 	case owned && !owner.Pending:
 		return false

@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"os"
-
 	"ec2net/config"
 	"ec2net/dhcp"
 	"ec2net/metadata"
@@ -43,6 +41,6 @@ func (n *NIC) plannedOwnAddress() bool {
 	if n.iface.DHCP != config.Auto {
 		return true
 	}
-	_, owned := dhcp.FindOwner(os.DirFS("/"), n.snap.Name, n.snap.Index)
+	_, owned := n.configuredBy()
 	return !owned && n.foreignAddress() == ""
 }

@@ -128,7 +128,7 @@ func (a *Agent) noDHCP() {
 // autoDHCP looks for another program that has the lease (dhcp = "auto"): one that says so, or one whose address is on
 // the interface. Only if there is none, our client takes it.
 func (a *Agent) autoDHCP() {
-	owner, owned := dhcp.FindOwner(os.DirFS("/"), a.snap.Name, a.snap.Index)
+	owner, owned := a.configuredBy()
 	switch {
 	case owned && owner.Pending && time.Since(a.startedAt) < ownerDecideTime:
 	case owned && !owner.Pending:
@@ -140,6 +140,16 @@ func (a *Agent) autoDHCP() {
 	default:
 		a.dhcpOwner = a.client()
 	}
+}
+
+// configuredBy is the program that does DHCP on the interface or manages its addresses, if there is one.
+func (n *NIC) configuredBy() (dhcp.Owner, bool) {
+	programs := n.programs
+	if programs == nil {
+		now := dhcp.ReadPrograms(os.DirFS("/"))
+		programs = &now
+	}
+	return programs.Owner(n.snap.Name, n.snap.Index)
 }
 
 // foreignAddress is an IPv4 address on the interface that another program put there; "": there is none.

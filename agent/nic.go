@@ -6,6 +6,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"ec2net/config"
+	"ec2net/dhcp"
 	"ec2net/metadata"
 	"ec2net/plumb"
 	"ec2net/state"
@@ -29,7 +30,9 @@ type NIC struct {
 	// keys are what sections of the configuration match by: name, MAC and driver, later the ENI and the numbers too.
 	keys  config.Facts
 	store state.Store
-	log   logrus.FieldLogger
+	// programs are Options.Programs.
+	programs *dhcp.Programs
+	log      logrus.FieldLogger
 	// daemon is true if the process manages the interface until it is gone (run). It logs trouble as it comes and
 	// goes; a one-shot command (up) reports it once, in its error.
 	daemon bool
@@ -79,6 +82,9 @@ type Options struct {
 	// Known are the records in Store. The caller reads them once for all interfaces.
 	Known state.Records
 	Log   logrus.FieldLogger
+	// Programs are what runs on the host. The caller reads them once for all interfaces; nil: they are read when it
+	// counts, as by a process that lives long.
+	Programs *dhcp.Programs
 	// ShortHold is true if an address that the metadata no longer lists is dropped after confirmAfter, not after the
 	// configured release. For commands that cannot wait so long, where no process of the interface is waiting either.
 	ShortHold bool
@@ -98,7 +104,7 @@ func NewNIC(name string, o Options) (*NIC, error) {
 		dhcpState:  dhcpState{leases: newLeases()},
 		logLimiter: newLogLimiter(),
 	}
-	n.shortHold = o.ShortHold
+	n.shortHold, n.programs = o.ShortHold, o.Programs
 	n.iface = o.Config.For(n.keys)
 	n.egress.rank = -1
 	if err := n.remember(o.Known); err != nil {

@@ -21,23 +21,7 @@ type Owner struct {
 // makes no owner, nor does a program in another network namespace, nor this process. Where root
 // has no /proc the files are believed. A definite owner goes before a pending one.
 func FindOwner(root fs.FS, name string, index int) (Owner, bool) {
-	h := host{root: root, name: name, index: index, procs: processes(root)}
-	var waiting *Owner
-	for _, look := range []func() (Owner, bool){
-		h.networkManager, h.networkd, h.dhclient, h.dhcpcd, h.udhcpc, h.ifupdown, h.wicked, h.connman,
-	} {
-		o, ok := look()
-		switch {
-		case ok && !o.Pending:
-			return o, true
-		case ok && waiting == nil:
-			waiting = &o
-		}
-	}
-	if waiting != nil {
-		return *waiting, true
-	}
-	return Owner{}, false
+	return ReadPrograms(root).Owner(name, index)
 }
 
 // host is the file tree, and the interface in question.

@@ -262,7 +262,7 @@ func TestNetworkdConfiguration(t *testing.T) {
 		}, false, true},
 		{"nonsense", fstest.MapFS{"etc/systemd/networkd.conf": file("[Network\nManageForeignRoutes\n=no\n[Network]\nManageForeignRoutes=perhaps\n")}, true, true},
 	} {
-		if n := ReadNetworkd(tt.files); n.DropsRules != tt.rules || n.DropsRoutes != tt.routes || n.Running {
+		if n := ReadNetworkd(tt.files, dhcp.ReadPrograms(tt.files)); n.DropsRules != tt.rules || n.DropsRoutes != tt.routes || n.Running {
 			t.Errorf("%s: %+v, want rules %v, routes %v", tt.name, n, tt.rules, tt.routes)
 		}
 	}

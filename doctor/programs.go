@@ -68,8 +68,8 @@ func (k known) find(root fs.FS, pattern string) (string, bool) {
 
 // ReadNetworkd tells whether systemd-networkd runs here, and what it does to the rules and routes of others
 // (networkd.conf(5)). root is os.DirFS("/") but in tests.
-func ReadNetworkd(root fs.FS) Networkd {
-	n := Networkd{Running: dhcp.Running(root, "systemd-networkd"), DropsRules: true, DropsRoutes: true}
+func ReadNetworkd(root fs.FS, programs dhcp.Programs) Networkd {
+	n := Networkd{Running: programs.Running("systemd-networkd"), DropsRules: true, DropsRoutes: true}
 	for _, f := range configFiles(root, "networkd.conf") {
 		b, err := fs.ReadFile(root, f)
 		if err == nil {

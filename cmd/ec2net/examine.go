@@ -13,6 +13,7 @@ import (
 
 	"ec2net/agent"
 	"ec2net/config"
+	"ec2net/dhcp"
 	"ec2net/doctor"
 	"ec2net/metadata"
 	"ec2net/plumb"
@@ -38,6 +39,8 @@ type examination struct {
 	// known are the interfaces that the cloud lists.
 	known   []metadata.MAC
 	records state.Records
+	// programs are what runs on the host.
+	programs dhcp.Programs
 }
 
 // repairTime is how long a process may take to repair its interface; what is repaired within it is no finding.
@@ -79,8 +82,9 @@ func (p *program) examineOnce(ctx context.Context, only string) (doctor.Facts, e
 	}
 	// What needs no cloud comes first; outside of a cloud that is all.
 	root := os.DirFS("/")
+	x.programs = dhcp.ReadPrograms(root)
 	x.facts.FIB.Origins = doctor.ReadOrigins(root)
-	x.facts.Programs, x.facts.Networkd = doctor.FindPrograms(root), doctor.ReadNetworkd(root)
+	x.facts.Programs, x.facts.Networkd = doctor.FindPrograms(root), doctor.ReadNetworkd(root, x.programs)
 	if x.facts.Cloud == metadata.CloudNone {
 		for _, r := range x.store.All() {
 			x.facts.Recorded = r.Cloud

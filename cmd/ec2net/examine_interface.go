@@ -10,7 +10,6 @@ import (
 
 	"ec2net/agent"
 	"ec2net/config"
-	"ec2net/dhcp"
 	"ec2net/doctor"
 	"ec2net/metadata"
 	"ec2net/plumb"
@@ -23,6 +22,7 @@ import (
 // iface collects the facts of one interface. One that goes meanwhile is left out; one that may not be read is a gap.
 func (x *examination) iface(ctx context.Context, l doctor.Link) error {
 	n, err := agent.NewNIC(l.Name, agent.Options{Cloud: x.facts.Cloud, Source: x.cloud, Config: x.conf, Store: x.store, Known: x.records, Log: x.log,
+		Programs:  &x.programs,
 		ShortHold: !x.store.Managed(l.Name), // its process may rightly be in doubt
 	})
 	if errors.Is(err, plumb.ErrGone) || (x.only == "" && agent.IsNotStandalone(err)) {
@@ -108,7 +108,7 @@ func (x *examination) runtime(r state.Record, recorded bool, c *doctor.Interface
 		c.RolledBack = r.RolledBack.Why
 	}
 	c.Egress = r.Egress
-	if o, ok := dhcp.FindOwner(os.DirFS("/"), c.Name, c.Index); ok {
+	if o, ok := x.programs.Owner(c.Name, c.Index); ok {
 		c.Manager = o.Program
 		if !o.Pending {
 			c.Owner = &o
