@@ -33,7 +33,7 @@ type Proposal struct {
 // time.
 func (n *NIC) Plan(ctx context.Context) (Proposal, error) {
 	if n.OwnedByOther(n.snap) {
-		n.log.Info("left to " + n.record.LeftTo)
+		n.log.Info(n.leftToText())
 		state, _ := n.facts().Want(n.snap)
 		return Proposal{Plan: plumb.Diff(n.snap.State, state)}, nil
 	}

@@ -23,7 +23,7 @@ func (a *Agent) text() string { return a.textOf(a.phaseFacts()) }
 func (a *Agent) textOf(f phaseFacts) string {
 	switch f.phase() {
 	case state.LeftTo:
-		return "left to " + a.record.LeftTo
+		return a.leftToText()
 	case state.Unmanaged:
 		return "left alone, as configured"
 	case state.RolledBack:
@@ -41,6 +41,9 @@ func (a *Agent) textOf(f phaseFacts) string {
 	}
 	return a.waitingText()
 }
+
+// leftToText says which program has the interface.
+func (n *NIC) leftToText() string { return "left to " + n.record.LeftTo }
 
 // expectationText says what a converged interface still waits for.
 func (a *Agent) expectationText(what expectation) string {
