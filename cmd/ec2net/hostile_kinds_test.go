@@ -18,19 +18,19 @@ import (
 // serverKind is one of the servers that are met in the field. start leases an address to eth1, with T1 of 3 s,
 // T2 of 8 s and, where the server can, a lease of 12 s.
 type serverKind struct {
-	name, ready string
-	start       func(t *testing.T, c *lab.Cloud, port, give string) *server
+	name, ready, mtu string
+	start            func(t *testing.T, c *lab.Cloud, port, give string) *server
 }
 
 func serverKinds() []serverKind {
 	return []serverKind{
-		{"dnsmasq", "DHCP, static leases only", func(t *testing.T, c *lab.Cloud, port, give string) *server {
+		{"dnsmasq", "DHCP, static leases only", "8000", func(t *testing.T, c *lab.Cloud, port, give string) *server {
 			return dnsmasq(t, c, port, filepath.Join(t.TempDir(), "leases"), give, "--dhcp-option-force=58,3", "--dhcp-option-force=59,8")
 		}},
-		{"ISC dhcpd", "Server starting service", func(t *testing.T, c *lab.Cloud, port, give string) *server {
+		{"ISC dhcpd", "Server starting service", "7000", func(t *testing.T, c *lab.Cloud, port, give string) *server {
 			return dhcpd(t, c, port, give, 12)
 		}},
-		{"Kea", "DHCP4_STARTED", kea},
+		{"Kea", "DHCP4_STARTED", "7000", kea},
 	}
 }
 
@@ -67,14 +67,18 @@ func leaseOf(t *testing.T, c *lab.Cloud, iface string) (l dhcp.Lease) {
 	return l
 }
 
-// Every kind of server against the whole program: it acquires, renews, rebinds with another server of the kind
-// when the first has died, is refused, and does not believe what it is given instead. The interface answers
-// through all of it, and its session does not notice.
+// Every kind of server against the whole program: it acquires, renews, rebinds with another server, of the kind or of
+// another one, when the first has died, is refused, and does not believe what it is given instead. The interface
+// answers through all of it, and its session does not notice.
 func TestEveryKindOfServer(t *testing.T) {
 	t.Parallel()
-	for _, kind := range serverKinds() {
-		t.Run(kind.name, func(t *testing.T) {
+	kinds := serverKinds()
+	for _, tt := range []struct{ kind, next serverKind }{
+		{kinds[0], kinds[0]}, {kinds[1], kinds[1]}, {kinds[2], kinds[2]}, {kinds[0], kinds[1]},
+	} {
+		t.Run(tt.kind.name+" and "+tt.next.name, func(t *testing.T) {
 			t.Parallel()
+			kind := tt.kind
 			c := hostile(t, lab.Config{})
 			must(t, c.DHCP().Stop())
 			const port = "p1"
@@ -85,23 +89,30 @@ func TestEveryKindOfServer(t *testing.T) {
 			rebinds := broadcasts(t, c)
 			answers(t, c, lab.EIP2)
 			session(t, c, "10.0.2.37", lab.EIP2)
+			eventually(t, hang, "the lease's MTU", func() bool { return mtu(t, c) == kind.mtu })
 			l := leaseOf(t, c, "eth1")
 			if l.Addr.String() != "10.0.2.37/24" || l.Router != addr("10.0.2.1") || l.Renew != 3*time.Second || l.Rebind != 8*time.Second || l.MTU < 7000 {
 				t.Errorf("lease %+v", l)
 			}
 			renewed(t, rebinds, func() any { return leaseOf(t, c, "eth1").Start })
 
+			before := k.lineCount()
 			first.kill()
 			at(t, c, port, "10.0.2.254", "10.0.2.253") // so that only a broadcast finds the second
-			second := kind.up(t, c, port, "10.0.2.37")
+			second := tt.next.up(t, c, port, "10.0.2.37")
 			eventually(t, hang, "rebound", func() bool { return leaseOf(t, c, "eth1").Server == addr("10.0.2.254") })
+			eventually(t, hang, "the other server's MTU", func() bool { return mtu(t, c) == tt.next.mtu })
 			answers(t, c, lab.EIP2)
+			if n := k.lineCount() - before; n > 3 {
+				t.Errorf("%d log lines for one server that died:\n%s", n, k.log)
+			}
+			renewed(t, rebinds, func() any { return leaseOf(t, c, "eth1").Start })
 			if n := k.lineCount(); n > 6 {
 				t.Errorf("%d log lines:\n%s", n, k.log)
 			}
 
 			second.kill()
-			kind.up(t, c, port, "10.0.2.99")
+			tt.next.up(t, c, port, "10.0.2.99")
 			eventually(t, hang, "refused", func() bool { return strings.Contains(k.log.String(), dhcp.ErrNak.Error()) })
 			eventually(t, hang, "and the other address not believed", func() bool {
 				return strings.Contains(k.log.String(), "leases 10.0.2.99, which the metadata does not list for this interface")

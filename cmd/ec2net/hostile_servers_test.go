@@ -84,44 +84,6 @@ func mtu(t *testing.T, c *lab.Cloud) string {
 	return wordAfter(ip(t, c, "-o link show eth1"), " mtu ")
 }
 
-// dnsmasq gives a lease, renews it, and dies; ISC's dhcpd takes over when the client rebinds, and then
-// changes its mind and refuses. The interface answers through all of it, and its session does not notice.
-func TestRealServers(t *testing.T) {
-	t.Parallel()
-	c, port := withoutLabDHCP(t)
-	first := dnsmasq(t, c, port, filepath.Join(t.TempDir(), "leases"), "10.0.2.37", "--dhcp-option-force=58,3", "--dhcp-option-force=59,12")
-	eventually(t, hang, "dnsmasq is up", func() bool { return strings.Contains(first.log.String(), "DHCP") })
-	k := keep(t, c, "eth1")
-	k.notify.await(t, "lease until")
-	eventually(t, hang, "the lease's MTU", func() bool { return mtu(t, c) == "8000" })
-	answers(t, c, lab.EIP2)
-	session(t, c, "10.0.2.37", lab.EIP2)
-	rebinds := broadcasts(t, c)
-	renewed(t, rebinds, func() any { return strings.Count(first.log.String(), "DHCPACK") })
-	before := k.lineCount()
-	first.kill()
-
-	second := dhcpd(t, c, port, "10.0.2.37", 12)
-	eventually(t, hang, "dhcpd takes over", func() bool { return strings.Contains(second.log.String(), "DHCPACK") })
-	eventually(t, hang, "its MTU", func() bool { return mtu(t, c) == "7000" })
-	renewed(t, rebinds, func() any { return strings.Count(second.log.String(), "DHCPACK") })
-	if n := k.lineCount() - before; n > 3 {
-		t.Errorf("%d log lines for one server that died:\n%s", n, k.log)
-	}
-	second.kill()
-
-	third := dhcpd(t, c, port, "10.0.2.99", 12)
-	eventually(t, hang, "refused", func() bool { return strings.Contains(third.log.String(), "DHCPNAK") })
-	eventually(t, hang, "the other address is leased", func() bool { return strings.Contains(third.log.String(), "DHCPACK on 10.0.2.99") })
-	eventually(t, hang, "and not believed", func() bool {
-		return strings.Contains(k.log.String(), "leases 10.0.2.99, which the metadata does not list for this interface")
-	})
-	if got := addresses(t, c, "eth1"); got != "10.0.2.37" {
-		t.Errorf("eth1 has %s", got)
-	}
-	answers(t, c, lab.EIP2)
-}
-
 // Without metadata, a real server's lease is enough.
 func TestDegradedByDhcpd(t *testing.T) {
 	t.Parallel()
