@@ -24,35 +24,6 @@ type Client struct {
 	tuned *timing // tests only
 }
 
-// Acquire gets a lease and returns as soon as it is bound; it asks for prior again when that is
-// still alive. When ctx ends first, the error wraps ctx's and the last reason that was seen.
-func (c *Client) Acquire(ctx context.Context, prior *Lease) (Lease, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var got *Lease
-	var last error
-	err := c.Run(ctx, prior, nil, func(e Event) {
-		if e.Err != nil {
-			last = e.Err
-		}
-		if e.State == Bound && got == nil {
-			got = e.Lease
-			cancel()
-		}
-	})
-	switch {
-	case got != nil:
-		return *got, nil
-	case err != nil:
-		return Lease{}, err
-	}
-	err = fmt.Errorf("get a lease on %s: %w", c.Name, ctx.Err())
-	if last != nil {
-		err = fmt.Errorf("%w; before that: %w", err, last)
-	}
-	return Lease{}, err
-}
-
 // Run gets a lease and keeps it until ctx ends, which is no error. carrier tells of changes of the
 // link, true for up; it may be nil, and the link counts as up until it says otherwise. prior may
 // be nil; while it is alive it is a valid lease from the first event on.

@@ -162,9 +162,24 @@ func (t *tap) next(what string, will func(seen) bool) (f seen, before []seen) {
 	}
 }
 
-// acquire runs Acquire on the test's own thread.
+// acquire gets a lease on the test's own thread, and ends as soon as it is bound. It asks for prior again when that is
+// still alive.
 func (b *bed) acquire(prior *Lease, patience time.Duration) (Lease, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	return b.iface.Acquire(ctx, prior)
+	var got *Lease
+	var last error
+	err := b.iface.Run(ctx, prior, nil, func(e Event) {
+		if e.Err != nil {
+			last = e.Err
+		}
+		if e.State == Bound && got == nil {
+			got = e.Lease
+			cancel()
+		}
+	})
+	if got != nil {
+		return *got, nil
+	}
+	return Lease{}, errors.Join(err, ctx.Err(), last)
 }

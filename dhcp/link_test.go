@@ -131,7 +131,7 @@ func TestInterfaceUnpluggedWhileAsking(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	for _, c := range []Client{{}, {Name: "c0", Index: 1}, {Name: "c0", MAC: mac(clientMAC)}, {Name: "c0", Index: 1, MAC: make(net.HardwareAddr, 20)}} {
-		if _, err := c.Acquire(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "DHCP needs an interface") {
+		if err := c.Run(t.Context(), nil, nil, func(Event) {}); err == nil || !strings.Contains(err.Error(), "DHCP needs an interface") {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}

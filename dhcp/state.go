@@ -34,7 +34,7 @@ type Event struct {
 
 // What a caller may branch on in Event.Err and in returned errors.
 var (
-	// ErrNoInterface: the interface is gone. Run and Acquire end with it.
+	// ErrNoInterface: the interface is gone. Run ends with it.
 	ErrNoInterface = errors.New("no such network interface")
 	// ErrLinkDown: the interface is down; the client waits for it.
 	ErrLinkDown = errors.New("link is down")
