@@ -17,11 +17,27 @@ type known struct {
 	says             string   // what the file has to say; empty: anything
 }
 
-func rivals() []known {
+// hotplugEnabled is what `cloud-init devel hotplug-hook enable` (24.1 and later) writes. It switches the hook on
+// whatever the configuration says (cloudinit/stages.py, update_event_enabled).
+const hotplugEnabled = "var/lib/cloud/hotplug.enabled"
+
+// hotplugCure is what ends cloud-init's hotplug hook. On EC2 it is on by default from 24.1 on, so that there is nothing to
+// take out: the events have to be listed without it. Its udev rule outlives that, and reboots too, since the module that
+// writes and removes it runs once for each instance.
+func hotplugCure(root fs.FS) string {
+	remove := ""
+	if _, err := fs.Stat(root, hotplugEnabled); err == nil {
+		remove = "rm /" + hotplugEnabled + "; "
+	}
+	return "write updates: {network: {when: [boot-new-instance]}} into /etc/cloud/cloud.cfg.d/99-hotplug.cfg, then: " +
+		remove + "cloud-init single --name install_hotplug --frequency always"
+}
+
+func rivals(root fs.FS) []known {
 	return []known{
 		{
 			"cloud-init", "also configures interfaces when they are plugged in (hotplug)",
-			"remove hotplug from updates: network: when: in /etc/cloud/cloud.cfg.d",
+			hotplugCure(root),
 			[]string{"etc/udev/rules.d/*cloud-init-hook-hotplug.rules", "usr/lib/udev/rules.d/*cloud-init-hook-hotplug.rules"}, "",
 		},
 		{
@@ -44,7 +60,7 @@ func rivals() []known {
 
 // FindPrograms looks for other programs that set up interfaces of a cloud. root is os.DirFS("/") but in tests.
 func FindPrograms(root fs.FS) (out []Program) {
-	for _, k := range rivals() {
+	for _, k := range rivals(root) {
 		for _, pattern := range k.files {
 			if file, ok := k.find(root, pattern); ok {
 				out = append(out, Program{Name: k.name, Why: "/" + file + " is there", Does: k.does, Cure: k.cure})
