@@ -64,9 +64,10 @@ test-packages: setup
 test-system: setup deb
 	$(GO) test -count=1 -timeout 40m -tags system ./test/system
 
-# All neighbours on all releases, and the longest gap of each address beside them, which test-system has for one release.
+# All neighbours on all releases, and the longest gap of each address beside them, which test-system has for one release;
+# cloud-init on all, too.
 test-neighbours: setup deb
-	EC2NET_NEIGHBOURS=all $(GO) test -v -count=1 -timeout 60m -tags system -run '^TestNeighbours$$' ./test/system
+	EC2NET_NEIGHBOURS=all $(GO) test -v -count=1 -timeout 60m -tags system -run '^Test(Neighbours|CloudInit)$$' ./test/system
 
 # The deb on every Debian from 11 on and on the next one, booted in containers and in virtual machines: docs/releases.md.
 RELEASES = bullseye bookworm trixie forky

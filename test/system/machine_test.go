@@ -25,17 +25,18 @@ import (
 
 // machine is a booted container. Its network is that of the lab's instance.
 type machine struct {
-	t      *testing.T
-	cloud  *lab.Cloud
-	dir    string // on the tmpfs
-	root   string // its mounted file system
-	nspawn *exec.Cmd
-	ended  chan struct{}
-	leader int // PID 1's number outside
-	boot   time.Duration
-	group  string // the cgroup it runs in, made anew at each boot
-	filter string
-	bare   bool // the first interface is not configured by the installer
+	t        *testing.T
+	cloud    *lab.Cloud
+	dir      string // on the tmpfs
+	root     string // its mounted file system
+	nspawn   *exec.Cmd
+	ended    chan struct{}
+	leader   int // PID 1's number outside
+	boot     time.Duration
+	group    string // the cgroup it runs in, made anew at each boot
+	filter   string
+	bare     bool // the first interface is not configured by the installer
+	hardware bool // see options
 }
 
 // options of a machine. The zero value is the first release with the package, booted, and seed 002's first interface.
@@ -46,6 +47,7 @@ type options struct {
 	files     map[string]string // put into the root before it boots
 	unmanaged bool              // the first interface is not configured by the installer: a manager will
 	filter    string            // system calls that the container has beyond nspawn's own choice
+	hardware  bool              // programs that ask PID 1's environment do not find that it is a container
 }
 
 var machines, boots atomic.Int32
@@ -63,7 +65,7 @@ func start(t *testing.T, o options) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{t: t, dir: filepath.Join(disk, fmt.Sprintf("m%d", machines.Add(1))), filter: o.filter}
+	m := &machine{t: t, dir: filepath.Join(disk, fmt.Sprintf("m%d", machines.Add(1))), filter: o.filter, hardware: o.hardware}
 	if m.cloud, err = lab.New(o.cloud); err != nil {
 		t.Fatal(err)
 	}
@@ -85,8 +87,11 @@ func start(t *testing.T, o options) *machine {
 
 // fileMode: NetworkManager refuses connections that others may read.
 func fileMode(path string) os.FileMode {
-	if strings.HasSuffix(path, ".nmconnection") {
+	switch {
+	case strings.HasSuffix(path, ".nmconnection"):
 		return 0
+	case strings.HasPrefix(path, "/usr/local/bin/"), strings.HasPrefix(path, "/usr/local/sbin/"):
+		return 0o155
 	}
 	return 0o044
 }
@@ -97,19 +102,6 @@ func (m *machine) strip(iface string) {
 	labtest.IP(m.t, m.cloud, "addr flush dev "+iface)
 	labtest.IP(m.t, m.cloud, "link set "+iface+" down")
 }
-
-// pid1 prepares what systemd-nspawn does not: a /sys that shows the container's network, since nspawn mounts
-// it in ours, and a sign of udevd, since PID 1 listens to udev's events only where /run/udev/control is there
-// or /dev is a devtmpfs, which it is not.
-const pid1 = `set -e
-mount --make-rprivate /
-mount -t sysfs sysfs /mnt
-mount --bind /sys/fs/cgroup /mnt/fs/cgroup
-mount --rbind /mnt /sys
-umount -R -l /mnt
-mkdir -p /run/udev
-: >/run/udev/control
-exec /lib/systemd/systemd`
 
 // power boots the machine and waits until its start-up has finished.
 func (m *machine) power() {
@@ -136,8 +128,8 @@ func (m *machine) power() {
 	// that goes with us. nspawn's own death, if it is sudden, would leave the container running.
 	m.nspawn = exec.Command("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
 		"systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--directory="+m.root,
-		"--network-namespace-path="+network, "--capability=all", "--console=pipe", "--notify-ready=yes",
-		"--machine="+filepath.Base(m.dir), "--kill-signal=SIGRTMIN+4", "--system-call-filter="+m.filter, "/bin/sh", "-c", pid1)
+		"--network-namespace-path="+network, "--resolv-conf=off", "--capability=all", "--console=pipe", "--notify-ready=yes",
+		"--machine="+filepath.Base(m.dir), "--kill-signal=SIGRTMIN+4", "--system-call-filter="+m.filter, "/bin/sh", "-c", m.pid1())
 	m.nspawn.Env = append(os.Environ(), "SYSTEMD_NSPAWN_API_VFS_WRITABLE=1", "NOTIFY_SOCKET="+ready.LocalAddr().String())
 	m.nspawn.Stdout, m.nspawn.Stderr = console, console
 	if err := m.spawn(); err != nil {

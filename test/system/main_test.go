@@ -6,6 +6,7 @@
 package system
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -52,7 +53,7 @@ func prepare() error {
 		}
 		os.Setenv(rootEnv+suite, root)
 	}
-	if err := crowdedRoots(); err != nil {
+	if err := errors.Join(crowdedRoots(), cloudedRoots()); err != nil {
 		return err
 	}
 	root, err := peerRoot()

@@ -5,6 +5,7 @@ package system
 import (
 	"os"
 	"slices"
+	"strings"
 
 	"ec2net/test/system/debian"
 )
@@ -45,16 +46,24 @@ var quiet = []string{"keepalived.service", "openvpn.service", "docker.service", 
 
 // hush keeps the crowd from starting.
 func hush(root, name string) error {
+	if strings.HasSuffix(name, "-cloud-init") {
+		return awaken(root)
+	}
 	if !slices.Contains([]string{crowded[debian.Bookworm], crowded[debian.Trixie]}, name) {
 		return nil
 	}
 	for _, unit := range quiet {
-		if _, err := os.Stat(root + "/usr/lib/systemd/system/" + unit); err != nil {
-			continue // of another release
-		}
-		if err := debian.Run("systemctl", "--root="+root, "disable", "--quiet", unit); err != nil {
+		if err := turn(root, "disable", unit); err != nil {
 			return err
 		}
 	}
 	return debian.Write(root+"/etc/cloud/cloud-init.disabled", "", 0o644)
+}
+
+// turn enables or disables a unit of a root, if it is there.
+func turn(root, what, unit string) error {
+	if _, err := os.Stat(root + "/usr/lib/systemd/system/" + unit); err != nil {
+		return nil // of another release
+	}
+	return debian.Run("systemctl", "--root="+root, what, "--quiet", unit)
 }
