@@ -21,7 +21,7 @@ func cloudedRoots() error {
 		if !slices.Contains(suites, suite) {
 			continue
 		}
-		more := []string{"cloud-init", "netplan.io"}
+		more := []string{"cloud-init", "netplan.io", "nftables"}
 		if crowded[suite] != "" {
 			more = crowd(suite)
 		}

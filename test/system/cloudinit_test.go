@@ -14,6 +14,7 @@ import (
 
 	"ec2net/metadata"
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 	"ec2net/test/system/debian"
 )
 
@@ -126,7 +127,7 @@ func (c *cloudInit) plugged() {
 	third := extra(2)
 	c.run("sh", "-c", "ip monitor rule route address >/tmp/monitor 2>&1 & until [ -s /tmp/monitor ]; do ip route add 192.0.2.99 dev lo table 99; ip route del 192.0.2.99 dev lo table 99; done")
 	c.t.Logf("plug to answer %s", c.plug(third))
-	c.ask("ens7", c.cloud.Client(), onlyEIP(third))
+	c.ask("ens7", c.cloud.Client(), labtest.EIP(third))
 	began := time.Now()
 	c.hooked("ens7")
 	c.t.Logf("the hook took %s after that", time.Since(began))
