@@ -147,7 +147,7 @@ func (f Facts) input(have plumb.Snapshot) plumb.Input {
 		Interface: f.granted, Lease: f.Lease, Have: have, OwnAddress: f.ownAddress, Host: f.hosts, Baseline: f.before,
 		NoDHCP: c.DHCP == config.Off, MainTable: c.MainTable, Priority: c.Priority,
 		ByInterface: c.Replies == config.ByInterface, Prefixes: delegation(c),
-		Gateways: traits.Gateways, Gateway6: traits.Gateway6, Servers: traits.Servers, Services: f.services,
+		Gateways: traits.Gateways, OffLink: traits.OffLink, Gateway6: traits.Gateway6, Servers: traits.Servers, Services: f.services,
 		Egress: f.egress, NAT: f.nat.out, Inside: f.nat.in,
 	}
 }

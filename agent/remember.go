@@ -121,14 +121,15 @@ func (a *Agent) writeAhead(w plumb.State) {
 	}
 }
 
-// leasedAhead notes an MTU that is about to be set because the lease says so, and drops the note once the MTU is
+// leasedAhead notes an MTU that is about to be set because the lease or the metadata says so, and drops the note once the MTU is
 // restored. It reports whether the record has news.
 func (a *Agent) leasedAhead(w plumb.State) bool {
 	b, set := a.record.Baseline, 0
+	named := w.Link.MTU == a.settled.MTU || (a.lease != nil && w.Link.MTU == a.lease.MTU)
 	switch {
 	case b == nil:
 		return false
-	case w.Link.MTU != a.snap.Link.MTU && a.lease != nil && w.Link.MTU == a.lease.MTU:
+	case w.Link.MTU != a.snap.Link.MTU && named:
 		set = w.Link.MTU
 	case a.iface.DHCP != config.Off || b.Leased == 0 || b.Leased == a.snap.Link.MTU:
 		return false

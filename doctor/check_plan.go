@@ -69,7 +69,7 @@ func kindOf(op plumb.Op, c Interface) (id, summary string) {
 	case plumb.OpValidMark:
 		return "src-valid-mark", "strict rp_filter drops what comes in for containers, because src_valid_mark is off"
 	case plumb.OpMTU:
-		return "mtu", fmt.Sprintf("its MTU is %d, but the lease gives another one", c.Have.Link.MTU)
+		return "mtu", fmt.Sprintf("its MTU is %d, but the cloud gives another one", c.Have.Link.MTU)
 	case plumb.OpGroup:
 		return "group", "it is not in the cloud interfaces' group, so the guard rules do not cover it"
 	case plumb.OpAddr:

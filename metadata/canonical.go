@@ -8,11 +8,18 @@ func (i Interface) Canonical() bool {
 	if !upTo(8999, i.Number) || !upTo(maxNumber, i.NetworkCard) || !upTo(maxNumber, i.DeviceNumber) {
 		return false
 	}
-	gateway := !i.Gateway4.IsValid() || i.Gateway4.Is4()
-	return gateway &&
+	gateway4 := !i.Gateway4.IsValid() || i.Gateway4.Is4()
+	gateway6 := !i.Gateway6.IsValid() || i.Gateway6.Is6()
+	return gateway4 && gateway6 && isMTU(i.MTU) &&
 		family4().holds(i.Addrs4.Value, i.Subnets4.Value, i.Prefixes4.Value) &&
 		family6().holds(i.Addrs6.Value, i.Subnets6.Value, i.Prefixes6.Value)
 }
+
+// isMTU says whether n is 0, for none, or what IPv4 makes the least (RFC 791 section 3.1 and 3.2) to what its header can
+// say.
+func isMTU(n int) bool { return n == 0 || (n >= leastMTU && n <= mostMTU) }
+
+const leastMTU, mostMTU = 576, 65535
 
 // upTo says whether n is from 0 to most.
 func upTo(most, n int) bool { return n >= 0 && n <= most }

@@ -57,7 +57,7 @@ func (d *Doubts) Settle(before, now Interface, t Term) Interface {
 	now.Addrs4, now.Addrs6 = weigh(w, before.Addrs4, now.Addrs4, ofAddr), weigh(w, before.Addrs6, now.Addrs6, ofAddr)
 	now.Subnets4, now.Subnets6 = weigh(w, before.Subnets4, now.Subnets4, ofSubnet), weigh(w, before.Subnets6, now.Subnets6, ofSubnet)
 	now.Prefixes4, now.Prefixes6 = weigh(w, before.Prefixes4, now.Prefixes4, ofBlock), weigh(w, before.Prefixes6, now.Prefixes6, ofBlock)
-	now.Gateway4 = w.router(before.Gateway4, now.Gateway4)
+	now.Gateway4, now.Gateway6 = w.router(before.Gateway4, now.Gateway4), w.router(before.Gateway6, now.Gateway6)
 	return now
 }
 

@@ -15,7 +15,7 @@ func gce() Provider {
 		Name: CloudGCE, Detect: isGCE,
 		Traits: Traits{
 			Metadata: servers, Servers: servers,
-			Gateways: []GatewaySource{GatewayOfMetadata, GatewayOfLease}, FabricARP: true,
+			Gateways: []GatewaySource{GatewayOfMetadata, GatewayOfLease}, OffLink: true, FabricARP: true,
 			Drivers: []string{"virtio_net", "gve", "idpf"},
 		},
 	}

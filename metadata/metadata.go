@@ -69,6 +69,8 @@ type Interface struct {
 	Prefixes4    Answer[[]netip.Prefix] `json:"ipv4_prefixes"` // delegated to the interface
 	Prefixes6    Answer[[]netip.Prefix] `json:"ipv6_prefixes"`
 	Gateway4     netip.Addr             `json:"ipv4_gateway"` // invalid unless the cloud names one (EC2 does not)
+	Gateway6     netip.Addr             `json:"ipv6_gateway"` // invalid unless the cloud names one
+	MTU          int                    `json:"mtu"`          // of the network, in bytes; 0 unless the cloud names it
 	Problems     []error                `json:"-"`            // values refused and keys that could not be asked, and why; the rest holds all the same
 }
 

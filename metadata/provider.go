@@ -68,6 +68,9 @@ type Traits struct {
 	// Gateway6 is the link-local address of the cloud's router, which answers on every subnet, also where no router
 	// advertisement names it; invalid: each subnet has one of its own.
 	Gateway6 netip.Addr
+	// OffLink: nobody in an interface's IPv4 subnet answers ARP but the gateway, by which the subnet is reached too; in IPv6
+	// no subnet is on the link.
+	OffLink bool
 	// FabricARP: the cloud's network goes by its own tables, not by what hosts answer to ARP, so that two interfaces in
 	// one subnet may answer for each other (arp_ignore and arp_filter of ip-sysctl.rst).
 	FabricARP bool

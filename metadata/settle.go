@@ -18,6 +18,9 @@ func Settle(before, now Interface) Interface {
 	if !now.Gateway4.IsValid() {
 		now.Gateway4 = before.Gateway4
 	}
+	if !now.Gateway6.IsValid() {
+		now.Gateway6 = before.Gateway6
+	}
 	return now
 }
 
@@ -76,9 +79,10 @@ func either[T comparable](before, now Answer[[]T]) Answer[[]T] {
 // Same says that two readings are equal in everything but their Problems. The order counts: the
 // first address is the primary one.
 func Same(a, b Interface) bool {
-	itself := a.MAC == b.MAC && a.ID == b.ID && a.Primary == b.Primary && a.Gateway4 == b.Gateway4
+	itself := a.MAC == b.MAC && a.ID == b.ID && a.Primary == b.Primary
+	network := a.Gateway4 == b.Gateway4 && a.Gateway6 == b.Gateway6 && a.MTU == b.MTU
 	numbers := a.NetworkCard == b.NetworkCard && a.DeviceNumber == b.DeviceNumber && a.Number == b.Number
-	if !itself || !numbers {
+	if !itself || !numbers || !network {
 		return false
 	}
 	addrs := sameList(a.Addrs4, b.Addrs4) && sameList(a.Addrs6, b.Addrs6)

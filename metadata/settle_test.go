@@ -41,7 +41,8 @@ func TestSettleIdentity(t *testing.T) {
 	if got.ID != now.ID || got.N() != now.N() || !got.Primary || got.Problems != nil {
 		t.Errorf("got %v", got)
 	}
-	if got.Gateway4 != before.Gateway4 || Settle(now, now).Gateway4.IsValid() {
+	before.Gateway6 = netip.MustParseAddr("fe80::1")
+	if Settle(before, now).Gateway6 != before.Gateway6 || got.Gateway4 != before.Gateway4 || Settle(now, now).Gateway4.IsValid() {
 		t.Error("the gateway goes with the first reading without it, or never")
 	}
 	now.MAC = primaryMAC
@@ -178,6 +179,8 @@ func TestSame(t *testing.T) {
 		func(i *Interface) { i.DeviceNumber++ },
 		func(i *Interface) { i.Primary = true },
 		func(i *Interface) { i.Gateway4 = netip.MustParseAddr("10.0.2.1") },
+		func(i *Interface) { i.Gateway6 = netip.MustParseAddr("fe80::1") },
+		func(i *Interface) { i.MTU = 1460 },
 		func(i *Interface) { i.Addrs4 = addrs("10.0.2.5", "10.0.2.37", "10.0.2.200") },
 		func(i *Interface) { i.Addrs6.Status = Unavailable },
 		func(i *Interface) { i.Subnets4 = None[[]netip.Prefix]() },

@@ -28,7 +28,9 @@ type Input struct {
 	MainTable bool
 	// Gateways are where an interface's IPv4 gateway is looked for, in this order; nil: metadata.UsualGateways.
 	Gateways []metadata.GatewaySource
-	// Gateway6 is where IPv6 leaves when no router advertisement named a router (EC2: fe80:ec2::1).
+	// OffLink: the interface's subnet is reached by its gateway, which is the only one on the link (metadata.Traits).
+	OffLink bool
+	// Gateway6 is where IPv6 leaves when neither a router advertisement nor the metadata named a router (EC2: fe80:ec2::1).
 	Gateway6 netip.Addr
 	// ByInterface: an interface also answers the connections that came in by it and were passed on to another
 	// address of the host's, such as a container's.
@@ -124,7 +126,7 @@ func (w *want) link() {
 			w.out.Groups[i].Group = Group
 		}
 	}
-	w.leasedMTU()
+	w.namedMTU()
 }
 
 // addrs4 is the lease's address while the metadata has never answered.
@@ -229,13 +231,21 @@ func (w *want) set(addrs []netip.Addr, subnet netip.Prefix, subnets, delegated [
 	for i, a := range addrs {
 		p := netip.PrefixFrom(a, a.BitLen())
 		if i == 0 && a.Is4() {
-			p = netip.PrefixFrom(a, subnet.Bits())
+			p = w.onLink(a, subnet)
 		}
 		w.addr(p)
 	}
 	w.routes(primary, subnet, gw)
 	w.rules(addrs, subnets, delegated)
 	w.local(delegated)
+}
+
+// onLink is the primary IPv4 address with the length of what is on the link with it.
+func (w *want) onLink(a netip.Addr, subnet netip.Prefix) netip.Prefix {
+	if w.in.OffLink {
+		return netip.PrefixFrom(a, a.BitLen())
+	}
+	return netip.PrefixFrom(a, subnet.Bits())
 }
 
 func (w *want) addr(p netip.Prefix) {

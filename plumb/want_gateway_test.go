@@ -63,6 +63,75 @@ func TestWantGateway4(t *testing.T) {
 	})
 }
 
+// Where the metadata comes first, the lease's router is only what is left, and nothing is guessed.
+func TestWantGatewayOrder(t *testing.T) {
+	gw := only("default", "! ")
+	order := func(in Input) Input {
+		in.Gateways = []metadata.GatewaySource{metadata.GatewayOfMetadata, metadata.GatewayOfLease}
+		return in
+	}
+	check(t, []golden{
+		{"the metadata's wins over the lease's", order(in4("10.0.2.37", "10.0.2.0/24", lease("10.0.2.37/24", "10.0.2.254", 0), "10.0.2.253")), gw,
+			"+ route default via 10.0.2.253 dev eth1 table 10001 src 10.0.2.37"},
+		{"the lease's alone", order(in4("10.0.2.37", "10.0.2.0/24", lease("10.0.2.37/24", "10.0.2.254", 0), "")), gw,
+			"+ route default via 10.0.2.254 dev eth1 table 10001 src 10.0.2.37"},
+		{"none, and none is guessed", order(in4("10.0.2.37", "10.0.2.0/24", nil, "")), gw,
+			"! no gateway is known for 10.0.2.0/24, so there is no default route"},
+	})
+}
+
+// offLink is an interface of Google's kind: its subnet is reached by the gateway, and what lies outside of it is its too.
+func offLink() Input {
+	in := ours(metadata.Interface{
+		MAC: mac("42:01:0a:80:00:07"), DeviceNumber: 1, MTU: 1460,
+		Addrs4: addrs("10.128.0.7"), Subnets4: prefixes("10.128.0.0/20"), Prefixes4: prefixes("10.128.0.99/32", "198.51.100.7/32", "10.24.3.0/24"),
+		Addrs6: addrs("fd20:0:0:1::"), Subnets6: prefixes("fd20:0:0:1::/96"), Prefixes6: prefixes("fd20:0:0:1::/96"),
+		Gateway4: netip.MustParseAddr("10.128.0.1"), Gateway6: netip.MustParseAddr("fe80::4001:aff:fe80:1"),
+	})
+	in.OffLink, in.Gateways = true, []metadata.GatewaySource{metadata.GatewayOfMetadata, metadata.GatewayOfLease}
+	l := lease("10.128.0.7/32", "", 0)
+	l.Routes = []dhcp.Route{
+		{Dst: netip.MustParsePrefix("10.128.0.1/32"), Via: netip.IPv4Unspecified()},
+		{Dst: netip.MustParsePrefix("10.128.0.0/20"), Via: netip.MustParseAddr("10.128.0.1")},
+	}
+	in.Lease = l
+	return in
+}
+
+func TestWantOffLink(t *testing.T) {
+	bridged := offLink()
+	bridged.Have.Networks = prefixes("10.128.0.99/32").Value
+	check(t, []golden{{"the gateway alone is on the link", offLink(), all, `
+~ link eth1 mtu 1460
+~ link eth1 up
+~ link eth1 group 236
++ addr 10.128.0.7/32 dev eth1 noprefixroute
++ addr fd20:0:0:1::/128 dev eth1 noprefixroute
++ route 10.128.0.1 dev eth1 table 10001 scope link src 10.128.0.7
++ route 10.128.0.1 dev eth1 scope link src 10.128.0.7 metric 10001
++ route local 10.128.0.99 dev eth1 table local metric 10001
++ route local 198.51.100.7 dev eth1 table local metric 10001
++ route 10.128.0.0/20 via 10.128.0.1 dev eth1 table 10001 src 10.128.0.7 onlink
++ route 10.128.0.0/20 via 10.128.0.1 dev eth1 src 10.128.0.7 metric 10001 onlink
++ route default via 10.128.0.1 dev eth1 table 10001 src 10.128.0.7 onlink
++ route default via 10.128.0.1 dev eth1 src 10.128.0.7 metric 10001 onlink
++ route default via fe80::4001:aff:fe80:1 dev eth1 table 10001 src fd20:0:0:1:: metric 1024
++ route default via fe80::4001:aff:fe80:1 dev eth1 src fd20:0:0:1:: metric 10001
++ rule from 10.128.0.0/20 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
++ rule from 198.51.100.7 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
++ rule from 10.24.3.0/24 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
++ rule from fd20:0:0:1::/96 lookup main suppress_prefixlength 7 suppress_ifgroup 236 pref 10001
++ rule from 10.128.0.7 lookup 10001 pref 20001
++ rule from 10.128.0.99 lookup 10001 pref 20001
++ rule from 198.51.100.7 lookup 10001 pref 20001
++ rule from 10.24.3.0/24 lookup 10001 pref 20001
++ rule from fd20:0:0:1:: lookup 10001 pref 20001
++ rule from fd20:0:0:1::/96 lookup 10001 pref 20001
++ altname device-number-1 dev eth1`},
+		{"an address is another device's", bridged, only("local "), "+ route local 198.51.100.7 dev eth1 table local metric 10001"},
+	})
+}
+
 // dual is eth1 of seed 002 with IPv6.
 func dual() metadata.Interface {
 	return iface(func(c *metadata.Interface) {

@@ -69,11 +69,15 @@ func (w *want) give() bool {
 		return false
 	}
 	w.out.Link.Up = true
-	w.leasedMTU()
-	w.out.Addrs = append(w.out.Addrs, Addr{Prefix: netip.PrefixFrom(a, subnet.Bits()), NoPrefixRoute: true, Ours: true})
-	w.route(Route{Table: tableMain, Dst: subnet, Src: a, Metric: hostMetric, Scope: scopeLink, Ours: true})
-	if gw := w.hostRouter(subnet); gw.IsValid() && gw != a {
-		w.route(Route{Table: tableMain, Dst: everywhere(false), Via: gw, Src: a, Metric: hostMetric, OnLink: !subnet.Contains(gw), Ours: true})
+	w.namedMTU()
+	gw := w.hostRouter(subnet)
+	w.out.Addrs = append(w.out.Addrs, Addr{Prefix: w.onLink(a, subnet), NoPrefixRoute: true, Ours: true})
+	for _, r := range w.subnetRoutes(a, subnet, gw) {
+		r.Table, r.Metric = tableMain, hostMetric
+		w.route(r)
+	}
+	if gw.IsValid() && gw != a {
+		w.route(Route{Table: tableMain, Dst: everywhere(false), Via: gw, Src: a, Metric: hostMetric, OnLink: w.beyond(gw, subnet), Ours: true})
 	}
 	w.hostStatic(a, subnet)
 	return true
@@ -102,20 +106,23 @@ func (w *want) gives(a netip.Addr) bool {
 	return slices.ContainsFunc(w.out.Addrs, func(o Addr) bool { return o.Prefix.Addr() == a })
 }
 
-// leasedMTU sets what a lease of ours says, and gives it back when there is to be none.
-func (w *want) leasedMTU() {
+// namedMTU sets what a lease of ours says, or the metadata, and gives it back when there is to be none.
+func (w *want) namedMTU() {
 	switch {
 	case w.in.OwnAddress && w.in.Lease != nil && w.in.Lease.MTU != 0:
-		w.out.Link.MTU = w.mtu(w.in.Lease.MTU)
+		w.out.Link.MTU = w.mtu("the lease's", w.in.Lease.MTU)
+	case w.in.OwnAddress && w.in.Interface.MTU != 0:
+		w.out.Link.MTU = w.mtu("the metadata's", w.in.Interface.MTU)
 	case w.in.NoDHCP:
 		w.out.Link.MTU = w.in.Baseline.mtu(w.in.Have)
 	}
 }
 
-func (w *want) mtu(leased int) int {
-	if most := w.in.Have.MaxMTU; most != 0 && leased > most {
-		w.refuse("the lease's MTU of %d is more than the interface's driver supports (%d)", leased, most)
+// mtu bounds an MTU that somebody named by what the driver supports.
+func (w *want) mtu(whose string, named int) int {
+	if most := w.in.Have.MaxMTU; most != 0 && named > most {
+		w.refuse("%s MTU of %d is more than the interface's driver supports (%d)", whose, named, most)
 		return most
 	}
-	return leased
+	return named
 }

@@ -58,14 +58,16 @@ func (w *want) free(list []netip.Prefix) (out []netip.Prefix) {
 	return out
 }
 
-// local has the host answer for whole blocks. The routes lead through the interface, not lo: so they go
+// local has the host answer for whole blocks, if the setting says so, and for blocks of one address, which is the host's own
+// unless another device has its network: an address that a load balancer forwards, say. Another program's address or local
+// route of the same place comes before ours, and stays when ours goes. The routes lead through the interface, not lo: so they go
 // with it, and are found by it. The metric keeps them apart from a route that somebody else has for
 // the same block.
 func (w *want) local(delegated []netip.Prefix) {
-	if w.in.Prefixes != DelegateLocal {
-		return
-	}
 	for _, p := range delegated {
+		if w.in.Prefixes != DelegateLocal && (!p.IsSingleIP() || w.networkOf(p).IsValid()) {
+			continue
+		}
 		r := Route{Table: tableLocal, Dst: p, Metric: Table(w.n()), Ours: true, Local: true}
 		if p.Addr().Is4() {
 			r.Scope = unix.RT_SCOPE_HOST

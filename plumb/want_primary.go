@@ -116,7 +116,7 @@ func (w *want) primaryRouter(six bool, subnet netip.Prefix) netip.Addr {
 	case named.IsValid():
 		return named
 	case six:
-		return w.in.Gateway6
+		return w.namedGateway6()
 	}
 	if last := w.in.Have.gateway(false); subnet.Contains(last.Via) || last.OnLink {
 		return last.Via

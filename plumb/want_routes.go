@@ -11,13 +11,6 @@ import (
 // interface's own table only: main is for what the host itself sends.
 func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
 	t, six := Table(w.n()), subnet.Addr().Is6()
-	link := Route{Table: t, Dst: subnet, Src: primary, Scope: scopeLink, Ours: true}
-	def := Route{Table: t, Dst: everywhere(six), Via: gw, Src: primary, Ours: true}
-	def.OnLink = !subnet.Contains(gw)
-	if six {
-		link.Scope, link.Metric = 0, metric6
-		def.OnLink, def.Metric = false, metric6
-	}
 	for _, r := range w.in.Have.Routes {
 		c, ok := copied(r, t, subnet, six)
 		switch {
@@ -29,10 +22,16 @@ func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
 			w.route(c)
 		}
 	}
-	ours := []Route{link, def}
+	ours := w.subnetRoutes(primary, subnet, gw)
 	if !gw.IsValid() || gw == primary {
 		w.refuse("no gateway is known for %s, so there is no default route", subnet)
-		ours = ours[:1]
+	} else {
+		def := Route{Table: t, Dst: everywhere(six), Via: gw, Src: primary, Ours: true}
+		def.OnLink = !six && w.beyond(gw, subnet)
+		if six {
+			def.Metric = metric6
+		}
+		ours = append(ours, def)
 	}
 	for _, r := range ours {
 		w.route(r)
@@ -41,6 +40,28 @@ func (w *want) routes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) {
 		}
 	}
 	w.leased(primary, subnet)
+}
+
+// beyond: no route to the subnet tells the kernel that the gateway is on the link.
+func (w *want) beyond(gw netip.Addr, subnet netip.Prefix) bool {
+	return w.in.OffLink || !subnet.Contains(gw)
+}
+
+// subnetRoutes lead to the interface's subnet: on the link, or where the gateway alone is there, by it. In IPv6 the
+// default route leads there then, by a link-local gateway.
+func (w *want) subnetRoutes(primary netip.Addr, subnet netip.Prefix, gw netip.Addr) []Route {
+	t, six := Table(w.n()), subnet.Addr().Is6()
+	link := Route{Table: t, Dst: subnet, Src: primary, Scope: scopeLink, Ours: true}
+	switch {
+	case w.in.OffLink && (six || !gw.IsValid() || gw == primary):
+		return nil
+	case w.in.OffLink:
+		link.Dst = netip.PrefixFrom(gw, gw.BitLen())
+		return []Route{link, {Table: t, Dst: subnet, Via: gw, Src: primary, OnLink: true, Ours: true}}
+	case six:
+		link.Scope, link.Metric = 0, metric6
+	}
+	return []Route{link}
 }
 
 // main writes a route to main too, unless the host's own traffic would then leave by this interface and does not yet.
@@ -195,10 +216,18 @@ func (w *want) trusts(leased netip.Addr) bool {
 	return !leased.IsValid() || w.in.Interface.Subnets4.Status == metadata.Present
 }
 
-// gateway6 is the router that the kernel learned from a router advertisement.
+// gateway6 is the router that the kernel learned from a router advertisement, else the one that the metadata names, else
+// the cloud's.
 func (w *want) gateway6(netip.Prefix) netip.Addr {
 	if r := w.router(true); r.IsValid() {
 		return r
+	}
+	return w.namedGateway6()
+}
+
+func (w *want) namedGateway6() netip.Addr {
+	if g := w.in.Interface.Gateway6; g.IsValid() {
+		return g
 	}
 	return w.in.Gateway6
 }
