@@ -10,8 +10,10 @@ func (i Interface) Canonical() bool {
 	}
 	gateway4 := !i.Gateway4.IsValid() || i.Gateway4.Is4()
 	gateway6 := !i.Gateway6.IsValid() || i.Gateway6.Is6()
-	return gateway4 && gateway6 && isMTU(i.MTU) &&
-		family4().holds(i.Addrs4.Value, i.Subnets4.Value, i.Prefixes4.Value) &&
+	if !gateway4 || !gateway6 || !isMTU(i.MTU) {
+		return false
+	}
+	return family4().holds(i.Addrs4.Value, i.Subnets4.Value, i.Prefixes4.Value) &&
 		family6().holds(i.Addrs6.Value, i.Subnets6.Value, i.Prefixes6.Value)
 }
 
