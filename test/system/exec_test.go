@@ -60,6 +60,13 @@ func (m *machine) until(limit time.Duration, what func() string, cond func() boo
 // said is a description that does not change.
 func said(what string) func() string { return func() string { return what } }
 
+// figure is something that was measured, and not judged: for people, and for the table in docs/releases.md.
+func (m *machine) figure(name string, value time.Duration) {
+	m.t.Helper()
+	m.t.Logf("%s: %s", name, value)
+	m.t.Attr(name, value.Round(time.Millisecond).String())
+}
+
 // plug attaches an interface and returns the time until its elastic IP answered the client on the internet.
 func (m *machine) plug(c lab.Interface) time.Duration {
 	m.t.Helper()

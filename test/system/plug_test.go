@@ -68,12 +68,12 @@ func inTurn(t *testing.T, f func(t *testing.T, suite string)) {
 func TestPlug(t *testing.T) {
 	onEach(t, func(t *testing.T, suite string) {
 		m := start(t, options{suite: suite, files: renamed(second())})
-		t.Logf("plug to answer %s", m.plug(second()))
+		m.figure("plug", m.plug(second()))
 		m.active("ens6")
 		if units := m.units(); !strings.Contains(units, "@ens6.") || strings.Contains(units, "@eth1.") {
 			t.Errorf("units after a rename from eth1 to ens6: %s", units)
 		}
-		t.Logf("unplug to clean %s", m.unplug("eth1", "ens6"))
+		m.figure("unplug", m.unplug("eth1", "ens6"))
 		m.healthy()
 	})
 }
@@ -199,6 +199,27 @@ func TestReplugAtOnce(t *testing.T) {
 			m.active("ens6")
 		}
 		m.unplug("eth1", "ens6")
+		m.healthy()
+	})
+}
+
+// Put back while the old unit still stops, as an interface that udev has not named yet when the unit's last command looks
+// around: that waits for udev, or the start would come while the unit stops, and be dropped. The site's own command after
+// ours makes the time long in which that happens.
+func TestReplugBesideSlowUdev(t *testing.T) {
+	slow := map[string]string{
+		"/etc/udev/rules.d/70-slow.rules":                      `ACTION=="add", SUBSYSTEM=="net", ATTR{address}=="` + second().MAC.String() + `", PROGRAM="/bin/sleep 0.5"` + "\n",
+		"/etc/systemd/system/ec2net-ifup@.service.d/slow.conf": "[Service]\nExecStopPost=/bin/sleep 1\n",
+	}
+	onEach(t, func(t *testing.T, suite string) {
+		m := start(t, options{suite: suite, files: with(renamed(second()), slow)})
+		m.plug(second())
+		m.active("ens6")
+		if err := m.cloud.Detach("eth1"); err != nil {
+			t.Fatal(err)
+		}
+		m.plug(second())
+		m.active("ens6")
 		m.healthy()
 	})
 }

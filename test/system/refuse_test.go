@@ -10,6 +10,7 @@ import (
 
 	"ec2net/test/lab"
 	"ec2net/test/lab/labtest"
+	"ec2net/test/system/debian"
 )
 
 // asPackaged undoes the fixture's naming of the cloud: this machine is on none.
@@ -81,18 +82,36 @@ func TestEscapedName(t *testing.T) {
 		m.plug(second())
 		m.active("ens6")
 		last := "ens6"
-		for name, instance := range map[string]string{
-			"eth-data": `eth\x2ddata`, "we@ird+name": `we\x40ird\x2bname`, ".dot": ".dot", "a$(b)`c`": `a\x24\x28b\x29\x60c\x60`,
+		for _, c := range []struct{ name, instance string }{
+			{"eth-data", `eth\x2ddata`}, {"we@ird+name", `we\x40ird\x2bname`}, {".dot", ".dot"}, {"a$(b)`c`", `a\x24\x28b\x29\x60c\x60`},
 		} {
-			m.run("ip", "link", "set", "dev", last, "name", name)
-			m.active(instance)
+			m.run("ip", "link", "set", "dev", last, "name", c.name)
+			last = c.name
+			if strings.Contains(c.name, "$") && suite == debian.Bullseye {
+				m.misnamed(c.name)
+				continue
+			}
+			m.active(c.instance)
 			m.answers(labtest.EIP(second()), hang)
 			m.until(hang, said("the scan has ended"), func() bool { return m.unit("ec2net-scan", "ActiveState") == "inactive" })
-			last = name
 		}
 		m.unplug("eth1", last)
-		m.healthy()
+		if suite != debian.Bullseye { // there the scan failed
+			m.healthy()
+		}
 	})
+}
+
+// misnamed wants the process of the interface's former name, and a scan, to say that systemd cannot start its unit:
+// udev 247 does not hand on the new one.
+func (m *machine) misnamed(name string) {
+	m.t.Helper()
+	says := "systemd cannot start the unit of " + name
+	m.until(hang, said("the process of the former name says so"), func() bool { return strings.Contains(m.try("journalctl", "-b", "--no-pager"), says) })
+	m.run("ec2net", "down", name)
+	if out := m.try("ec2net", "--cloud", "ec2", "scan"); !strings.Contains(out, says) {
+		m.t.Errorf("scan says: %s", out)
+	}
 }
 
 // Several such interfaces at once: none is missed because a scan for another one has looked around already.

@@ -25,6 +25,7 @@ type traffic struct {
 	beside *traffic // meanwhile between two hosts that nothing happens to; nil for that one
 
 	mu    sync.Mutex
+	came  sync.Cond     // one more byte has come back, or none will
 	gap   time.Duration // the longest between two bytes
 	bytes int
 	err   error
@@ -63,6 +64,7 @@ func (m *machine) between(from *lab.Node, to netip.AddrPort, l net.Listener) *tr
 		m.t.Fatal(err)
 	}
 	tr := &traffic{conn: conn, listen: l, stop: make(chan struct{})}
+	tr.came.L = &tr.mu
 	tr.wg.Go(tr.serve)
 	tr.wg.Go(tr.ask)
 	return tr
@@ -97,7 +99,9 @@ func (tr *traffic) ask() {
 			_, err = io.ReadFull(tr.conn, buf)
 		}
 		tr.mu.Lock()
-		tr.bytes, tr.gap, tr.err = tr.bytes+1, max(tr.gap, time.Since(began)), err
+		tr.gap, tr.err = max(tr.gap, time.Since(began)), err
+		tr.bytes++
+		tr.came.Broadcast()
 		tr.mu.Unlock()
 		if err != nil {
 			return
@@ -116,9 +120,13 @@ func (tr *traffic) gaps() (time.Duration, error) {
 	return gap, err
 }
 
+// longest waits for the byte that is under way: the gap that it is in is not over yet, and would not count.
 func (tr *traffic) longest() (time.Duration, error) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
+	for had := tr.bytes; tr.bytes == had && tr.err == nil; {
+		tr.came.Wait()
+	}
 	gap := tr.gap
 	tr.gap = 0
 	if tr.err != nil {
