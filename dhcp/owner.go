@@ -56,14 +56,24 @@ func (h host) networkManager() (Owner, bool) {
 }
 
 // external: NetworkManager made the connection up of what it found configured by others. Its file says so in the section
-// .nmmeta (NM_KEYFILE_KEY_NMMETA_EXTERNAL in NetworkManager's source).
+// .nmmeta (NM_KEYFILE_KEY_NMMETA_EXTERNAL in NetworkManager's source). That of 1.30 (Debian 11) has no such section, and
+// its nmcli forgets it at the next start: there the connection is known by its form, which is below /run, named by the
+// interface, never activated by itself, and without DHCP.
 func (h host) external(uuid string) bool {
 	files, _ := fs.Glob(h.root, "run/NetworkManager/system-connections/*.nmconnection")
 	return slices.ContainsFunc(files, func(f string) bool {
 		text, _ := h.read(f)
 		set := keys(text)
-		return set["uuid"] == uuid && set["external"] == "true"
+		return set["uuid"] == uuid && (set["external"] == "true" || h.madeUp(text))
 	})
+}
+
+func (h host) madeUp(profile string) bool {
+	connection, ipv4 := keys(part(profile, "connection")), keys(part(profile, "ipv4"))
+	if strings.Contains(profile, "[.nmmeta]") || connection["id"] != h.name || connection["interface-name"] != h.name {
+		return false
+	}
+	return connection["autoconnect"] == "false" && (ipv4["method"] == "manual" || ipv4["method"] == "disabled")
 }
 
 func (h host) networkd() (Owner, bool) {
@@ -183,6 +193,13 @@ func keys(text string) map[string]string {
 		}
 	}
 	return set
+}
+
+// part is a section of a file of that form; "": there is none.
+func part(text, section string) string {
+	_, rest, _ := strings.Cut("\n"+text, "\n["+section+"]\n")
+	one, _, _ := strings.Cut(rest, "\n[")
+	return one
 }
 
 // words splits at blanks and commas.

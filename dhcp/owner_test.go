@@ -47,12 +47,21 @@ func proc(files map[string]string, pid, cmdline string) map[string]string {
 	return all
 }
 
+// nm130 is a profile as NetworkManager 1.30 writes one below /run, of which it is not said who made it.
+func nm130(id, autoconnect, method string) string {
+	return "[connection]\nid=" + id + "\nuuid=6f0-1\ntype=ethernet\nautoconnect=" + autoconnect + "\ninterface-name=eth1\npermissions=\ntimestamp=1796067221\n\n" +
+		"[ethernet]\nmac-address=02:EC:20:00:01:01\nmac-address-blacklist=\n\n[ipv4]\naddress1=10.0.2.37/24,10.0.2.1\ndns-priority=100\nmethod=" + method +
+		"\n\n[ipv6]\naddr-gen-mode=stable-privacy\nmethod=disabled\n\n[proxy]\n"
+}
+
 func TestFindOwner(t *testing.T) {
 	const (
 		nm     = "/usr/sbin/NetworkManager --no-daemon"
 		netd   = "/lib/systemd/systemd-networkd"
 		nmFile = "run/NetworkManager/devices/3"
 		sdFile = "run/systemd/netif/links/3"
+
+		nmProfile = "run/NetworkManager/system-connections/eth1.nmconnection"
 	)
 	type files = map[string]string
 	for _, c := range []struct {
@@ -71,6 +80,10 @@ func TestFindOwner(t *testing.T) {
 		{"NM found it configured", proc(files{nmFile: "[device]\nmanaged=true\nconnection-uuid=6f0-1\n", "run/NetworkManager/system-connections/eth1.nmconnection": "[connection]\nid=eth1\nuuid=6f0-1\n\n[.nmmeta]\nnm-generated=true\nvolatile=true\nexternal=true\n"}, "7", nm), "", "", false},
 		{"NM has it, beside one that it found", proc(files{nmFile: "[device]\nmanaged=true\nconnection-uuid=6f0-1\n", "run/NetworkManager/system-connections/lo.nmconnection": "[connection]\nuuid=7a1-2\n[.nmmeta]\nexternal=true\n"}, "7", nm), "NetworkManager", "connection-uuid=6f0-1", false},
 		{"NM made its connection itself", proc(files{nmFile: "[device]\nmanaged=true\nconnection-uuid=6f0-1\n", "run/NetworkManager/system-connections/Wired connection 1.nmconnection": "[connection]\nuuid=6f0-1\n[.nmmeta]\nnm-generated=true\n"}, "7", nm), "NetworkManager", "connection-uuid=6f0-1", false},
+		{"NM 1.30 found it configured", proc(files{nmFile: "[device]\nmanaged=true\nconnection-uuid=6f0-1\n", nmProfile: nm130("eth1", "false", "manual")}, "7", nm), "", "", false},
+		{"NM 1.30 has it by DHCP", proc(files{nmFile: "[device]\nmanaged=true\nconnection-uuid=6f0-1\n", nmProfile: nm130("eth1", "false", "auto")}, "7", nm), "NetworkManager", "connection-uuid=6f0-1", false},
+		{"NM 1.30 activates it by itself", proc(files{nmFile: "[device]\nmanaged=true\nconnection-uuid=6f0-1\n", nmProfile: nm130("eth1", "true", "manual")}, "7", nm), "NetworkManager", "connection-uuid=6f0-1", false},
+		{"NM 1.30 has a profile of netplan's", proc(files{nmFile: "[device]\nmanaged=true\nconnection-uuid=6f0-1\n", nmProfile: nm130("netplan-eth1", "false", "manual")}, "7", nm), "NetworkManager", "connection-uuid=6f0-1", false},
 		{"NM has not seen it", proc(files{"run/NetworkManager/devices/2": "[device]\nmanaged=true\nconnection-uuid=6\n"}, "7", nm), "NetworkManager", "/run/NetworkManager/devices/3 is not there yet", true},
 		{"NM ended", files{nmFile: "[device]\nmanaged=true\nconnection-uuid=6f0-1\n"}, "", "", false},
 		{"NM of another namespace", proc(files{nmFile: "[device]\nmanaged=true\nconnection-uuid=6\n", "proc/7/ns/net": "-> net:[9]"}, "7", nm), "", "", false},
