@@ -59,15 +59,29 @@ func (p *program) downIfGone(ctx context.Context, name string) error {
 		if err := p.down(ctx, name); err != nil && !errors.Is(err, errNothingToRemove) {
 			return err
 		}
-	case !known && err != nil:
+	case !known && (err != nil || byASignal()):
+		gone = true // and a scan, or another interface's process, has cleared up after it
 		if _, err := p.sweep(ctx); err != nil {
 			return err
 		}
 	}
-	if _, err := net.InterfaceByName(name); !gone || err != nil || !agent.UnderSystemd() {
+	if !gone || !agent.UnderSystemd() {
+		return nil
+	}
+	// One that udev is about to give the name would come while the unit is still stopping, and be dropped.
+	if err := agent.AwaitUdev(ctx); err != nil {
+		p.log.Debug(err)
+	}
+	if _, err := net.InterfaceByName(name); err != nil {
 		return nil
 	}
 	return p.start(ctx, name)
+}
+
+// byASignal reports whether the unit's process was ended by a signal, other than because it did not stop in time, by what
+// systemd tells the unit's last command (systemd.exec(5)).
+func byASignal() bool {
+	return os.Getenv("EXIT_CODE") == "killed" && os.Getenv("SERVICE_RESULT") != "timeout"
 }
 
 // present reports whether the interface that was recorded under this name is there, or nothing was recorded.

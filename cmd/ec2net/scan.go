@@ -258,6 +258,11 @@ func (p *program) startWithin(ctx context.Context, name string, patience time.Du
 	if !agent.UnderSystemd() {
 		return p.up(ctx, name, scanWait)
 	}
+	if i, err := net.InterfaceByName(name); err == nil {
+		if err := agent.NamedForSystemd(os.DirFS("/"), name, i.Index); err != nil {
+			return err
+		}
+	}
 	// systemd's private socket, since the system bus may not run yet when scan does, at boot.
 	bus, err := dbus.NewSystemdConnectionContext(ctx)
 	if err != nil {
