@@ -75,6 +75,14 @@ func image(suite string) (string, error) {
 	return debian.Once("vm-"+suite, recipe, func(dir string) error { return makeImage(suite, root, dir) })
 }
 
+// kernelOf is where a release's kernel is from: for what comes next, the next kernel.
+func kernelOf(suite string) string {
+	if suite == debian.Sid {
+		return debian.Experimental
+	}
+	return suite
+}
+
 func makeImage(suite, root, dir string) error {
 	work, err := os.MkdirTemp("", "ec2net-image-")
 	if err != nil {
@@ -85,8 +93,10 @@ func makeImage(suite, root, dir string) error {
 		return err
 	}
 	unpacked := filepath.Join(work, "debs")
-	if err := debian.Fetch(suite, unpacked, "linux-image-cloud-amd64", "busybox-static"); err != nil {
-		return err
+	for name, from := range map[string]string{"linux-image-cloud-amd64": kernelOf(suite), "busybox-static": suite} {
+		if err := debian.Fetch(from, unpacked, name); err != nil {
+			return err
+		}
 	}
 	binary, version, err := binaryOf(unpacked)
 	if err != nil {

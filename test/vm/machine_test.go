@@ -47,6 +47,7 @@ func power(t *testing.T, suite, snapshot string, ifaces ...lab.Interface) *machi
 // powerIn is power in a cloud of any kind.
 func powerIn(t *testing.T, suite, snapshot, firmware string, cfg lab.Config) *machine {
 	t.Helper()
+	t.Attr("suite", suite) // for the table in docs/releases.md
 	m := &machine{t: t, suite: suite}
 	var err error
 	if m.dir, err = os.MkdirTemp(scratch(), "vm-"); err != nil {

@@ -22,7 +22,9 @@ func TestVM(t *testing.T) {
 			snapshot := filepath.Join(scratch(), suite+".snapshot")
 			t.Run("boot", func(t *testing.T) {
 				m := power(t, suite, "", nic(0))
-				t.Logf("boot %s, kernel %s", m.booted(), m.run("uname -r"))
+				took, release := m.booted(), m.run("uname -r")
+				t.Logf("boot %s, kernel %s", took, release)
+				t.Attr("kernel", release)
 				m.answers(lab.EIP1, hang)
 				m.state("systemctl is-system-running", "running")
 				m.state(active+"ens5", "active")

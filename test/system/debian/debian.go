@@ -26,11 +26,15 @@ const (
 	Bookworm = "bookworm" // systemd 252, Linux 6.1
 	Trixie   = "trixie"   // systemd 257, Linux 6.12
 	Forky    = "forky"    // systemd 262, Linux 7.2: Debian's next
+	Sid      = "sid"      // what comes after it: `make test-next`
 )
+
+// Experimental is no release: it has packages that are not even in Sid, such as the next kernel.
+const Experimental = "experimental"
 
 // Suites are the releases that a run boots: Bookworm and Trixie, or those that EC2NET_SUITES names.
 func Suites() ([]string, error) {
-	known := []string{Bullseye, Bookworm, Trixie, Forky}
+	known := []string{Bullseye, Bookworm, Trixie, Forky, Sid}
 	named := strings.Fields(os.Getenv("EC2NET_SUITES"))
 	if len(named) == 0 {
 		return []string{Bookworm, Trixie}, nil
@@ -62,7 +66,7 @@ func packages(suite string) []string {
 	switch suite {
 	case Bullseye:
 		return append(list, "isc-dhcp-client", "dhcpcd5")
-	case Forky: // has no isc-dhcp-client any more: its ifupdown calls dhcpcd
+	case Forky, Sid: // have no isc-dhcp-client any more: their ifupdown calls dhcpcd
 		return append(list, "dhcpcd-base")
 	}
 	return append(list, "isc-dhcp-client", "dhcpcd-base")
@@ -85,7 +89,7 @@ var options = [...]string{
 
 // moving are the options for a release that is not out yet: a mirror's copy of it may be older than it says it may get.
 func moving(suite string) []string {
-	if suite == Forky {
+	if suite == Forky || suite == Sid {
 		return []string{`--aptopt=Acquire::Check-Valid-Until "false"`}
 	}
 	return nil

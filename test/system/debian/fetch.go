@@ -65,7 +65,7 @@ func (a apt) run(name string, args ...string) (string, error) {
 	set := []string{
 		"-o", "Dir::Etc::SourceList=" + a.dir + "/sources.list", "-o", "Dir::Etc::SourceParts=" + a.dir + "/empty",
 		"-o", "Dir::State=" + a.dir + "/state", "-o", "Dir::State::status=" + a.dir + "/status", "-o", "Dir::Cache=" + a.dir + "/cache",
-		"-o", `Acquire::Languages=none`, "-o", "Acquire::Check-Valid-Until=false", "-o", "Acquire::Check-Valid-Until=false", "-o", "APT::Sandbox::User=root",
+		"-o", `Acquire::Languages=none`, "-o", "Acquire::Check-Valid-Until=false", "-o", "APT::Sandbox::User=root",
 	}
 	cmd := exec.Command(name, append(set, args...)...)
 	cmd.Dir = a.dir
