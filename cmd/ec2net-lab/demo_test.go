@@ -76,7 +76,7 @@ func TestDemoAzureFails(t *testing.T) {
 			t.Errorf("exit status %d, want 1 with %q\n%s%s", code, want, out, problem)
 		}
 	}
-	u.fails(1, `cloud "moon": there are ec2, azure and oci`, "demo", "--cloud", "moon")
+	u.fails(1, `cloud "moon": there are ec2, azure, oci and gce`, "demo", "--cloud", "moon")
 	u.fails(1, "no story of oci yet", "demo", "--cloud", "oci")
 }
 

@@ -52,9 +52,10 @@ func imdsFaultCommand() *cobra.Command {
 		Use:   "imds",
 		Short: "Make the metadata server answer wrongly",
 		Long: `Make the metadata server answer wrongly. Paths are below /latest/, on Azure
-below /metadata/, on Oracle's cloud below /opc/v2/, and below the interface's
-own with --interface: * stands for any text within a segment, ** across
-segments. A body is html, binary, empty, huge, endless, short, cut, or any text.`,
+below /metadata/, on Oracle's cloud below /opc/v2/, on Google's below
+/computeMetadata/v1/, and below the interface's own with --interface: * stands
+for any text within a segment, ** across segments. A body is html, binary,
+empty, huge, endless, short, cut, or any text.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.Body = lab.Body(body)

@@ -61,8 +61,9 @@ router with its source/destination check, an IMDSv2 server on 169.254.169.254
 and DHCP. With --cloud azure it is Azure's virtual network in the same way:
 Azure's metadata and leases, IP forwarding, user-defined routes, load balancer
 probes, VFs; with --cloud oci Oracle's, where a secondary interface gets no
-lease. It needs root or unprivileged user namespaces, and touches nothing of
-the machine's own network.
+lease; with --cloud gce Google's, where nothing is on an interface's link but
+the router. It needs root or unprivileged user namespaces, and touches nothing
+of the machine's own network.
 
     ec2net-lab demo                        two interfaces, without and with it
     ec2net-lab demo --cloud azure          egress by another one, and SSH stays

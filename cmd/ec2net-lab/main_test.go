@@ -149,7 +149,7 @@ func TestUsage(t *testing.T) {
 		{2, `invalid argument "maybe"`, []string{"forward", "eth2", "maybe"}},
 		{2, "accepts 3 arg(s)", []string{"udr", "add", "subnet3"}},
 		{0, "udr add subnet3 0.0.0.0/0", []string{"udr"}},
-		{1, `cloud "moon": there are ec2, azure and oci`, []string{"up", "--cloud", "moon"}},
+		{1, `cloud "moon": there are ec2, azure, oci and gce`, []string{"up", "--cloud", "moon"}},
 		{1, "--no-eth1 is for EC2", []string{"up", "--cloud", "azure", "--no-eth1"}},
 		{1, `"nowhere" is not ADDRESS:PORT`, []string{"probe", "nowhere"}},
 		{1, `"0/0" is not a prefix`, []string{"udr", "delete", "subnet3", "0/0"}},

@@ -38,7 +38,11 @@ bare; all three with IP forwarding.
 
 With --cloud oci it is an Oracle instance with eth0 (10.0.0.231, public address
 203.0.113.70), configured, and eth1 (10.0.2.37, public address 203.0.113.166),
-down and bare, which gets no lease.`,
+down and bare, which gets no lease.
+
+With --cloud gce it is a Google instance with eth0 (10.10.0.29, external
+address 203.0.113.70), configured, and eth1 (10.20.0.37, external address
+203.0.113.166) in another network, down and bare.`,
 		Example: "  ec2net-lab up\n  ec2net-lab up --cloud azure\n  ec2net-lab peer testvm 172.22.5.140\n  ec2net-lab udr add subnet3 0.0.0.0/0 172.22.5.132",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -62,7 +66,7 @@ func cloudFlag(cmd *cobra.Command, into *string, known []lab.Provider) {
 	for _, p := range known {
 		names = append(names, string(p))
 	}
-	cmd.Flags().StringVar(into, "cloud", names[0], "whose cloud it is like: "+strings.Join(names, ", "))
+	cmd.Flags().StringVar(into, "cloud", names[0], "whose cloud: "+strings.Join(names, ", "))
 	if err := cmd.RegisterFlagCompletionFunc("cloud", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // the flag was defined just now
 	}

@@ -14,14 +14,23 @@ import (
 // Advert describes the router advertisements (RFC 4861 section 4.2) on an interface's link. The zero value is EC2's,
 // or Azure's on its lab: the subnet's router for half an hour, addresses by DHCPv6, no prefix to make addresses from.
 type Advert struct {
-	Router   netip.Addr     // link-local; default the provider's
-	Lifetime time.Duration  // as a default router, whole seconds up to 18 h; default 30 min
-	Interval time.Duration  // between two of them; default 100 ms
-	Slaac    []netip.Prefix // on the link, and for hosts to make addresses from (RFC 4862)
+	Router    netip.Addr     // link-local; default the provider's
+	Lifetime  time.Duration  // as a default router, whole seconds up to 18 h; default 30 min
+	Interval  time.Duration  // between two of them; default 100 ms
+	Routes    []netip.Prefix // by this router (RFC 4191); default none, on Google's cloud the subnet
+	NoDefault bool           // the router is none for everything else; default on Google's cloud for secondary interfaces
+	Slaac     []netip.Prefix // on the link, and for hosts to make addresses from (RFC 4862)
 }
 
-func (a Advert) withDefaults(gateway netip.Addr) Advert {
-	setIf(&a.Router, gateway, !a.Router.IsValid())
+// withDefaults fills in what was left out. On Google's cloud the router is that of the subnet, and of everything else
+// on the primary interface alone.
+func (a Advert) withDefaults(k *iface) Advert {
+	h := k.node.cloud.cfg.Cloud.habits()
+	if h.lonely && a.Routes == nil && k.subnet.IPv6.IsValid() {
+		a.Routes = []netip.Prefix{k.subnet.IPv6.Masked()}
+		a.NoDefault = a.NoDefault || !k.primary
+	}
+	setIf(&a.Router, h.gateway6(k.subnet), !a.Router.IsValid())
 	setIf(&a.Lifetime, 30*time.Minute, a.Lifetime == 0)
 	setIf(&a.Interval, 100*time.Millisecond, a.Interval == 0)
 	return a
@@ -53,15 +62,15 @@ type Advertiser struct {
 // Advertise starts a router on an interface's link. The first advertisement is sent before it returns, if the
 // interface is up; it has to be repeated because an interface that is set up later solicits only after a second.
 func (c *Cloud) Advertise(key string, a Advert) (*Advertiser, error) {
-	a = a.withDefaults(c.cfg.Cloud.habits().gateway6)
-	p, err := c.portOf(key)
+	k, err := c.of(key)
 	if err == nil {
+		a = a.withDefaults(k)
 		err = a.check()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("advertise: %w", err)
 	}
-	r := &Advertiser{advert: a, index: p.index, end: make(chan struct{})}
+	r := &Advertiser{advert: a, index: k.port.index, end: make(chan struct{})}
 	if err := r.open(c.fabric); err != nil {
 		return nil, fmt.Errorf("advertise %s on %s: %w", a.Router, key, err)
 	}
@@ -129,7 +138,11 @@ func (r *Advertiser) send(lifetime time.Duration) error {
 func (a Advert) message(lifetime time.Duration, mac []byte) []byte {
 	const managed = 0x80
 	b := []byte{134, 0, 0, 0, 64, managed}
-	b = binary.BigEndian.AppendUint16(b, uint16(lifetime/time.Second))
+	router := lifetime
+	if a.NoDefault {
+		router = 0
+	}
+	b = binary.BigEndian.AppendUint16(b, uint16(router/time.Second))
 	b = append(b, make([]byte, 8)...) // reachable time and retransmission: not said
 	b = append(append(b, 1, 1), mac...)
 	for _, p := range a.Slaac {
@@ -138,6 +151,11 @@ func (a Advert) message(lifetime time.Duration, mac []byte) []byte {
 		b = binary.BigEndian.AppendUint32(b, day) // valid
 		b = binary.BigEndian.AppendUint32(b, day) // preferred
 		b = append(b, 0, 0, 0, 0)
+		b = append(b, p.Masked().Addr().AsSlice()...)
+	}
+	for _, p := range a.Routes {
+		b = append(b, 24, 3, byte(p.Bits()), 0)
+		b = binary.BigEndian.AppendUint32(b, uint32(lifetime/time.Second))
 		b = append(b, p.Masked().Addr().AsSlice()...)
 	}
 	return b

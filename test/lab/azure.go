@@ -14,8 +14,8 @@ func azureHabits() habits {
 	return habits{
 		metadata: []netip.Addr{imds4}, service: newAzureService, limit: azureLimit,
 		plan: planAzure, leased: func(k *iface) []StaticRoute { return azureRoutes(k.subnet.Gateway4()) }, lease6: primary6,
-		wire: WireServer, gateway: metadata.MAC{0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc},
-		gateway6: netip.MustParseAddr("fe80::1234:5678:9abc"),
+		wire: WireServer, gateway: same(metadata.MAC{0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc}),
+		gateway6: same(netip.MustParseAddr("fe80::1234:5678:9abc")),
 		serves:   primaryAddress, closed: true, mute: true, lends: true,
 		mtu: 1500, vendor: [3]byte{0x00, 0x0d, 0x3a}, id: "nic-0a2e",
 		machine: azureMachine,

@@ -57,7 +57,7 @@ func (s *azureService) key(p string) (key string, known bool) {
 	return strings.Join(parts[1:], "/"), true
 }
 
-func (s *azureService) answer(q question) reply {
+func (s *azureService) answer(q *question) reply {
 	query, key := q.URL.Query(), q.key
 	switch {
 	case q.Method != http.MethodGet:
@@ -77,7 +77,7 @@ func (s *azureService) answer(q question) reply {
 	}
 	c := s.server.cloud
 	doc := object{"instance": azureDocument(c.identity(q.node), c.published(q.node), c.cfg.subnet)}
-	shaped, ok := s.shape(s.server.faults, doc, q)
+	shaped, ok := s.shape(s.server.faults, doc, q, true)
 	if ok {
 		shaped, ok = descend(shaped, key)
 	}

@@ -287,6 +287,7 @@ func (k *iface) clone() Interface {
 	out := k.Interface
 	out.Addrs4, out.Addrs6 = slices.Clone(k.Addrs4), slices.Clone(k.Addrs6)
 	out.Prefixes4, out.Prefixes6 = slices.Clone(k.Prefixes4), slices.Clone(k.Prefixes6)
+	out.Forwarded, out.Targets = slices.Clone(k.Forwarded), slices.Clone(k.Targets)
 	out.EIPs = maps.Clone(k.EIPs)
 	return out
 }

@@ -23,6 +23,9 @@ func (c *Cloud) complete(n *Node, spec Interface) (*iface, error) {
 	}
 	if k.MAC == (metadata.MAC{}) {
 		k.MAC = metadata.MAC{h.vendor[0], h.vendor[1], h.vendor[2], byte(c.made >> 8), byte(c.made), byte(k.DeviceNumber)}
+		if h.mac != nil && len(k.Addrs4) > 0 {
+			k.MAC = h.mac(k)
+		}
 	}
 	if k.ID == "" {
 		k.ID = fmt.Sprintf("%s%013x", h.id, c.made+1)
@@ -69,6 +72,7 @@ func (c *Cloud) refuse(k *iface) error {
 	for _, a := range slices.Concat(k.Addrs4, k.Addrs6) {
 		errs = append(errs, c.free(k.subnet, a))
 	}
+	errs = append(errs, c.refuseOf(k))
 	for private, public := range k.EIPs {
 		if !slices.Contains(k.Addrs4, private) {
 			errs = append(errs, fmt.Errorf("elastic IP %s: %s is not an address of the interface", public, private))
@@ -77,11 +81,27 @@ func (c *Cloud) refuse(k *iface) error {
 	return errors.Join(errs...)
 }
 
+// refuseOf says what the provider refuses in an interface.
+func (c *Cloud) refuseOf(k *iface) error {
+	h := c.cfg.Cloud.habits()
+	for _, o := range c.ifaces {
+		if h.apart && o.node == k.node && o.subnet.ID == k.subnet.ID {
+			return fmt.Errorf("%s is in %s: each interface of a machine is in a network of its own", c.label(o), k.Subnet)
+		}
+	}
+	for _, a := range k.Addrs6 {
+		if p := netip.PrefixFrom(a, h.block6); h.block6 > 0 && p.Masked() != p {
+			return fmt.Errorf("%s is not the first address of a /%d", a, h.block6)
+		}
+	}
+	return nil
+}
+
 // free says why an address of a subnet cannot be given to an interface.
 func (c *Cloud) free(s Subnet, a netip.Addr) error {
 	linkLocal := a.Is4() && a.IsLinkLocalUnicast() // what an IPv6-only subnet leases
 	switch {
-	case !s.contains(a) && !linkLocal:
+	case !s.contains(a) && !s.hasAlias(netip.PrefixFrom(a, a.BitLen())) && !linkLocal:
 		return fmt.Errorf("%s is not in %s (%s %s)", a, s.ID, s.CIDR, s.IPv6)
 	case s.CIDR.IsValid() && a == s.Gateway4():
 		return fmt.Errorf("%s is the gateway of %s", a, s.ID)

@@ -36,6 +36,13 @@ type Subnet struct {
 	ID   string       // "subnet-…"; made up when empty
 	CIDR netip.Prefix // IPv4; the first address is the gateway's. May be invalid in an IPv6-only subnet
 	IPv6 netip.Prefix // may be invalid
+
+	Secondary []netip.Prefix // Google's secondary ranges, for alias addresses and blocks
+}
+
+// hasAlias says whether a block lies in one of the subnet's secondary ranges.
+func (s Subnet) hasAlias(p netip.Prefix) bool {
+	return slices.ContainsFunc(s.Secondary, func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Contains(p.Addr()) })
 }
 
 // Gateway4 is the address of the subnet's IPv4 router: the first one of the whole prefix.
@@ -56,6 +63,8 @@ type Interface struct {
 	Addrs6       []netip.Addr              // the first is the primary
 	Prefixes4    []netip.Prefix            // delegated to the interface
 	Prefixes6    []netip.Prefix            // delegated to the interface
+	Forwarded    []netip.Prefix            // Google's: load balancers and forwarding rules send what is for them to the interface as it is
+	Targets      []netip.Addr              // Google's: the same, of target instances
 	EIPs         map[netip.Addr]netip.Addr // private address → elastic IP; on Azure a public address
 	MTU          int                       // bytes, given by DHCP (not on Azure) and used in the fabric; default the provider's
 	Late         time.Duration             // how long after the interface is plugged in the metadata begin to show it
@@ -105,7 +114,7 @@ func (c Config) check() error {
 		errs = append(errs, fmt.Errorf("rp_filter %d: it is 0, 1 or 2", c.RPFilter))
 	}
 	for _, s := range c.Subnets {
-		for _, p := range []netip.Prefix{s.CIDR, s.IPv6} {
+		for _, p := range append([]netip.Prefix{s.CIDR, s.IPv6}, s.Secondary...) {
 			if p.IsValid() && !c.inVPC(p) {
 				errs = append(errs, fmt.Errorf("subnet %s: %s lies in no block of the VPC %v", s.ID, p, c.VPC))
 			}

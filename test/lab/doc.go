@@ -11,7 +11,11 @@
 // Azure's manners, leases that route only the primary interface, DHCPv6, gateways with Azure's one MAC,
 // the host's servers (168.63.129.16) for the primary interface alone, its probes of any interface (Probe), a
 // public address lent to who has none, IP forwarding (Forward), routes of the user's own (AddRoute),
-// and VFs (AttachVF). Seed001 is such a machine. Reboot starts either cloud's instance again.
+// and VFs (AttachVF). Seed001 is such a machine. Reboot starts any cloud's instance again.
+//
+// Config{Cloud: OCI} makes Oracle's: no lease for a secondary interface, servers that answer the primary alone, metadata
+// that show an interface late. Config{Cloud: GCE} makes Google's: leases of a /32, routers that alone answer ARP, networks
+// apart from each other, forwarded addresses (ForwardTo), and metadata that a client can wait for to change.
 //
 // It needs root or a user namespace, and no program: everything is netlink, nftables by netlink,
 // and Go. Tests start with

@@ -168,9 +168,9 @@ func (l layout) places(in *injected, doc document) []string {
 	return nil
 }
 
-// shape returns the document as changed by the faults that a look at the question's key would notice. The caller holds
-// the lock.
-func (l layout) shape(faults []*injected, doc document, q question) (out document, ok bool) {
+// shape returns the document as changed by the faults that a look at the question's key would notice. The look counts,
+// or is for us alone. The caller holds the lock.
+func (l layout) shape(faults []*injected, doc document, q *question, count bool) (out document, ok bool) {
 	ok = true
 	for _, in := range faults {
 		if !ok || !in.shapesTree() || in.over(q.asked.Time) || !in.concerns(q.Method, q.via) {
@@ -178,7 +178,7 @@ func (l layout) shape(faults []*injected, doc document, q question) (out documen
 		}
 		where := l.places(in, doc)
 		seen := func(place string) bool { return below(place, q.key) || below(q.key, place) }
-		if slices.ContainsFunc(where, seen) && in.strikes() {
+		if slices.ContainsFunc(where, seen) && in.strikes(count) {
 			doc, ok = in.edited(doc, "", where)
 		}
 	}

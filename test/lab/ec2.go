@@ -14,7 +14,7 @@ func ec2Habits() habits {
 	return habits{
 		metadata: []netip.Addr{imds4, netip.MustParseAddr("fd00:ec2::254")}, service: newEC2Service,
 		plan: planEC2, leased: leasedByGateway,
-		gateway6: Gateway6,
+		gateway6: same(Gateway6),
 		mtu:      9001, vendor: [3]byte{0x02, 0xec, 0x20}, id: "eni-0ec2",
 		machine: ec2Machine,
 	}
@@ -25,8 +25,8 @@ func ec2Machine() Config {
 	return Config{
 		VPC: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16"), netip.MustParsePrefix("2001:db8:ec2::/56")},
 		Subnets: []Subnet{
-			{"subnet-a", netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("2001:db8:ec2:0::/64")},
-			{"subnet-c", netip.MustParsePrefix("10.0.2.0/24"), netip.MustParsePrefix("2001:db8:ec2:2::/64")},
+			{ID: "subnet-a", CIDR: netip.MustParsePrefix("10.0.0.0/24"), IPv6: netip.MustParsePrefix("2001:db8:ec2:0::/64")},
+			{ID: "subnet-c", CIDR: netip.MustParsePrefix("10.0.2.0/24"), IPv6: netip.MustParsePrefix("2001:db8:ec2:2::/64")},
 		},
 		Interfaces: []Interface{Eth0(), Eth1()},
 	}
@@ -49,7 +49,7 @@ func newEC2Service(s *IMDS) service {
 	return &ec2Service{server: s, tokens: map[string]time.Time{}, trees: map[*Node]tree{}}
 }
 
-func (s *ec2Service) answer(q question) reply {
+func (s *ec2Service) answer(q *question) reply {
 	key := q.key
 	switch {
 	case q.Method == http.MethodPut && key == "api/token":

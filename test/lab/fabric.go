@@ -170,21 +170,21 @@ func (f *fabric) plug(k *iface, number int) (port, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.Index = p.name, p.index
 	attrs.Group, attrs.MTU = portGroup, jumbo
-	attrs.Flags, attrs.HardwareAddr = net.FlagUp, f.habits.router(number)
+	attrs.Flags, attrs.HardwareAddr = net.FlagUp, f.habits.router(k.subnet, number)
 	cable := netlink.NewVeth(attrs)
 	cable.PeerName, cable.PeerNamespace = k.Name, netlink.NsFd(k.node.NetNS())
 	cable.PeerHardwareAddr, cable.PeerMTU = k.MAC[:], 1500
 	if err := f.node.nl.LinkAdd(cable); err != nil {
 		return port{}, fmt.Errorf("plug interface %s into %s: %w", k.Name, k.node.Name, err)
 	}
-	if err := f.aim(p); err != nil {
+	if err := f.aim(p, k.subnet); err != nil {
 		return port{}, errors.Join(err, f.unplug(p))
 	}
 	return p, nil
 }
 
 // aim teaches the port where its interface is, and makes it the IPv6 router of the interface's link.
-func (f *fabric) aim(p port) error {
+func (f *fabric) aim(p port, s Subnet) error {
 	for _, hop := range []netip.Addr{nextHop4, linkLocal(p.mac)} {
 		n := &netlink.Neigh{LinkIndex: p.index, State: netlink.NUD_PERMANENT, IP: hop.AsSlice(), HardwareAddr: p.mac[:]}
 		if err := f.node.nl.NeighSet(n); err != nil {
@@ -195,8 +195,11 @@ func (f *fabric) aim(p port) error {
 		{"net/ipv4/neigh/" + p.name + "/proxy_delay", "0"},
 		{"net/ipv6/neigh/" + p.name + "/proxy_delay", "0"},
 	})
+	if f.habits.lonely {
+		err = errors.Join(err, f.alone(p, s))
+	}
 	// With the link's prefix: the router's address may be the one that the port makes of its MAC, in whose place it is.
-	return errors.Join(err, addAddr(f.node.nl, linkIndex(p.index), netip.PrefixFrom(f.habits.gateway6, 64)))
+	return errors.Join(err, addAddr(f.node.nl, linkIndex(p.index), netip.PrefixFrom(f.habits.gateway6(s), 64)))
 }
 
 // unplug removes the cable, and with it the interface and the routes to it.
@@ -260,6 +263,9 @@ func (f *fabric) listen(k *iface, neighbours []*iface) error {
 }
 
 func (f *fabric) proxy(p port, a netip.Addr) error {
+	if f.habits.lonely {
+		return nil
+	}
 	n := &netlink.Neigh{LinkIndex: p.index, Family: unix.AF_INET6, Flags: netlink.NTF_PROXY, IP: a.AsSlice()}
 	if err := f.node.nl.NeighSet(n); err != nil {
 		return fmt.Errorf("answer for %s on %s: %w", a, p.name, err)

@@ -13,7 +13,7 @@ import (
 // how it is answered; Absent and Value change what the tree holds, and all that match do so.
 type Fault struct {
 	// Which requests. Empty means all.
-	Path      string `json:"path,omitempty"`      // pattern below /latest/, on Azure below /metadata/: * within a segment, ** across; relative to the interface's directory, or its part of a document, when Interface is given
+	Path      string `json:"path,omitempty"`      // pattern below /latest/, /metadata/ (Azure), /opc/v2/ (OCI) or /computeMetadata/v1/ (GCE): * within a segment, ** across; relative to the interface's directory, or its part of a document, when Interface is given
 	Interface string `json:"interface,omitempty"` // keys of this interface, by name, MAC or ENI ID
 	Via       string `json:"via,omitempty"`       // requests that came by this interface
 	Method    string `json:"method,omitempty"`    // PUT is the token's
@@ -159,10 +159,13 @@ func (in *injected) over(now time.Time) bool {
 	return (!in.expires.IsZero() && now.After(in.expires)) || (in.Times > 0 && in.seen >= in.Skip+in.Times)
 }
 
-// strikes counts a matching request and says whether it is spoilt.
-func (in *injected) strikes() bool {
-	in.seen++
-	return in.seen > in.Skip
+// strikes says whether a matching request is spoilt, and counts it.
+func (in *injected) strikes(count bool) bool {
+	if count {
+		in.seen++
+		return in.seen > in.Skip
+	}
+	return in.seen+1 > in.Skip
 }
 
 // shapesTree says whether the fault changes the tree rather than the answer.
@@ -183,7 +186,7 @@ func pick(faults []*injected, method, path string, via *iface, now time.Time) (F
 		if in.shapesTree() || in.over(now) || !in.concerns(method, via) || !matchPath(in.Path, path) {
 			continue
 		}
-		if in.strikes() {
+		if in.strikes(true) {
 			return in.Fault, true
 		}
 	}
@@ -197,7 +200,7 @@ func shape(faults []*injected, t tree, method, path string, via *iface, now time
 		if !in.shapesTree() || in.over(now) || !in.concerns(method, via) {
 			continue
 		}
-		if keys := in.noticed(t, path); len(keys) > 0 && in.strikes() {
+		if keys := in.noticed(t, path); len(keys) > 0 && in.strikes(true) {
 			t = in.apply(t, keys)
 		}
 	}

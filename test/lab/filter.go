@@ -25,6 +25,8 @@ type filter struct {
 	inward, outward    *nftables.Set // elastic IP → private address, and back
 	noPublic           *nftables.Set // (interface, source) → packets to the internet without an elastic IP
 	forwarding         *nftables.Set // interfaces without source check
+	untranslated       *nftables.Set // addresses that are the internet's too
+	together           *nftables.Set // pairs of interfaces in one network
 	primaries          *nftables.Set // (interface, source) that may ask the fabric's own servers
 	primaryPorts       *nftables.Set // interfaces that may ask them from any address
 	astray4, astray6   *nftables.Set // (interface, source) → packets to those servers from others
@@ -69,8 +71,12 @@ func (f *filter) addSets() error {
 	f.primaries = &nftables.Set{Table: f.table, Name: "primaries", KeyType: key4, Concatenation: true}
 	f.primaryPorts = &nftables.Set{Table: f.table, Name: "primaryports", KeyType: nftables.TypeIFIndex}
 	f.astray4, f.astray6 = counted("astray4", key4), counted("astray6", key6)
+	f.untranslated = &nftables.Set{Table: f.table, Name: "untranslated", KeyType: nftables.TypeIPAddr}
+	f.together = &nftables.Set{
+		Table: f.table, Name: "together", KeyType: nftables.MustConcatSetType(nftables.TypeIFIndex, nftables.TypeIFIndex), Concatenation: true,
+	}
 	var errs []error
-	for i, s := range []*nftables.Set{f.spoofed4, f.spoofed6, f.noPublic, f.inward, f.outward, f.forwarding, f.primaries, f.primaryPorts, f.astray4, f.astray6} {
+	for i, s := range []*nftables.Set{f.spoofed4, f.spoofed6, f.noPublic, f.inward, f.outward, f.forwarding, f.primaries, f.primaryPorts, f.astray4, f.astray6, f.untranslated, f.together} {
 		s.ID = uint32(i + 1) // else the library counts in a variable of its own, for all clouds at once
 		errs = append(errs, f.conn.AddSet(s, nil))
 	}
@@ -108,7 +114,10 @@ func (f *filter) addChains(cfg Config) error {
 		f.addDefaultOutbound()
 		rule(through, fromInterface(), toInternet(), isIPv4(), noRouteBack(), countAndDrop(f.noPublic, source4(regSource)))
 	} else {
-		rule(through, fromInterface(), toInternet(), isIPv4(), missing(f.outward, source4(regFound)), countAndDrop(f.noPublic, source4(regSource)))
+		rule(through, fromInterface(), toInternet(), isIPv4(), missing(f.outward, source4(regFound)), f.privateSource(), countAndDrop(f.noPublic, source4(regSource)))
+	}
+	if habits.apart {
+		f.addApart(through)
 	}
 
 	out := chain("leave", nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource+1)

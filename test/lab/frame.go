@@ -31,8 +31,8 @@ func answerFrame(k *iface, req, answer *dhcpv4.DHCPv4, plan dhcpPlan) []byte {
 
 // serverMAC is whom an interface's DHCP answers come from.
 func serverMAC(k *iface) metadata.MAC {
-	if gateway := k.node.cloud.cfg.Cloud.habits().gateway; gateway != (metadata.MAC{}) {
-		return gateway
+	if gateway := k.node.cloud.cfg.Cloud.habits().gateway; gateway != nil {
+		return gateway(k.subnet)
 	}
 	return routerMAC
 }

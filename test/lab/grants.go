@@ -9,7 +9,7 @@ import (
 // AssignPrefix delegates a prefix (/28 or /80 on EC2) to an interface.
 func (c *Cloud) AssignPrefix(key string, p netip.Prefix) error {
 	return c.change(key, "delegate to "+key, func(k *iface) error {
-		if p != p.Masked() || !k.subnet.contains(p.Addr()) {
+		if p != p.Masked() || (!k.subnet.contains(p.Addr()) && !k.subnet.hasAlias(p)) {
 			return fmt.Errorf("%s is no prefix of %s", p, k.Subnet)
 		}
 		list := k.prefixes(p.Addr())

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,8 @@ type IMDS struct {
 	faults    []*injected
 	lastFault int
 	conns     int
+	waiting   int  // requests that wait for news
+	polls     bell // rings when that changes
 
 	log history[Request]
 }
@@ -147,21 +150,65 @@ func (s *IMDS) decide(r *http.Request, req *Request) reply {
 	if via != nil {
 		req.Interface = s.cloud.label(via)
 	}
+	return s.await(&question{Request: r, asked: req, key: key, known: known, node: node, via: via})
+}
+
+// await is the answer to a question, when there is one: a client may have asked for what is news.
+func (s *IMDS) await(q *question) reply {
+	s.mu.Lock()
+	q.refused = s.limit.throttled(q.asked.Time)
+	s.mu.Unlock()
+	for {
+		news := s.cloud.news.next()
+		out := s.look(q)
+		if !out.pending {
+			return out
+		}
+		s.wait(+1)
+		select {
+		case <-news:
+		case <-q.limit:
+			q.late = true
+		case <-q.Context().Done():
+			s.wait(-1)
+			return reply{fault: &Fault{Close: true}} // to nobody
+		}
+		s.wait(-1)
+	}
+}
+
+// look is the answer of this moment.
+func (s *IMDS) look(q *question) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := s.right(question{r, req, key, known, node, via})
-	if f, hit := pick(s.faults, r.Method, key, via, req.Time); hit {
+	var out reply
+	if q.refused {
+		out = s.service.page(http.StatusTooManyRequests)
+	} else {
+		out = s.service.answer(q)
+	}
+	if f, hit := pick(s.faults, q.Method, q.key, q.via, time.Now()); hit {
+		out.pending = false
 		out.spoil(f, s.service.page)
 	}
 	return out
 }
 
-// right is the answer without a fault that spoils answers. The caller holds the lock.
-func (s *IMDS) right(q question) reply {
-	if s.limit.throttled(q.asked.Time) {
-		return s.service.page(http.StatusTooManyRequests)
-	}
-	return s.service.answer(q)
+// wait counts the requests that wait for news.
+func (s *IMDS) wait(more int) {
+	s.mu.Lock()
+	s.waiting += more
+	s.mu.Unlock()
+	s.polls.ring()
+}
+
+// Waiting returns when so many requests wait for news at least, or with ctx's error. Only Google's service knows that.
+func (s *IMDS) Waiting(ctx context.Context, requests int) error {
+	return s.polls.wait(ctx, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.waiting >= requests
+	})
 }
 
 // asker finds out whose request came from an address: the host and the interface. From an address that is no

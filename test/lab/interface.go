@@ -25,7 +25,7 @@ func (c *Cloud) Detach(key string) error {
 		return fmt.Errorf("detach: %w", err)
 	}
 	c.ifaces = slices.DeleteFunc(c.ifaces, func(o *iface) bool { return o == k })
-	errs := []error{c.net.filter.forward(k.port.index, false), c.setPrimary(k, false), c.net.unplugVF(k), c.net.unplug(k.port)} // takes the routes with it
+	errs := []error{c.net.filter.forward(k.port.index, false), c.setPrimary(k, false), c.net.forget(k), c.net.unplugVF(k), c.net.unplug(k.port)} // takes the routes with it
 	for private, public := range k.EIPs {
 		errs = append(errs, c.net.unmap(private, public))
 	}
@@ -83,14 +83,18 @@ func (c *Cloud) label(k *iface) string {
 func (c *Cloud) connect(k *iface) error {
 	var errs []error
 	for _, a := range slices.Concat(k.Addrs4, k.Addrs6) {
-		errs = append(errs, c.net.grant(k.port, netip.PrefixFrom(a, a.BitLen())))
+		errs = append(errs, c.net.grantAddr(k.port, a))
 	}
 	for _, p := range slices.Concat(k.Prefixes4, k.Prefixes6) {
 		errs = append(errs, c.net.grant(k.port, p))
 	}
+	for _, p := range k.forwarded() {
+		errs = append(errs, c.net.grantForwarded(k.port, p))
+	}
 	for private, public := range k.EIPs {
 		errs = append(errs, c.net.mapEIP(private, public))
 	}
+	errs = append(errs, c.net.filter.join(k.port.index, c.portsOf(k.subnet)))
 	if k.Forwarding {
 		errs = append(errs, c.net.filter.forward(k.port.index, true))
 	}
@@ -111,6 +115,16 @@ func (c *Cloud) setPrimary(k *iface, on bool) error {
 		source = k.Addrs4[0]
 	}
 	return c.net.filter.setPrimary(k.port.index, source, on)
+}
+
+// portsOf lists the ports of a subnet's interfaces. The caller holds the lock.
+func (c *Cloud) portsOf(s Subnet) (out []int) {
+	for _, o := range c.ifaces {
+		if o.subnet.ID == s.ID {
+			out = append(out, o.port.index)
+		}
+	}
+	return out
 }
 
 // neighbours are the other interfaces of the interface's subnet.
@@ -153,7 +167,7 @@ func (c *Cloud) Assign(key string, addrs ...netip.Addr) error {
 			if err := c.free(k.subnet, a); err != nil {
 				return err
 			}
-			if err := c.net.grant(k.port, netip.PrefixFrom(a, a.BitLen())); err != nil {
+			if err := c.net.grantAddr(k.port, a); err != nil {
 				return err
 			}
 			k.add(a)
@@ -177,7 +191,7 @@ func (c *Cloud) Release(key string, addrs ...netip.Addr) error {
 			if err := c.take(k, a); err != nil {
 				return err
 			}
-			if err := c.net.revoke(k.port, netip.PrefixFrom(a, a.BitLen())); err != nil {
+			if err := c.net.revokeAddr(k.port, a); err != nil {
 				return err
 			}
 			if public, ok := k.EIPs[a]; ok {
@@ -231,7 +245,7 @@ func (c *Cloud) Move(a netip.Addr, from, to string) error {
 			}
 			target.EIPs[a] = public
 		}
-		if err := c.net.grant(target.port, netip.PrefixFrom(a, a.BitLen())); err != nil {
+		if err := c.net.grantAddr(target.port, a); err != nil {
 			return err
 		}
 		return c.net.announce(target, c.neighbours(target))

@@ -93,14 +93,18 @@ func configureInstalled(k *iface) error {
 
 func configure4(k *iface, l netlink.Link) error {
 	src, index := k.Addrs4[0].AsSlice(), l.Attrs().Index
-	addr := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(k.Addrs4[0], k.subnet.CIDR.Bits())), Flags: unix.IFA_F_NOPREFIXROUTE}
+	h := k.node.cloud.cfg.Cloud.habits()
+	addr := &netlink.Addr{IPNet: ipNet(k.leased4()), Flags: unix.IFA_F_NOPREFIXROUTE}
 	if err := k.node.nl.AddrAdd(l, addr); err != nil {
 		return fmt.Errorf("add %s to %s: %w", addr.IPNet, k.Name, err)
 	}
-	routes := []*netlink.Route{
-		{LinkIndex: index, Dst: ipNet(k.subnet.CIDR.Masked()), Src: src, Scope: netlink.SCOPE_LINK, Protocol: unix.RTPROT_KERNEL, Priority: installedMetric},
+	var routes []*netlink.Route
+	if !h.lonely {
+		routes = append(routes, &netlink.Route{
+			LinkIndex: index, Dst: ipNet(k.subnet.CIDR.Masked()), Src: src, Scope: netlink.SCOPE_LINK, Protocol: unix.RTPROT_KERNEL, Priority: installedMetric,
+		})
 	}
-	for _, r := range k.node.cloud.cfg.Cloud.habits().leased(k) {
+	for _, r := range h.leased(k) {
 		route := &netlink.Route{LinkIndex: index, Dst: ipNet(r.Dst), Protocol: rtprotDHCP, Priority: installedMetric}
 		if r.Via.IsUnspecified() {
 			route.Scope = netlink.SCOPE_LINK
@@ -112,15 +116,27 @@ func configure4(k *iface, l netlink.Link) error {
 	return addRoutes(k, routes...)
 }
 
+// leased4 is the interface's primary address as a lease has it: with the subnet that is on the link.
+func (k *iface) leased4() netip.Prefix {
+	if k.node.cloud.cfg.Cloud.habits().lonely {
+		return netip.PrefixFrom(k.Addrs4[0], 32)
+	}
+	return netip.PrefixFrom(k.Addrs4[0], k.subnet.CIDR.Bits())
+}
+
 func configure6(k *iface, l netlink.Link) error {
 	index := l.Attrs().Index
 	if err := addAddr(k.node.nl, l, netip.PrefixFrom(k.Addrs6[0], 128)); err != nil {
 		return err
 	}
-	return addRoutes(k,
-		&netlink.Route{LinkIndex: index, Dst: ipNet(k.subnet.IPv6.Masked()), Protocol: rtprotRA, Priority: installedMetric},
-		&netlink.Route{LinkIndex: index, Dst: ipNet(world6), Gw: k.node.cloud.cfg.Cloud.habits().gateway6.AsSlice(), Protocol: rtprotRA, Priority: installedMetric},
-	)
+	h := k.node.cloud.cfg.Cloud.habits()
+	var routes []*netlink.Route
+	if !h.lonely {
+		routes = append(routes, &netlink.Route{LinkIndex: index, Dst: ipNet(k.subnet.IPv6.Masked()), Protocol: rtprotRA, Priority: installedMetric})
+	}
+	return addRoutes(k, append(routes,
+		&netlink.Route{LinkIndex: index, Dst: ipNet(world6), Gw: h.gateway6(k.subnet).AsSlice(), Protocol: rtprotRA, Priority: installedMetric},
+	)...)
 }
 
 func addRoutes(k *iface, routes ...*netlink.Route) error {

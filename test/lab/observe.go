@@ -98,13 +98,24 @@ func (c *Cloud) Traffic(key string) (Traffic, error) {
 }
 
 func (c *Cloud) portOf(key string) (port, error) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	k, err := c.find(key)
+	k, err := c.of(key)
 	if err != nil {
 		return port{}, err
 	}
 	return k.port, nil
+}
+
+// of finds an interface, and returns it as it is at this moment.
+func (c *Cloud) of(key string) (*iface, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	k, err := c.find(key)
+	if err != nil {
+		return nil, err
+	}
+	frozen := *k
+	frozen.Interface = k.clone()
+	return &frozen, nil
 }
 
 // NetStat reads a counter of the node's kernel, as nstat names it: "TcpExt", "IPReversePathFilter" (packets

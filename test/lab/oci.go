@@ -28,8 +28,8 @@ func ociHabits() habits {
 		plan: planOCI, leased: func(k *iface) []StaticRoute { return ociRoutes(k.subnet.Gateway4()) },
 		lease6:   func(k *iface) []netip.Addr { return k.Addrs6 },
 		services: []netip.Addr{OCIBootVolume, OCIBlockVolume},
-		gateway:  metadata.MAC{0x00, 0x00, 0x17, 0x40, 0x89, 0x72},
-		gateway6: netip.MustParseAddr("fe80::200:17ff:fe40:8972"),
+		gateway:  same(metadata.MAC{0x00, 0x00, 0x17, 0x40, 0x89, 0x72}),
+		gateway6: same(netip.MustParseAddr("fe80::200:17ff:fe40:8972")),
 		serves:   primaryInterface, closed: true,
 		mtu: 9000, vendor: [3]byte{0x02, 0x00, 0x17}, id: "ocid1.vnic.oc1.phx.0ec2",
 		late: ociLate, machine: ociMachine,
@@ -110,7 +110,7 @@ func ociVNIC(index int, k Interface, s Subnet) object {
 		}
 		out["ipv6Addresses"] = addrs
 		out["ipv6SubnetCidrBlock"] = s.IPv6.Masked().String()
-		out["ipv6VirtualRouterIp"] = ociHabits().gateway6.String()
+		out["ipv6VirtualRouterIp"] = ociHabits().gateway6(s).String()
 	}
 	return out
 }

@@ -30,7 +30,7 @@ func (s *ociService) key(p string) (key string, known bool) {
 	return strings.Join(parts[2:], "/"), true
 }
 
-func (s *ociService) answer(q question) reply {
+func (s *ociService) answer(q *question) reply {
 	second := strings.HasPrefix(strings.TrimLeft(q.URL.Path, "/"), "opc/v2")
 	switch {
 	case q.Method != http.MethodGet && q.Method != http.MethodHead:
@@ -44,7 +44,7 @@ func (s *ociService) answer(q question) reply {
 	}
 	c := s.server.cloud
 	doc := ociDocument(c.identity(q.node), c.published(q.node), c.cfg.subnet)
-	shaped, ok := s.shape(s.server.faults, doc, q)
+	shaped, ok := s.shape(s.server.faults, doc, q, true)
 	if ok {
 		shaped, ok = descend(shaped, q.key)
 	}

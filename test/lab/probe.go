@@ -63,7 +63,7 @@ func (c *Cloud) prober(to netip.Addr) (from netip.Addr, port string, node *Node,
 		case slices.Contains(k.Addrs4, to):
 			return h.wire, k.port.name, k.node, nil
 		case slices.Contains(k.Addrs6, to):
-			return h.gateway6.WithZone(k.port.name), k.port.name, k.node, nil
+			return h.gateway6(k.subnet).WithZone(k.port.name), k.port.name, k.node, nil
 		}
 	}
 	return from, "", nil, errors.New("no interface has the address")

@@ -19,10 +19,11 @@ const (
 	EC2   Provider = "ec2"
 	Azure Provider = "azure"
 	OCI   Provider = "oci" // Oracle's
+	GCE   Provider = "gce" // Google's
 )
 
 // Providers lists the providers, EC2 first.
-func Providers() []Provider { return []Provider{EC2, Azure, OCI} }
+func Providers() []Provider { return []Provider{EC2, Azure, OCI, GCE} }
 
 // Provider is whose cloud this is.
 func (c *Cloud) Provider() Provider { return c.cfg.Cloud }
@@ -40,28 +41,35 @@ type habits struct {
 	lease6 func(*iface) []netip.Addr          // what DHCPv6 gives an interface; nil where there is none
 
 	// The fabric's addresses and routers.
-	wire     netip.Addr   // the host's own address, where there is one
-	services []netip.Addr // other servers of the platform's own, such as its disks
-	gateway  metadata.MAC // of every subnet's router; zero for one of its own on each link
-	gateway6 netip.Addr   // the router of every subnet, in IPv6
+	wire     netip.Addr                // the host's own address, where there is one
+	services []netip.Addr              // other servers of the platform's own, such as its disks
+	gateway  func(Subnet) metadata.MAC // of a subnet's router; nil for one of its own on each link
+	gateway6 func(Subnet) netip.Addr   // a subnet's router, in IPv6
+	lonely   bool                      // nothing is on an interface's link but the router, which alone answers ARP and neighbour discovery
+	block6   int                       // bits of the block that belongs to an interface's IPv6 address; 0 for the address alone
 
 	// What the platform drops, and what it lends.
 	serves audience // whom the fabric's own servers answer
 	closed bool     // the internet has no route to private addresses
 	mute   bool     // the subnets' routers answer no ping
+	apart  bool     // each subnet is a network of its own: nothing goes from one to another
 	lends  bool     // who has no public address uses DefaultOutbound
 
 	// Interfaces.
-	mtu    int           // bytes
-	vendor [3]byte       // a MAC begins with it
-	id     string        // how the name of one begins
-	late   time.Duration // until the metadata show one that was plugged in
+	mtu    int                       // bytes
+	vendor [3]byte                   // a MAC begins with it
+	mac    func(*iface) metadata.MAC // where more of it is given than that
+	id     string                    // how the name of one begins
+	late   time.Duration             // until the metadata show one that was plugged in
 
 	machine func() Config // what is left out of a Config: the network, and the interfaces
 }
 
 // Machine is the cloud that a Config stands for which says no more than the provider.
 func (p Provider) Machine() Config { return Config{Cloud: p}.withDefaults() }
+
+// same is a router's address, or its MAC, that is the same in every subnet.
+func same[T any](v T) func(Subnet) T { return func(Subnet) T { return v } }
 
 // audience is whom the fabric's own servers answer: a packet of anybody else to them is dropped.
 type audience int
@@ -74,7 +82,7 @@ const (
 
 // habitsOf has the providers' habits by name.
 func habitsOf() map[Provider]func() habits {
-	return map[Provider]func() habits{EC2: ec2Habits, Azure: azureHabits, OCI: ociHabits}
+	return map[Provider]func() habits{EC2: ec2Habits, Azure: azureHabits, OCI: ociHabits, GCE: gceHabits}
 }
 
 // habits are those of the provider, and EC2's for one that is not known.
@@ -115,9 +123,10 @@ func (h habits) own() []netip.Addr {
 }
 
 // router is the MAC of the router on the link of the interface with a number.
-func (h habits) router(number int) net.HardwareAddr {
-	if h.gateway != (metadata.MAC{}) {
-		return h.gateway[:]
+func (h habits) router(s Subnet, number int) net.HardwareAddr {
+	if h.gateway != nil {
+		mac := h.gateway(s)
+		return mac[:]
 	}
 	return net.HardwareAddr{0x02, 0xfa, 0xb1, 0, byte(number >> 8), byte(number)}
 }

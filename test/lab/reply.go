@@ -17,6 +17,8 @@ type reply struct {
 	server string      // the header; default EC2's
 	header [][2]string // others
 	fault  *Fault
+
+	pending bool // there is no answer yet
 }
 
 // failure is EC2's page for a status.

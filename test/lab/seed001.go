@@ -22,8 +22,8 @@ func Seed001() Config {
 func azureVNet() (blocks []netip.Prefix, subnets []Subnet) {
 	p := netip.MustParsePrefix
 	return []netip.Prefix{p("172.22.5.0/24"), p("2001:db8:a2e::/56")}, []Subnet{
-		{"subnet1", p("172.22.5.64/26"), p("2001:db8:a2e:1::/64")},
-		{"subnet2", p("172.22.5.0/26"), p("2001:db8:a2e:2::/64")},
-		{"subnet3", p("172.22.5.128/26"), p("2001:db8:a2e:3::/64")},
+		{ID: "subnet1", CIDR: p("172.22.5.64/26"), IPv6: p("2001:db8:a2e:1::/64")},
+		{ID: "subnet2", CIDR: p("172.22.5.0/26"), IPv6: p("2001:db8:a2e:2::/64")},
+		{ID: "subnet3", CIDR: p("172.22.5.128/26"), IPv6: p("2001:db8:a2e:3::/64")},
 	}
 }
