@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -26,10 +25,7 @@ const (
 // maxDocument is the longest document: 8 interfaces with 256 addresses are 200 KiB.
 const maxDocument = 1 << 20
 
-var (
-	errEmpty    = errors.New("the answer is empty")
-	errVersions = errors.New("no version of the document is accepted")
-)
+var errVersions = errors.New("no version of the document is accepted")
 
 // AzureOptions says how Azure's metadata is asked. Only Host is needed on a virtual machine.
 type AzureOptions struct {
@@ -218,33 +214,9 @@ func otherVersion(page string, tried []string) string {
 // ask asks once. The body of a 400 is returned too.
 func (s *Azure) ask(ctx context.Context, version string) (body string, ex exchange, err error) {
 	url := s.url + "/metadata/" + keyNetwork + "?api-version=" + version + "&format=json"
-	req, err := http.NewRequestWithContext(withExchange(ctx, &ex), http.MethodGet, url, nil)
-	if err != nil {
-		return "", ex, unusable(keyNetwork, err)
+	body, _, ex, err = s.wire.document(ctx, question{keyNetwork, url, "Metadata", "true"})
+	if err != nil && ex.status == http.StatusNotImplemented { // as final as a 403
+		err = &Error{Key: keyNetwork, Status: ex.status, Err: ErrDisabled}
 	}
-	req.Header.Set("Metadata", "true")
-	resp, err := s.wire.Do(req)
-	if ctx.Err() != nil {
-		return "", ex, &Error{Key: keyNetwork, Err: fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())}
-	}
-	if err != nil {
-		return "", ex, failed(keyNetwork, ex)
-	}
-	b, err := io.ReadAll(resp.Body) // from memory, see complete
-	switch {
-	case ex.status == http.StatusNotImplemented: // as final as a 403
-		return "", ex, &Error{Key: keyNetwork, Status: ex.status, Err: ErrDisabled}
-	case ex.status != http.StatusOK:
-		return string(b), ex, failed(keyNetwork, ex)
-	case err != nil:
-		return "", ex, unusable(keyNetwork, err)
-	}
-	a, err := text(string(b))
-	if err == nil && a.Status == Absent {
-		err = errEmpty
-	}
-	if err != nil {
-		return "", ex, unusable(keyNetwork, err)
-	}
-	return a.Value, ex, nil
+	return body, ex, err
 }
