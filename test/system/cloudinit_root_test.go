@@ -11,8 +11,7 @@ import (
 	"ec2net/test/system/debian"
 )
 
-// clouded are the releases with cloud-init switched on, as Debian's images for EC2 have it: with netplan and
-// systemd-networkd, without ifupdown.
+// clouded are the releases with cloud-init switched on.
 var clouded = map[string]string{debian.Bookworm: debian.Bookworm + "-cloud-init", debian.Trixie: debian.Trixie + "-cloud-init", debian.Forky: debian.Forky + "-cloud-init"}
 
 // cloudedRoots makes the roots, or finds them: the crowd's, where there is one.
@@ -30,12 +29,14 @@ func cloudedRoots() error {
 			return err
 		}
 		os.Setenv(rootEnv+name, root)
+		os.Setenv(rootEnv+name+"-ifupdown", root)
 	}
 	return nil
 }
 
-// awaken leaves of the crowd cloud-init and systemd-networkd alone to start.
-func awaken(root string) error {
+// awaken leaves of the crowd cloud-init alone to start, and what it renders for: ifupdown, or systemd-networkd, as
+// Debian's images for EC2 have it.
+func awaken(root string, ifupdown bool) error {
 	for _, unit := range quiet {
 		if strings.HasPrefix(unit, "cloud-") {
 			continue
@@ -43,6 +44,9 @@ func awaken(root string) error {
 		if err := turn(root, "disable", unit); err != nil {
 			return err
 		}
+	}
+	if ifupdown {
+		return turn(root, "enable", "networking.service")
 	}
 	for _, tool := range []string{"ifup", "ifdown", "ifquery"} { // with them, cloud-init prefers ifupdown
 		if err := os.Remove(root + "/usr/sbin/" + tool); err != nil {

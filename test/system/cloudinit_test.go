@@ -21,7 +21,8 @@ import (
 // cloudInit is a machine whose network cloud-init configures from EC2's metadata, beside ec2net.
 type cloudInit struct {
 	*bed
-	suite string
+	suite    string
+	ifupdown bool // it renders for ifupdown, not for netplan and systemd-networkd
 }
 
 // Debian's cloud-init, its EC2 datasource, what it renders for netplan, and its hotplug hook, beside ec2net: two
@@ -30,31 +31,41 @@ type cloudInit struct {
 // ends it, and the warning. One release is enough for make test: it takes a minute.
 func TestCloudInit(t *testing.T) {
 	for _, suite := range cloudSuites() {
-		t.Run(suite, func(t *testing.T) {
-			t.Parallel()
-			c := bootCloudInit(t, suite)
-			c.settled("at boot", "program")
-			c.plugged()
-			c.settled("after the plug", "program")
-			for _, again := range []string{"true", "cloud-init clean"} {
-				c.run("sh", "-c", again)
-				c.reboot(threeInterfaces()...)
-				c.bed = &bed{machine: c.machine}
-				c.watch()
-				c.settled("after "+again+" and a reboot", "program")
-				t.Logf("boot after %s: %s", again, c.boot)
+		for name, ifupdown := range map[string]bool{"netplan": false, "ifupdown": true} {
+			if ifupdown && !everywhere() {
+				continue
 			}
-			c.cured()
-			c.leave(neighbour{})
-		})
+			t.Run(suite+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				bootCloudInit(t, suite, ifupdown).life()
+			})
+		}
 	}
 }
+
+func (c *cloudInit) life() {
+	c.settled("at boot", "program")
+	c.plugged()
+	c.settled("after the plug", "program")
+	for _, again := range []string{"true", "cloud-init clean"} {
+		c.run("sh", "-c", again)
+		c.reboot(threeInterfaces()...)
+		c.bed = &bed{machine: c.machine}
+		c.watch()
+		c.settled("after "+again+" and a reboot", "program")
+		c.t.Logf("boot after %s: %s", again, c.boot)
+	}
+	c.cured()
+	c.leave(neighbour{})
+}
+
+// everywhere tells whether this run has all releases and renderers.
+func everywhere() bool { return whole() || os.Getenv("EC2NET_SUITES") != "" }
 
 // cloudSuites are the releases with cloud-init that this run boots: the newest stable one, or all.
 func cloudSuites() (out []string) {
 	for _, suite := range suites {
-		chosen := whole() || os.Getenv("EC2NET_SUITES") != "" || suite == debian.Trixie
-		if chosen && clouded[suite] != "" {
+		if clouded[suite] != "" && (everywhere() || suite == debian.Trixie) {
 			out = append(out, suite)
 		}
 	}
@@ -68,19 +79,24 @@ func threeInterfaces() []lab.Interface {
 	return append(ifaces, extra(2))
 }
 
-func bootCloudInit(t *testing.T, suite string) *cloudInit {
+func bootCloudInit(t *testing.T, suite string, ifupdown bool) *cloudInit {
 	t.Helper()
 	ifaces := threeInterfaces()
 	files := with(with(renamed(second(), extra(2), extra(3)), amazonHardware()), cloudConfig(suite))
 	for i, name := range []string{"eth0", "ens6", "ens7"} {
 		maps.Copy(files, permanent(name, ifaces[i]))
 	}
+	root := clouded[suite]
+	if ifupdown {
+		root += "-ifupdown"
+		files["/etc/network/interfaces"] = "source /etc/network/interfaces.d/*\nauto lo\niface lo inet loopback\n"
+	}
 	m := start(t, options{
-		suite: clouded[suite], unmanaged: true, hardware: true, files: files,
+		suite: root, unmanaged: true, hardware: true, files: files,
 		cloud: lab.Config{Interfaces: ifaces[:2], RPFilter: 2},
 	})
 	t.Logf("boot %s", m.boot)
-	c := &cloudInit{&bed{machine: m}, suite}
+	c := &cloudInit{&bed{machine: m}, suite, ifupdown}
 	c.watch()
 	return c
 }
@@ -110,7 +126,7 @@ func (c *cloudInit) settled(what string, causes ...string) {
 
 // policies tells whether this cloud-init renders rules for a second interface, and its hook configures a third one: 22.4
 // has neither. Its hook fails on a kernel that says "Address already assigned", see findings.
-func (c *cloudInit) policies() bool { return c.suite != debian.Bookworm }
+func (c *cloudInit) policies() bool { return c.suite != debian.Bookworm && !c.ifupdown }
 
 func counted(list []string) map[string]int {
 	n := map[string]int{}
@@ -134,10 +150,31 @@ func (c *cloudInit) plugged() {
 	c.wholly("beside the hook")
 	if c.policies() {
 		c.named("after the hook", []string{"ens7:manager", "program"})
-		c.run("systemctl", "restart", "ec2net-ifup@ens7") // as doctor says
 	}
-	c.named("as doctor says", []string{"program"})
+	c.obeyed()
 	c.quiet()
+}
+
+// obeyed does what doctor says about what the hook has left, until there is nothing but the hook itself: the manager that has
+// the interface now, too; and with ifupdown, default routes before the primary's, which the hook's DHCP client has replaced by
+// one of metric 1002 (see findings).
+func (c *cloudInit) obeyed() {
+	c.t.Helper()
+	commands := map[string]string{"manager": "lease: ", "main-default": "or: "} // come after that in the remedy
+	c.until(limit, func() string { return "doctor names the hook alone:\n" + c.try("ec2net", "--cloud", "ec2", "doctor") }, func() bool {
+		found, err := c.doctor()
+		if err != nil {
+			return false
+		}
+		for _, f := range found {
+			if after, known := commands[f.ID]; known {
+				_, command, _ := strings.Cut(f.Remedy, after)
+				c.try("sh", "-c", command)
+			}
+		}
+		return c.causes() == "program"
+	})
+	c.named("as doctor says", []string{"program"})
 }
 
 // hooked waits until cloud-init's hook has run for an interface.

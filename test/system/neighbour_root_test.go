@@ -46,8 +46,8 @@ var quiet = []string{"keepalived.service", "openvpn.service", "docker.service", 
 
 // hush keeps the crowd from starting.
 func hush(root, name string) error {
-	if strings.HasSuffix(name, "-cloud-init") {
-		return awaken(root)
+	if strings.Contains(name, "-cloud-init") {
+		return awaken(root, strings.HasSuffix(name, "-ifupdown"))
 	}
 	if !slices.Contains([]string{crowded[debian.Bookworm], crowded[debian.Trixie]}, name) {
 		return nil
