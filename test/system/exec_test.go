@@ -57,6 +57,18 @@ func (m *machine) until(limit time.Duration, what func() string, cond func() boo
 	return time.Since(began)
 }
 
+// steady is what read returns twice in a row: a picture that is taken while something changes is of no moment.
+func (m *machine) steady(what string, read func() string) (picture string) {
+	m.t.Helper()
+	picture = read()
+	m.until(hang, said(what+" does not change"), func() bool {
+		last := picture
+		picture = read()
+		return picture == last
+	})
+	return picture
+}
+
 // said is a description that does not change.
 func said(what string) func() string { return func() string { return what } }
 

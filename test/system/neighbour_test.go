@@ -156,7 +156,7 @@ func (b *bed) working(n neighbour) {
 // leave purges ec2net while the neighbour runs: nothing of ours is left, and everything of the neighbour's.
 func (b *bed) leave(n neighbour) {
 	b.t.Helper()
-	before := b.foreign()
+	before := b.steady("what is not ours", b.foreign)
 	b.run("dpkg", "--purge", "ec2net")
 	// keepalived, whose address the cloud granted and ec2net therefore had put there, adds it anew and elects itself
 	// once more before it writes its rules again.

@@ -48,7 +48,7 @@ func TestPackageOnRunningMachine(t *testing.T) {
 		}
 		m.until(hang, said("ens6 is there"), func() bool { return strings.Contains(m.try("ip", "link"), "ens6") })
 		m.run("udevadm", "settle")
-		before, deb := m.everything(), m.pocket()
+		before, deb := m.steady("the machine", m.everything), m.pocket()
 		extra := m.extraAddress()
 		neighbour, err := m.cloud.AddPeer("neighbour", netip.MustParseAddr("10.0.2.50"))
 		if err != nil {

@@ -19,12 +19,11 @@ func TestTrafficSurvivesTheUnit(t *testing.T) {
 		m.active("ens6")
 		tr := m.talk(labtest.EIP(second()), 7001)
 		defer tr.end()
-		var before string
 		m.until(hang, said("the primary has rules of its own beside another interface"), func() bool {
-			last := before
-			before = m.ours() // rules and routes one after the other: what is changing is read anew
-			return before == last && strings.Contains(before, "dev eth0 table 10000") && strings.Contains(before, "20000:")
+			now := m.ours()
+			return strings.Contains(now, "dev eth0 table 10000") && strings.Contains(now, "20000:")
 		})
+		before := m.steady("what is ours", m.ours)
 		for _, act := range []struct {
 			name    string
 			command []string
