@@ -19,7 +19,7 @@ func Detect(sys fs.FS) Cloud {
 // we know of.
 func Marks(sys fs.FS) (all []Cloud) {
 	for _, p := range Providers() {
-		if p.Detect != nil && p.Detect(sys) {
+		if p.Detect != nil && !p.Trial && p.Detect(sys) {
 			all = append(all, p.Name)
 		}
 	}

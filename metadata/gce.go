@@ -6,13 +6,20 @@ import (
 	"strings"
 )
 
-// gce is Google Compute Engine. It has no reader yet. Its ARP answers for gateways alone, and every lease is a /32
+// gce is Google Compute Engine. Its ARP answers for gateways alone, and every lease is a /32
 // (cloud.google.com, "Create VMs with multiple network interfaces"). The metadata's IPv6 address is that of machines
 // without IPv4.
 func gce() Provider {
 	servers := []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd20:ce::254")}
 	return Provider{
-		Name: CloudGCE, Detect: isGCE,
+		Name: CloudGCE, Detect: isGCE, Trial: true,
+		Open: func(o Options) (Source, error) {
+			s, err := NewGCE(GCEOptions{Towards: o.Towards})
+			if err != nil {
+				return nil, err
+			}
+			return s, nil
+		},
 		Traits: Traits{
 			Metadata: servers, Servers: servers,
 			Gateways: []GatewaySource{GatewayOfMetadata, GatewayOfLease}, OffLink: true, FabricARP: true,

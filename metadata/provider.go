@@ -29,6 +29,8 @@ type Provider struct {
 	// Detect knows the cloud's machines by their firmware and sends no packet; sys is the root of sysfs. nil: the firmware
 	// tells nothing, and only --cloud chooses the cloud.
 	Detect func(sys fs.FS) bool
+	// Trial: only --cloud chooses the cloud, as long as it is not known to work from end to end.
+	Trial bool
 	// Open makes the cloud's source and sends nothing. nil: there is no reader yet, and the cloud can neither be
 	// detected nor be chosen.
 	Open func(Options) (Source, error)
