@@ -23,9 +23,6 @@ const (
 	// ownerDecideTime is how long a network manager that has just started may take to say whether it wants the
 	// interface.
 	ownerDecideTime = 3 * time.Second
-	// ownerPatience is how long the program that has the lease may take to add its address. After that ec2net adds
-	// the address that the metadata names.
-	ownerPatience = 30 * time.Second
 	// restartDHCP is the pause before a client that could not work, for want of memory or a socket, is started again.
 	restartDHCP = 30 * time.Second
 	native      = "native"
@@ -46,6 +43,8 @@ type dhcpState struct {
 	dhcpOwner string
 	// dhcpSince is when our client began to try.
 	dhcpSince time.Time
+	// await is what is known of whether the program that has the lease will add its address.
+	await awaitOwner
 	// hosts is true if the host itself lives by this interface, see hosting.go.
 	hosts bool
 	// foreignLease is another program's address in the form of a lease; used while the metadata has never answered.
@@ -63,6 +62,7 @@ func (a *Agent) chooseDHCP(ctx context.Context) {
 		return
 	}
 	a.decideDHCP()
+	a.hearOwner(ctx)
 	stopped := a.dhcpOwner == native && a.leases.quit == nil
 	if stopped && a.snap.Carrier && !a.skipsDHCP() && a.mayDiscover() {
 		a.startDHCP(ctx)
@@ -95,6 +95,7 @@ func (a *Agent) decideDHCP() {
 		a.noDHCP()
 		return
 	}
+	a.reviewOwner()
 	if a.dhcpOwner != "" {
 		return
 	}
@@ -132,7 +133,7 @@ func (a *Agent) autoDHCP() {
 	switch {
 	case owned && owner.Pending && time.Since(a.startedAt) < ownerDecideTime:
 	case owned && !owner.Pending:
-		a.dhcpOwner = owner.Program
+		a.dhcpOwner, a.await = owner.Program, awaitOwner{owner: owner}
 		a.log.Infof("%s manages the interface (%s): ec2net leaves the lease to it", owner.Program, owner.Why)
 	case a.foreignAddress() != "":
 		a.dhcpOwner = "another program"
@@ -162,8 +163,8 @@ func (n *NIC) foreignAddress() string {
 	return ""
 }
 
-// ownsAddress reports whether the primary address is ours to add. If another program has the lease, it is after
-// ownerPatience, when that program has failed to add the address that the metadata names.
+// ownsAddress reports whether the primary address is ours to add. If another program has the lease, it is once that
+// program has failed to add the address that the metadata names: see await.go.
 func (a *Agent) ownsAddress() bool {
 	switch a.dhcpOwner {
 	case native, "off":
@@ -171,7 +172,7 @@ func (a *Agent) ownsAddress() bool {
 	case "":
 		return a.iface.DHCP != config.Auto
 	}
-	return a.answered && time.Since(a.startedAt) > ownerPatience
+	return a.answered && (a.await.unheard || time.Since(a.startedAt) > ownerPatience)
 }
 
 // startDHCP starts our client. What is sent before the link has a carrier is lost, and the next try is seconds away

@@ -135,6 +135,9 @@ func (a *Agent) wait(ctx context.Context, ev *events) (response, error) {
 		return respondNothing, nil
 	case r := <-ev.readings:
 		return a.onReading(ctx, ev, r), nil
+	case h := <-a.await.heard:
+		a.onHeard(h)
+		return respondNothing, nil
 	case e := <-a.leases.events:
 		return a.onLeaseEvent(ev, e), nil
 	case c, ok := <-ev.changes:

@@ -169,6 +169,7 @@ func (a *Agent) writeRecord() error {
 	if a.settled.MAC == (metadata.MAC{}) {
 		a.record.Primary = a.standing.recorded()
 	}
+	a.record.Awaits = a.awaited()
 	a.record.RolledBack = a.rolledBack.record()
 	a.record.Egress = a.egressStatus()
 	if err := a.store.Save(a.record); err != nil {

@@ -66,7 +66,7 @@ func (a *Agent) waitingText() string {
 	case a.stable() && a.dhcpOwner == "":
 		return fmt.Sprintf("waiting for %s to get carrier, or for a network manager to claim it, since %s", a.snap.Name, Clock(a.startedAt))
 	case a.stable() && a.dhcpOwner != native:
-		return fmt.Sprintf("waiting for %s to add %s since %s", a.dhcpOwner, First(a.settled), Clock(a.startedAt))
+		return fmt.Sprintf("waiting for %s to add %s since %s%s", a.dhcpOwner, First(a.settled), Clock(a.startedAt), a.awaitText())
 	}
 	return fmt.Sprintf("waiting for %s since %s%s", a.missingFromMetadata(), Clock(a.unconvergedSince), a.standingText())
 }

@@ -14,6 +14,7 @@ type Owner struct {
 	Program string // "NetworkManager", "dhclient", …
 	Why     string // what it was recognised by
 	Pending bool   // the program runs, and has not decided about this interface yet: look again soon
+	ForAll  bool   // it takes every interface that it notices; nothing shows that it has noticed this one
 }
 
 // FindOwner looks for the owner of an interface. It reads files only, /proc among them, and asks no
@@ -140,7 +141,7 @@ func (h host) connman() (Owner, bool) {
 			return Owner{}, false
 		}
 	}
-	return Owner{Program: "connman", Why: "connmand runs, and /" + file + " does not exclude the interface"}, true
+	return Owner{Program: "connman", Why: "connmand runs, and /" + file + " does not exclude the interface", ForAll: true}, true
 }
 
 // dhcpcdTakes says whether dhcpcd.conf leaves an interface to a dhcpcd that was started for all interfaces.

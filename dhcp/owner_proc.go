@@ -121,14 +121,21 @@ func ends(argv []string) bool {
 }
 
 // dhcpcd writes what it does into its title: "dhcpcd: eth1 [ip4]", "dhcpcd: [manager] [ip4]".
-func (h host) dhcpcd() (Owner, bool) {
+func (h host) dhcpcd() (forAll Owner, found bool) {
 	for _, p := range h.running("dhcpcd") {
 		named, all := dhcpcdInterfaces(p)
-		if slices.Contains(named, h.name) || (all && h.dhcpcdTakes()) {
+		if slices.Contains(named, h.name) {
 			return owned("dhcpcd", p)
 		}
+		if all && h.dhcpcdTakes() {
+			forAll, _ = owned("dhcpcd", p)
+			forAll.ForAll, found = true, true
+		}
 	}
-	return h.byPidFile("dhcpcd", "run/dhcpcd/*.pid", "run/dhcpcd-*.pid")
+	if o, ok := h.byPidFile("dhcpcd", "run/dhcpcd/*.pid", "run/dhcpcd-*.pid"); ok {
+		return o, true
+	}
+	return forAll, found
 }
 
 // dhcpcdInterfaces returns the interfaces that a dhcpcd was named, or that it takes all of them. Its helper

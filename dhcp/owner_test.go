@@ -161,6 +161,26 @@ func TestFindOwner(t *testing.T) {
 	}
 }
 
+// A program that takes every interface has not shown that it has noticed this one; one that names it has.
+func TestFindOwnerForAll(t *testing.T) {
+	type files = map[string]string
+	manager := files{"proc/9/cmdline": "dhcpcd: [manager] [ip4]\x00"}
+	for name, tt := range map[string]struct {
+		files  files
+		forAll bool
+	}{
+		"dhcpcd for all":                         {manager, true},
+		"dhcpcd for all, and another for this":   {proc(manager, "8", "dhcpcd eth1"), false},
+		"dhcpcd for all, with a pid file for us": {proc(files{"run/dhcpcd/eth1-4.pid": "9"}, "9", "dhcpcd"), false},
+		"connman":                                {proc(nil, "9", "/usr/sbin/connmand -n"), true},
+		"udhcpc":                                 {proc(nil, "9", "udhcpc -i eth1"), false},
+	} {
+		if o, ok := FindOwner(tree(tt.files), "eth1", 3); !ok || o.ForAll != tt.forAll {
+			t.Errorf("%s: %+v", name, o)
+		}
+	}
+}
+
 // Without /proc nobody can tell what runs: the files are believed, and nobody is waited for.
 func TestFindOwnerWithoutProc(t *testing.T) {
 	if o, ok := FindOwner(fstest.MapFS{}, "eth1", 3); ok {

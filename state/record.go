@@ -37,6 +37,7 @@ type Record struct {
 	Repairs    int                `json:"repairs"`           // since the process began
 	RolledBack *Rollback          `json:"rolled_back,omitempty"`
 	Egress     *Egress            `json:"egress,omitempty"`
+	Awaits     *Awaited           `json:"awaits,omitempty"`  // another program's address
 	Primary    *Primary           `json:"primary,omitempty"` // what counts as the primary without the metadata, where default routes do not tell
 	Claimed    string             `json:"taken,omitempty"`   // the container network that has taken the interface, now or once
 	LeftTo     string             `json:"left_to,omitempty"` // whom the interface is left to
@@ -47,6 +48,14 @@ type Rollback struct {
 	Why   []string  `json:"why"`
 	Plan  []string  `json:"plan"`  // the change, an operation a line
 	Until time.Time `json:"until"` // when it is tried again
+}
+
+// Awaited is the program whose address an interface waits for, and what shows that it will come.
+type Awaited struct {
+	Program string    `json:"program"`
+	Heard   string    `json:"heard,omitempty"`   // of its DHCP on the wire: "DHCP message" or "ARP probe"
+	HeardAt time.Time `json:"heard_at,omitzero"` // when
+	Until   time.Time `json:"until"`             // then ec2net adds the address itself
 }
 
 // Primary is the interface that counts as the primary while the metadata says nothing, where several have default

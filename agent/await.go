@@ -1,0 +1,166 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"ec2net/dhcp"
+	"ec2net/metadata"
+	"ec2net/state"
+)
+
+// Waiting for the address of another program that has the interface, by evidence: its process, its own files
+// (dhcp.FindOwner), and what it sends. A program that takes every interface may not have noticed this one, as dhcpcd
+// 10.5 does not notice what is plugged in while it runs. So while its address is missing, ec2net listens on the
+// interface for a DHCP client of this host.
+
+const (
+	// ownerPatience is how long the program that has the lease may take to add its address. After that ec2net adds
+	// the address that the metadata names.
+	ownerPatience = 30 * time.Second
+	// ownerSilence is the same for a program that takes every interface, from the moment that ec2net listens on a link
+	// with carrier, if nobody asks for a lease there. dhcpcd waits a second at most before its first DISCOVER, and
+	// sends an ARP probe every two seconds (RFC 5227 section 1.1) before it adds the address.
+	ownerSilence = 5 * time.Second
+)
+
+// awaitOwner is what is known of whether another program will add its address. The zero value: nothing is waited for.
+type awaitOwner struct {
+	// owner is the program as it was found.
+	owner dhcp.Owner
+	// heard reports the first sign of a DHCP client; nil: ec2net does not listen.
+	heard <-chan dhcp.Heard
+	stop  context.CancelFunc
+	// since is when listening began; zero: it has not. deaf is true if it failed.
+	since time.Time
+	deaf  bool
+	// sign is what was heard; zero: nothing.
+	sign dhcp.Heard
+	// unheard is true once ownerSilence is over: the program will not come.
+	unheard bool
+}
+
+// until is when ec2net stops to wait for a program, if nothing else happens.
+func (w awaitOwner) until(startedAt time.Time) time.Time {
+	last := startedAt.Add(ownerPatience)
+	if !w.owner.ForAll || w.since.IsZero() || !w.sign.At.IsZero() {
+		return last
+	}
+	if soon := w.since.Add(ownerSilence); soon.Before(last) {
+		return soon
+	}
+	return last
+}
+
+// end closes the socket. What was heard stays known.
+func (w *awaitOwner) end() {
+	if w.stop != nil {
+		w.stop()
+	}
+	w.heard, w.stop = nil, nil
+}
+
+// awaitsOwner reports whether another program has the lease and has not added an address yet.
+func (a *Agent) awaitsOwner() bool {
+	if a.await.owner.Program == "" || a.dhcpOwner != a.await.owner.Program || a.settled.Primary {
+		return false
+	}
+	return a.foreignAddress() == "" && !a.record.Foreign && !a.ownsAddress()
+}
+
+// hearOwner listens while another program's address is missing and the link has a carrier, and decides when nobody
+// will come. The loop calls it before each event; the ticker has it see the deadline.
+func (a *Agent) hearOwner(ctx context.Context) {
+	w := &a.await
+	switch {
+	case !a.awaitsOwner():
+		w.end()
+	case !a.snap.Carrier: // what a client sends is lost, so its silence says nothing
+		w.end()
+		w.since, w.deaf = time.Time{}, false
+	case w.since.IsZero() && !w.deaf:
+		a.startHearing(ctx)
+	case w.owner.ForAll && !w.deaf && w.sign.At.IsZero() && !time.Now().Before(w.until(a.startedAt)):
+		w.end()
+		w.unheard, a.dirty = true, true
+		a.log.Infof("%s takes every interface, but nobody has asked for a lease on %s for %s: ec2net does not wait for it", a.await.owner.Program, a.snap.Name, ownerSilence)
+	}
+}
+
+// startHearing opens the socket. Without it, as for want of CAP_NET_RAW, only ownerPatience counts.
+func (a *Agent) startHearing(ctx context.Context) {
+	w := &a.await
+	ctx, w.stop = context.WithCancel(ctx)
+	mac := a.snap.MAC
+	client := dhcp.Client{Name: a.snap.Name, Index: a.snap.Index, MAC: mac[:]}
+	heard, err := client.Hear(ctx)
+	if err != nil {
+		w.end()
+		w.deaf = true
+		a.log.Debugf("whether %s asks for a lease cannot be heard: %s", a.await.owner.Program, OneLine(err))
+		return
+	}
+	w.heard, w.since = heard, time.Now()
+	a.dirty = true
+}
+
+// onHeard takes a sign of another DHCP client into account. A zero one means that the socket was closed.
+func (a *Agent) onHeard(h dhcp.Heard) {
+	a.await.end()
+	a.await.sign, a.await.deaf = h, h.At.IsZero()
+	if a.await.deaf {
+		a.await.since = time.Time{}
+	}
+	a.dirty = true
+}
+
+// reviewOwner decides anew who has the lease while another program's address is missing: when that program has ended,
+// and when it has not asked for a lease and only a lease could tell the address, because the metadata says nothing.
+func (a *Agent) reviewOwner() {
+	silent := a.await.unheard && a.settled.MAC == (metadata.MAC{}) && (metadata.Closed(a.readErr) || time.Since(a.startedAt) >= Silence)
+	switch {
+	case a.dhcpOwner != a.await.owner.Program:
+	case silent && a.foreignAddress() == "":
+		if owner := a.client(); owner != "" {
+			a.dhcpOwner, a.dhcpSince = owner, time.Now()
+		}
+	case a.awaitsOwner() && a.ownerEnded():
+		a.log.Infof("%s no longer has the interface, and has added no address", a.await.owner.Program)
+		a.await.end()
+		a.dhcpOwner, a.await = "", awaitOwner{}
+	}
+}
+
+// ownerEnded reports whether no program has the interface any more, and systemd is not starting one.
+func (a *Agent) ownerEnded() bool {
+	_, owned := dhcp.FindOwner(os.DirFS("/"), a.snap.Name, a.snap.Index)
+	return !owned && !networkStarts()
+}
+
+// awaitText says what shows that another program will add its address, and when ec2net does.
+func (a *Agent) awaitText() string {
+	if !a.awaitsOwner() {
+		return ""
+	}
+	until := Clock(a.await.until(a.startedAt))
+	switch w := a.await; {
+	case !w.sign.At.IsZero():
+		return fmt.Sprintf(": there was a %s; ec2net adds it at %s", w.sign, until)
+	case !w.since.IsZero():
+		return fmt.Sprintf(": nobody has asked for a lease there yet; ec2net adds it at %s", until)
+	case !a.snap.Carrier:
+		return ": the link has no carrier"
+	}
+	return ""
+}
+
+// awaited is the same for the record; nil: nothing is awaited.
+func (a *Agent) awaited() *state.Awaited {
+	if !a.awaitsOwner() {
+		return nil
+	}
+	w := a.await
+	return &state.Awaited{Program: a.await.owner.Program, Heard: w.sign.What, HeardAt: w.sign.At, Until: w.until(a.startedAt)}
+}
