@@ -32,7 +32,7 @@ demo: setup-demo build
 JOBS ?= $(shell nproc)
 
 test: setup build deb
-	@$(MAKE) --no-print-directory -j$(JOBS) -o setup -o build -o deb test-go test-system test-vm test-packages test-fuzz
+	@$(MAKE) --no-print-directory -j$(JOBS) -o setup -o build -o deb test-vm test-go test-system test-packages test-fuzz
 
 # The sweeps are thousands of small runs one after the other, in which nothing happens at once: the race detector
 # would find nothing there, and take three times as long.
