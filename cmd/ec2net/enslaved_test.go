@@ -13,6 +13,7 @@ func TestEnslavedWhileKept(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
 	ip(t, c, "link set eth1 up")
+	linkLocals(t, c, "eth1")
 	ip(t, c, "link add br0 type bridge")
 	before := objects(t, c, []string{"eth0", "eth1"})
 	k := keep(t, c, "eth1")

@@ -19,6 +19,7 @@ func TestUpPlanDown(t *testing.T) {
 	t.Parallel()
 	c := cloud(t, lab.Config{})
 	ip(t, c, "link set eth1 up")
+	linkLocals(t, c, "eth1")
 	ip(t, c, "addr add 10.0.2.99/24 dev eth1") // keepalived's
 	ip(t, c, "rule add from 10.0.2.37 lookup 100012 pref 20001")
 	ip(t, c, "route add 192.0.2.0/24 dev eth1 table 100012")
