@@ -107,6 +107,9 @@ func (a *Agent) updateSnapshot(s plumb.Snapshot) {
 	if s.Carrier != a.snap.Carrier {
 		a.leases.signal(s.Carrier)
 	}
+	if s.OthersManaged && !a.snap.OthersManaged {
+		a.retryNow() // beside others the primary has rules of its own: that is another change
+	}
 	if a.snap = s; a.record.Name != s.Name {
 		a.renamed(s.Name)
 	}
