@@ -14,7 +14,7 @@ func gce() Provider {
 	return Provider{
 		Name: CloudGCE, Detect: isGCE, Trial: true,
 		Open: func(o Options) (Source, error) {
-			s, err := NewGCE(GCEOptions{Towards: o.Towards})
+			s, err := NewGCE(GCEOptions{Towards: o.Towards, Host: func() (Host, error) { return o.Host() }})
 			if err != nil {
 				return nil, err
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -32,6 +33,9 @@ type GCEOptions struct {
 	// Towards names the device to bind a socket to, see Options.
 	Towards func(server netip.AddrPort) string
 	Timeout time.Duration // of one request; 0 = 2 s
+	// Host tells which numbers the interfaces hold in the kernel. It is asked at each reading, on its goroutine; nil:
+	// nobody knows.
+	Host func() (Host, error)
 }
 
 // GCE asks Google Compute Engine's metadata: on an IP address, without proxy or redirect. A reading is one request,
@@ -39,8 +43,12 @@ type GCEOptions struct {
 type GCE struct {
 	wire   *wire
 	urls   []string
-	active atomic.Int32        // index of the one that worked last
-	first  atomic.Pointer[MAC] // nil until known
+	active atomic.Int32 // index of the one that worked last
+	host   func() (Host, error)
+
+	mu     sync.Mutex
+	first  MAC         // zero until known
+	places map[MAC]int // in the list, the last one that each interface had
 }
 
 var _ Source = (*GCE)(nil)
@@ -55,7 +63,7 @@ func NewGCE(o GCEOptions) (*GCE, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &GCE{wire: w, urls: urls}, nil
+	return &GCE{wire: w, urls: urls, host: o.Host, places: map[MAC]int{}}, nil
 }
 
 // Server is the address that is asked, or the one of the two that answered last.
@@ -69,10 +77,9 @@ func (s *GCE) Close() { s.wire.rt.CloseIdleConnections() }
 
 // Primary is the MAC of nic0, once a reading has learned it; until then it is the zero MAC.
 func (s *GCE) Primary() MAC {
-	if m := s.first.Load(); m != nil {
-		return *m
-	}
-	return MAC{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.first
 }
 
 // Interfaces lists the interfaces that the cloud knows, nic0 first. Errors are those of Read, without ErrUnknownMAC.
@@ -119,10 +126,39 @@ func (s *GCE) read(ctx context.Context) (nics, error) {
 		return nics{}, err
 	}
 	n, err := parseNICs(body)
-	if first := n.first(); err == nil && first != (MAC{}) {
-		s.first.Store(&first)
+	if err != nil {
+		return nics{}, err
 	}
-	return n, err
+	return n, s.place(n)
+}
+
+// place learns the places of the interfaces in the list, which are their numbers and last as long as the machine. An
+// interface that is missing from the list moves those behind it up, and may make another one the first: such a list
+// is not believed. The numbers that the kernel holds tell so to a new process.
+func (s *GCE) place(n nics) error {
+	held := Host{}
+	if s.host != nil {
+		var err error
+		if held, err = s.host(); err != nil {
+			return &Error{Key: keyNICs, Err: fmt.Errorf("%w: %w", ErrUnavailable, err)}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, c := range n.list {
+		before := s.places[c.mac]
+		if h, ok := held.Numbers[c.mac]; ok && h <= maxNumber {
+			before = max(before, h)
+		}
+		if c.mac != (MAC{}) && i < before {
+			return notReady(keyNICs, fmt.Sprintf("%s is number %d of the list and was number %d: one is missing", c.mac, i, before))
+		}
+	}
+	for i, c := range n.list {
+		s.places[c.mac] = i
+	}
+	s.first = n.first()
+	return nil
 }
 
 // ask tries the address that worked last, and where that has no route the other one.

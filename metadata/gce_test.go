@@ -223,6 +223,38 @@ func TestGCE(t *testing.T) {
 	}
 }
 
+// A list that lacks an interface makes no other one the first, nor gives it another's number: not in a process that has
+// read the whole of it, nor in a new one that finds the number in the kernel.
+func TestGCEListWithAHole(t *testing.T) {
+	f := newFakeGCE(t, "["+nic0JSON("")+","+nic1JSON("")+"]")
+	s := f.client(t)
+	_, err := s.Read(t.Context(), nic1)
+	must(t, err)
+	later, err := NewGCE(GCEOptions{Endpoint: f.URL, Timeout: patient, Host: func() (Host, error) {
+		return Host{Numbers: map[MAC]int{nic1: 1, nic0: 9002}}, nil
+	}})
+	must(t, err)
+	f.mu.Lock()
+	f.doc = "[" + nic1JSON("") + "]"
+	f.mu.Unlock()
+	for _, c := range []*GCE{s, later} {
+		if got, err := c.Read(t.Context(), nic1); !errors.Is(err, ErrNotReady) {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	if s.Primary() != nic0 {
+		t.Errorf("%s is the primary", s.Primary())
+	}
+	f.mu.Lock()
+	f.doc = "[" + nic0JSON("") + "," + nic1JSON("") + "]"
+	f.mu.Unlock()
+	for _, c := range []*GCE{s, later} {
+		if got, err := c.Read(t.Context(), nic1); err != nil || got.N() != 1 {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+}
+
 // TestGCEFaults: every fault is one clear error, and the reading after it is whole.
 func TestGCEFaults(t *testing.T) {
 	for _, ft := range quickFaults() {
