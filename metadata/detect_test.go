@@ -40,7 +40,8 @@ func TestDetect(t *testing.T) {
 		{"a short UUID", map[string]string{"hypervisor/uuid": "ec2"}, CloudNone},
 		{"Azure", map[string]string{dmiDir + "sys_vendor": "Microsoft Corporation", dmiDir + "chassis_asset_tag": azureTag}, CloudAzure},
 		{"Hyper-V at home", map[string]string{dmiDir + "sys_vendor": "Microsoft Corporation", dmiDir + "product_name": "Virtual Machine", dmiDir + "chassis_asset_tag": "1234-5678"}, CloudNone},
-		{"GCE", map[string]string{dmiDir + "sys_vendor": "Google", dmiDir + "product_name": "Google Compute Engine"}, CloudNone},
+		{"GCE", map[string]string{dmiDir + "sys_vendor": "Google", dmiDir + "product_name": "Google Compute Engine"}, CloudGCE},
+		{"OCI, which has no reader yet", map[string]string{dmiDir + "chassis_asset_tag": "OracleCloud.com"}, CloudNone},
 		{"KVM", map[string]string{dmiDir + "sys_vendor": "QEMU", dmiDir + "product_uuid": "6c4f2c4e-4f5c-4d2a-9a0e-0123456789ab"}, CloudNone},
 	} {
 		if got := Detect(sysfs(tt.files)); got != tt.want {

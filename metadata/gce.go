@@ -12,7 +12,7 @@ import (
 func gce() Provider {
 	servers := []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd20:ce::254")}
 	return Provider{
-		Name: CloudGCE, Detect: isGCE, Trial: true,
+		Name: CloudGCE, Detect: isGCE,
 		Open: func(o Options) (Source, error) {
 			s, err := NewGCE(GCEOptions{Towards: o.Towards, Host: func() (Host, error) { return o.Host() }})
 			if err != nil {
