@@ -89,6 +89,7 @@ func bootCloudInit(t *testing.T, suite string, ifupdown bool) *cloudInit {
 	root := clouded[suite]
 	if ifupdown {
 		root += "-ifupdown"
+		files["/etc/dhcp/dhclient-enter-hooks.d/test"] = "make_resolv_conf() { :; }\n" // as in cloudConfig
 		files["/etc/network/interfaces"] = "source /etc/network/interfaces.d/*\nauto lo\niface lo inet loopback\n"
 	}
 	m := start(t, options{
