@@ -8,13 +8,6 @@ import (
 	"ec2net/test/lab"
 )
 
-// azureCloud is seed 001's machine: eth1 is the primary, eth2 and eth3 are beside it.
-func azureCloud(t *testing.T, cfg lab.Config) *lab.Cloud {
-	t.Helper()
-	cfg.Cloud = lab.Azure
-	return cloud(t, cfg)
-}
-
 // The three interfaces of seed 001, once: each answers, none has a name by a device number, the second plan
 // is empty although Azure answers only five requests a second, and `down` leaves nothing.
 func TestAzureUpPlanDown(t *testing.T) {

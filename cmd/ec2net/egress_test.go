@@ -19,32 +19,6 @@ var (
 	egressEIP3 = netip.MustParseAddr("203.0.113.3")
 )
 
-// egressCloud has the primary eth0 and, in subnets of their own, eth2 and eth3, in both families.
-func egressCloud(t *testing.T) *lab.Cloud {
-	t.Helper()
-	prefix := netip.MustParsePrefix
-	iface := func(name, four, six string, eip netip.Addr) lab.Interface {
-		return lab.Interface{Name: name, Addrs4: []netip.Addr{addr(four)}, Addrs6: []netip.Addr{addr(six)}, EIPs: map[netip.Addr]netip.Addr{addr(four): eip}}
-	}
-	c := hostile(t, lab.Config{
-		RPFilter: 1,
-		Subnets: []lab.Subnet{
-			{ID: "subnet-a", CIDR: prefix("10.0.0.0/24"), IPv6: prefix("2001:db8:ec2::/64")},
-			{ID: "subnet-b", CIDR: prefix("10.0.2.0/24"), IPv6: prefix("2001:db8:ec2:2::/64")},
-			{ID: "subnet-c", CIDR: prefix("10.0.3.0/24"), IPv6: prefix("2001:db8:ec2:3::/64")},
-		},
-		Interfaces: []lab.Interface{
-			iface("eth0", "10.0.0.29", "2001:db8:ec2::29", lab.EIP1),
-			iface("eth2", "10.0.2.37", "2001:db8:ec2:2::37", egressEIP2),
-			iface("eth3", "10.0.3.37", "2001:db8:ec2:3::37", egressEIP3),
-		},
-	})
-	eventually(t, hang, "the first interface's addresses", func() bool { // in the kernel's own time
-		return strings.Contains(ip(t, c, "-6 route show table local"), "local 2001:db8:ec2::29 ")
-	})
-	return c
-}
-
 // leavesBy sends a datagram from an unbound socket to the client, and says by which interface it left.
 func leavesBy(t *testing.T, c *lab.Cloud, dst netip.Addr) string {
 	t.Helper()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -36,17 +35,6 @@ var kindsOfFault = map[string]lab.Fault{
 	"huge": {Body: lab.Huge}, "endless": {Body: lab.Endless}, "short": {Body: lab.Short}, "noise": {Body: "\x7f\x00;--"},
 	"late": {Delay: 1500 * time.Millisecond}, "drip": {Drip: 400 * time.Millisecond}, "reset": {Reset: true}, "close": {Close: true},
 	"redirect": {Redirect: "http://192.0.2.1/"}, "wrong type": {Body: `{"a":[null]}`}, "0": {Body: "0"}, "far out": {Body: "99999999999999999999"},
-}
-
-// full is an interface with something in every key.
-func full(t *testing.T) *lab.Cloud {
-	t.Helper()
-	eth1 := lab.Eth1()
-	eth1.Addrs4 = append(eth1.Addrs4, addr("10.0.2.40"), addr("10.0.2.4"))
-	eth1.Addrs6 = []netip.Addr{addr("2001:db8:ec2:2::37"), addr("2001:db8:ec2:2::40")}
-	eth1.Prefixes4 = []netip.Prefix{netip.MustParsePrefix("10.0.2.208/28")}
-	eth1.Prefixes6 = []netip.Prefix{netip.MustParsePrefix("2001:db8:ec2:2:1::/80")}
-	return hostile(t, lab.Config{Interfaces: []lab.Interface{lab.Eth0(), eth1}})
 }
 
 // Every key fails in turn, in every way, under an interface that is set up: a process that comes new to it,

@@ -11,17 +11,6 @@ import (
 	"ec2net/test/lab"
 )
 
-// unconfigured is a cloud whose instance nobody has configured: no interface is up, and the metadata is reached by a
-// lease alone.
-func unconfigured(t *testing.T, cfg lab.Config) *lab.Cloud {
-	t.Helper()
-	c := cloud(t, cfg)
-	for _, iface := range c.Interfaces() {
-		strip(t, c, iface.Name)
-	}
-	return c
-}
-
 func strip(t *testing.T, c *lab.Cloud, iface string) {
 	t.Helper()
 	ip(t, c, "addr flush dev "+iface)

@@ -18,14 +18,6 @@ var (
 	eth0v6 = addr("2001:db8:ec2::29")
 )
 
-// dual is seed 002 with IPv6 addresses on both interfaces.
-func dual(cfg lab.Config) lab.Config {
-	eth0, eth1 := lab.Eth0(), lab.Eth1()
-	eth0.Addrs6, eth1.Addrs6 = []netip.Addr{eth0v6}, in6
-	cfg.Interfaces = []lab.Interface{eth0, eth1}
-	return cfg
-}
-
 // only6 is an instance whose interfaces have no IPv4: in a subnet of IPv6 alone DHCP leases a link-local address.
 func only6() lab.Config {
 	return lab.Config{

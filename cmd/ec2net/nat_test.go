@@ -11,18 +11,6 @@ import (
 	"ec2net/test/lab"
 )
 
-// forwarding is what the interfaces are set to.
-func forwarding(t *testing.T, c *lab.Cloud, ifaces ...string) string {
-	t.Helper()
-	var out []string
-	for _, iface := range ifaces {
-		v, err := c.Instance().ReadSysctl("net/ipv4/conf/" + iface + "/forwarding")
-		must(t, err)
-		out = append(out, v)
-	}
-	return strings.Join(out, " ")
-}
-
 // nftables is all that the instance has.
 func nftables(t *testing.T, c *lab.Cloud) string {
 	t.Helper()

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -25,14 +23,6 @@ func delegating(t *testing.T) *lab.Cloud {
 	cfg := dual(lab.Config{RPFilter: 1})
 	cfg.Interfaces[1].Prefixes4, cfg.Interfaces[1].Prefixes6 = []netip.Prefix{block4}, []netip.Prefix{block6}
 	return cloud(t, cfg)
-}
-
-// configure writes the instance's configuration file.
-func configure(t *testing.T, c *lab.Cloud, text string) {
-	t.Helper()
-	must(t, c.Instance().Do(func() error {
-		return errors.Join(os.MkdirAll("/etc/ec2net", 0o755), os.WriteFile("/etc/ec2net/ec2net.toml", []byte(text), 0o600))
-	}))
 }
 
 // What the three settings write, whether the host answers for an address inside of a block, and that

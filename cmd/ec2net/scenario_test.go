@@ -116,23 +116,6 @@ func TestStaleList(t *testing.T) {
 	}
 }
 
-func addresses(t *testing.T, c *lab.Cloud, iface string) string {
-	t.Helper()
-	var list []struct {
-		Addrs []struct {
-			Local string `json:"local"`
-		} `json:"addr_info"`
-	}
-	must(t, json.Unmarshal([]byte(ip(t, c, "-4 -j addr show dev "+iface)), &list))
-	var out []string
-	for _, l := range list { // none for an interface without an address
-		for _, a := range l.Addrs {
-			out = append(out, a.Local)
-		}
-	}
-	return sorted(out)
-}
-
 func sources(t *testing.T, c *lab.Cloud, iface string) string {
 	t.Helper()
 	var list []struct {

@@ -3,27 +3,12 @@ package main
 import (
 	"fmt"
 	"net/netip"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"ec2net/test/lab"
 )
-
-// holds wants every word of a seed's line in one line of the kernel's answer. The protocol is ours,
-// and the rule's preference is.
-func holds(t *testing.T, output, seed string) {
-	t.Helper()
-	want := strings.Fields(seed)
-	for line := range strings.Lines(output) {
-		if have := strings.Fields(line); !slices.ContainsFunc(want, func(w string) bool { return !slices.Contains(have, w) }) {
-			return
-		}
-	}
-	t.Errorf("no line holds %q:\n%s", seed, output)
-}
 
 // Seed 002, to the letter: two elastic IPs, the second one dead however rp_filter stands; with
 // ec2net both answer, and no sysctl was changed.

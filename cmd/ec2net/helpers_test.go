@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -239,4 +241,54 @@ func shell(t *testing.T, n *lab.Node, commands ...string) {
 			t.Fatalf("%s: exit status %d\n%s", cmd, status, out)
 		}
 	}
+}
+
+// configure writes the instance's configuration file.
+func configure(t *testing.T, c *lab.Cloud, text string) {
+	t.Helper()
+	must(t, c.Instance().Do(func() error {
+		return errors.Join(os.MkdirAll("/etc/ec2net", 0o755), os.WriteFile("/etc/ec2net/ec2net.toml", []byte(text), 0o600))
+	}))
+}
+
+func addresses(t *testing.T, c *lab.Cloud, iface string) string {
+	t.Helper()
+	var list []struct {
+		Addrs []struct {
+			Local string `json:"local"`
+		} `json:"addr_info"`
+	}
+	must(t, json.Unmarshal([]byte(ip(t, c, "-4 -j addr show dev "+iface)), &list))
+	var out []string
+	for _, l := range list { // none for an interface without an address
+		for _, a := range l.Addrs {
+			out = append(out, a.Local)
+		}
+	}
+	return sorted(out)
+}
+
+// holds wants every word of a seed's line in one line of the kernel's answer. The protocol is ours,
+// and the rule's preference is.
+func holds(t *testing.T, output, seed string) {
+	t.Helper()
+	want := strings.Fields(seed)
+	for line := range strings.Lines(output) {
+		if have := strings.Fields(line); !slices.ContainsFunc(want, func(w string) bool { return !slices.Contains(have, w) }) {
+			return
+		}
+	}
+	t.Errorf("no line holds %q:\n%s", seed, output)
+}
+
+// forwarding is what the interfaces are set to.
+func forwarding(t *testing.T, c *lab.Cloud, ifaces ...string) string {
+	t.Helper()
+	var out []string
+	for _, iface := range ifaces {
+		v, err := c.Instance().ReadSysctl("net/ipv4/conf/" + iface + "/forwarding")
+		must(t, err)
+		out = append(out, v)
+	}
+	return strings.Join(out, " ")
 }
