@@ -145,10 +145,14 @@ func (c *cloudInit) plugged() {
 	c.run("sh", "-c", "ip monitor rule route address >/tmp/monitor 2>&1 & until [ -s /tmp/monitor ]; do ip route add 192.0.2.99 dev lo table 99; ip route del 192.0.2.99 dev lo table 99; done")
 	c.t.Logf("plug to answer %s", c.plug(third))
 	c.ask("ens7", c.cloud.Client(), labtest.EIP(third))
+	c.wholly("at the plug")
+	c.measure()
 	began := time.Now()
 	c.hooked("ens7")
 	c.t.Logf("the hook took %s after that", time.Since(began))
 	c.wholly("beside the hook")
+	c.rows = append(c.rows, row{"beside the hook", c.measure()})
+	c.t.Log(c.table())
 	if c.policies() {
 		c.named("after the hook", []string{"ens7:manager", "program"})
 	}
@@ -223,7 +227,9 @@ func (c *cloudInit) cured() {
 	if does == nil {
 		c.t.Fatalf("doctor says %q", found[0].Remedy)
 	}
-	c.run("sh", "-c", fmt.Sprintf("echo '%s' >%s; %s", does[1], does[2], does[3]))
+	c.run("sh", "-c", fmt.Sprintf("echo '%s' >%s", does[1], does[2]))
+	c.named("before doctor's cure is complete", []string{"program"})
+	c.run("sh", "-c", does[3])
 	c.settled("after doctor's cure")
 	log := c.run("cat", "/var/log/cloud-init.log")
 	c.plug(extra(3))
