@@ -30,6 +30,8 @@ type Host struct {
 	Default MAC
 	// Numbers are N of the interfaces that ec2net has set up, as the kernel holds them.
 	Numbers map[MAC]int
+	// MTUs are those of the interfaces' links, in bytes.
+	MTUs map[MAC]int
 }
 
 // How much each fact says of which interface is the first. Both host routes outweigh all else; one alone, which

@@ -19,13 +19,13 @@ const fibMatch = 0x2000
 // An interface that is enslaved does not count, and for Default no route of ours: main has one for each interface
 // that is set up, and an interface on its lease alone has no number yet that would tell.
 func ReadHost(platform ...netip.Addr) (metadata.Host, error) {
-	h := metadata.Host{Numbers: map[metadata.MAC]int{}}
+	h := metadata.Host{Numbers: map[metadata.MAC]int{}, MTUs: map[metadata.MAC]int{}}
 	rt, err := dial()
 	if err != nil {
 		return h, err
 	}
 	defer rt.close()
-	macs, err := rt.macs()
+	macs, err := rt.macs(h.MTUs)
 	if err != nil {
 		return h, err
 	}
@@ -62,12 +62,12 @@ func hold(numbers map[metadata.MAC]int, mac metadata.MAC, n int) {
 	}
 }
 
-// macs are the interfaces that are nobody's slaves, by index.
-func (s *socket) macs() (map[int]metadata.MAC, error) {
+// macs are the interfaces that are nobody's slaves, by index, and their MTUs.
+func (s *socket) macs(mtus map[metadata.MAC]int) (map[int]metadata.MAC, error) {
 	out := map[int]metadata.MAC{}
 	return out, s.links(func(one Snapshot) {
 		if one.Master == 0 {
-			out[one.Index] = one.MAC
+			out[one.Index], mtus[one.MAC] = one.MAC, one.Link.MTU
 		}
 	})
 }

@@ -52,6 +52,10 @@ func TestReadHost(t *testing.T) {
 			if len(got.Numbers) == 0 {
 				got.Numbers = nil
 			}
+			if got.MTUs[one] != 1500 {
+				t.Errorf("the MTU of %s is %d", one, got.MTUs[one])
+			}
+			got.MTUs = nil
 			if d := cmp.Diff(tt.want, got); err != nil || d != "" {
 				t.Errorf("%v (-want +got):\n%s", err, d)
 			}

@@ -104,7 +104,7 @@ func (p *program) root() *cobra.Command {
 		return fail(exitUsage, "%w\nTry \"%s --help\".", err, c.CommandPath())
 	})
 	f := root.PersistentFlags()
-	f.StringVar(&p.cloud, "cloud", "auto", "`name` of the cloud: "+clouds())
+	f.StringVar(&p.cloud, "cloud", "auto", "`name`: "+clouds())
 	f.StringVar(&p.configFile, "config", config.Path, "configuration `file`")
 	f.StringVar(&p.logLevel, "log-level", "info", "`level`: error, warning, info or debug")
 	root.AddCommand(p.upCommand(), p.runCommand(), p.downCommand(), p.planCommand(), p.statusCommand(), p.scanCommand(), p.doctorCommand(), p.explainCommand())

@@ -36,7 +36,7 @@ func TestUsage(t *testing.T) {
 		{"run eth1%s", exitUsage, "not an interface name"},
 		{"down a-name-too-long0", exitUsage, "longer than 15 bytes"},
 		{"plan --nosuch eth1", exitUsage, "unknown flag: --nosuch"},
-		{"--cloud moon up eth1", exitUsage, `--cloud "moon": choose auto, ec2 or azure`},
+		{"--cloud moon up eth1", exitUsage, `--cloud "moon": choose auto, ec2, azure`},
 		{"--log-level loud up eth1", exitUsage, `--log-level "loud"`},
 		{"up --wait 0s eth1", exitUsage, "--wait 0s: must be more than 0"},
 		{"up --wait soon eth1", exitUsage, "invalid"},
