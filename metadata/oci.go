@@ -21,7 +21,7 @@ func oci() Provider {
 			return s, nil
 		},
 		Traits: Traits{
-			Metadata: servers, Servers: servers, PrimaryDHCP: true,
+			Metadata: servers, Servers: append(servers[:2:2], netip.MustParseAddr("169.254.0.2")), PrimaryDHCP: true,
 			Gateways: []GatewaySource{GatewayOfMetadata, GatewayOfLease, GatewayFirst}, FabricARP: true,
 			ID:      `ocid1\.vnic\.[0-9a-z.-]{1,100}`,
 			Drivers: []string{"virtio_net", "net_failover"},

@@ -159,3 +159,23 @@ func TestOCIMatrix(t *testing.T) {
 		})
 	}
 }
+
+// With [egress] by a secondary VNIC the host leaves by that one, and reaches the metadata and its disks by the primary all
+// the same, also where no lease has made link-local addresses the primary's.
+func TestOCIEgress(t *testing.T) {
+	t.Parallel()
+	c := ociCloud(t, lab.Config{RPFilter: 1})
+	configure(t, c, "refresh = \"1s\"\n[egress]\ninterface = \"eth1\"\n")
+	for _, iface := range []string{"eth0", "eth1"} {
+		keep(t, c, iface)
+	}
+	eventually(t, hang, "the host leaves by eth1", func() bool { return strings.Contains(ip(t, c, "route get 198.51.100.146"), "dev eth1") })
+	for _, a := range []string{"169.254.169.254", "169.254.0.2", "169.254.2.2"} {
+		says(t, ip(t, c, "route get "+a), "dev eth0")
+	}
+	ip(t, c, "route del 169.254.0.0/16 dev eth0")
+	for _, a := range []string{"169.254.169.254", "169.254.0.2"} {
+		says(t, ip(t, c, "route get "+a), "dev eth0")
+	}
+	reaches(t, c.Instance(), lab.OCIBootVolume, lab.Ping{})
+}
