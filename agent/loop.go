@@ -22,6 +22,8 @@ type events struct {
 	changes <-chan plumb.Change
 	// packets are those about the interface's nftables table; nil while it has none.
 	packets <-chan plumb.Change
+	// news are those that the cloud tells of by itself; nil before the first answer, and where it does not.
+	news <-chan struct{}
 	// reload is SIGHUP, from systemctl reload or from an `up` that finds this process managing the interface.
 	reload <-chan struct{}
 	// reread starts the next reading of the metadata.
@@ -79,6 +81,7 @@ func (a *Agent) loop(ctx context.Context, limit time.Duration, reload <-chan str
 		if end, err := done(); end || err != nil {
 			return err
 		}
+		a.watchCloud(ctx, &ev)
 		if err := a.watchPackets(ctx, &ev); err != nil {
 			return err
 		}
@@ -127,6 +130,10 @@ func (a *Agent) wait(ctx context.Context, ev *events) (response, error) {
 		return respondRepair, nil
 	case <-ev.reread.C:
 		a.reread(ctx, ev)
+		return respondNothing, nil
+	case <-ev.news:
+		ev.again = ev.reading
+		ev.reread.Reset(0)
 		return respondNothing, nil
 	case <-ev.reload:
 		ev.again = ev.reading

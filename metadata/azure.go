@@ -77,6 +77,9 @@ func (s *Azure) Server() netip.AddrPort { return serverOf(s.url) }
 // Requests counts the HTTP requests sent so far.
 func (s *Azure) Requests() int { return int(s.wire.sent.Load()) }
 
+// Wait is not supported: Azure tells nobody of a change of the network.
+func (s *Azure) Wait(context.Context) error { return errors.ErrUnsupported }
+
 // Close closes the idle connections. The Azure can still be used.
 func (s *Azure) Close() { s.wire.rt.CloseIdleConnections() }
 

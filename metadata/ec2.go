@@ -85,6 +85,9 @@ func (s *EC2) Server() netip.AddrPort { return s.servers[s.active.Load()] }
 // Requests counts the HTTP requests sent so far, those for tokens included.
 func (s *EC2) Requests() int { return int(s.wire.sent.Load()) }
 
+// Wait is not supported: EC2 tells nobody of a change.
+func (s *EC2) Wait(context.Context) error { return errors.ErrUnsupported }
+
 // Close closes the idle connections. The EC2 can still be used.
 func (s *EC2) Close() { s.wire.rt.CloseIdleConnections() }
 

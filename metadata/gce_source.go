@@ -25,7 +25,10 @@ const endpoint6GCE = "http://[fd20:ce::254]"
 // endpointVarGCE names another endpoint, for tests. GCE_METADATA_HOST, which Google's libraries read, may be a name.
 const endpointVarGCE = "EC2NET_GCE_ENDPOINT"
 
-var errFlavor = errors.New("the answer does not say that it is Google's (" + flavor + ")")
+var (
+	errFlavor = errors.New("the answer does not say that it is Google's (" + flavor + ")")
+	errTag    = errors.New("the answer has no ETag that can be used")
+)
 
 // GCEOptions says how Google's metadata is asked. The zero value is right on an instance.
 type GCEOptions struct {
@@ -48,6 +51,7 @@ type GCE struct {
 
 	mu     sync.Mutex
 	first  MAC         // zero until known
+	etag   string      // of the document as it was last seen; empty: not yet
 	places map[MAC]int // in the list, the last one that each interface had
 }
 
@@ -63,6 +67,7 @@ func NewGCE(o GCEOptions) (*GCE, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.limit = patientFor(w.limit)
 	return &GCE{wire: w, urls: urls, host: o.Host, places: map[MAC]int{}}, nil
 }
 
@@ -164,11 +169,14 @@ func (s *GCE) place(n nics) error {
 // ask tries the address that worked last, and where that has no route the other one.
 func (s *GCE) ask(ctx context.Context) (string, error) {
 	n := s.active.Load()
-	body, ex, err := s.askAt(ctx, s.urls[n])
+	body, tag, ex, err := s.askAt(ctx, s.urls[n], "")
+	if isTag(tag) {
+		s.seen(tag)
+	}
 	if len(s.urls) == 1 || ctx.Err() != nil || !noRoute(ex.err) {
 		return body, err
 	}
-	body, other, second := s.askAt(ctx, s.urls[1-n])
+	body, _, other, second := s.askAt(ctx, s.urls[1-n], "")
 	if other.status == 0 && ctx.Err() == nil {
 		if errors.Is(other.err, syscall.EACCES) {
 			return "", second
@@ -179,11 +187,12 @@ func (s *GCE) ask(ctx context.Context) (string, error) {
 	return body, second
 }
 
-func (s *GCE) askAt(ctx context.Context, base string) (string, exchange, error) {
-	url := base + "/computeMetadata/v1/" + keyNICs + "?recursive=true"
+// askAt asks once, with more in the query. It returns the ETag too.
+func (s *GCE) askAt(ctx context.Context, base, more string) (body, tag string, ex exchange, err error) {
+	url := base + "/computeMetadata/v1/" + keyNICs + "?recursive=true" + more
 	body, header, ex, err := s.wire.document(ctx, question{keyNICs, url, flavor, flavorIs})
 	if err == nil && header.Get(flavor) != flavorIs {
-		return "", ex, unusable(keyNICs, errFlavor)
+		return "", "", ex, unusable(keyNICs, errFlavor)
 	}
-	return body, ex, err
+	return body, header.Get("ETag"), ex, err
 }

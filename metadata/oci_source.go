@@ -68,6 +68,9 @@ func (s *OCI) Server() netip.AddrPort { return serverOf(s.urls[s.active.Load()])
 // Requests counts the HTTP requests sent so far.
 func (s *OCI) Requests() int { return int(s.wire.sent.Load()) }
 
+// Wait is not supported: Oracle's cloud tells nobody of a change.
+func (s *OCI) Wait(context.Context) error { return errors.ErrUnsupported }
+
 // Close closes the idle connections. The OCI can still be used.
 func (s *OCI) Close() { s.wire.rt.CloseIdleConnections() }
 

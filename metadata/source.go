@@ -21,6 +21,9 @@ type Source interface {
 	Primary() MAC
 	// Server is the address that is asked, or the one of several that answered last.
 	Server() netip.AddrPort
+	// Wait returns nil as soon as a reading may bring news, where the cloud tells so, else errors.ErrUnsupported at
+	// once. Other errors are those of Interfaces.
+	Wait(ctx context.Context) error
 	// Close closes the idle connections. The source can still be used.
 	Close()
 }
