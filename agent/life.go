@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"ec2net/metadata"
 	"ec2net/plumb"
 	"ec2net/state"
 )
@@ -40,7 +41,9 @@ func (a *Agent) Run(ctx context.Context, name string, reload <-chan struct{}) (E
 	defer func() { a.lock.Release() }()
 	a.daemon = true
 	told := &notify{}
-	a.progress = func(phase state.Phase, text string) { told.tell(text, phase.Started()) }
+	a.progress = func(phase state.Phase, text string) {
+		told.tell(text, started(phase, metadata.Closed(a.readErr), time.Since(a.startedAt)))
+	}
 	err := a.loop(ctx, 0, reload, func() (bool, error) { return a.idle(), nil })
 	if err == nil {
 		err = a.release(ctx, "run")

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+
+	"ec2net/state"
 )
 
 // What systemd is told by sd_notify(3): STATUS, READY, the watchdog's sign of life, and a longer start while the
@@ -26,6 +28,18 @@ type notify struct {
 // extension is EXTEND_TIMEOUT_USEC, asked for while the interface is waiting. The next request has to arrive before
 // the last one runs out, so it is asked for every tenth of that.
 const extension = 30 * time.Second
+
+// startTime is how long systemd waits at most until an interface is set up; it is what systemd itself gives a unit for its
+// start (DefaultTimeoutStartSec of systemd-system.conf(5)).
+const startTime = 90 * time.Second
+
+// started reports whether systemd is told READY after that much waiting. An interface that has nothing yet, because the
+// metadata does not list it or says nothing, and it may be the primary, may have nothing for as long as the host runs. A
+// start job that waited for it would keep the system "starting", with everything that is ordered after it. STATUS
+// goes on saying what the process waits for.
+func started(phase state.Phase, closed bool, waited time.Duration) bool {
+	return phase.Started() || waited >= startTime || (closed && waited >= Silence)
+}
 
 // tell sends STATUS if it has changed, READY=1 once set is true, and the watchdog's sign of life when it is due.
 func (n *notify) tell(state string, set bool) {

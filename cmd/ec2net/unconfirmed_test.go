@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"ec2net/test/lab"
+	"ec2net/test/lab/labtest"
 )
 
 // A unit that is started again while the metadata is switched off, forbidden or silent finds its interface set up as the
@@ -43,4 +44,17 @@ func TestReadyWithoutConfirmation(t *testing.T) {
 			answers(t, c, lab.EIP2)
 		})
 	}
+}
+
+// The primary of a host whose metadata is switched off has nothing to be set up from, and stays as its owner made it. Its
+// unit is ready all the same, and goes on asking.
+func TestPrimaryReadyWithoutMetadata(t *testing.T) {
+	t.Parallel()
+	c := cloud(t, lab.Config{})
+	before := world(t, c)
+	spoil(t, c, lab.Fault{Status: 403})
+	k := startAs(t, c, quick(), "eth0", nil)
+	k.notify.await(t, "READY=1")
+	k.notify.await(t, "STATUS=waiting for the metadata (")
+	labtest.Unchanged(t, c, before, "the unit of the primary")
 }
