@@ -20,21 +20,6 @@ import (
 // event ends in (docs/architecture.md, "One flow"). All of it runs on the goroutine of Agent.loop, so no field has a
 // lock; readings of the metadata and the DHCP client have goroutines of their own and report by channels.
 
-const (
-	// Silence is how long the metadata may say nothing about an interface before ec2net sets it up by its lease alone
-	// (degraded), and before a failure of the metadata is logged.
-	Silence = 10 * time.Second
-	// leasePatience is how long an interface that the metadata knows waits for its lease before it counts as set up
-	// without one. Address and gateway are known from the metadata by then; only the MTU may be missing.
-	leasePatience = 10 * time.Second
-	// confirmAfter is the pause before the metadata is asked again about an address that it no longer lists. Later
-	// questions about the same doubt wait longer, see NIC.pause.
-	confirmAfter = time.Second
-	// startupTime is the first part of an interface's life, in which the cloud is still adding addresses. Until it is
-	// over the metadata is read every startupRefresh, if the configured refresh is not shorter.
-	startupTime, startupRefresh = time.Minute, 5 * time.Second
-)
-
 // Agent sets one interface up and manages it. Metadata, lease and kernel report events; after each the agent
 // reconciles the kernel with what should be there. `up` and `run` are the same agent: Up returns when the interface
 // is set up, Run when the interface is gone.
@@ -81,10 +66,6 @@ type Agent struct {
 	// mode is the last decision. The hooks that run before a change (changing) go by it.
 	mode mode
 }
-
-// errGone ends the loop of an agent whose interface was removed. It never reaches a user: Run turns it into EndGone,
-// and up reports "was removed meanwhile".
-var errGone = errors.New("the interface is gone")
 
 // newAgent makes the agent of an interface and takes over what an earlier process left: its record, and a change that
 // was not confirmed yet. It reads the kernel and the records; it changes nothing and asks neither cloud nor DHCP.

@@ -16,52 +16,6 @@ import (
 // 10.5 does not notice what is plugged in while it runs. So while its address is missing, ec2net listens on the
 // interface for a DHCP client of this host.
 
-const (
-	// ownerPatience is how long the program that has the lease may take to add its address. After that ec2net adds
-	// the address that the metadata names.
-	ownerPatience = 30 * time.Second
-	// ownerSilence is the same for a program that takes every interface, from the moment that ec2net listens on a link
-	// with carrier, if nobody asks for a lease there. dhcpcd waits a second at most before its first DISCOVER, and
-	// sends an ARP probe every two seconds (RFC 5227 section 1.1) before it adds the address.
-	ownerSilence = 5 * time.Second
-)
-
-// awaitOwner is what is known of whether another program will add its address. The zero value: nothing is waited for.
-type awaitOwner struct {
-	// owner is the program as it was found.
-	owner dhcp.Owner
-	// heard reports the first sign of a DHCP client; nil: ec2net does not listen.
-	heard <-chan dhcp.Heard
-	stop  context.CancelFunc
-	// since is when listening began; zero: it has not. deaf is true if it failed.
-	since time.Time
-	deaf  bool
-	// sign is what was heard; zero: nothing.
-	sign dhcp.Heard
-	// unheard is true once ownerSilence is over: the program will not come.
-	unheard bool
-}
-
-// until is when ec2net stops to wait for a program, if nothing else happens.
-func (w awaitOwner) until(startedAt time.Time) time.Time {
-	last := startedAt.Add(ownerPatience)
-	if !w.owner.ForAll || w.since.IsZero() || !w.sign.At.IsZero() {
-		return last
-	}
-	if soon := w.since.Add(ownerSilence); soon.Before(last) {
-		return soon
-	}
-	return last
-}
-
-// end closes the socket. What was heard stays known.
-func (w *awaitOwner) end() {
-	if w.stop != nil {
-		w.stop()
-	}
-	w.heard, w.stop = nil, nil
-}
-
 // awaitsOwner reports whether another program has the lease and has not added an address yet.
 func (a *Agent) awaitsOwner() bool {
 	if a.await.owner.Program == "" || a.dhcpOwner != a.await.owner.Program || a.settled.Primary {

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -28,8 +27,6 @@ const (
 	peerRepairPause = 10 * time.Millisecond
 	// dialTime and dials bound how the metadata is dialled once its way has changed.
 	dialTime, dials = 2 * time.Second, 2
-	// lossesNamed is how many losses a message lists.
-	lossesNamed = 3
 )
 
 // connectivityCheck finds out for each change of an interface what it cuts off. A look is some netlink requests and
@@ -211,63 +208,4 @@ func dialTCP(ctx context.Context, server netip.AddrPort) error {
 		return fmt.Errorf("reach the metadata: %w", err)
 	}
 	return c.Close()
-}
-
-// loss is one thing that a change has cut off. Its text has the devices' names of that moment, since they may change.
-type loss struct {
-	kind plumb.LossKind
-	text string
-}
-
-type losses []loss
-
-// describe turns plumb's losses into texts.
-func describe(lost []plumb.Loss) (out losses) {
-	for _, l := range lost {
-		out = append(out, loss{l.Kind(), lossText(l)})
-	}
-	return out
-}
-
-// texts are for a person: the first lossesNamed, and how many more there are.
-func (list losses) texts() (out []string) {
-	for _, l := range list[:min(len(list), lossesNamed)] {
-		out = append(out, l.text)
-	}
-	if more := len(list) - lossesNamed; more > 0 {
-		out = append(out, fmt.Sprintf("and %d more", more))
-	}
-	return out
-}
-
-func (list losses) String() string { return strings.Join(list.texts(), "; ") }
-
-// connection reports whether a connection of this host is among the losses; there is advice for that case.
-func (list losses) connection() bool {
-	return slices.ContainsFunc(list, func(l loss) bool { return l.kind == plumb.LossConnection })
-}
-
-// lossText says what would be lost, in the conditional: by the time that anybody reads it, the change is rolled back.
-func lossText(l plumb.Loss) string {
-	switch kind := l.Kind(); {
-	case kind == plumb.LossDefault:
-		return fmt.Sprintf("the default route would go %s, not %s", wayText(l.Is), wayText(l.Was))
-	case kind == plumb.LossServer:
-		return fmt.Sprintf("requests to the metadata would go %s, where it does not answer, not %s", wayText(l.Is), wayText(l.Was))
-	case l.Is.Dropped:
-		return fmt.Sprintf("the reverse path filter would drop what comes in for the connection of %s", l.Flow)
-	}
-	return fmt.Sprintf("the connection of %s would go %s, not %s", l.Flow, wayText(l.Is), wayText(l.Was))
-}
-
-func wayText(w plumb.Way) string {
-	switch {
-	case w.Index == 0:
-		return "nowhere"
-	case w.Local:
-		return "to this host itself"
-	case w.Via.IsValid():
-		return fmt.Sprintf("by %s via %s", nameOf(w.Index), w.Via)
-	}
-	return "by " + nameOf(w.Index)
 }

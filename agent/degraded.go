@@ -5,44 +5,12 @@ import (
 	"time"
 
 	"ec2net/config"
-	"ec2net/dhcp"
 	"ec2net/metadata"
-	"ec2net/plumb"
-	"ec2net/state"
 )
 
 // An interface about which the metadata has said nothing for ten seconds runs degraded: it is set up with what else is known,
 // its lease or the address that another program gave it. It gets a table of its own but no secondary addresses. The
 // first answer of the metadata ends it.
-
-// basis is what a degraded interface runs on: its own lease or, if another program has the lease, what that program
-// made of it; nil: there is nothing yet.
-func (t *dhcpState) basis() *dhcp.Lease {
-	if t.lease != nil {
-		return t.lease
-	}
-	return t.foreignLease
-}
-
-// EffectiveLease is what a degraded interface runs on according to its record: its lease, or another program's
-// address as long as the kernel still has it.
-func EffectiveLease(r state.Record, s plumb.Snapshot) *dhcp.Lease {
-	if r.Lease != nil {
-		return r.Lease
-	}
-	return s.Foreign()
-}
-
-// describeBasis names the basis for a person.
-func (t *dhcpState) describeBasis() string {
-	switch {
-	case t.lease != nil:
-		return t.lease.Addr.String() + " from its lease alone"
-	case t.dhcpOwner != "" && !assignsAddress(t.dhcpOwner):
-		return t.foreignLease.Addr.String() + " as " + t.dhcpOwner + " set it up"
-	}
-	return t.foreignLease.Addr.String() + " as it was found"
-}
 
 // noteForeignLease remembers the last address that another program set up. If it vanishes, it is for that program to
 // restore; the policy rules stay meanwhile.

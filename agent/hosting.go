@@ -1,12 +1,8 @@
 package agent
 
 import (
-	"context"
 	"fmt"
-	"strings"
 	"time"
-
-	"github.com/coreos/go-systemd/v22/dbus"
 
 	"ec2net/config"
 	"ec2net/metadata"
@@ -107,44 +103,4 @@ func (a *Agent) hostingStatus() string {
 		return "nobody else configures it: waiting for a lease"
 	}
 	return fmt.Sprintf("nobody else configures it: lease of %s %s", a.lease.Addr, Until(a.lease))
-}
-
-// networkStarts reports whether systemd is about to start a program that configures the network. At a boot an
-// interface may appear before that program runs; taking the lease then would give it two owners. If systemd cannot be
-// asked in a second, the answer is yes. Nothing is lost by waiting.
-func networkStarts() bool {
-	if !UnderSystemd() {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	bus, err := dbus.NewSystemdConnectionContext(ctx)
-	if err != nil {
-		return true // systemd is busy, or not ready to be asked
-	}
-	defer bus.Close()
-	jobs, err := bus.ListJobsContext(ctx)
-	if err != nil {
-		return true
-	}
-	for _, j := range jobs {
-		if j.JobType != "stop" && configuresNetwork(j.Unit) {
-			return true
-		}
-	}
-	return false
-}
-
-// configuresNetwork reports whether a unit belongs to a program that configures interfaces, or is a target that such
-// programs come before (systemd.special(7)).
-func configuresNetwork(unit string) bool {
-	for _, name := range []string{
-		"network.target", "network-pre.target", "NetworkManager.service", "systemd-networkd.service", "networking.service",
-		"network.service", "ifup@", "cloud-init", "dhcpcd", "connman", "wicked", "dhclient", "netplan", "systemd-network-generator",
-	} {
-		if strings.HasPrefix(unit, name) {
-			return true
-		}
-	}
-	return false
 }

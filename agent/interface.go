@@ -3,21 +3,16 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/plumb"
 	"ec2net/state"
 )
 
-// Which devices of the host are network interfaces of a cloud, and what the kernel tells of them before anything is
-// set up: driver, name, and whether this process may change them.
+// Which devices of the host are network interfaces of a cloud, and whether this process may change them.
 
 // OpenInterface looks the interface up and refuses, with ErrInvalid, what is no network interface of a cloud: what is not
 // there, the loopback device, virtual ones, and those that are enslaved. The Link is to be closed.
@@ -64,8 +59,6 @@ func ExplainGone(name string, err error) error {
 	return ErrorOf(ErrInvalid, "%w %s here; this host has %s", plumb.ErrGone, name, strings.Join(InterfaceNames(), ", "))
 }
 
-var errEnslaved = errors.New("is enslaved")
-
 // usable returns why a device cannot be set up; nil: it can.
 func usable(s plumb.Snapshot) error {
 	switch {
@@ -80,42 +73,6 @@ func usable(s plumb.Snapshot) error {
 	}
 	return nil
 }
-
-// nameOf is the name of the device with an index, or "device N" if there is none any more.
-func nameOf(index int) string {
-	if i, err := net.InterfaceByIndex(index); err == nil {
-		return i.Name
-	}
-	return fmt.Sprintf("device %d", index)
-}
-
-// InterfaceNames are the names of the host's devices without the loopback device; "none" if there are none.
-func InterfaceNames() []string {
-	list, _ := net.Interfaces()
-	out := []string{}
-	for _, i := range list {
-		if i.Flags&net.FlagLoopback == 0 {
-			out = append(out, i.Name)
-		}
-	}
-	if len(out) == 0 {
-		return []string{"none"}
-	}
-	return out
-}
-
-// Driver is the name of the kernel module behind an interface, as `ethtool -i` shows it; "" for a virtual device.
-func Driver(name string) string {
-	link, err := os.Readlink(filepath.Join("/sys/class/net", name, "device/driver"))
-	if err != nil {
-		return ""
-	}
-	return filepath.Base(link)
-}
-
-// MatchKeys are what sections of the configuration can match an interface by before the metadata tells more: its
-// name, MAC and driver.
-func MatchKeys(s plumb.Snapshot) config.Facts { return config.Local(s.Name, s.MAC, Driver(s.Name)) }
 
 // MayChange returns ErrDenied if the process lacks CAP_NET_ADMIN (capabilities(7)), so that a command fails at once
 // rather than after a minute of waiting. command is for the message.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"time"
@@ -18,39 +17,6 @@ import (
 // Who takes the lease of an interface: another program that has it already (systemd-networkd, NetworkManager,
 // dhclient …), or our own client, package dhcp, in a goroutine that reports leases as events. The client never
 // touches the kernel; what a lease means is decided like everything else.
-
-const (
-	// ownerDecideTime is how long a network manager that has just started may take to say whether it wants the
-	// interface.
-	ownerDecideTime = 3 * time.Second
-	// restartDHCP is the pause before a client that could not work, for want of memory or a socket, is started again.
-	restartDHCP = 30 * time.Second
-	native      = "native"
-	// FirstAnswer is how long the first DISCOVER waits for the metadata, which may say that the subnet has no IPv4.
-	FirstAnswer = time.Second
-)
-
-// dhcpState is what is known of the interface's lease.
-type dhcpState struct {
-	// lease is the last lease, even after it has ended: its router stays what it was.
-	lease *dhcp.Lease
-	// held is true while the lease is valid.
-	held bool
-	// conflict is true if another host answers for the leased address (RFC 5227) and the metadata does not list it.
-	conflict bool
-	// dhcpOwner is who has the lease: "native" (our client), "off", the name of a program; "" while that is
-	// undecided.
-	dhcpOwner string
-	// dhcpSince is when our client began to try.
-	dhcpSince time.Time
-	// await is what is known of whether the program that has the lease will add its address.
-	await awaitOwner
-	// hosts is true if the host itself lives by this interface, see hosting.go.
-	hosts bool
-	// foreignLease is another program's address in the form of a lease; used while the metadata has never answered.
-	foreignLease *dhcp.Lease
-	leases       leases
-}
 
 // chooseDHCP decides who takes the lease and starts our client if nobody else does. The loop calls it before each
 // event, since a network manager may make up its mind at any time. The client starts once the link has a carrier.
@@ -184,30 +150,6 @@ func (a *Agent) startDHCP(ctx context.Context) {
 	go a.leases.run(ctx, &client, a.lease)
 }
 
-// run is the client's goroutine. It starts the client again after restartDHCP if it fails, and ends with ctx or with
-// the interface.
-func (l *leases) run(ctx context.Context, client *dhcp.Client, prior *dhcp.Lease) {
-	report := func(e dhcp.Event) {
-		prior = e.Lease
-		select {
-		case l.events <- e:
-		case <-ctx.Done():
-		}
-	}
-	for {
-		err := client.Run(ctx, prior, l.carrier, report)
-		if err == nil || errors.Is(err, dhcp.ErrNoInterface) {
-			return // ctx has ended, or the interface is gone, which the kernel reports
-		}
-		report(dhcp.Event{Lease: prior, Err: fmt.Errorf("DHCP has stopped and restarts in %s: %w", restartDHCP, err), At: time.Now()})
-		select {
-		case <-time.After(restartDHCP):
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // onLease takes an event of our client into account: a new or renewed lease, or the reason why there is none.
 func (a *Agent) onLease(e dhcp.Event) {
 	if e.Err != nil && a.noIPv4() {
@@ -261,19 +203,6 @@ func (a *Agent) warnDHCPOnce(e dhcp.Event) {
 	}
 }
 
-// dhcpErrorKind is the sentinel behind an error of the DHCP client.
-func dhcpErrorKind(err error) error {
-	for _, k := range []error{dhcp.ErrConflict, dhcp.ErrNak, dhcp.ErrExpired, dhcp.ErrLinkDown, dhcp.ErrSilent} {
-		if errors.Is(err, k) {
-			return k
-		}
-	}
-	return errOther
-}
-
-// errOther stands for failures of DHCP that have no sentinel.
-var errOther = errors.New("DHCP failed")
-
 // usableLease is the lease; nil if the metadata says that its address is not this interface's. Then the DHCP server
 // is not the cloud's, and nothing that it says is used.
 func (a *Agent) usableLease() *dhcp.Lease {
@@ -305,45 +234,4 @@ func (a *Agent) leased() bool {
 		return false
 	}
 	return a.dhcpOwner != native || time.Since(a.dhcpSince) >= leasePatience
-}
-
-// leases connects the agent with the goroutine of our DHCP client.
-type leases struct {
-	// events are the client's reports; the buffer keeps it from waiting for the loop.
-	events chan dhcp.Event
-	// carrier tells the client of the link; one value, the newest.
-	carrier chan bool
-	// quit ends the client; nil: none is running.
-	quit context.CancelFunc
-	// logged are the kinds of failure that were logged since the last lease.
-	logged map[error]bool
-}
-
-func newLeases() leases {
-	return leases{events: make(chan dhcp.Event, 8), carrier: make(chan bool, 1), logged: map[error]bool{}}
-}
-
-// signal tells the client of the carrier. A value that it has not read yet is replaced: only the newest counts.
-func (l *leases) signal(up bool) {
-	if l.quit == nil {
-		return
-	}
-	select {
-	case <-l.carrier:
-	default:
-	}
-	l.carrier <- up
-}
-
-// ownMACs are the MAC addresses of this host. With arp_ignore = 0 each of its interfaces answers ARP for the
-// addresses of the others (Documentation/networking/ip-sysctl.rst), which must not pass for an address conflict.
-func ownMACs() []net.HardwareAddr {
-	list, _ := net.Interfaces()
-	var out []net.HardwareAddr
-	for _, i := range list {
-		if len(i.HardwareAddr) == 6 {
-			out = append(out, i.HardwareAddr)
-		}
-	}
-	return out
 }

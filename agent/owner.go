@@ -1,14 +1,11 @@
 package agent
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"strings"
 
 	"ec2net/config"
 	"ec2net/plumb"
@@ -29,22 +26,6 @@ func managedBy(root fs.FS, index int) string {
 		return ""
 	}
 	return fmt.Sprintf("%.60q (ID_NET_MANAGED_BY in udev's database)", name)
-}
-
-// UdevProperty is a property of an interface in udev's database (/run/udev/data, the file nINDEX); "" if it has none.
-func UdevProperty(root fs.FS, index int, key string) string {
-	f, err := root.Open(fmt.Sprintf("run/udev/data/n%d", index))
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(io.LimitReader(f, 1<<16))
-	for lines.Scan() {
-		if value, ok := strings.CutPrefix(lines.Text(), "E:"+key+"="); ok {
-			return value
-		}
-	}
-	return ""
 }
 
 // owner is the program that has the interface; "": none. What a container network has taken once stays its own as

@@ -63,12 +63,3 @@ func (n *NIC) logUnmanaged() {
 func stillManagedText(name string, pid int) string {
 	return fmt.Sprintf("process %d still manages %s with an older configuration; to stop it: %s", pid, name, StopCommand(name))
 }
-
-// StopCommand is the command that ends the management of an interface which the configuration leaves alone. With
-// systemd that is a restart of the unit: the new process reads the configuration and ends by itself.
-func StopCommand(name string) string {
-	if UnderSystemd() {
-		return "systemctl restart " + UnitWord(name)
-	}
-	return "ec2net down " + name
-}

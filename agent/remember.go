@@ -2,7 +2,6 @@ package agent
 
 import (
 	"errors"
-	"net"
 	"slices"
 	"time"
 
@@ -72,11 +71,6 @@ func (n *NIC) inherit(old state.Record) {
 	if old.Name != n.snap.Name {
 		n.oldNames = append(n.oldNames, old.Name)
 	}
-}
-
-// onThisHost reports whether an interface of this host has the MAC.
-func onThisHost(mac metadata.MAC) bool {
-	return slices.ContainsFunc(ownMACs(), func(m net.HardwareAddr) bool { return m.String() == mac.String() })
 }
 
 // cover tells plumb what to read beside the interface itself: by the record, and by its part in [egress] and [nat].

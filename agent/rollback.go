@@ -2,13 +2,11 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"time"
 
 	"ec2net/metadata"
 	"ec2net/plumb"
-	"ec2net/state"
 )
 
 // Rollback: a change that cut something off is reverted at once and made again later, after FirstRetry and then
@@ -23,22 +21,6 @@ const (
 	// followsMax bounds how often the interface follows what other programs change before its own change is judged.
 	followsMax = 8
 )
-
-// rollback is a change that cut something off and was rolled back.
-type rollback struct {
-	// state is what the interface is held in until then.
-	state plumb.State
-	// plan is the change that was rolled back, and why is what it cut off; both for the record and the log.
-	plan plumb.Plan
-	why  losses
-	// until is when the change is made again; zero: at the next event.
-	until time.Time
-}
-
-// text is one line for STATUS and `ec2net status`.
-func (u *rollback) text() string {
-	return fmt.Sprintf("rolled back, because %s; next attempt at %s, or on reload", u.why, Clock(u.until))
-}
 
 // checkChanges has each change of the agent checked.
 func (a *Agent) checkChanges() {
@@ -119,16 +101,4 @@ func (a *Agent) retryNow() {
 	if a.rolledBack != nil {
 		a.rolledBack.until = time.Time{}
 	}
-}
-
-// record is the rollback as the record and the JSON have it; nil: there is none.
-func (u *rollback) record() *state.Rollback {
-	if u == nil {
-		return nil
-	}
-	r := &state.Rollback{Why: u.why.texts(), Until: u.until, Plan: []string{}}
-	for _, o := range u.plan {
-		r.Plan = append(r.Plan, o.String())
-	}
-	return r
 }

@@ -3,11 +3,8 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"strings"
-	"time"
 
 	"ec2net/config"
-	"ec2net/dhcp"
 	"ec2net/metadata"
 	"ec2net/plumb"
 	"ec2net/state"
@@ -108,51 +105,6 @@ func (a *Agent) setUpText() string {
 	return s
 }
 
-// First is the first address that is granted, or "no address".
-func First(c metadata.Interface) string {
-	for _, list := range [][]string{Texts(c.Addrs4.Value), Texts(c.Addrs6.Value)} {
-		if len(list) > 0 {
-			return list[0]
-		}
-	}
-	return "no address"
-}
-
-// Extra is how many addresses are granted beside the first one.
-func Extra(c metadata.Interface) int { return max(0, len(c.Addrs4.Value)+len(c.Addrs6.Value)-1) }
-
-// Texts are the texts of a list. The result is never nil, so that it is [] in JSON.
-func Texts[T fmt.Stringer](list []T) []string {
-	out := make([]string, 0, len(list))
-	for _, x := range list {
-		out = append(out, x.String())
-	}
-	return out
-}
-
-// Until says until when a lease is valid: "until 16:04:05", "ended 16:04:05" or "with no expiry".
-func Until(l *dhcp.Lease) string {
-	if l.Expires == dhcp.Infinite {
-		return "with no expiry"
-	}
-	word := "until "
-	if !l.Live(time.Now()) {
-		word = "ended "
-	}
-	return word + Clock(l.Start.Add(l.Expires))
-}
-
-// Plural is a number with its noun: "1 interface", "2 interfaces".
-func Plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
-// Clock is a time of the day, for lines that are repeated only when they change; an age would change all the time.
-func Clock(t time.Time) string { return t.Format(time.TimeOnly) }
-
 // missingFromMetadata says what is still expected from the metadata, to follow "waiting for".
 func (n *NIC) missingFromMetadata() string {
 	switch err := n.readErr; {
@@ -186,12 +138,4 @@ func (a *Agent) report() {
 	}
 	a.warnOnce(fromMetrics, a.metrics.Err())
 	a.progress(phase, a.textOf(f))
-}
-
-// Lines splits a joined error into its messages, for a list.
-func Lines(err error) []string {
-	if err == nil {
-		return nil
-	}
-	return strings.Split(err.Error(), "\n")
 }

@@ -100,3 +100,5 @@ func Ambiguous(s plumb.Snapshot) error {
 	}
 	return fmt.Errorf("%s and %s have the same MAC address: %w", s.Name, s.Twins[0].Name, errAmbiguous)
 }
+
+var errEnslaved = errors.New("is enslaved")

@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -79,4 +81,20 @@ func awaitRemoval(ctx context.Context, file string, limit time.Duration) error {
 			return fmt.Errorf("wait for the end of %s: %w", file, errors.Join(ctx.Err(), err))
 		}
 	}
+}
+
+// UdevProperty is a property of an interface in udev's database (/run/udev/data, the file nINDEX); "" if it has none.
+func UdevProperty(root fs.FS, index int, key string) string {
+	f, err := root.Open(fmt.Sprintf("run/udev/data/n%d", index))
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(io.LimitReader(f, 1<<16))
+	for lines.Scan() {
+		if value, ok := strings.CutPrefix(lines.Text(), "E:"+key+"="); ok {
+			return value
+		}
+	}
+	return ""
 }

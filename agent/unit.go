@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
 	"github.com/coreos/go-systemd/v22/unit"
@@ -82,4 +83,53 @@ func UnderSystemd() bool {
 		}
 	}
 	return false
+}
+
+// networkStarts reports whether systemd is about to start a program that configures the network. At a boot an
+// interface may appear before that program runs; taking the lease then would give it two owners. If systemd cannot be
+// asked in a second, the answer is yes. Nothing is lost by waiting.
+func networkStarts() bool {
+	if !UnderSystemd() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	bus, err := dbus.NewSystemdConnectionContext(ctx)
+	if err != nil {
+		return true // systemd is busy, or not ready to be asked
+	}
+	defer bus.Close()
+	jobs, err := bus.ListJobsContext(ctx)
+	if err != nil {
+		return true
+	}
+	for _, j := range jobs {
+		if j.JobType != "stop" && configuresNetwork(j.Unit) {
+			return true
+		}
+	}
+	return false
+}
+
+// configuresNetwork reports whether a unit belongs to a program that configures interfaces, or is a target that such
+// programs come before (systemd.special(7)).
+func configuresNetwork(unit string) bool {
+	for _, name := range []string{
+		"network.target", "network-pre.target", "NetworkManager.service", "systemd-networkd.service", "networking.service",
+		"network.service", "ifup@", "cloud-init", "dhcpcd", "connman", "wicked", "dhclient", "netplan", "systemd-network-generator",
+	} {
+		if strings.HasPrefix(unit, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// StopCommand is the command that ends the management of an interface which the configuration leaves alone. With
+// systemd that is a restart of the unit: the new process reads the configuration and ends by itself.
+func StopCommand(name string) string {
+	if UnderSystemd() {
+		return "systemctl restart " + UnitWord(name)
+	}
+	return "ec2net down " + name
 }
