@@ -169,3 +169,11 @@ func (a *Agent) StartedAt() time.Time { return a.startedAt }
 // OnProgress has f called after each event, with the phase and one line of text for a person. f runs on the agent's
 // own goroutine and must not block.
 func (a *Agent) OnProgress(f func(state.Phase, string)) { a.progress = f }
+
+// retryNow has the next event make the change again: the operator asked for it (SIGHUP), or the metadata now grants
+// something else.
+func (a *Agent) retryNow() {
+	if a.rolledBack != nil {
+		a.rolledBack.until = time.Time{}
+	}
+}

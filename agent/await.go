@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"ec2net/config"
 	"ec2net/dhcp"
 	"ec2net/metadata"
 	"ec2net/state"
@@ -117,4 +118,16 @@ func (a *Agent) awaited() *state.Awaited {
 	}
 	w := a.await
 	return &state.Awaited{Program: a.await.owner.Program, Heard: w.sign.What, HeardAt: w.sign.At, Until: w.until(a.startedAt)}
+}
+
+// ownsAddress reports whether the primary address is ours to add. If another program has the lease, it is once that
+// program has failed to add the address that the metadata names: see await.go.
+func (a *Agent) ownsAddress() bool {
+	switch a.dhcpOwner {
+	case native, "off":
+		return true
+	case "":
+		return a.iface.DHCP != config.Auto
+	}
+	return a.answered && (a.await.unheard || time.Since(a.startedAt) > ownerPatience)
 }

@@ -217,3 +217,21 @@ func (o *candidate) pending(f candidateFacts) bool {
 	}
 	return f.firstChoice && o.failures == 0
 }
+
+// errNotRead stands in for the metadata's answer until there is one.
+var errNotRead = errors.New("the metadata has not been read yet")
+
+// state is the candidate's state for programs: the JSON and the metrics.
+func (o candidate) state() state.EgressState {
+	switch {
+	case o.active:
+		return state.EgressActive
+	case o.superseded:
+		return state.EgressStandby
+	case o.failures > 0:
+		return state.EgressWithdrawn
+	case o.why != (obstacle{}):
+		return state.EgressBlocked
+	}
+	return state.EgressPending
+}

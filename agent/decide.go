@@ -161,17 +161,6 @@ func delegation(c config.Interface) plumb.Delegation {
 	}[c.Prefixes]
 }
 
-// facts are those that the interface itself tells. Who calls it adds what depends on the command: the lease, whose
-// the address is, and egress.
-func (n *NIC) facts() Facts {
-	return Facts{
-		cloud: n.where, Settings: n.iface, services: services(n.where, n.config), role: n.role,
-		ownedByOther: n.record.LeftTo != "", granted: n.settled, known: n.settled.MAC != (metadata.MAC{}),
-		primary: n.settled.Primary || n.record.Interface.Primary,
-		hosts:   n.hosting(), nat: n.nat.NATRole, before: n.record.Baseline,
-	}
-}
-
 // Recorded are the facts by an interface's record, for status, which compares the kernel with what the managing
 // process has set up, not with what it should do next.
 func Recorded(r state.Record, have plumb.Snapshot, conf config.Config, nat NATRole) Facts {

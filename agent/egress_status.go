@@ -53,21 +53,6 @@ func egressRecord(rank int, candidates [2]candidate, facts [2]candidateFacts) *s
 	return e
 }
 
-// state is the candidate's state for programs: the JSON and the metrics.
-func (o candidate) state() state.EgressState {
-	switch {
-	case o.active:
-		return state.EgressActive
-	case o.superseded:
-		return state.EgressStandby
-	case o.failures > 0:
-		return state.EgressWithdrawn
-	case o.why != (obstacle{}):
-		return state.EgressBlocked
-	}
-	return state.EgressPending
-}
-
 // decision is the state with its reason, where there is one.
 func (o candidate) decision() state.EgressDecision {
 	d := state.EgressDecision{State: o.state()}
@@ -152,9 +137,34 @@ func EgressMistakes(conf config.Config, primary string) (out []error) {
 	return out
 }
 
-// managed reports whether the configuration has ec2net manage a device fully, or may once the metadata tells its ENI.
-func managed(conf config.Config, i *net.Interface) bool {
-	mac, err := metadata.ParseMAC(i.HardwareAddr.String())
-	keys := config.Local(i.Name, mac, Driver(i.Name))
-	return err == nil && (conf.NeedsMetadata(keys) || conf.For(keys).Manage == config.Full)
+// reportEgress logs what the last reconciliation changed, given the candidates before it. If the move was rolled
+// back, the candidate is held down in place of the whole change: the rest of the change is made again at once.
+func (a *Agent) reportEgress(was [2]candidate) {
+	a.egress.moved = false
+	a.warnHostConfig()
+	if a.egress.rank < 0 {
+		a.logLimiter.forget(fromEgress)
+		return
+	}
+	for i := range a.egress.candidates {
+		o := &a.egress.candidates[i]
+		if o.active == was[i].active || !was[i].initialized {
+			continue
+		}
+		if a.rolledBack != nil && o.active { // make the rest of the change again at once; hold only the move down
+			o.withdraw(time.Now(), obstacle{state.EgressRollback, a.rolledBack.why.String()})
+			a.rolledBack, a.rollbacks = nil, 0
+		}
+		a.egress.moved, a.dirty = true, true
+		switch {
+		case o.active:
+			a.egress.verify = true
+			a.logOnce(fmt.Sprintf("the host's own %s traffic now leaves by this interface", families[i]))
+		case o.superseded:
+			a.logOnce(fmt.Sprintf("the host's own %s traffic now leaves by a preferred interface", families[i]))
+		}
+	}
+	for i, family := range families {
+		a.warnOnce(fromEgress+" "+family, a.egressTrouble(i, time.Now()))
+	}
 }

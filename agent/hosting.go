@@ -15,16 +15,6 @@ import (
 // turnTime is how long each interface has to get a lease before the next one tries.
 const turnTime = 10 * time.Second
 
-// hosting reports whether the host itself lives by what ec2net gives the interface. That is so where nobody else
-// configures the interface, and it is the primary or, until the metadata has answered for the first time, may be.
-func (n *NIC) hosting() bool {
-	return n.hosts && (n.settled.Primary || (n.settled.MAC == (metadata.MAC{}) && n.leasesHost()))
-}
-
-// leasesHost reports whether there is a lease that a host can live by. In an IPv6-only subnet EC2's DHCP server
-// leases a link-local address, which is none.
-func (n *NIC) leasesHost() bool { return n.lease != nil && !n.lease.Addr.Addr().IsLinkLocalUnicast() }
-
 // unclaimed reports whether nobody else configures the interface, has done so since it was plugged in, or is about
 // to. A program that has let it go for a moment, as while its DHCP client restarts, will take it up again. What
 // ec2net itself has given the interface it goes on renewing, unless somebody else does so now.

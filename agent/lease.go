@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"ec2net/config"
 	"ec2net/dhcp"
-	"ec2net/metadata"
 	"ec2net/plumb"
 	"ec2net/state"
 )
@@ -124,14 +122,6 @@ func EffectiveLease(r state.Record, s plumb.Snapshot) *dhcp.Lease {
 	return s.Foreign()
 }
 
-// noIPv4 reports whether the cloud says that the interface has no IPv4 address, as in an IPv6-only subnet or on an
-// interface for EFA alone. DHCP is then not waited for. A lease with a real address contradicts that: the metadata is
-// late.
-func (n *NIC) noIPv4() bool {
-	real := n.held && !n.lease.Addr.Addr().IsLinkLocalUnicast()
-	return n.settled.Addrs4.Status == metadata.Absent && !real
-}
-
 // stop ends the running client, if any. Another one may be started later.
 func (l *leases) stop() {
 	if l.quit != nil {
@@ -151,15 +141,6 @@ func sameLease(a, b *dhcp.Lease) bool {
 // assignsAddress reports whether the primary address is ours to add, given who has the lease: our client, or nobody
 // because the configuration says dhcp = "off".
 func assignsAddress(leasing string) bool { return leasing == native || leasing == "off" }
-
-// plannedOwnAddress answers the question of ownsAddress for a command that only plans, and has started nothing.
-func (n *NIC) plannedOwnAddress() bool {
-	if n.iface.DHCP != config.Auto {
-		return true
-	}
-	_, owned := n.configuredBy()
-	return !owned && n.foreignAddress() == ""
-}
 
 // leases connects the agent with the goroutine of our DHCP client.
 type leases struct {

@@ -1,12 +1,7 @@
 package agent
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"os"
-	"slices"
 	"time"
 
 	"ec2net/config"
@@ -109,38 +104,6 @@ func (a *Agent) autoDHCP() {
 	}
 }
 
-// configuredBy is the program that does DHCP on the interface or manages its addresses, if there is one.
-func (n *NIC) configuredBy() (dhcp.Owner, bool) {
-	programs := n.programs
-	if programs == nil {
-		now := dhcp.ReadPrograms(os.DirFS("/"))
-		programs = &now
-	}
-	return programs.Owner(n.snap.Name, n.snap.Index)
-}
-
-// foreignAddress is an IPv4 address on the interface that another program put there; "": there is none.
-func (n *NIC) foreignAddress() string {
-	for _, h := range n.snap.Addrs {
-		if h.Foreign4() {
-			return h.Prefix.String()
-		}
-	}
-	return ""
-}
-
-// ownsAddress reports whether the primary address is ours to add. If another program has the lease, it is once that
-// program has failed to add the address that the metadata names: see await.go.
-func (a *Agent) ownsAddress() bool {
-	switch a.dhcpOwner {
-	case native, "off":
-		return true
-	case "":
-		return a.iface.DHCP != config.Auto
-	}
-	return a.answered && (a.await.unheard || time.Since(a.startedAt) > ownerPatience)
-}
-
 // startDHCP starts our client. What is sent before the link has a carrier is lost, and the next try is seconds away
 // (RFC 2131 section 4.1), so the caller waits for the carrier.
 func (a *Agent) startDHCP(ctx context.Context) {
@@ -148,90 +111,4 @@ func (a *Agent) startDHCP(ctx context.Context) {
 	mac := a.snap.MAC // a copy: the snapshot changes while the client runs
 	client := dhcp.Client{Name: a.snap.Name, Index: a.snap.Index, MAC: mac[:], Own: ownMACs, Ask: a.where.Traits().Ask}
 	go a.leases.run(ctx, &client, a.lease)
-}
-
-// onLease takes an event of our client into account: a new or renewed lease, or the reason why there is none.
-func (a *Agent) onLease(e dhcp.Event) {
-	if e.Err != nil && a.noIPv4() {
-		a.leases.stop()
-		return
-	}
-	if e.Lease != nil || !a.held {
-		a.warnDHCPOnce(e)
-	}
-	switch {
-	case e.Lease == nil:
-		a.onLeaseLost(e.Err)
-	case a.lease == nil || !a.held || a.lease.Addr != e.Lease.Addr:
-		a.log.Infof("lease of %s from %s", e.Lease.Addr, e.Lease.Server)
-		fallthrough
-	default:
-		a.dirty = a.dirty || a.lease == nil || !a.lease.Start.Equal(e.Lease.Start)
-		a.lease = e.Lease
-		a.held, a.conflict = true, false
-	}
-}
-
-// onLeaseLost handles a lease that is no longer valid. What is set up stays, because the cloud grants the address,
-// not the lease. Only an address that another host answers for, and that the metadata has not confirmed, is removed.
-func (a *Agent) onLeaseLost(why error) {
-	if a.held {
-		a.dirty = true
-		why = cmp.Or(why, dhcp.ErrExpired)
-		a.leases.logged[dhcpErrorKind(why)] = true
-		if a.daemon {
-			a.log.Warnf("the lease of %s is lost: %s; what is set up stays", a.lease.Addr, OneLine(why))
-		}
-	}
-	a.held = false
-	if errors.Is(why, dhcp.ErrConflict) && a.settled.MAC == (metadata.MAC{}) {
-		a.lease, a.conflict = nil, true
-	}
-}
-
-// warnDHCPOnce logs each kind of failure once, until there is a lease again.
-func (a *Agent) warnDHCPOnce(e dhcp.Event) {
-	if e.Err == nil {
-		if e.State == dhcp.Bound {
-			clear(a.leases.logged)
-		}
-		return
-	}
-	if k := dhcpErrorKind(e.Err); a.daemon && !a.leases.logged[k] {
-		a.leases.logged[k] = true
-		a.log.Warnf("DHCP: %s", OneLine(e.Err))
-	}
-}
-
-// usableLease is the lease; nil if the metadata says that its address is not this interface's. Then the DHCP server
-// is not the cloud's, and nothing that it says is used.
-func (a *Agent) usableLease() *dhcp.Lease {
-	if a.leaseMismatch() != nil {
-		return nil
-	}
-	return a.lease
-}
-
-// leaseMismatch returns an error if metadata and lease name different addresses. The metadata wins.
-func (a *Agent) leaseMismatch() error {
-	if a.lease == nil || a.settled.MAC == (metadata.MAC{}) || a.settled.Addrs4.Status == metadata.Unavailable {
-		return nil
-	}
-	// An IPv6-only subnet of EC2 leases a link-local address, of which the metadata says nothing.
-	if addr := a.lease.Addr.Addr(); !addr.IsLinkLocalUnicast() && !slices.Contains(a.settled.Addrs4.Value, addr) {
-		return fmt.Errorf("%s leases %s, which the metadata does not list for this interface: ec2net goes by the metadata", a.lease.Server, addr)
-	}
-	return nil
-}
-
-// leased reports whether nothing more is to be expected from DHCP: there is a lease, there will be none, another
-// program sees to it, or our client has tried for leasePatience.
-func (a *Agent) leased() bool {
-	switch {
-	case a.settled.Primary && !a.hosts, a.held, a.noIPv4():
-		return true
-	case a.dhcpOwner == "":
-		return false
-	}
-	return a.dhcpOwner != native || time.Since(a.dhcpSince) >= leasePatience
 }

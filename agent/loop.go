@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"ec2net/config"
 	"ec2net/dhcp"
 	"ec2net/metadata"
 	"ec2net/plumb"
@@ -239,10 +238,6 @@ func (a *Agent) retryFailedApply(ev *events) {
 	}
 }
 
-// asks reports whether the metadata has a say in this interface: it is fully managed, or the metadata decides whether
-// it is.
-func (n *NIC) asks() bool { return n.iface.Manage == config.Full || n.config.NeedsMetadata(n.keys) }
-
 // adjustTick slows the ticker down once nothing is waited for: to the pace of systemd's watchdog.
 func (a *Agent) adjustTick(ev *events) {
 	every := second
@@ -293,15 +288,3 @@ func (a *Agent) repair(ctx context.Context, ev *events) error {
 	}
 	return err
 }
-
-// waiting reports whether something is still expected, so that deadlines have to be checked every second.
-func (a *Agent) waiting() bool {
-	if a.iface.Manage != config.Full {
-		return false
-	}
-	lacks := a.awaits()
-	return !a.converged || (lacks != expectNothing && lacks != expectEgress) // egress has a timer of its own
-}
-
-// answers reports whether the kernel answers for all addresses of the interface: none is tentative (RFC 4862).
-func (a *Agent) answers() bool { return len(a.snap.Unanswered()) == 0 }

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 
 	"ec2net/config"
+	"ec2net/metadata"
 	"ec2net/plumb"
 	"ec2net/state"
 )
@@ -139,18 +139,6 @@ func natInterfaces(list state.Records, conf config.Config) (out []natInterface) 
 	return out
 }
 
-// updateNATRole works out the interface's role. What this process knows of its own interface is newer than its
-// record.
-func (n *NIC) updateNATRole(others state.Records) {
-	if len(n.config.NAT.From) == 0 {
-		return
-	}
-	now := state.Record{Name: n.snap.Name, MAC: n.snap.MAC, Interface: n.settled} // newer than what is on disk
-	roles, refused := NATRoles(append(slices.Clip(others), now), n.config)
-	role := roles[n.snap.Name]
-	n.nat = natPart{role, refused, !reflect.DeepEqual(role, n.nat.NATRole)}
-}
-
 // hasRole reports whether the interface forwards anything.
 func (r NATRole) hasRole() bool { return len(r.out)+len(r.in) > 0 }
 
@@ -183,4 +171,11 @@ func (a *Agent) forwardAhead(s plumb.Snapshot, w plumb.State) bool {
 	}
 	a.cover()
 	return true
+}
+
+// managed reports whether the configuration has ec2net manage a device fully, or may once the metadata tells its ENI.
+func managed(conf config.Config, i *net.Interface) bool {
+	mac, err := metadata.ParseMAC(i.HardwareAddr.String())
+	keys := config.Local(i.Name, mac, Driver(i.Name))
+	return err == nil && (conf.NeedsMetadata(keys) || conf.For(keys).Manage == config.Full)
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"os"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -90,44 +91,6 @@ type Options struct {
 	ShortHold bool
 }
 
-// NewNIC looks an interface up in the kernel, and reads its record. It asks neither the metadata nor DHCP. The caller
-// has to Close it. ErrInvalid is for a device that is no interface of its own, or not there.
-func NewNIC(name string, o Options) (*NIC, error) {
-	link, snap, err := OpenInterface(name)
-	if err != nil {
-		return nil, err
-	}
-	n := &NIC{
-		link: link, snap: snap, where: o.Cloud, cloud: o.Source, noCloud: o.NoSource, config: o.Config, keys: MatchKeys(snap), store: o.Store,
-		log:        o.Log.WithField("interface", snap.Name),
-		startedAt:  time.Now(),
-		dhcpState:  dhcpState{leases: newLeases()},
-		logLimiter: newLogLimiter(),
-	}
-	n.shortHold, n.programs = o.ShortHold, o.Programs
-	n.iface = o.Config.For(n.keys)
-	n.egress.rank = -1
-	if err := n.remember(o.Known); err != nil {
-		link.Close()
-		return nil, ExplainGone(name, err)
-	}
-	if n.role = n.roleOf(n.snap); n.role == roleFunction {
-		link.Close()
-		return nil, notStandalone(n.snap)
-	}
-	return n, nil
-}
-
-// ManagerAsks reports whether the process that manages this interface reads the metadata. Its record may know the ENI
-// that a section of the configuration names, which this process has not asked for.
-func (n *NIC) ManagerAsks() bool {
-	if iface := n.record.Interface; iface.MAC == n.snap.MAC {
-		n.keys = n.keys.Learn(iface)
-		n.iface = n.config.For(n.keys)
-	}
-	return n.asks()
-}
-
 // Close closes the netlink sockets.
 func (n *NIC) Close() { n.link.Close() }
 
@@ -140,3 +103,58 @@ func (n *NIC) Settings() config.Interface { return n.iface }
 // Granted is what the metadata grants the interface, including what is still in doubt: addresses that readings have
 // left out for less than the configured release.
 func (n *NIC) Granted() metadata.Interface { return n.settled }
+
+// asks reports whether the metadata has a say in this interface: it is fully managed, or the metadata decides whether
+// it is.
+func (n *NIC) asks() bool { return n.iface.Manage == config.Full || n.config.NeedsMetadata(n.keys) }
+
+// idle reports whether ec2net has nothing to do with the interface.
+func (n *NIC) idle() bool { return n.iface.Manage == config.None || n.record.LeftTo != "" }
+
+// roleOf is the role of the NIC's own device.
+func (n *NIC) roleOf(s plumb.Snapshot) role {
+	return roleOf(s, n.where.Traits().Twins, time.Since(n.startedAt) < ownerDecideTime, Driver, func(index int) bool {
+		if index == s.Index {
+			return n.setUp || len(n.record.Numbers) > 0
+		}
+		return wasSetUp(n.store.All(), index, s.MAC)
+	})
+}
+
+// noIPv4 reports whether the cloud says that the interface has no IPv4 address, as in an IPv6-only subnet or on an
+// interface for EFA alone. DHCP is then not waited for. A lease with a real address contradicts that: the metadata is
+// late.
+func (n *NIC) noIPv4() bool {
+	real := n.held && !n.lease.Addr.Addr().IsLinkLocalUnicast()
+	return n.settled.Addrs4.Status == metadata.Absent && !real
+}
+
+// foreignAddress is an IPv4 address on the interface that another program put there; "": there is none.
+func (n *NIC) foreignAddress() string {
+	for _, h := range n.snap.Addrs {
+		if h.Foreign4() {
+			return h.Prefix.String()
+		}
+	}
+	return ""
+}
+
+// configuredBy is the program that does DHCP on the interface or manages its addresses, if there is one.
+func (n *NIC) configuredBy() (dhcp.Owner, bool) {
+	programs := n.programs
+	if programs == nil {
+		now := dhcp.ReadPrograms(os.DirFS("/"))
+		programs = &now
+	}
+	return programs.Owner(n.snap.Name, n.snap.Index)
+}
+
+// hosting reports whether the host itself lives by what ec2net gives the interface. That is so where nobody else
+// configures the interface, and it is the primary or, until the metadata has answered for the first time, may be.
+func (n *NIC) hosting() bool {
+	return n.hosts && (n.settled.Primary || (n.settled.MAC == (metadata.MAC{}) && n.leasesHost()))
+}
+
+// leasesHost reports whether there is a lease that a host can live by. In an IPv6-only subnet EC2's DHCP server
+// leases a link-local address, which is none.
+func (n *NIC) leasesHost() bool { return n.lease != nil && !n.lease.Addr.Addr().IsLinkLocalUnicast() }

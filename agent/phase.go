@@ -2,7 +2,6 @@ package agent
 
 import (
 	"ec2net/config"
-	"ec2net/plumb"
 	"ec2net/state"
 )
 
@@ -79,34 +78,3 @@ func (f phaseFacts) phase() state.Phase {
 	}
 	return state.Ready
 }
-
-// phaseFacts fills them in as they are now. With manage = "link-up" the link is compared right here, since no
-// reconciliation is needed to know it.
-func (a *Agent) phaseFacts() phaseFacts {
-	f := phaseFacts{
-		manage: a.iface.Manage, ownedByOther: a.record.LeftTo != "", ambiguous: a.role == roleAmbiguous, rolledBack: a.rolledBack != nil,
-		converged: a.converged, leaseOnly: a.degraded, expects: a.awaits(), silent: a.silent(), problems: a.hasProblems(),
-	}
-	if f.manage == config.LinkUp {
-		f.linkDone = len(plumb.Diff(a.snap.State, a.facts().released(a.snap))) == 0
-	}
-	return f
-}
-
-// awaits is what a converged interface still waits for.
-func (a *Agent) awaits() expectation {
-	switch {
-	case !a.leased():
-		return expectLease
-	case !a.answers():
-		return expectAnswer
-	case !a.stable():
-		return expectMetadata
-	case a.electing():
-		return expectEgress
-	}
-	return expectNothing
-}
-
-// phase is the phase of now. The record that is written before a change says less, see writeRecord.
-func (a *Agent) phase() state.Phase { return a.phaseFacts().phase() }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/plumb"
 	"ec2net/state"
@@ -154,4 +155,13 @@ func (n *NIC) AssumePeers(peers []metadata.MAC) {
 		n.record.Peers = peers
 		n.cover()
 	}
+}
+
+// plannedOwnAddress answers the question of ownsAddress for a command that only plans, and has started nothing.
+func (n *NIC) plannedOwnAddress() bool {
+	if n.iface.DHCP != config.Auto {
+		return true
+	}
+	_, owned := n.configuredBy()
+	return !owned && n.foreignAddress() == ""
 }

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"ec2net/config"
 	"ec2net/metadata"
 )
 
@@ -149,5 +148,10 @@ func (n *NIC) failed(err error) time.Duration {
 	return wait
 }
 
-// idle reports whether ec2net has nothing to do with the interface.
-func (n *NIC) idle() bool { return n.iface.Manage == config.None || n.record.LeftTo != "" }
+// lastErr is why the metadata says nothing: the error of the last reading, or ErrUnavailable if there was none yet.
+func (a *Agent) lastErr() error {
+	if a.readErr != nil {
+		return a.readErr
+	}
+	return metadata.ErrUnavailable
+}

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 
-	"ec2net/metadata"
 	"ec2net/plumb"
 )
 
@@ -51,29 +50,6 @@ func (a *Agent) decide() Facts {
 		f.egress = a.electEgress(a.snap)
 	}
 	return f
-}
-
-// gatherFacts fills in all the facts as they are now. It may find out that another program has claimed the interface.
-func (a *Agent) gatherFacts() Facts {
-	if a.role == roleInterface {
-		a.OwnedByOther(a.snap)
-	}
-	f := a.facts()
-	if a.rolledBack != nil {
-		f.rolledBack = &a.rolledBack.state
-	}
-	f.undecided = a.undecided()
-	f.known, f.conflict = a.known(), a.conflict
-	f.Lease, f.ownAddress = a.usableLease(), a.ownsAddress()
-	if a.degraded || a.settled.MAC == (metadata.MAC{}) {
-		f.granted, f.Lease = metadata.Interface{}, a.basis()
-	}
-	return f
-}
-
-// known reports whether there is something to set up.
-func (a *Agent) known() bool {
-	return a.degraded || a.settled.MAC != (metadata.MAC{}) || a.hosting()
 }
 
 // changing is the hook that plumb calls before each change; have is the snapshot that plan was made from.

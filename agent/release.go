@@ -51,15 +51,3 @@ func (a *Agent) release(ctx context.Context, command string) error {
 	}
 	return a.forget()
 }
-
-// logUnmanaged logs that the configuration leaves the interface alone.
-func (n *NIC) logUnmanaged() {
-	if n.iface.Manage == config.None {
-		n.log.Infof("left alone, because %s says manage = false", n.config.File)
-	}
-}
-
-// stillManagedText names the process that manages an interface by an earlier configuration, and how to stop it.
-func stillManagedText(name string, pid int) string {
-	return fmt.Sprintf("process %d still manages %s with an older configuration; to stop it: %s", pid, name, StopCommand(name))
-}

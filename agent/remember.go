@@ -3,83 +3,15 @@ package agent
 import (
 	"errors"
 	"slices"
-	"time"
 
 	"ec2net/config"
 	"ec2net/metadata"
 	"ec2net/plumb"
-	"ec2net/state"
 )
 
 // The record (state.Record): what a new process takes over from an earlier one, and what is written down before and
 // after each change. The kernel is the truth; the record says what the kernel cannot, such as how the interface was
 // found and whose a rule is whose interface is gone.
-
-// remember takes over what an earlier process left: from the records what the kernel cannot tell, and from the kernel
-// the last known good answer of the metadata. The records come first, since they say what to read beside the
-// interface's link.
-func (n *NIC) remember(known state.Records) (err error) {
-	n.record = state.Record{Name: n.snap.Name, Index: n.snap.Index, MAC: n.snap.MAC, Cloud: n.where}
-	for _, old := range known {
-		n.inherit(old)
-	}
-	n.cover()
-	if n.snap, err = n.link.Read(); err != nil {
-		return err
-	}
-	if n.record.Baseline == nil {
-		n.record.Baseline, n.baselineUnsaved = plumb.BaselineOf(n.snap), true
-		n.cover()
-	}
-	n.last = n.lastGood(n.snap)
-	if n.settled = n.last; n.last.MAC == (metadata.MAC{}) {
-		n.last = n.snap.Held()
-	}
-	if l := n.record.Lease; l != nil {
-		n.lease, n.held = l, l.Live(time.Now())
-	}
-	n.hosts = n.record.Hosts || n.snap.Hosts()
-	n.record.Foreign = n.record.Foreign || n.foreignAddress() != ""
-	return nil
-}
-
-// inherit takes from one record what is of use: from a record of this interface (the same MAC) nearly all, as long as
-// it was not unplugged meanwhile (the same index) also how it was found; from a record of an interface that had this
-// name before, only which rules may be left.
-func (n *NIC) inherit(old state.Record) {
-	twin := slices.ContainsFunc(n.snap.Twins, func(t plumb.Twin) bool { return t.Index == old.Index })
-	same := old.MAC == n.snap.MAC && !twin
-	if old.Name != n.snap.Name && !same {
-		return
-	}
-	if !same && onThisHost(old.MAC) { // that interface has another name now; its own process sees to its rules
-		return
-	}
-	n.link.Cover(plumb.Scope{Numbers: old.Numbers})
-	n.record.Packets = n.record.Packets || old.Packets
-	if same {
-		n.record.Numbers, n.record.Lease = old.Numbers, old.Lease
-		n.record.Peers = old.Peers
-		n.record.Claimed, n.baselineUnsaved = old.Claimed, true
-	}
-	if same && old.Index == n.snap.Index {
-		n.record.Baseline = old.Baseline
-		n.record.Interface, n.record.ReadAt = old.Interface, old.ReadAt
-		n.record.Hosts, n.record.Foreign = old.Hosts, old.Foreign
-		n.baselineUnsaved = false
-	}
-	if old.Name != n.snap.Name {
-		n.oldNames = append(n.oldNames, old.Name)
-	}
-}
-
-// cover tells plumb what to read beside the interface itself: by the record, and by its part in [egress] and [nat].
-func (n *NIC) cover() {
-	s := n.record.Scope()
-	s.Packets = s.Packets || len(n.nat.out) > 0
-	s.Others = n.egress.rank >= 0
-	n.link.Cover(s)
-}
 
 // lastGood is what the metadata granted last. With a record of this interface it is the union of the record and what
 // the kernel holds: a rule that is missing is drift, and takes no address away. Without one the kernel alone tells.

@@ -94,11 +94,3 @@ func (a *Agent) expireHold(now time.Time) {
 		a.rolledBack = nil
 	}
 }
-
-// retryNow has the next event make the change again: the operator asked for it (SIGHUP), or the metadata now grants
-// something else.
-func (a *Agent) retryNow() {
-	if a.rolledBack != nil {
-		a.rolledBack.until = time.Time{}
-	}
-}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"ec2net/metadata"
 	"ec2net/plumb"
@@ -56,16 +55,6 @@ func roleOf(s plumb.Snapshot, twins metadata.Twins, young bool, driver func(name
 		return roleFunction
 	}
 	return roleAmbiguous
-}
-
-// roleOf is the role of the NIC's own device.
-func (n *NIC) roleOf(s plumb.Snapshot) role {
-	return roleOf(s, n.where.Traits().Twins, time.Since(n.startedAt) < ownerDecideTime, Driver, func(index int) bool {
-		if index == s.Index {
-			return n.setUp || len(n.record.Numbers) > 0
-		}
-		return wasSetUp(n.store.All(), index, s.MAC)
-	})
 }
 
 // wasSetUp reports whether ec2net has set up the device with this index and MAC, by the records.

@@ -111,14 +111,6 @@ func (a *Agent) rolledBackErr() error {
 	return errors.Join(fmt.Errorf("%s: rolled back: with this interface set up, %s", a.snap.Name, why), err)
 }
 
-// lastErr is why the metadata says nothing: the error of the last reading, or ErrUnavailable if there was none yet.
-func (a *Agent) lastErr() error {
-	if a.readErr != nil {
-		return a.readErr
-	}
-	return metadata.ErrUnavailable
-}
-
 // shorter is how long up really waited: it may have stopped before its time was over.
 func shorter(wait time.Duration, begun time.Time) time.Duration {
 	return min(wait, time.Since(begun)).Round(time.Second / 10)
