@@ -8,17 +8,14 @@
 package agent
 
 import (
-	"context"
-	"errors"
 	"time"
 
 	"ec2net/plumb"
 	"ec2net/state"
 )
 
-// This file is the agent itself: its state, the snapshot that it is told, and converge, the one place that every
-// event ends in (docs/architecture.md, "One flow"). All of it runs on the goroutine of Agent.loop, so no field has a
-// lock; readings of the metadata and the DHCP client have goroutines of their own and report by channels.
+// This file is the agent's state. All that changes it runs on the goroutine of Agent.loop, so no field has a lock;
+// readings of the metadata and the DHCP client have goroutines of their own and report by channels.
 
 // Agent sets one interface up and manages it. Metadata, lease and kernel report events; after each the agent
 // reconciles the kernel with what should be there. `up` and `run` are the same agent: Up returns when the interface
@@ -65,99 +62,6 @@ type Agent struct {
 	muted bool
 	// mode is the last decision. The hooks that run before a change (changing) go by it.
 	mode mode
-}
-
-// newAgent makes the agent of an interface and takes over what an earlier process left: its record, and a change that
-// was not confirmed yet. It reads the kernel and the records; it changes nothing and asks neither cloud nor DHCP.
-func newAgent(name string, o Options) (*Agent, error) {
-	n, err := NewNIC(name, o)
-	if err != nil {
-		return nil, err
-	}
-	a := &Agent{NIC: *n, unconvergedSince: n.startedAt, baseline: n.snap.State, progress: func(state.Phase, string) {}}
-	a.checkChanges()
-	if before, ok := a.check.resume(a.snap); ok {
-		a.baseline = before
-	}
-	return a, nil
-}
-
-// updateSnapshot takes over a new snapshot of the kernel and updates what follows from it: the DHCP client learns of
-// the carrier, a new name moves record and lock, and the first address of another program is recorded.
-func (a *Agent) updateSnapshot(s plumb.Snapshot) {
-	if s.Carrier != a.snap.Carrier {
-		a.leases.signal(s.Carrier)
-	}
-	if s.OthersManaged && !a.snap.OthersManaged {
-		a.retryNow() // beside others the primary has rules of its own: that is another change
-	}
-	if a.snap = s; a.record.Name != s.Name {
-		a.renamed(s.Name)
-	}
-	a.role = a.roleOf(s)
-	a.noteForeignLease()
-	if a.foreignAddress() != "" && !a.record.Foreign {
-		a.record.Foreign, a.dirty = true, true
-	}
-}
-
-// converge decides anew, reconciles the kernel and logs what changed. The order matters: the decisions about the
-// whole host (degrade, egress, NAT) come first, because reconcile reads the kernel for as much as they need; the
-// verdict on what was cut off comes last, because it looks at the result. Failures of the kernel are logged and tried
-// again; only errGone and errNotStandalone's kinds are returned. When ctx ends in the middle, what was changed is
-// still checked.
-func (a *Agent) converge(ctx context.Context) error {
-	a.reviewHosting()
-	a.degrade()
-	a.expireHold(time.Now())
-	others := a.others()
-	a.refreshEgress(others)
-	a.updateNATRole(others)
-	a.cover()
-	before := a.egress.candidates
-	r := a.reconcile(ctx)
-	switch {
-	case errors.Is(r.Failed, plumb.ErrGone):
-		return errGone
-	case ctx.Err() != nil: // an interrupted change is still checked: it may have cut the host off
-		a.confirm(context.WithoutCancel(ctx), r.Done)
-		return nil
-	}
-	a.applyFailed = r.Failed != nil
-	a.announce(r.Done)
-	if a.role == roleFunction {
-		return errors.Join(notStandalone(a.snap), r.Err())
-	}
-	if a.record.LeftTo != "" {
-		a.warnOnce(fromKernel, r.Err())
-		a.reportOwner()
-		return nil
-	}
-	a.confirm(ctx, r.Done)
-	was := a.converged
-	a.converged = a.outcome(r)
-	if was && !a.converged {
-		a.unconvergedSince = time.Now()
-	}
-	a.setUp = a.setUp || a.converged
-	a.reportEgress(before)
-	a.warnOnce(fromKernel, r.Err())
-	a.warnOnce(fromDHCP, a.leaseMismatch())
-	a.dirty = a.dirty || len(r.Done) > 0 || was != a.converged
-	return nil
-}
-
-// outcome reports whether the interface is converged after a reconciliation. What Want left out (r.Refused) does not
-// count against it, except where nothing can be set up at all: the rest holds. If the kernel could not be read,
-// nothing new is known, and the last answer stands.
-func (a *Agent) outcome(r plumb.Result) bool {
-	switch {
-	case a.rolledBack != nil, errors.Is(r.Failed, plumb.ErrNotConverged), errors.Is(r.Refused, plumb.ErrNoAddress), errors.Is(r.Refused, errAmbiguous):
-		return false
-	case r.Failed == nil:
-		return a.known()
-	}
-	return a.converged
 }
 
 // Name is the interface's name at present; the kernel may have renamed it since the start.

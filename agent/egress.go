@@ -90,27 +90,3 @@ func (e *egress) close() {
 		e.primary.Close()
 	}
 }
-
-// wakeForEgress sets the timer for the next look at the candidates, and starts a reading of the metadata after a
-// move, to verify it.
-func (a *Agent) wakeForEgress(ev *events, now time.Time) {
-	if a.egress.rank < 0 {
-		return
-	}
-	if a.egress.verify {
-		a.egress.verify = false
-		a.cloud.Close() // an open connection stays on the interface that it began on, and would verify nothing
-		ev.again = ev.reading
-		ev.reread.Reset(0)
-	}
-	next := time.Duration(0)
-	for i := range a.egress.candidates {
-		if p := a.egress.candidates[i].pause(now, a.egress.facts[i]); p > 0 && (next == 0 || p < next) {
-			next = p
-		}
-	}
-	if due := now.Add(next); next > 0 && (ev.look.Before(now) || due.Before(ev.look)) {
-		ev.look = due
-		ev.egress.Reset(next)
-	}
-}

@@ -11,9 +11,10 @@ import (
 	"ec2net/state"
 )
 
-// The two ways to use an agent. Run is `ec2net run`, the daemon of the unit: it takes the interface's lock, reports
-// to systemd and stays until the interface is gone. Up is `ec2net up`: the same loop until the interface is set up,
-// with no lock (the command hands over to the daemon where one runs).
+// The life of an agent: what is checked before anything is touched (Begin), and the two ways to use it. Run is
+// `ec2net run`, the daemon of the unit: it takes the interface's lock, reports to systemd and stays until the interface
+// is gone. Up is `ec2net up`: the same loop until the interface is set up, with no lock (the command hands over to the
+// daemon where one runs).
 
 // Ending is why Run returned.
 type Ending uint8
@@ -27,6 +28,45 @@ const (
 	// EndEnslaved means that the device became part of another interface, and everything of ours was removed from it.
 	EndEnslaved
 )
+
+// Begin makes the agent of the interface called name and checks all that can be checked before anything is touched.
+// It returns nil and no error when there is nothing to do: the configuration leaves the interface alone, or another
+// program has it. What ec2net had set up on such an interface is then removed. command is "up" or "run", for
+// messages. The errors are ErrDenied, ErrInvalid and those of the kernel. The caller has to Close the agent.
+func Begin(ctx context.Context, name, command string, o Options) (*Agent, error) {
+	a, err := newAgent(name, o)
+	if err != nil {
+		return nil, err
+	}
+	if a.idle() {
+		defer a.Close()
+		return nil, a.release(ctx, command)
+	}
+	err = errors.Join(MayChange(command), o.NoSource)
+	if err == nil && a.OwnedByOther(a.snap) {
+		err = a.releaseToOwner(ctx)
+	}
+	if err != nil || a.record.LeftTo != "" {
+		a.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// newAgent makes the agent of an interface and takes over what an earlier process left: its record, and a change that
+// was not confirmed yet. It reads the kernel and the records; it changes nothing and asks neither cloud nor DHCP.
+func newAgent(name string, o Options) (*Agent, error) {
+	n, err := NewNIC(name, o)
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{NIC: *n, unconvergedSince: n.startedAt, baseline: n.snap.State, progress: func(state.Phase, string) {}}
+	a.checkChanges()
+	if before, ok := a.check.resume(a.snap); ok {
+		a.baseline = before
+	}
+	return a, nil
+}
 
 // Run sets the interface up and manages it until ctx ends, the interface is gone, or the configuration leaves it
 // alone. name is the one that the process was started with; the lock goes by it. A value on reload (SIGHUP) has it
@@ -93,19 +133,6 @@ func (a *Agent) checkGone() error {
 	return nil
 }
 
-// renamed moves the record and the lock to the interface's new name. The new lock is taken at once, so that no other
-// process starts to manage the interface; the old record is removed only after the new one is on disk (writeRecord).
-func (a *Agent) renamed(to string) {
-	from := a.record.Name
-	a.log = a.log.WithField("interface", to)
-	a.log.Infof("renamed from %s to %s", from, to)
-	a.record.Name, a.dirty = to, true
-	a.oldNames = append(a.oldNames, from)
-	if a.daemon {
-		a.warnOnce(fromDisk, a.acquire(to))
-	}
-}
-
 // cleanUpGone removes what outlives a link that was removed: rules, nftables tables, the groups of other interfaces.
 // Addresses and routes went with it. Then the record goes.
 func (a *Agent) cleanUpGone() error {
@@ -113,4 +140,11 @@ func (a *Agent) cleanUpGone() error {
 	a.announce(done)
 	a.log.Info("the interface is gone; ec2net has removed everything it had set up for it")
 	return errors.Join(err, a.forget())
+}
+
+// Close ends what the agent began: it waits a few seconds at most for the metrics and closes the sockets. What is set
+// up stays.
+func (a *Agent) Close() {
+	a.warnOnce(fromMetrics, a.metrics.Finish())
+	a.link.Close()
 }

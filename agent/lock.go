@@ -28,3 +28,16 @@ func (a *Agent) signLock() error {
 	}
 	return a.lock.Sign(OneLine(a.saveErr))
 }
+
+// renamed moves the record and the lock to the interface's new name. The new lock is taken at once, so that no other
+// process starts to manage the interface; the old record is removed only after the new one is on disk (writeRecord).
+func (a *Agent) renamed(to string) {
+	from := a.record.Name
+	a.log = a.log.WithField("interface", to)
+	a.log.Infof("renamed from %s to %s", from, to)
+	a.record.Name, a.dirty = to, true
+	a.oldNames = append(a.oldNames, from)
+	if a.daemon {
+		a.warnOnce(fromDisk, a.acquire(to))
+	}
+}

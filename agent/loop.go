@@ -2,50 +2,14 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"time"
 
-	"ec2net/dhcp"
-	"ec2net/metadata"
 	"ec2net/plumb"
 )
 
 // The event loop: wait for one event, update what is known, reconcile if that calls for it, report, and again. It is
 // the only goroutine that touches the agent. Every wait ends with ctx; nothing in here sleeps, except where check.go
 // waits a second at most for another process.
-
-// events are what the loop waits for: channels, timers, and what is under way.
-type events struct {
-	readings chan reading
-	// changes are the kernel's notifications (rtnetlink(7) groups) about links, addresses, routes and rules.
-	changes <-chan plumb.Change
-	// packets are those about the interface's nftables table; nil while it has none.
-	packets <-chan plumb.Change
-	// news are those that the cloud tells of by itself; nil before the first answer, and where it does not.
-	news <-chan struct{}
-	// reload is SIGHUP, from systemctl reload or from an `up` that finds this process managing the interface.
-	reload <-chan struct{}
-	// reread starts the next reading of the metadata.
-	reread *time.Timer
-	// repair starts a look at the kernel, some milliseconds after the first notification of a burst.
-	repair *time.Timer
-	// egress is for another look at the gateway of the interface that traffic leaves by; look is when it is due.
-	egress *time.Timer
-	look   time.Time
-	// tick checks deadlines, which no event announces. See adjustTick.
-	tick *time.Ticker
-	// reading is true if a reading of the metadata is under way, again if another one was asked for after it had begun,
-	// so its answer may be too old.
-	reading bool
-	again   bool
-	// armed is true if the repair timer is running. Later notifications do not restart it, or a storm would put off
-	// the repair.
-	armed bool
-}
-
-// second is how often an interface that is still waiting reports and checks its deadlines. An interface that is set
-// up ticks only for systemd's watchdog.
-const second = time.Second
 
 // loop runs the agent until done says that it is enough, the interface is gone (errGone), ctx ends, or limit has
 // passed since the first question (0: no limit). The kernel is watched before it is read, so that no change between
@@ -90,18 +54,6 @@ func (a *Agent) loop(ctx context.Context, limit time.Duration, reload <-chan str
 		a.retryFailedApply(&ev)
 	}
 }
-
-// response is what an event calls for.
-type response uint8
-
-const (
-	// respondNothing means that there is no news.
-	respondNothing response = iota
-	// respondRepair has the kernel looked at. What is changed now counts as a repair of what somebody else did.
-	respondRepair
-	// respondReconcile means that something new is known, so the change is our own.
-	respondReconcile
-)
 
 // next waits for one event and responds to it.
 func (a *Agent) next(ctx context.Context, ev *events) error {
@@ -157,114 +109,6 @@ func (a *Agent) wait(ctx context.Context, ev *events) (response, error) {
 	}
 }
 
-// reread starts a reading of the metadata, unless one is under way or the metadata has no say in this interface.
-func (a *Agent) reread(ctx context.Context, ev *events) {
-	if !ev.reading && a.asks() {
-		ev.reading = true
-		a.ask(ctx, ev.readings)
-	}
-}
-
-// onReading takes a reading into account and sets the timer for the next one. A changed grant ends the wait after a
-// rollback: the change that was rolled back is another one now.
-func (a *Agent) onReading(ctx context.Context, ev *events, r reading) response {
-	was := a.settled
-	if a.daemon {
-		a.clearOrphans(ctx)
-	}
-	wait := a.applyReading(r)
-	if ev.again {
-		wait = 0
-	}
-	ev.reading, ev.again = false, false
-	ev.reread.Reset(wait)
-	same := metadata.Same(was, a.settled)
-	if !same {
-		a.retryNow()
-	}
-	switch {
-	case a.idle():
-		return respondNothing
-	case a.setUp && same:
-		return respondRepair
-	}
-	return respondReconcile
-}
-
-// onLeaseEvent takes into account what our DHCP client reports. On a host that nobody else configures, the lease is
-// the way to the metadata, which is then asked at once.
-func (a *Agent) onLeaseEvent(ev *events, e dhcp.Event) response {
-	was := a.lease
-	a.onLease(e)
-	if a.hosting() && !a.answered { // the lease is the way to the metadata
-		ev.reread.Reset(0)
-	}
-	if a.setUp && sameLease(was, a.lease) {
-		return respondRepair
-	}
-	return respondReconcile
-}
-
-// onTick checks the deadlines: whether the interface is to be degraded, and whether the kernel answers by now.
-func (a *Agent) onTick(ev *events) response {
-	a.adjustTick(ev)
-	switch {
-	case !a.setUp || a.degraded != a.shouldDegrade():
-		return respondReconcile
-	case a.converged && a.answers():
-		return respondNothing
-	}
-	return respondRepair
-}
-
-// watchPackets starts to watch the interface's nftables table once there is one, and has the kernel looked at: what
-// happened to the table before the watch went unnoticed. Only a daemon needs it.
-func (a *Agent) watchPackets(ctx context.Context, ev *events) (err error) {
-	if ev.packets != nil || !a.daemon || !a.record.Packets {
-		return nil
-	}
-	ev.packets, err = a.link.WatchPackets(ctx)
-	ev.armed = true
-	ev.repair.Reset(burst)
-	return err
-}
-
-// retryFailedApply has the kernel looked at again if the last change failed. Nothing else may happen for long, since
-// the kernel has no further news. An interface that is not converged is looked at on each tick anyway.
-func (a *Agent) retryFailedApply(ev *events) {
-	if a.applyFailed && a.converged && !ev.armed {
-		ev.armed = true
-		ev.repair.Reset(repairPause)
-	}
-}
-
-// adjustTick slows the ticker down once nothing is waited for: to the pace of systemd's watchdog.
-func (a *Agent) adjustTick(ev *events) {
-	every := second
-	if a.converged && !a.waiting() && a.daemon {
-		every = watchdogInterval()
-	}
-	ev.tick.Reset(every)
-}
-
-// changed takes a notification of the kernel. It is only a hint: the kernel is read anew. The repair comes 5 ms
-// later, when the burst that a single command causes is over, and later in a fight with another program. Further
-// notifications do not put it off.
-func (a *Agent) changed(ctx context.Context, c plumb.Change, ok bool, ev *events) error {
-	if ctx.Err() != nil { // with ctx the channel is closed, which is no error
-		return nil
-	}
-	if !ok {
-		return errors.New("the kernel's notifications have ended")
-	}
-	a.repairs.hint(c)
-	if !ev.armed {
-		ev.armed = true
-		ev.repair.Reset(a.repairs.delay(time.Now()))
-	}
-	return nil
-}
-
 // repair looks at the kernel and puts back what differs. It counts as a repair only if the interface had been set up,
 // something was written, and the agent did not change anything on purpose (a moved egress or NAT role, a rollback).
 func (a *Agent) repair(ctx context.Context, ev *events) error {
@@ -287,4 +131,16 @@ func (a *Agent) repair(ctx context.Context, ev *events) error {
 		a.dirty = true
 	}
 	return err
+}
+
+// report runs before each wait: it saves the record if it has news, and tells systemd or the terminal the phase. The
+// record is written once for all that an event has changed, and also when only time has changed the phase.
+func (a *Agent) report() {
+	f := a.phaseFacts()
+	phase := f.phase()
+	if (a.dirty && !a.idle()) || (a.setUp && a.record.Phase != phase) {
+		a.saveRecord()
+	}
+	a.warnOnce(fromMetrics, a.metrics.Err())
+	a.progress(phase, a.textOf(f))
 }

@@ -154,25 +154,6 @@ func (r NATRole) Text() string {
 	return strings.Join(parts, ", ")
 }
 
-// forwardAhead notes in the record how net.ipv4.conf.IF.forwarding was before it is changed, and drops the note once
-// it is restored. It reports whether the record has news. See Documentation/networking/ip-sysctl.rst for the setting.
-func (a *Agent) forwardAhead(s plumb.Snapshot, w plumb.State) bool {
-	b := a.record.Baseline
-	switch {
-	case b == nil:
-		return false
-	case a.nat.hasRole() && b.Forwarding == nil:
-		was := s.Link.Forwarding
-		b.Forwarding = &was
-	case !a.nat.hasRole() && b.Forwarding != nil && s.Link.Forwarding == w.Link.Forwarding:
-		b.Forwarding = nil
-	default:
-		return false
-	}
-	a.cover()
-	return true
-}
-
 // managed reports whether the configuration has ec2net manage a device fully, or may once the metadata tells its ENI.
 func managed(conf config.Config, i *net.Interface) bool {
 	mac, err := metadata.ParseMAC(i.HardwareAddr.String())

@@ -12,17 +12,6 @@ import (
 // newsPause is the time between news of the cloud's and the next question for some. What changes meanwhile is told then.
 const newsPause = time.Second
 
-// watchCloud starts to wait for what the cloud tells of by itself, once the metadata has answered. Readings go on at
-// their pace all the same: what is not told is found by them.
-func (a *Agent) watchCloud(ctx context.Context, ev *events) {
-	if ev.news != nil || !a.daemon || !a.answered || !a.asks() {
-		return
-	}
-	news := make(chan struct{})
-	ev.news = news
-	go awaitNews(ctx, a.cloud, news)
-}
-
 // awaitNews ends with ctx, or at once where the cloud tells nothing. A failure is no news, and the next reading finds
 // out about it.
 func awaitNews(ctx context.Context, cloud metadata.Source, news chan<- struct{}) {

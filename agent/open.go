@@ -106,3 +106,12 @@ func (n *NIC) inherit(old state.Record) {
 		n.oldNames = append(n.oldNames, old.Name)
 	}
 }
+
+// lastGood is what the metadata granted last. With a record of this interface it is the union of the record and what
+// the kernel holds: a rule that is missing is drift, and takes no address away. Without one the kernel alone tells.
+func (n *NIC) lastGood(s plumb.Snapshot) metadata.Interface {
+	if n.record.Interface.MAC == s.MAC {
+		return metadata.Settle(s.Held(), n.record.Interface) // the union
+	}
+	return s.Granted()
+}

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -53,21 +52,6 @@ func (n *NIC) OwnedByOther(s plumb.Snapshot) bool {
 func (a *Agent) undecided() bool {
 	_, certain := a.config.Insists(a.keys)
 	return a.config.NeedsMetadata(a.keys) || (!certain && a.owner(a.snap) != "")
-}
-
-// releaseToOwner removes what is ours from an interface that another program has, and logs that once.
-func (a *Agent) releaseToOwner(ctx context.Context) error {
-	r := a.reconcile(ctx)
-	a.announce(r.Done)
-	a.reportOwner()
-	return r.Err()
-}
-
-// reportOwner logs and records that another program has the interface.
-func (a *Agent) reportOwner() {
-	a.check.close()
-	a.log.Infof("%s; to have ec2net manage it, set manage = true in an [[interface]] section", a.text())
-	a.saveRecord()
 }
 
 // logUnmanaged logs that the configuration leaves the interface alone.

@@ -69,3 +69,22 @@ func (a *Agent) recordAhead(want plumb.State) {
 		a.foundAhead(want)
 	}
 }
+
+// updateSnapshot takes over a new snapshot of the kernel and updates what follows from it: the DHCP client learns of
+// the carrier, a new name moves record and lock, and the first address of another program is recorded.
+func (a *Agent) updateSnapshot(s plumb.Snapshot) {
+	if s.Carrier != a.snap.Carrier {
+		a.leases.signal(s.Carrier)
+	}
+	if s.OthersManaged && !a.snap.OthersManaged {
+		a.retryNow() // beside others the primary has rules of its own: that is another change
+	}
+	if a.snap = s; a.record.Name != s.Name {
+		a.renamed(s.Name)
+	}
+	a.role = a.roleOf(s)
+	a.noteForeignLease()
+	if a.foreignAddress() != "" && !a.record.Foreign {
+		a.record.Foreign, a.dirty = true, true
+	}
+}

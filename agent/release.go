@@ -51,3 +51,18 @@ func (a *Agent) release(ctx context.Context, command string) error {
 	}
 	return a.forget()
 }
+
+// releaseToOwner removes what is ours from an interface that another program has, and logs that once.
+func (a *Agent) releaseToOwner(ctx context.Context) error {
+	r := a.reconcile(ctx)
+	a.announce(r.Done)
+	a.reportOwner()
+	return r.Err()
+}
+
+// reportOwner logs and records that another program has the interface.
+func (a *Agent) reportOwner() {
+	a.check.close()
+	a.log.Infof("%s; to have ec2net manage it, set manage = true in an [[interface]] section", a.text())
+	a.saveRecord()
+}

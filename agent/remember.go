@@ -9,18 +9,9 @@ import (
 	"ec2net/plumb"
 )
 
-// The record (state.Record): what a new process takes over from an earlier one, and what is written down before and
-// after each change. The kernel is the truth; the record says what the kernel cannot, such as how the interface was
+// The record (state.Record): what is written down before and after each change, for the process that comes next
+// (open.go). The kernel is the truth; the record says what the kernel cannot, such as how the interface was
 // found and whose a rule is whose interface is gone.
-
-// lastGood is what the metadata granted last. With a record of this interface it is the union of the record and what
-// the kernel holds: a rule that is missing is drift, and takes no address away. Without one the kernel alone tells.
-func (n *NIC) lastGood(s plumb.Snapshot) metadata.Interface {
-	if n.record.Interface.MAC == s.MAC {
-		return metadata.Settle(s.Held(), n.record.Interface) // the union
-	}
-	return s.Granted()
-}
 
 // writeAhead writes the record before a change that adds something to it. Rules outlive the interface, and only the
 // record says whose they are. What is granted is on disk before the kernel has it, and off the disk before the kernel
@@ -112,4 +103,33 @@ func (a *Agent) writeRecord() error {
 	}
 	a.oldNames = nil
 	return nil
+}
+
+// forwardAhead notes in the record how net.ipv4.conf.IF.forwarding was before it is changed, and drops the note once
+// it is restored. It reports whether the record has news. See Documentation/networking/ip-sysctl.rst for the setting.
+func (a *Agent) forwardAhead(s plumb.Snapshot, w plumb.State) bool {
+	b := a.record.Baseline
+	switch {
+	case b == nil:
+		return false
+	case a.nat.hasRole() && b.Forwarding == nil:
+		was := s.Link.Forwarding
+		b.Forwarding = &was
+	case !a.nat.hasRole() && b.Forwarding != nil && s.Link.Forwarding == w.Link.Forwarding:
+		b.Forwarding = nil
+	default:
+		return false
+	}
+	a.cover()
+	return true
+}
+
+// publish has the metrics of all interfaces written anew; it does not wait.
+func (a *Agent) publish() { a.metrics.Publish(a.store, a.config.MetricsFile) }
+
+// forget removes the record of an interface on which nothing of ours is left.
+func (a *Agent) forget() error {
+	err := a.store.Remove(a.record.Name)
+	a.publish()
+	return err
 }

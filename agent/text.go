@@ -127,15 +127,3 @@ func (n *NIC) missingFromMetadata() string {
 		return fmt.Sprintf("the metadata (%s)", OneLine(err))
 	}
 }
-
-// report runs before each wait: it saves the record if it has news, and tells systemd or the terminal the phase. The
-// record is written once for all that an event has changed, and also when only time has changed the phase.
-func (a *Agent) report() {
-	f := a.phaseFacts()
-	phase := f.phase()
-	if (a.dirty && !a.idle()) || (a.setUp && a.record.Phase != phase) {
-		a.saveRecord()
-	}
-	a.warnOnce(fromMetrics, a.metrics.Err())
-	a.progress(phase, a.textOf(f))
-}

@@ -10,32 +10,7 @@ import (
 	"ec2net/state"
 )
 
-// How an agent begins and ends: what is checked before anything is touched, when `up` stops waiting, and which error
-// it ends with.
-
-// Begin makes the agent of the interface called name and checks all that can be checked before anything is touched.
-// It returns nil and no error when there is nothing to do: the configuration leaves the interface alone, or another
-// program has it. What ec2net had set up on such an interface is then removed. command is "up" or "run", for
-// messages. The errors are ErrDenied, ErrInvalid and those of the kernel. The caller has to Close the agent.
-func Begin(ctx context.Context, name, command string, o Options) (*Agent, error) {
-	a, err := newAgent(name, o)
-	if err != nil {
-		return nil, err
-	}
-	if a.idle() {
-		defer a.Close()
-		return nil, a.release(ctx, command)
-	}
-	err = errors.Join(MayChange(command), o.NoSource)
-	if err == nil && a.OwnedByOther(a.snap) {
-		err = a.releaseToOwner(ctx)
-	}
-	if err != nil || a.record.LeftTo != "" {
-		a.Close()
-		return nil, err
-	}
-	return a, nil
-}
+// How `up` ends: when it stops waiting, and with which error.
 
 // cannotProgress reports whether waiting longer would change nothing: there is nothing to do, or the metadata is
 // switched off and an interface without a lease to run on has been given its chance.
