@@ -57,16 +57,6 @@ func (l *Link) apply(o Op, have Snapshot) error {
 	return errors.New("unknown operation")
 }
 
-func boolean(on bool) uint32 {
-	if on {
-		return 1
-	}
-	return 0
-}
-
-// errAlready is the success of an operation that had nothing to do.
-var errAlready = errors.New("already so")
-
 // ignoreDone makes success of what the kernel says when an object is there already, or gone already.
 func ignoreDone(v Verb, err error) error {
 	switch {
@@ -209,12 +199,6 @@ func (l *Link) setLink(index int, data ...nl.NetlinkRequestData) error {
 	return errs[0]
 }
 
-func (s *socket) linkRequest(index int, data ...nl.NetlinkRequestData) *nl.NetlinkRequest {
-	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	msg.Index = int32(index)
-	return s.request(unix.RTM_SETLINK, unix.NLM_F_ACK, append([]nl.NetlinkRequestData{msg}, data...)...)
-}
-
 // setUp sets IFF_UP alone, or takes it away: ifi_change says which flags are meant.
 func (l *Link) setUp(index int, up bool) error {
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
@@ -241,4 +225,17 @@ func (l *Link) applyAltName(v Verb, name string, index int) error {
 		return errAlready
 	}
 	return ignoreDone(v, err)
+}
+
+// sharedAttrs are the attributes that only shared and early rules have. The owner is written as a mark of which
+// no bit is compared: it changes nothing, and every kernel keeps it.
+func (r Rule) sharedAttrs(msg *nl.RtMsg) (data []nl.NetlinkRequestData) {
+	if r.To.IsValid() {
+		msg.Dst_len = uint8(r.To.Bits())
+		data = append(data, attrIP(nl.FRA_DST, r.To.Addr()))
+	}
+	if r.owned() {
+		data = append(data, attr32(nl.FRA_FWMARK, r.Mark|r.Owner), attr32(nl.FRA_FWMASK, r.Mask))
+	}
+	return data
 }

@@ -6,35 +6,6 @@ import (
 	"slices"
 )
 
-// Verb is what an Op does with its object.
-type Verb byte
-
-// The verbs, as they stand at the start of an operation's text.
-const (
-	Add Verb = '+'
-	Del Verb = '-'
-	Set Verb = '~' // change in place
-)
-
-// Op is one change of the kernel. Its text is the log line, the dry run and the golden file.
-type Op struct {
-	Verb Verb
-	dev  string // name of the interface, for the text
-	obj  any    // what it is done with, see Kind
-}
-
-type (
-	altName       string
-	linkUp        bool
-	linkMTU       int
-	linkGroup     IfGroup
-	linkValidMark bool
-	linkForward   bool
-)
-
-// Plan is what has to be done, in order. An empty one means converged.
-type Plan []Op
-
 // Diff says how to get from have to want. Only objects with our mark are ever deleted or changed;
 // one of somebody else's that stands where a wanted one belongs is left, and counts as ours.
 //
@@ -253,4 +224,23 @@ func diffPackets(have, want State) (add, del Plan) {
 		}
 	}
 	return add, del
+}
+
+// natLast splits the rules for what is passed on from the others: they come after the table that translates, and go
+// before it.
+func natLast(rules Plan) (others, nat Plan) {
+	for _, op := range rules {
+		if op.leadsPassed() {
+			nat = append(nat, op)
+			continue
+		}
+		others = append(others, op)
+	}
+	return others, nat
+}
+
+// leadsPassed: the operation is on a rule by which what is passed on leaves by an interface.
+func (o Op) leadsPassed() bool {
+	r, ok := o.Rule()
+	return ok && r.leadsPassed()
 }

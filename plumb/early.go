@@ -1,21 +1,5 @@
 package plumb
 
-// Early rules come before preference 10000, where a setting of the host says (Input.Priority): before those of a
-// program whose own can not be moved, as Tailscale's can not (5210 to 5270). All interfaces share three preferences
-// there, in the order that matters: guards, marks, sources. What does not show in the preference says whose a rule
-// is: the table that it leads to, and of a guard, which leads to main, the bits of its mark that are not compared.
-//
-// A rule is known by this form wherever it stands, so that agent processes whose settings differ, while the setting
-// changes, know each other's, and the older rules of an interface go when its new ones are there.
-const (
-	earlyGuard uint32 = iota
-	earlyMark
-	earlySource
-)
-
-// early: the rule is one of those that tell by their form whose they are.
-func (r Rule) early() bool { return r.Pref < baseTable }
-
 // arrange puts the rules where the setting wants them, also those that were kept as the kernel has them.
 func (w *want) arrange() {
 	seen := map[Rule]bool{}

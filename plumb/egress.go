@@ -5,25 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
-
-	"github.com/vishvananda/netlink/nl"
-	"golang.org/x/sys/unix"
 
 	"ec2net/metadata"
-)
-
-// The rules for traffic that no source rule caught, which is what the host itself sends without having
-// chosen an address. Table main is left as it is: with these rules gone, or the table that they lead
-// to empty, because its interface went, the kernel falls through to main.
-const (
-	baseShared  = 30000
-	prefService = baseShared       // to <server of the cloud> lookup <the primary interface's table>
-	prefStay    = baseShared + 100 // + rank: lookup main suppress_prefixlength 7
-	prefEgress  = baseShared + 200 // + rank: lookup <the interface's table>
-
-	// maxRank is the highest rank that an interface may have, counted from 0.
-	maxRank = 15
 )
 
 // Egress says that the host's own traffic leaves by the interface. Several interfaces may have the rules for a
@@ -35,77 +18,6 @@ type Egress struct {
 
 // on says whether one family leaves by the interface.
 func (e Egress) on(six bool) bool { return (six && e.IPv6) || (!six && e.IPv4) }
-
-// owner is the number of the interface that a rule belongs to whose preference does not tell.
-func (r Rule) owner() (int, bool) {
-	t := r.Table
-	if r.owned() {
-		t = r.Owner
-	}
-	n := int(t) - baseTable
-	return n, n >= 0 && n <= maxN
-}
-
-// owned reports whether the rule says by a mark whose it is, since its table does not.
-func (r Rule) owned() bool {
-	kind := r.Kind()
-	if kind.shared() {
-		return r.MinBits != 0 || r.Refuse
-	}
-	return kind.guards() && r.early()
-}
-
-// leads: the rule sends what no source rule caught to an interface's table.
-func (r Rule) leads(six bool) bool { return r.Kind() == RuleEgress && r.From.Addr().Is6() == six }
-
-func (r Rule) sharedText() string {
-	var b strings.Builder
-	b.WriteString("rule from " + fromAll(r.From))
-	if r.To.IsValid() {
-		b.WriteString(" to " + fromText(r.To))
-	}
-	if r.Iif != "" {
-		b.WriteString(" iif " + word(r.Iif))
-	}
-	if r.owned() {
-		fmt.Fprintf(&b, " fwmark %d/0", r.Owner)
-	}
-	if r.Refuse {
-		return b.String() + " unreachable pref " + u(r.Pref)
-	}
-	return b.String() + " lookup " + r.lookupText() + " pref " + u(r.Pref)
-}
-
-// fromAll writes ::/0 in full: it tells ip(8) the family.
-func fromAll(p netip.Prefix) string {
-	if p == everywhere(false) {
-		return "all"
-	}
-	return fromText(p)
-}
-
-// sharedAttrs are the attributes that only shared and early rules have. The owner is written as a mark of which
-// no bit is compared: it changes nothing, and every kernel keeps it.
-func (r Rule) sharedAttrs(msg *nl.RtMsg) (data []nl.NetlinkRequestData) {
-	if r.To.IsValid() {
-		msg.Dst_len = uint8(r.To.Bits())
-		data = append(data, attrIP(nl.FRA_DST, r.To.Addr()))
-	}
-	if r.owned() {
-		data = append(data, attr32(nl.FRA_FWMARK, r.Mark|r.Owner), attr32(nl.FRA_FWMASK, r.Mask))
-	}
-	return data
-}
-
-func (r *Rule) parseShared(h *nl.RtMsg, a attrs) {
-	if to := a.addr(nl.FRA_DST); to.IsValid() {
-		r.To = netip.PrefixFrom(to, int(h.Dst_len))
-	}
-	r.Refuse = h.Type == unix.RTN_UNREACHABLE && h.Table == 0
-	if r.owned() {
-		r.Owner = a.u32(nl.FRA_FWMARK)
-	}
-}
 
 // egress has the host's own traffic leave by the interface, as far as the interface has a default route.
 func (w *want) egress() {
@@ -147,32 +59,6 @@ func (w *want) services() {
 // serviceRule keeps what goes to a server of the cloud on the interface with number n.
 func serviceRule(n int, server netip.Addr) Rule {
 	return Rule{Pref: prefService, From: everywhere(server.Is6()), To: netip.PrefixFrom(server, server.BitLen()), Table: Table(n)}
-}
-
-func everywhere(six bool) netip.Prefix {
-	if six {
-		return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-	}
-	return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-}
-
-func hasDefault(list []Route, table uint32, six bool) bool {
-	return slices.ContainsFunc(list, func(r Route) bool {
-		return r.Ours && r.Table == table && r.isDefault() && r.Dst.Addr().Is6() == six
-	})
-}
-
-// Gateway is where one family leaves by the interface's own table; invalid when it does not.
-func (s Snapshot) Gateway(six bool) netip.Addr { return s.gateway(six).Via }
-
-// gateway is the route behind Gateway.
-func (s Snapshot) gateway(six bool) Route {
-	for _, r := range s.Routes {
-		if r.Ours && r.Table != tableMain && r.isDefault() && r.Dst.Addr().Is6() == six {
-			return r
-		}
-	}
-	return Route{}
 }
 
 // Leads is how the interface stands among those that the host's own traffic may leave by. rank is its own

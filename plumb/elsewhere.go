@@ -2,7 +2,6 @@ package plumb
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -99,18 +98,6 @@ func (s *socket) networkDevices() (map[int]bool, error) {
 	return out, s.links(func(one Snapshot) { out[one.Index] = !one.Loopback && slices.Contains(made, one.Kind) })
 }
 
-// best is the lowest metric so far.
-type best struct {
-	metric uint32
-	known  bool
-}
-
-func (b *best) take(metric uint32) {
-	if !b.known || metric < b.metric {
-		*b = best{metric, true}
-	}
-}
-
 func (d *defaults) add(h *nl.RtMsg, a attrs) {
 	if h.Dst_len != 0 || h.Tos != 0 || h.Type != unix.RTN_UNICAST {
 		return
@@ -127,19 +114,6 @@ func (d *defaults) add(h *nl.RtMsg, a attrs) {
 			d.here.take(a.u32(unix.RTA_PRIORITY))
 		}
 	}
-}
-
-// outs are the interfaces that a route leads to: one, or those of its next hops (struct rtnexthop).
-func outs(a attrs) (list []int) {
-	if b, ok := a[unix.RTA_OIF]; ok && len(b) >= 4 {
-		list = append(list, int(a.u32(unix.RTA_OIF)))
-	}
-	for b := a[unix.RTA_MULTIPATH]; len(b) >= unix.SizeofRtNexthop; {
-		list = append(list, int(binary.NativeEndian.Uint32(b[4:])))
-		n := int(binary.NativeEndian.Uint16(b))
-		b = b[min(len(b), max(n, unix.SizeofRtNexthop)):]
-	}
-	return list
 }
 
 // Foreign is what another program set up on the interface, in the form of a lease: its first IPv4 address

@@ -129,3 +129,28 @@ func diagAddr(family byte, b []byte) netip.Addr {
 	}
 	return netip.AddrFrom16([16]byte(b)).Unmap()
 }
+
+// heldAddr is an address of the host, in its subnet, and the device that it is on.
+type heldAddr struct {
+	netip.Prefix
+	index int
+}
+
+// everyAddr lists the addresses of all devices.
+func (s *socket) everyAddr() (out []heldAddr, err error) {
+	msgs, err := s.dump(unix.RTM_GETADDR, unix.RTM_NEWADDR, nl.NewIfAddrmsg(unix.AF_UNSPEC))
+	if err != nil {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	for _, m := range msgs {
+		index := int(nl.DeserializeIfAddrmsg(m).Index)
+		a, ok, err := parseAddr(m, index)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out = append(out, heldAddr{a.Prefix, index})
+		}
+	}
+	return out, nil
+}

@@ -159,3 +159,12 @@ type rank struct {
 func ranked(h *nl.RtMsg, a attrs) rank {
 	return rank{a.u32(unix.RTA_PRIORITY), h.Dst_len, h.Tos, h.Type}
 }
+
+// holdings tells the numbers of the interfaces that the metadata knew, with the index of each.
+func (s *socket) holdings(each func(index, n int)) error {
+	return s.marked(func(table uint32, a attrs) {
+		if n := int(table) - baseTable; n >= 0 && n < degradedN {
+			each(int(a.u32(unix.RTA_OIF)), n)
+		}
+	})
+}

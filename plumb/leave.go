@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-
-	"github.com/vishvananda/netlink/nl"
-	"golang.org/x/sys/unix"
 )
 
 // OpenGone prepares to clear up after an interface that is gone. One that has its name, or its index, by now is
@@ -136,28 +133,4 @@ func (l *Link) orphanTables(used map[uint32]bool, claimed []int) (plan Plan, err
 func (s *socket) tables() (map[uint32]bool, error) {
 	out := map[uint32]bool{}
 	return out, s.marked(func(table uint32, _ attrs) { out[table] = true })
-}
-
-// holdings tells the numbers of the interfaces that the metadata knew, with the index of each.
-func (s *socket) holdings(each func(index, n int)) error {
-	return s.marked(func(table uint32, a attrs) {
-		if n := int(table) - baseTable; n >= 0 && n < degradedN {
-			each(int(a.u32(unix.RTA_OIF)), n)
-		}
-	})
-}
-
-// marked walks over the routes of ours.
-func (s *socket) marked(each func(table uint32, a attrs)) error {
-	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		err := s.eachRoute(func(h *nl.RtMsg, table uint32, a attrs) {
-			if h.Protocol == Protocol {
-				each(table, a)
-			}
-		}, &unix.RtMsg{Family: uint8(family), Protocol: Protocol})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

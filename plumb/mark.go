@@ -1,24 +1,12 @@
 package plumb
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/vishvananda/netlink/nl"
 )
 
 // prefMark is where a mark leads to its interface's table: behind all guards, and before all source rules,
 // because an answer may have an address of another interface. The marks keep the interfaces' rules apart.
 const prefMark = baseTable + maxN
-
-func (r Rule) markedText() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "rule from %s fwmark %#x/%#x", fromAll(r.From), r.Mark|r.Owner, r.Mask)
-	if r.Iif != "" {
-		b.WriteString(" iif " + word(r.Iif))
-	}
-	return b.String() + " lookup " + r.lookupText() + " pref " + u(r.Pref)
-}
 
 func (r Rule) markAttrs() (data []nl.NetlinkRequestData) {
 	if r.Kind().Marked() && !r.owned() {

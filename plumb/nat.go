@@ -1,11 +1,8 @@
 package plumb
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
-
-	"golang.org/x/sys/unix"
 )
 
 // For whom the host passes traffic on. What arrives from a range by one interface leaves by another, under
@@ -18,12 +15,6 @@ type NAT struct {
 	From netip.Prefix // IPv4
 	In   string       // the interface that they arrive by
 }
-
-const (
-	prefPass  = baseShared + 10 // from <range> iif <interface> lookup main suppress_prefixlength 7
-	prefLeave = baseShared + 20 // from <range> iif <interface> lookup <the interface's table>
-	prefStop  = baseShared + 30 // from <range> iif <interface> unreachable
-)
 
 // nat has what comes from the ranges leave by the interface. The rules ask for the interface that it arrived by: so
 // they are for what is passed on, and not for what the host itself sends.
@@ -81,27 +72,6 @@ func (s Snapshot) natReady(p netip.Prefix) bool {
 	return slices.ContainsFunc(s.Leaving, func(r Rule) bool { return r.Kind() == RuleNAT && r.From == p && r.Iif == s.Name })
 }
 
-// natLast splits the rules for what is passed on from the others: they come after the table that translates, and go
-// before it.
-func natLast(rules Plan) (others, nat Plan) {
-	for _, op := range rules {
-		if op.leadsPassed() {
-			nat = append(nat, op)
-			continue
-		}
-		others = append(others, op)
-	}
-	return others, nat
-}
-
-// leadsPassed: the operation is on a rule by which what is passed on leaves by an interface.
-func (o Op) leadsPassed() bool {
-	r, ok := o.Rule()
-	return ok && r.leadsPassed()
-}
-
-func (r Rule) leadsPassed() bool { return r.Kind() == RuleNATMain || r.Kind() == RuleNAT }
-
 // subnet4 is the subnet of the interface's primary address.
 func (w *want) subnet4() (netip.Prefix, bool) {
 	if len(w.in.Interface.Addrs4.Value) == 0 {
@@ -116,62 +86,3 @@ func (w *want) routerFor(subnet netip.Prefix) netip.Addr {
 	}
 	return w.gateway4(subnet)
 }
-
-// forwarding gives the interface's setting back once it is not needed: before is what it was, and there is
-// none as long as ec2net has not touched it. A host that forwards anyway goes on to do so.
-func (b *Baseline) forwarding(have Snapshot) bool {
-	if b == nil || b.Forwarding == nil {
-		return have.Link.Forwarding
-	}
-	return *b.Forwarding || have.forwardsAll
-}
-
-// natted: the kernel holds rules for what the host passes on.
-func natted(s State) bool {
-	return slices.ContainsFunc(s.Rules, Rule.leadsPassed)
-}
-
-// netconf numbers of linux/netconf.h, and of linux/rtnetlink.h.
-const (
-	netconfIndex      = 1  // NETCONFA_IFINDEX
-	netconfForwarding = 2  // NETCONFA_FORWARDING
-	netconfAll        = -1 // NETCONFA_IFINDEX_ALL
-)
-
-// readForwarding reads the setting for all interfaces (net.ipv4.ip_forward), which a new interface gets too.
-func (l *Link) readForwarding(s *Snapshot) error {
-	if !l.scope.Forwarding {
-		return nil
-	}
-	all := int32(netconfAll)
-	r := l.rt.request(unix.RTM_GETNETCONF, 0, netconfmsg{}, attr32(netconfIndex, uint32(all)))
-	msgs, err := r.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWNETCONF)
-	if err != nil {
-		return fmt.Errorf("read the setting of ip_forward: %w", err)
-	}
-	for _, m := range msgs {
-		_, on, ok := parseNetconf(m)
-		s.forwardsAll = s.forwardsAll || (ok && on)
-	}
-	return nil
-}
-
-// parseNetconf is the interface that a message is about, and whether it forwards, if the message says so.
-func parseNetconf(m []byte) (index int, on, ok bool) {
-	const header = 4 // struct netconfmsg, one byte, aligned
-	a, err := parseAttrs(m, header)
-	if err != nil || m[0] != unix.AF_INET {
-		return 0, false, false
-	}
-	_, ok = a[netconfForwarding]
-	return int(int32(a.u32(netconfIndex))), a.u32(netconfForwarding) != 0, ok
-}
-
-// netconfmsg is struct netconfmsg of linux/netconf.h, for IPv4.
-type netconfmsg struct{}
-
-// Len implements nl.NetlinkRequestData.
-func (netconfmsg) Len() int { return 4 }
-
-// Serialize implements nl.NetlinkRequestData.
-func (netconfmsg) Serialize() []byte { return []byte{unix.AF_INET, 0, 0, 0} }

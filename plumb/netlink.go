@@ -173,3 +173,12 @@ func familyOf(a netip.Addr) int {
 	}
 	return unix.AF_INET6
 }
+
+func (s *socket) linkRequest(index int, data ...nl.NetlinkRequestData) *nl.NetlinkRequest {
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(index)
+	return s.request(unix.RTM_SETLINK, unix.NLM_F_ACK, append([]nl.NetlinkRequestData{msg}, data...)...)
+}
+
+// errAlready is the success of an operation that had nothing to do.
+var errAlready = errors.New("already so")

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -196,3 +197,21 @@ func masked(mask []byte, set uint32) expr.Any {
 }
 
 func native32(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
+
+func (p packetLine) marshal() (out [][]byte, err error) {
+	for _, e := range p.exprs {
+		b, err := expr.Marshal(unix.NFPROTO_INET, e)
+		if err != nil {
+			return nil, fmt.Errorf("encode %q: %w", p.text, err)
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+func (c packetChain) attrs() []nl.NetlinkRequestData {
+	hook := nl.NewRtAttr(unix.NFTA_CHAIN_HOOK|unix.NLA_F_NESTED, nil)
+	hook.AddRtAttr(unix.NFTA_HOOK_HOOKNUM, big32(c.hook))
+	hook.AddRtAttr(unix.NFTA_HOOK_PRIORITY, big32(uint32(c.priority)))
+	return []nl.NetlinkRequestData{attrText(unix.NFTA_CHAIN_NAME, c.name), hook, attrText(unix.NFTA_CHAIN_TYPE, c.kind)}
+}

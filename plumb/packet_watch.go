@@ -7,9 +7,8 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 )
 
 // WatchPackets is what Watch is, for the interface's nftables tables. It is for an interface that has one

@@ -1,7 +1,6 @@
 package plumb
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -82,31 +81,6 @@ func (s *socket) holders() (map[netip.Addr][]int, error) {
 		out[a.Addr()] = append(out[a.Addr()], a.index)
 	}
 	return out, err
-}
-
-// heldAddr is an address of the host, in its subnet, and the device that it is on.
-type heldAddr struct {
-	netip.Prefix
-	index int
-}
-
-// everyAddr lists the addresses of all devices.
-func (s *socket) everyAddr() (out []heldAddr, err error) {
-	msgs, err := s.dump(unix.RTM_GETADDR, unix.RTM_NEWADDR, nl.NewIfAddrmsg(unix.AF_UNSPEC))
-	if err != nil {
-		return nil, fmt.Errorf("list addresses: %w", err)
-	}
-	for _, m := range msgs {
-		index := int(nl.DeserializeIfAddrmsg(m).Index)
-		a, ok, err := parseAddr(m, index)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			out = append(out, heldAddr{a.Prefix, index})
-		}
-	}
-	return out, nil
 }
 
 // Loss is a way that a change took away.

@@ -147,3 +147,13 @@ func parseRule(m []byte) (r Rule, ok bool, err error) {
 	}
 	return r, r.From.IsValid(), nil
 }
+
+func (r *Rule) parseShared(h *nl.RtMsg, a attrs) {
+	if to := a.addr(nl.FRA_DST); to.IsValid() {
+		r.To = netip.PrefixFrom(to, int(h.Dst_len))
+	}
+	r.Refuse = h.Type == unix.RTN_UNREACHABLE && h.Table == 0
+	if r.owned() {
+		r.Owner = a.u32(nl.FRA_FWMARK)
+	}
+}

@@ -1,6 +1,7 @@
 package plumb
 
 import (
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"slices"
@@ -8,14 +9,6 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
-
-// CompetingDefault is a default route in main that does not lead through the interface.
-type CompetingDefault struct {
-	Metric    uint32
-	Interface bool // another program's, through another of the host's cloud interfaces
-	Six       bool // IPv6
-	Ours      bool // through another of the host's cloud interfaces
-}
 
 // readRivals learns what the interface's default routes are beside, or would be. It costs two dumps of main, which
 // the only cloud interface of a host, whose default route is another program's, is spared.
@@ -133,4 +126,29 @@ func rivals(m []byte) bool {
 	}
 	a, err := parseAttrs(m, unix.SizeofRtMsg)
 	return err == nil && a.u32(unix.RTA_PRIORITY) < baseTable
+}
+
+// best is the lowest metric so far.
+type best struct {
+	metric uint32
+	known  bool
+}
+
+func (b *best) take(metric uint32) {
+	if !b.known || metric < b.metric {
+		*b = best{metric, true}
+	}
+}
+
+// outs are the interfaces that a route leads to: one, or those of its next hops (struct rtnexthop).
+func outs(a attrs) (list []int) {
+	if b, ok := a[unix.RTA_OIF]; ok && len(b) >= 4 {
+		list = append(list, int(a.u32(unix.RTA_OIF)))
+	}
+	for b := a[unix.RTA_MULTIPATH]; len(b) >= unix.SizeofRtNexthop; {
+		list = append(list, int(binary.NativeEndian.Uint32(b[4:])))
+		n := int(binary.NativeEndian.Uint16(b))
+		b = b[min(len(b), max(n, unix.SizeofRtNexthop)):]
+	}
+	return list
 }

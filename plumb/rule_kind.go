@@ -1,5 +1,7 @@
 package plumb
 
+import "slices"
+
 // RuleKind is what a rule of ours is for. The form of the rule tells it, so that it need not be written down anywhere: a
 // process knows another one's rules by what the kernel says of them.
 type RuleKind uint8
@@ -95,3 +97,96 @@ func (k RuleKind) NAT() bool { return k == RuleNATMain || k == RuleNAT || k == R
 
 // moves: the rule is one of the two by which the host's own traffic leaves by an interface.
 func (k RuleKind) moves() bool { return k == RuleEgressMain || k == RuleEgress }
+
+// The rules for traffic that no source rule caught, which is what the host itself sends without having
+// chosen an address. Table main is left as it is: with these rules gone, or the table that they lead
+// to empty, because its interface went, the kernel falls through to main.
+const (
+	baseShared  = 30000
+	prefService = baseShared       // to <server of the cloud> lookup <the primary interface's table>
+	prefStay    = baseShared + 100 // + rank: lookup main suppress_prefixlength 7
+	prefEgress  = baseShared + 200 // + rank: lookup <the interface's table>
+
+	// maxRank is the highest rank that an interface may have, counted from 0.
+	maxRank = 15
+)
+
+const (
+	prefPass  = baseShared + 10 // from <range> iif <interface> lookup main suppress_prefixlength 7
+	prefLeave = baseShared + 20 // from <range> iif <interface> lookup <the interface's table>
+	prefStop  = baseShared + 30 // from <range> iif <interface> unreachable
+)
+
+// Early rules come before preference 10000, where a setting of the host says (Input.Priority): before those of a
+// program whose own can not be moved, as Tailscale's can not (5210 to 5270). All interfaces share three preferences
+// there, in the order that matters: guards, marks, sources. What does not show in the preference says whose a rule
+// is: the table that it leads to, and of a guard, which leads to main, the bits of its mark that are not compared.
+//
+// A rule is known by this form wherever it stands, so that agent processes whose settings differ, while the setting
+// changes, know each other's, and the older rules of an interface go when its new ones are there.
+const (
+	earlyGuard uint32 = iota
+	earlyMark
+	earlySource
+)
+
+// early: the rule is one of those that tell by their form whose they are.
+func (r Rule) early() bool { return r.Pref < baseTable }
+
+// owned reports whether the rule says by a mark whose it is, since its table does not.
+func (r Rule) owned() bool {
+	kind := r.Kind()
+	if kind.shared() {
+		return r.MinBits != 0 || r.Refuse
+	}
+	return kind.guards() && r.early()
+}
+
+// owner is the number of the interface that a rule belongs to whose preference does not tell.
+func (r Rule) owner() (int, bool) {
+	t := r.Table
+	if r.owned() {
+		t = r.Owner
+	}
+	n := int(t) - baseTable
+	return n, n >= 0 && n <= maxN
+}
+
+// n is the number of the interface that the rule belongs to by its preference, if it is one of ours. What
+// another version wrote there has our mark too, whatever its form.
+func (r Rule) n() (int, bool) {
+	kind := r.Kind()
+	if kind.shared() || r.early() {
+		return r.owner()
+	}
+	if kind == RuleMarkReply {
+		n := int(r.Table) - baseTable
+		return n, n >= 0 && n <= maxN
+	}
+	n := int(r.Pref) - baseTable
+	if n > maxN {
+		n = int(r.Pref) - baseSource
+	}
+	return n, n >= 0 && n <= maxN
+}
+
+// leads: the rule sends what no source rule caught to an interface's table.
+func (r Rule) leads(six bool) bool { return r.Kind() == RuleEgress && r.From.Addr().Is6() == six }
+
+func (r Rule) leadsPassed() bool { return r.Kind() == RuleNATMain || r.Kind() == RuleNAT }
+
+// Numbers are the interface numbers that the state's rules and nftables tables belong to.
+func (s State) Numbers() []int {
+	var out []int
+	for _, r := range s.Rules {
+		if n, ok := r.n(); ok && !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	for _, r := range s.Packets {
+		if n := int(r.Table) - baseTable; !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}

@@ -218,3 +218,30 @@ func grant[T any](a *metadata.Answer[[]T], v T) {
 	a.Status = metadata.Present
 	a.Value = append(a.Value, v)
 }
+
+// CompetingDefault is a default route in main that does not lead through the interface.
+type CompetingDefault struct {
+	Metric    uint32
+	Interface bool // another program's, through another of the host's cloud interfaces
+	Six       bool // IPv6
+	Ours      bool // through another of the host's cloud interfaces
+}
+
+// Gateway is where one family leaves by the interface's own table; invalid when it does not.
+func (s Snapshot) Gateway(six bool) netip.Addr { return s.gateway(six).Via }
+
+// gateway is the route behind Gateway.
+func (s Snapshot) gateway(six bool) Route {
+	for _, r := range s.Routes {
+		if r.Ours && r.Table != tableMain && r.isDefault() && r.Dst.Addr().Is6() == six {
+			return r
+		}
+	}
+	return Route{}
+}
+
+func hasDefault(list []Route, table uint32, six bool) bool {
+	return slices.ContainsFunc(list, func(r Route) bool {
+		return r.Ours && r.Table == table && r.isDefault() && r.Dst.Addr().Is6() == six
+	})
+}

@@ -7,13 +7,7 @@
 package plumb
 
 import (
-	"fmt"
 	"net/netip"
-	"slices"
-	"strconv"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 const (
@@ -128,120 +122,11 @@ type routeKey struct {
 
 func (r Route) isDefault() bool { return r.Dst.Bits() == 0 }
 
-// n is the number of the interface that the rule belongs to by its preference, if it is one of ours. What
-// another version wrote there has our mark too, whatever its form.
-func (r Rule) n() (int, bool) {
-	kind := r.Kind()
-	if kind.shared() || r.early() {
-		return r.owner()
-	}
-	if kind == RuleMarkReply {
-		n := int(r.Table) - baseTable
-		return n, n >= 0 && n <= maxN
-	}
-	n := int(r.Pref) - baseTable
-	if n > maxN {
-		n = int(r.Pref) - baseSource
-	}
-	return n, n >= 0 && n <= maxN
-}
-
-// Numbers are the interface numbers that the state's rules and nftables tables belong to.
-func (s State) Numbers() []int {
-	var out []int
-	for _, r := range s.Rules {
-		if n, ok := r.n(); ok && !slices.Contains(out, n) {
-			out = append(out, n)
-		}
-	}
-	for _, r := range s.Packets {
-		if n := int(r.Table) - baseTable; !slices.Contains(out, n) {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
 // The text of an element is what follows "ip rule add", "ip route add" and "ip addr add".
 
-func (a Addr) text(dev string) string {
-	s := "addr " + a.Prefix.String() + " dev " + word(dev)
-	if a.NoPrefixRoute {
-		s += " noprefixroute"
+func everywhere(six bool) netip.Prefix {
+	if six {
+		return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 	}
-	return s
+	return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 }
-
-func (r Route) text(dev string) string {
-	var b strings.Builder
-	b.WriteString("route ")
-	if r.Local {
-		b.WriteString("local ")
-	}
-	b.WriteString(dstText(r.Dst))
-	if r.Via.IsValid() {
-		b.WriteString(" via " + r.Via.String())
-	}
-	b.WriteString(" dev " + word(dev))
-	switch r.Table {
-	case tableMain:
-	case tableLocal:
-		b.WriteString(" table local")
-	default:
-		b.WriteString(" table " + u(r.Table))
-	}
-	if r.Scope == scopeLink {
-		b.WriteString(" scope link")
-	}
-	if r.Src.IsValid() {
-		b.WriteString(" src " + r.Src.String())
-	}
-	if r.Metric != 0 {
-		b.WriteString(" metric " + u(r.Metric))
-	}
-	if r.MTU != 0 {
-		b.WriteString(" mtu " + u(r.MTU))
-	}
-	if r.OnLink {
-		b.WriteString(" onlink")
-	}
-	return b.String()
-}
-
-func (r Rule) text() string {
-	switch kind := r.Kind(); {
-	case kind.shared():
-		return r.sharedText()
-	case kind.Marked():
-		return r.markedText()
-	case r.owned():
-		return fmt.Sprintf("rule from %s fwmark %d/0 lookup %s pref %d", fromText(r.From), r.Owner, r.lookupText(), r.Pref)
-	}
-	return fmt.Sprintf("rule from %s lookup %s pref %d", fromText(r.From), r.lookupText(), r.Pref)
-}
-
-func dstText(p netip.Prefix) string {
-	if p.Bits() == 0 {
-		return "default"
-	}
-	return fromText(p)
-}
-
-// fromText leaves the length of a host prefix out, as ip(8) does.
-func fromText(p netip.Prefix) string {
-	if p.IsSingleIP() {
-		return p.Addr().String()
-	}
-	return p.String()
-}
-
-// word is a name of a link as it can stand in a log or on a terminal. The kernel accepts names with
-// control characters in them.
-func word(name string) string {
-	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == ' ' }) || !utf8.ValidString(name) {
-		return strconv.QuoteToASCII(name)
-	}
-	return name
-}
-
-func u(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

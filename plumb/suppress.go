@@ -1,7 +1,6 @@
 package plumb
 
 import (
-	"fmt"
 	"net/netip"
 )
 
@@ -25,18 +24,3 @@ const network = 8
 // Internet reports whether a route to p stands for the Internet, or for a part of it, rather than for a
 // network that the host knows the way to.
 func Internet(p netip.Prefix) bool { return p.Bits() < network }
-
-// lookupText is what a rule does, as ip(8) writes it.
-func (r Rule) lookupText() string {
-	s := u(r.Table)
-	if r.Table == tableMain {
-		s = "main"
-	}
-	if r.MinBits != 0 {
-		s += fmt.Sprintf(" suppress_prefixlength %d", r.MinBits-1)
-	}
-	if r.NoGroup {
-		s += fmt.Sprintf(" suppress_ifgroup %d", Group)
-	}
-	return s
-}

@@ -292,8 +292,6 @@ func (w *want) place() (names []string) {
 	return names
 }
 
-const altDevicePrefix = "device-number-"
-
 // altDevice is the alternative name that says where the interface is plugged in; the network interface is
 // named only when it is not the first.
 func altDevice(c metadata.Interface) string {

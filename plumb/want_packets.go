@@ -71,9 +71,3 @@ func (w *want) unmarked() {
 		w.out.Link.SrcValidMark = w.in.Baseline.validMark(w.in.Have.State)
 	}
 }
-
-// marks: the kernel holds what is only there for an interface's marks.
-func marks(s State) bool {
-	return slices.ContainsFunc(s.Rules, func(r Rule) bool { return r.Kind().Marked() }) ||
-		slices.ContainsFunc(s.Packets, func(r PacketRule) bool { return r.Kind == ReplyByInterface })
-}
