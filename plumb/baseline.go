@@ -7,9 +7,7 @@ import (
 	"ec2net/metadata"
 )
 
-// How an interface was before ec2net, which is what it is given back to.
-
-// Baseline is how an interface was before ec2net.
+// Baseline is how an interface was before ec2net, which is what it is given back to.
 type Baseline struct {
 	Link     LinkState `json:"link"`
 	AltNames []string  `json:"altnames"`

@@ -9,29 +9,6 @@ import (
 	"ec2net/metadata"
 )
 
-// Egress says that the host's own traffic leaves by the interface. Several interfaces may have the rules for a
-// moment, while one takes over from another: the lowest rank has it.
-type Egress struct {
-	Rank       int // place in the order of preference, 0 to maxRank
-	IPv4, IPv6 bool
-}
-
-// on says whether one family leaves by the interface.
-func (e Egress) on(six bool) bool { return (six && e.IPv6) || (!six && e.IPv4) }
-
-// egress has the host's own traffic leave by the interface, as far as the interface has a default route.
-func (w *want) egress() {
-	for _, six := range []bool{false, true} {
-		if !w.in.Egress.on(six) || !hasDefault(w.out.Routes, Table(w.n()), six) {
-			continue
-		}
-		rank, all := uint32(w.in.Egress.Rank), everywhere(six)
-		w.out.Rules = append(w.out.Rules,
-			Rule{Pref: prefStay + rank, From: all, Table: tableMain, MinBits: network, Owner: Table(w.n())},
-			Rule{Pref: prefEgress + rank, From: all, Table: Table(w.n())})
-	}
-}
-
 // Leading is the state without the rules by which a family leaves by the interface that does so no more.
 func (s State) Leading(e Egress) State {
 	s.Rules = slices.DeleteFunc(slices.Clone(s.Rules), func(r Rule) bool { return r.Kind().moves() && !e.on(r.From.Addr().Is6()) })
@@ -44,21 +21,6 @@ func (p Plan) TakesBack() bool {
 		r, ok := o.Rule()
 		return !ok || o.Verb != Del || !r.Kind().moves()
 	})
-}
-
-// services keeps the cloud's servers on the primary interface. An address of another interface that talks to
-// them has a source rule, which comes first.
-func (w *want) services() {
-	for _, a := range w.in.Services {
-		if hasDefault(w.out.Routes, Table(w.n()), a.Is6()) {
-			w.out.Rules = append(w.out.Rules, serviceRule(w.n(), a))
-		}
-	}
-}
-
-// serviceRule keeps what goes to a server of the cloud on the interface with number n.
-func serviceRule(n int, server netip.Addr) Rule {
-	return Rule{Pref: prefService, From: everywhere(server.Is6()), To: netip.PrefixFrom(server, server.BitLen()), Table: Table(n)}
 }
 
 // Leads is how the interface stands among those that the host's own traffic may leave by. rank is its own

@@ -139,12 +139,6 @@ func (s Snapshot) single() *dhcp.Lease {
 	return nil
 }
 
-// Foreign4 reports whether another program has put the address there, an IPv4 one that is not link-local.
-func (a Addr) Foreign4() bool {
-	ip := a.Prefix.Addr()
-	return !a.Ours && ip.Is4() && !ip.IsLinkLocalUnicast()
-}
-
 // foreignRouter prefers what lies in the subnet, then main, and there the lowest metric.
 func (s Snapshot) foreignRouter(subnet netip.Prefix) netip.Addr {
 	var best Route

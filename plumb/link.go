@@ -1,11 +1,15 @@
 package plumb
 
 import (
-	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 )
+
+// ErrGone says that there is no such interface in this network namespace (any more).
+var ErrGone = errors.New("no such network interface")
 
 // Link is a network interface of this network namespace, by name or, once it was seen, by index.
 type Link struct {
@@ -28,6 +32,18 @@ type Link struct {
 	identity   atomic.Pointer[identity]
 }
 
+// identity is what Watch, in a goroutine of its own, has to know of the interface.
+type identity struct {
+	name    string
+	index   int
+	numbers []int
+	peers   bool
+	forward bool
+	spare   bool // the interface has a spare number, and may be waiting for a table
+	marks   bool // the interface may have a mark, which another interface's may be the same as
+	rivalry bool
+}
+
 // Open prepares to look at the interface called name, in the network namespace of the calling thread.
 // The interface need not exist yet. Close frees the socket.
 func Open(name string) (*Link, error) {
@@ -47,82 +63,42 @@ func (l *Link) Close() {
 // Written counts the changes that l made to the kernel.
 func (l *Link) Written() int { return l.written }
 
-// ErrNotConverged says that the kernel still differs after several attempts.
-var ErrNotConverged = errors.New("the configuration does not stay in place; another program may be changing it")
-
-// passes bounds Reconcile: one to change, one to see that nothing is left, and some for what others
-// change meanwhile.
-const passes = 5
-
-// Result is what became of a reconciliation. Done may have operations whatever Failed says: what could be done is done.
-type Result struct {
-	Done Plan // in order, over all passes
-	// Refused is what the want of the last pass left out, as things are (see Want); the rest of the state holds. Nil
-	// where Failed says that the kernel could not be read, or that the context ended: nothing is known of that pass.
-	Refused error
-	// Failed says why the kernel may not be as wanted: it could not be read (ErrGone among others), an operation failed
-	// or harmed something that is not ours, it does not keep what it is given (ErrNotConverged), or the context ended.
-	Failed error
-	// Have is the kernel's side as it was read last, and Want what the interface was to be by that: after a success
-	// nothing of ours differs. Zero where the kernel could not be read at all.
-	Have Snapshot
-	Want State
+// Cover has l read and watch what a scope says, from its next Read on. The last scope counts, but for Numbers and Packets:
+// they are added to those of earlier ones, and to those of what Reconcile writes, so that nothing of the interface is lost
+// sight of.
+func (l *Link) Cover(s Scope) {
+	s.Numbers = union(l.scope.Numbers, s.Numbers)
+	s.Packets = s.Packets || l.scope.Packets
+	l.scope = s
 }
 
-// Err is all that is wrong, for a message.
-func (r Result) Err() error { return errors.Join(r.Failed, r.Refused) }
-
-// Reconcile makes the kernel what want says: read, decide, compare, apply, until nothing is left to
-// do. want is asked on every pass, because it depends on what is there; its error is what it had to leave out.
-//
-// Calling it again is always safe, after a crash in the middle too.
-func (l *Link) Reconcile(ctx context.Context, want func(Snapshot) (State, error)) Result {
-	have, err := l.Read()
-	if err != nil {
-		return Result{Failed: err}
-	}
-	return l.ReconcileFrom(ctx, have, want)
+// adopt covers what is about to be written, so that it is found again.
+func (l *Link) adopt(s State) {
+	l.scope.Numbers = union(l.scope.Numbers, s.Numbers())
+	l.scope.Packets = l.scope.Packets || len(s.Packets) > 0
+	l.spare = slices.ContainsFunc(s.Numbers(), func(n int) bool { return n >= degradedN })
 }
 
-// ReconcileFrom is Reconcile for a caller who has just read the kernel, and has decided by it.
-func (l *Link) ReconcileFrom(ctx context.Context, have Snapshot, want func(Snapshot) (State, error)) (r Result) {
-	var applied, harmed error
-	var plan, last Plan
-	r.Have = have
-	for pass := range passes {
-		if pass > 0 {
-			now, err := l.Read()
-			if err != nil {
-				r.Refused, r.Failed = nil, errors.Join(err, applied, harmed)
-				return r
-			}
-			r.Have = now
+// publish tells a running Watch what Reconcile has learned.
+func (l *Link) publish() {
+	l.identity.Store(&identity{l.Name, l.Index, slices.Clone(l.scope.Numbers), l.scope.Others, l.scope.Forwarding, l.spare, l.scope.Packets, l.rivalry})
+}
+
+// nft is the socket for nftables, opened when it is first needed: on a host that does without, the
+// kernel need not even load the module.
+func (l *Link) nft() (*socket, error) {
+	if l.packets == nil {
+		s, err := dialProto(unix.NETLINK_NETFILTER, transact)
+		if err != nil {
+			return nil, err
 		}
-		r.Want, r.Refused = want(r.Have)
-		l.adopt(r.Want)
-		l.publish()
-		if plan = Diff(r.Have.State, r.Want); len(plan) == 0 {
-			r.Failed = harmed
-			return r
-		}
-		if err := ctx.Err(); err != nil {
-			r.Refused, r.Failed = nil, err
-			return r
-		}
-		if plan.String() == last.String() {
-			break // the last pass changed nothing
-		}
-		if l.Changing != nil {
-			l.Changing(r.Have, r.Want, plan)
-		}
-		var ops Plan
-		ops, applied = l.Apply(plan, r.Have)
-		if errors.Is(applied, errHarm) {
-			harmed = errors.Join(harmed, applied)
-		}
-		r.Done, last = append(r.Done, ops...), plan
-		l.written += len(ops)
+		l.packets = s
 	}
-	r.Failed = errors.Join(fmt.Errorf("%s: %w: %s", l.Name, ErrNotConverged, plan.line()), applied, harmed)
-	return r
+	return l.packets, nil
+}
+
+func (l *Link) closePackets() {
+	if l.packets != nil {
+		l.packets.close()
+	}
 }

@@ -71,18 +71,3 @@ func (s Snapshot) taken(n int) bool {
 	other, held := s.held[n]
 	return held && (other < s.Index || !slices.Contains(s.routed(), n))
 }
-
-// contested says who holds the number that the metadata gives the interface.
-func (w *want) contested() {
-	iface, have := w.in.Interface, w.in.Have
-	if iface.MAC == (metadata.MAC{}) || !have.taken(iface.N()) {
-		return
-	}
-	holder, t := have.names[have.held[iface.N()]], Table(iface.N())
-	if iface.Primary {
-		w.refuse("%s holds table %d, which this interface needs: waiting until the table is free", holder, t)
-		return
-	}
-	w.refuse("%s holds table %d, which the metadata's numbers give to this interface too: using table %d until the metadata tells the two apart",
-		holder, t, Table(w.number))
-}

@@ -9,25 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nft is the socket for nftables, opened when it is first needed: on a host that does without, the
-// kernel need not even load the module.
-func (l *Link) nft() (*socket, error) {
-	if l.packets == nil {
-		s, err := dialProto(unix.NETLINK_NETFILTER, transact)
-		if err != nil {
-			return nil, err
-		}
-		l.packets = s
-	}
-	return l.packets, nil
-}
-
-func (l *Link) closePackets() {
-	if l.packets != nil {
-		l.packets.close()
-	}
-}
-
 // applyPackets writes the whole table in one transaction, or deletes it: packets meet the old one or
 // the new one, and connections are remembered elsewhere in the kernel.
 func (l *Link) applyPackets(v Verb, t packetTable) error {

@@ -8,9 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrGone says that there is no such interface in this network namespace (any more).
-var ErrGone = errors.New("no such network interface")
-
 // Read takes a snapshot of what the kernel holds for the interface. It asks for all of it: nothing is
 // remembered from the last time.
 func (l *Link) Read() (Snapshot, error) {

@@ -22,22 +22,6 @@ type Scope struct {
 	Others bool
 }
 
-// Cover has l read and watch what a scope says, from its next Read on. The last scope counts, but for Numbers and Packets:
-// they are added to those of earlier ones, and to those of what Reconcile writes, so that nothing of the interface is lost
-// sight of.
-func (l *Link) Cover(s Scope) {
-	s.Numbers = union(l.scope.Numbers, s.Numbers)
-	s.Packets = s.Packets || l.scope.Packets
-	l.scope = s
-}
-
-// adopt covers what is about to be written, so that it is found again.
-func (l *Link) adopt(s State) {
-	l.scope.Numbers = union(l.scope.Numbers, s.Numbers())
-	l.scope.Packets = l.scope.Packets || len(s.Packets) > 0
-	l.spare = slices.ContainsFunc(s.Numbers(), func(n int) bool { return n >= degradedN })
-}
-
 // union is a list of its own, with what is in both.
 func union(a, b []int) []int {
 	out := slices.Clone(a)

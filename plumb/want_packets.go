@@ -71,3 +71,16 @@ func (w *want) unmarked() {
 		w.out.Link.SrcValidMark = w.in.Baseline.validMark(w.in.Have.State)
 	}
 }
+
+// mark is the interface's mark, by its number. Of two interfaces with the same one, that with the higher number
+// takes the next that is free.
+func (w *want) mark() (uint32, bool) {
+	for i := range markIDs {
+		m := uint32(1+(w.n()+i)%markIDs) << markShift
+		if n, taken := w.in.Have.Marks[m]; !taken || n > w.n() {
+			return m, true
+		}
+	}
+	w.refuse("replies by interface: other interfaces use all %d marks", markIDs)
+	return 0, false
+}

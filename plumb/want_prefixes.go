@@ -9,9 +9,6 @@ import (
 	"ec2net/metadata"
 )
 
-// Delegation says what becomes of the blocks of addresses that are delegated to an interface.
-type Delegation uint8
-
 // The choices.
 const (
 	DelegateRules Delegation = iota // what has its source in the block leaves by the interface

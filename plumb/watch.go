@@ -84,23 +84,6 @@ func receive(ctx context.Context, s *nl.NetlinkSocket, own uint32, concerns func
 	return true
 }
 
-// identity is what Watch, in a goroutine of its own, has to know of the interface.
-type identity struct {
-	name    string
-	index   int
-	numbers []int
-	peers   bool
-	forward bool
-	spare   bool // the interface has a spare number, and may be waiting for a table
-	marks   bool // the interface may have a mark, which another interface's may be the same as
-	rivalry bool
-}
-
-// publish tells a running Watch what Reconcile has learned.
-func (l *Link) publish() {
-	l.identity.Store(&identity{l.Name, l.Index, slices.Clone(l.scope.Numbers), l.scope.Others, l.scope.Forwarding, l.spare, l.scope.Packets, l.rivalry})
-}
-
 // concerns tells whether a notification is about the interface, and what of ours it removed.
 func (l identity) concerns(m syscall.NetlinkMessage) (Change, bool) {
 	c := Change{By: m.Header.Pid}

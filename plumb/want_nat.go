@@ -10,12 +10,6 @@ import (
 // traffic leaves by has two rules for each range and translates; the one that it arrives by has the
 // way back to a range that is not on its link.
 
-// NAT is a range whose packets leave by the interface, under the interface's address.
-type NAT struct {
-	From netip.Prefix // IPv4
-	In   string       // the interface that they arrive by
-}
-
 // nat has what comes from the ranges leave by the interface. The rules ask for the interface that it arrived by: so
 // they are for what is passed on, and not for what the host itself sends.
 func (w *want) nat() {
