@@ -13,6 +13,9 @@ const (
 	pollTime = 60 * time.Second
 	// pollSlack is how much later than that the answer may come.
 	pollSlack = 10 * time.Second
+	// pollPause is the least time between two requests: a server that does not hold them answers at once. What changes
+	// meanwhile is told by the next one.
+	pollPause = time.Second
 )
 
 // patientFor gives a request that waits for a change the time that it asks for, and others what they had.
@@ -36,6 +39,11 @@ func (s *GCE) Wait(ctx context.Context) error {
 		}
 		if before := s.seen(tag); known != "" && tag != before {
 			return nil
+		}
+		select {
+		case <-time.After(pollPause):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 )
 
 // waitingServer answers with its ETag, and holds who knows it already until it is another one.
@@ -83,6 +84,36 @@ func TestGCEWait(t *testing.T) {
 	<-f.held // the reading has seen it
 	f.set("&x=1")
 	if err := <-told; !errors.Is(err, errTag) || !errors.Is(err, ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+}
+
+// A server that does not hold a request, as a proxy's or an older one, is not asked again at once.
+func TestGCEWaitNotHeld(t *testing.T) {
+	asked := make(chan time.Time, 9)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Metadata-Flavor", "Google")
+		w.Header().Set("ETag", "a1")
+		fmt.Fprint(w, "["+nic0JSON("")+"]")
+		if r.URL.Query().Has("wait_for_change") {
+			select {
+			case asked <- time.Now():
+			default:
+			}
+		}
+	}))
+	t.Cleanup(server.Close)
+	s, err := NewGCE(GCEOptions{Endpoint: server.URL, Timeout: patient})
+	must(t, err)
+	t.Cleanup(s.Close)
+	ctx, cancel := context.WithCancel(t.Context())
+	told := make(chan error, 1)
+	go func() { told <- s.Wait(ctx) }()
+	if first, second := <-asked, <-asked; second.Sub(first) < pollPause {
+		t.Errorf("asked again after %s", second.Sub(first))
+	}
+	cancel()
+	if err := <-told; !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }
