@@ -141,20 +141,41 @@ func (n nics) iface(mac MAC) Interface {
 	return r.out
 }
 
-// subnetsBeside are the subnets of the other interfaces.
+// subnetsBeside are the subnets of the other interfaces, as far as the document tells them.
 func (n nics) subnetsBeside(i int) (four, six []netip.Prefix) {
 	for k, c := range n.list {
 		if k == i || c.mac == (MAC{}) {
 			continue
 		}
-		if p, err := subnetOf(c.raw); err == nil && p.IsValid() {
-			four = append(four, p)
-		}
-		words, _ := textList(c.raw.Ranges6)
-		ranges, _ := parseWords(words, family6().subnet)
-		six = append(six, ranges...)
+		four, six = append(four, places4(c.raw)...), append(six, places6(c.raw)...)
 	}
 	return four, six
+}
+
+// places4 is the interface's subnet, or without a mask its address and its gateway.
+func places4(c nicKeys) (out []netip.Prefix) {
+	if p, err := subnetOf(c); err == nil && p.IsValid() {
+		return []netip.Prefix{p}
+	}
+	for _, s := range []string{c.IP, c.Gateway} {
+		if a, err := netip.ParseAddr(strings.TrimSpace(s)); err == nil {
+			out = append(out, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	return out
+}
+
+// places6 are the interface's ranges, and those of its addresses.
+func places6(c nicKeys) (out []netip.Prefix) {
+	words, _ := textList(c.Ranges6)
+	out, _ = parseWords(words, family6().subnet)
+	words, _ = textList(c.Addrs6)
+	own, _ := parseWords(words, family6().addr(nil))
+	for _, a := range own {
+		p, _ := a.Prefix(rangeBits6)
+		out = append(out, p)
+	}
+	return out
 }
 
 // subnetOf is the primary range of the interface's subnet; invalid where the document has no mask, as some had not.

@@ -60,6 +60,10 @@ func (r *nicReading) ipv6(c nicKeys, others []netip.Prefix) {
 		}
 	}
 	own.Gateway6 = r.gateway("gatewayIpv6", c.Gateway6, true)
+	if g := own.Gateway6; g.IsValid() && !g.IsLinkLocalUnicast() { // nothing else is on the link
+		r.problem("gatewayIpv6", fmt.Errorf("%.50q %w", c.Gateway6, errGateway))
+		own.Gateway6 = netip.Addr{}
+	}
 	own.Prefixes6 = r.blocks(f, others, []part{{"forwardedIpv6s", c.Forwarded6}})
 	if own.Prefixes6.Status != Unavailable && len(own.Subnets6.Value) > 0 {
 		own.Prefixes6 = Is(slices.Concat(own.Subnets6.Value, own.Prefixes6.Value))

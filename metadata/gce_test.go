@@ -83,6 +83,17 @@ func TestGCEDocuments(t *testing.T) {
 			}), "subnetmask: not a mask; gateway: no gateway; mtu: no MTU"},
 		{"a gateway of another subnet", "[" + nic0JSON("") + "," + nicJSON(nic1, "10.132.0.7", "255.255.240.0", "10.128.0.1", "") + "]",
 			granted1(func(i *Interface) { i.Gateway4 = netip.Addr{} }), "gateway: no gateway"},
+		{"an IPv6 gateway that is not on the link", "[" + nic0JSON("") + "," + nic1JSON(`,"ipv6s":["2001:db8:4:0:1::"],"gatewayIpv6":"2001:db8:4:0:1::1"`) + "]",
+			granted1(func(i *Interface) {
+				i.Addrs6, i.Subnets6, i.Prefixes6 = addrs("2001:db8:4:0:1::"), prefixes("2001:db8:4:0:1::/96"), prefixes("2001:db8:4:0:1::/96")
+			}), "gatewayIpv6: no gateway"},
+		{"without masks, another interface's address and gateway", `[{"mac":"` + nic0.String() + `","ip":"10.128.0.7","gateway":"10.128.0.1"},` + nic1JSON(`,"ipAliases":["10.128.0.7"],"forwardedIps":["10.128.0.1","10.128.0.9"]`) + "]",
+			granted1(func(i *Interface) { i.Prefixes4 = prefixes("10.128.0.9/32") }), "ipAliases: overlaps the subnet of another; forwardedIps: overlaps the subnet of another"},
+		{"a range that another interface has, by its address alone", "[" + nic0JSON(`,"ipv6s":["2001:db8:3:0:1::"]`) + "," + nic1JSON(`,"ipv6s":["2001:db8:4:0:1::"],"forwardedIpv6s":["2001:db8:3:0:1:0:0:9","2001:db8:f::7"]`) + "]",
+			granted1(func(i *Interface) {
+				i.Addrs6, i.Subnets6 = addrs("2001:db8:4:0:1::"), prefixes("2001:db8:4:0:1::/96")
+				i.Prefixes6 = prefixes("2001:db8:4:0:1::/96", "2001:db8:f::7/128")
+			}), "forwardedIpv6s: overlaps the subnet of another"},
 		{"lists that are none", "[" + nic0JSON("") + "," + nic1JSON(`,"ipAliases":"10.24.3.0/24","forwardedIps":["198.51.100.7"],"ipv6s":{"0":"x"}`) + "]",
 			granted1(func(i *Interface) {
 				i.Prefixes4, i.Addrs6, i.Subnets6, i.Prefixes6 = Answer[[]netip.Prefix]{}, Answer[[]netip.Addr]{}, Answer[[]netip.Prefix]{}, Answer[[]netip.Prefix]{}
