@@ -40,6 +40,24 @@ func TestSecurityNamesTests(t *testing.T) {
 	}
 }
 
+// No two lines of the changelog begin alike, as those do that a rebase has doubled.
+func TestChangelogRepeatsNothing(t *testing.T) {
+	const enough = 70 // characters
+	seen := map[string]bool{}
+	for line := range strings.Lines(read(t, "../CHANGELOG.md")) {
+		if len(line) < enough {
+			continue
+		}
+		if seen[line[:enough]] {
+			t.Errorf("there twice: %s", line)
+		}
+		seen[line[:enough]] = true
+	}
+	if len(seen) < 50 {
+		t.Errorf("only %d lines were read", len(seen))
+	}
+}
+
 // dependencies.md lists what go.mod does, with its versions, and what the program is linked from.
 func TestDependencies(t *testing.T) {
 	listed := map[string][]string{} // version, licence, for
