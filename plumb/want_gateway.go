@@ -18,8 +18,11 @@ func (w *want) gateway4(subnet netip.Prefix) netip.Addr {
 		leased = w.in.Lease.Router
 	}
 	best := w.namedGateway4(subnet, leased)
-	if !best.IsValid() {
-		return leased // invalid too for a subnet of one address without a lease
+	switch {
+	case !best.IsValid() && !leased.IsValid():
+		return w.routedGateway() // invalid too for a subnet of one address without a lease
+	case !best.IsValid():
+		return leased
 	}
 	if leased.IsValid() && leased != best && !subnet.Contains(leased) {
 		w.refuse("ignored the lease's router %s: it is outside the subnet %s, whose router is %s according to the cloud", leased, subnet, best)
@@ -45,6 +48,24 @@ func (w *want) namedGateway4(subnet netip.Prefix, leased netip.Addr) netip.Addr 
 		}
 	}
 	return netip.Addr{}
+}
+
+// routedGateway is the one gateway of the lease's static routes, where nobody else can be on the link: such a lease
+// has no default route on any interface but the primary. It is invalid where they name none, or several.
+func (w *want) routedGateway() (one netip.Addr) {
+	if !w.in.OffLink || w.in.Lease == nil {
+		return netip.Addr{}
+	}
+	for _, r := range w.in.Lease.Routes {
+		switch {
+		case !r.Via.IsValid() || r.Via.IsUnspecified() || r.Via == one:
+		case one.IsValid():
+			return netip.Addr{}
+		default:
+			one = r.Via
+		}
+	}
+	return one
 }
 
 // trusts reports whether the first address of the subnet is believed to be its router rather than leased, which lies

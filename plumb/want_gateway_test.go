@@ -132,6 +132,23 @@ func TestWantOffLink(t *testing.T) {
 	})
 }
 
+// Without the metadata only the routes of the lease name the gateway, which has no default route of its own there.
+func TestWantOffLinkAlone(t *testing.T) {
+	silent := offLink()
+	silent.Interface, silent.MainTable = metadata.Interface{}, false
+	doubtful := silent
+	l := *silent.Lease
+	l.Routes = append(l.Routes[:2:2], dhcp.Route{Dst: netip.MustParsePrefix("10.24.0.0/16"), Via: netip.MustParseAddr("10.128.0.2")})
+	doubtful.Lease = &l
+	check(t, []golden{
+		{"the gateway of the lease's routes", silent, only("+ route", "! no gateway"), `
++ route 10.128.0.1 dev eth1 table 19003 scope link src 10.128.0.7
++ route default via 10.128.0.1 dev eth1 table 19003 src 10.128.0.7 onlink
++ route 10.128.0.0/20 via 10.128.0.1 dev eth1 table 19003 onlink`},
+		{"they name two", doubtful, only("default", "! no gateway"), "! no gateway is known for 10.128.0.7/32, so there is no default route"},
+	})
+}
+
 // dual is eth1 of seed 002 with IPv6.
 func dual() metadata.Interface {
 	return iface(func(c *metadata.Interface) {

@@ -20,6 +20,9 @@ func (w *want) subnetRoutes(primary netip.Addr, subnet netip.Prefix, gw netip.Ad
 		return nil
 	case w.in.OffLink:
 		link.Dst = netip.PrefixFrom(gw, gw.BitLen())
+		if subnet.IsSingleIP() { // the address itself, all that a lease tells
+			return []Route{link}
+		}
 		return []Route{link, {Table: t, Dst: subnet, Via: gw, Src: primary, OnLink: true, Ours: true}}
 	case six:
 		link.Scope, link.Metric = 0, metric6
