@@ -17,6 +17,8 @@ import (
 type loss struct {
 	kind plumb.LossKind
 	text string
+	// taken is true if the change would give this host the address at the other end.
+	taken bool
 }
 
 type losses []loss
@@ -27,7 +29,7 @@ const lossesNamed = 3
 // describe turns plumb's losses into texts.
 func describe(lost []plumb.Loss) (out losses) {
 	for _, l := range lost {
-		out = append(out, loss{l.Kind(), lossText(l)})
+		out = append(out, loss{l.Kind(), lossText(l), l.Is.Local})
 	}
 	return out
 }
@@ -45,9 +47,10 @@ func (list losses) texts() (out []string) {
 
 func (list losses) String() string { return strings.Join(list.texts(), "; ") }
 
-// connection reports whether a connection of this host is among the losses; there is advice for that case.
+// connection reports whether a connection of this host is among the losses, and would leave by another interface; there
+// is advice for that case.
 func (list losses) connection() bool {
-	return slices.ContainsFunc(list, func(l loss) bool { return l.kind == plumb.LossConnection })
+	return slices.ContainsFunc(list, func(l loss) bool { return l.kind == plumb.LossConnection && !l.taken })
 }
 
 // lossText says what would be lost, in the conditional: by the time that anybody reads it, the change is rolled back.

@@ -13,6 +13,7 @@ func TestLostConnection(t *testing.T) {
 	route := plumb.Loss{Was: was, Is: plumb.Way{Index: 999999}}
 	server := plumb.Loss{Was: was, Flow: plumb.Flow{Remote: netip.MustParseAddrPort("169.254.169.254:80")}}
 	connection := plumb.Loss{Was: was, Flow: plumb.Flow{Local: netip.MustParseAddrPort("10.0.0.29:22"), Remote: netip.MustParseAddrPort("192.0.2.1:999")}}
+	taken := plumb.Loss{Was: was, Is: plumb.Way{Index: 1, Local: true}, Flow: connection.Flow} // no other interface is to blame
 	for kind, l := range map[plumb.LossKind]plumb.Loss{plumb.LossDefault: route, plumb.LossServer: server, plumb.LossConnection: connection} {
 		if l.Kind() != kind {
 			t.Errorf("%+v is of kind %d, want %d", l, l.Kind(), kind)
@@ -26,6 +27,7 @@ func TestLostConnection(t *testing.T) {
 		{nil, false, ""},
 		{[]plumb.Loss{route, server}, false, "the default route would go by device 999999, not by device 999998; requests to the metadata would go nowhere, where it does not answer, not by device 999998"},
 		{[]plumb.Loss{connection}, true, "the connection of 10.0.0.29:22 with 192.0.2.1:999 would go nowhere, not by device 999998"},
+		{[]plumb.Loss{taken}, false, "the connection of 10.0.0.29:22 with 192.0.2.1:999 would go to this host itself, not by device 999998"},
 		{[]plumb.Loss{route, route, route, connection}, true, "the default route would go by device 999999, not by device 999998; the default route would go by device 999999, not by device 999998; " +
 			"the default route would go by device 999999, not by device 999998; and 1 more"},
 	} {
