@@ -69,7 +69,7 @@ and DHCP know it. What is left out is chosen: eth1 without an address is seed
 	f.StringArrayVar(&eips, "eip", nil, "an elastic IP, as `PRIVATE=PUBLIC` (repeatable)")
 	f.StringVar(&mac, "mac", "", "hardware address")
 	f.StringVar(&a.Interface.ID, "id", "", "ENI ID")
-	f.StringVar(&a.Interface.Subnet, "subnet", "", "`name`: subnet-a, subnet-c; on Azure subnet1, 2 or 3")
+	f.StringVar(&a.Interface.Subnet, "subnet", "", "`name`, as status shows it; on Azure subnet1, 2 or 3")
 	f.IntVar(&a.Interface.DeviceNumber, "device-number", 0, "device number (default the next free one)")
 	f.IntVar(&a.Interface.NetworkCard, "network-card", 0, "index of the physical network card")
 	f.IntVar(&a.Interface.MTU, "mtu", 0, "MTU of the network (default the cloud's)")
