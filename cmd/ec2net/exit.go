@@ -19,7 +19,7 @@ const (
 	// exitUsage means that the command line, the configuration or the named interface is wrong. Only a person can mend
 	// that, so the unit does not try again (RestartPreventExitStatus).
 	exitUsage = 2
-	// exitUnavailable means that the metadata is unavailable, and nothing was changed.
+	// exitUnavailable means that the metadata is unavailable, and nothing was changed since it is.
 	exitUnavailable = 3
 	// exitPartial means that part is set up, which stays, and the rest is not.
 	exitPartial = 4
