@@ -182,7 +182,7 @@ func (t *connectivityCheck) confirmed(ctx context.Context, lost []plumb.Loss) ([
 // followsMain reports whether a connection of the primary interface has another next hop only because main says so.
 // Its routes there are not ec2net's; the operator or a router advertisement changed them.
 func (t *connectivityCheck) followsMain(l plumb.Loss) bool {
-	if !t.primary() || l.Was.Index != t.link.Index {
+	if !t.primary() || l.Was.Index != t.link.Index || l.Taken() {
 		return false
 	}
 	plain, err := t.link.Plain(l.Flow)

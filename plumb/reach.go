@@ -117,12 +117,13 @@ func (l Loss) Kind() LossKind {
 // primary.
 //
 // Nothing is lost where a connection comes to leave by the interface that has its address, where its
-// address has gone, and, on an interface that is not the primary, of the interface's own connections.
+// address has gone, and, on an interface that is not the primary, of the interface's own connections, unless the change
+// takes the address at their other end (Taken).
 func (r Reach) Lost(now Reach, iface int, primary bool) (out []Loss) {
 	for f, was := range r.ways {
 		l := Loss{Flow: f, Was: was, Is: now.ways[f], Holders: now.holders[f.Local.Addr()]}
 		own := slices.Contains(r.holders[f.Local.Addr()], iface) && !primary
-		if !own && l.cut() {
+		if (!own || l.Taken()) && l.cut() {
 			out = append(out, l)
 		}
 	}
@@ -148,6 +149,11 @@ func (r Reach) LostByGuess(now Reach, iface int) []Loss {
 	}
 	return out
 }
+
+// Taken reports whether the change gives this host the address at the other end of the flow, which was beyond a router.
+// An address in a subnet of the interface may be taken over from another host, with connections to it open. One from
+// elsewhere, such as an address that a load balancer forwards, may be that of somebody who is logged in.
+func (l Loss) Taken() bool { return l.Is.Local && l.Was.Via.IsValid() }
 
 // cut: the flow had a way, and has another one that is not better.
 func (l Loss) cut() bool {

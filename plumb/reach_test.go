@@ -52,6 +52,8 @@ func TestLost(t *testing.T) {
 		{"the changed interface's own", second, by(eth0), by(eth1), false, false},
 		{"the changed interface's own, another next hop", second, by(eth1), Way{Index: eth1}, false, false},
 		{"the primary's own, another next hop", second, by(eth1), Way{Index: eth1}, true, true},
+		{"the changed interface's own, the other end's address taken", second, by(eth1), Way{Index: 1, Local: true}, false, true},
+		{"the changed interface's own, an address of its subnet taken over", second, Way{Index: eth1}, Way{Index: 1, Local: true}, false, false},
 		{"its address has gone", moved, by(eth0), by(eth1), false, false},
 		{"a server by another way", server, by(eth0), by(eth1), false, true},
 		{"a server as before", server, by(eth0), by(eth0), false, false},
