@@ -48,8 +48,10 @@ type Facts struct {
 	hosts bool
 	// ownAddress is true if adding the primary address is ec2net's job, not that of another DHCP client.
 	ownAddress bool
-	egress     plumb.Egress
-	nat        NATRole
+	// connected are the other ends of the host's open connections, as far as a grant could take their addresses.
+	connected []netip.Addr
+	egress    plumb.Egress
+	nat       NATRole
 	// before is how ec2net found the interface, which is what down restores; nil: nobody knows.
 	before *plumb.Baseline
 }
@@ -147,7 +149,7 @@ func (f Facts) input(have plumb.Snapshot) plumb.Input {
 		Interface: f.granted, Lease: f.Lease, Have: have, OwnAddress: f.ownAddress, Host: f.hosts, Baseline: f.before,
 		NoDHCP: c.DHCP == config.Off, MainTable: c.MainTable, Priority: c.Priority,
 		ByInterface: c.Replies == config.ByInterface, Prefixes: delegation(c),
-		Gateways: traits.Gateways, OffLink: traits.OffLink, Gateway6: traits.Gateway6, Servers: traits.Servers, Services: f.services,
+		Gateways: traits.Gateways, OffLink: traits.OffLink, Gateway6: traits.Gateway6, Servers: traits.Servers, Services: f.services, Connected: f.connected,
 		Egress: f.egress, NAT: f.nat.out, Inside: f.nat.in,
 	}
 }
@@ -169,6 +171,7 @@ func Recorded(r state.Record, have plumb.Snapshot, conf config.Config, nat NATRo
 		services: services(r.Cloud, conf), known: true, granted: r.Interface, Lease: r.Lease, primary: r.Interface.Primary,
 		hosts: r.Hosts, ownAddress: assignsAddress(r.DHCP), egress: r.Egress.Wanted(), nat: nat, before: r.Baseline,
 	}
+	f.connected = connected(f.granted, f.Settings)
 	if r.Degraded() {
 		f.Lease = EffectiveLease(r, have)
 	}

@@ -18,6 +18,7 @@ func (n *NIC) facts() Facts {
 		ownedByOther: n.record.LeftTo != "", granted: n.settled, known: n.settled.MAC != (metadata.MAC{}),
 		primary: n.settled.Primary || n.record.Interface.Primary,
 		hosts:   n.hosting(), nat: n.nat.NATRole, before: n.record.Baseline,
+		connected: connected(n.settled, n.iface),
 	}
 }
 

@@ -65,6 +65,17 @@ func Flows() ([]Flow, error) {
 	return out, nil
 }
 
+// Connected are the addresses at the other ends of those connections, each once.
+func Connected() (out []netip.Addr, err error) {
+	flows, err := Flows()
+	for _, f := range flows {
+		if !slices.Contains(out, f.Remote.Addr()) {
+			out = append(out, f.Remote.Addr())
+		}
+	}
+	return out, err
+}
+
 // Connections counts the established TCP connections with hosts that only a default route leads to, by the interface
 // that has their local address. One of which several interfaces have the address counts for each.
 func (l *Link) Connections() (map[int]int, error) {

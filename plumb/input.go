@@ -41,6 +41,9 @@ type Input struct {
 	Baseline *Baseline
 	// Prefixes says what becomes of the blocks that are delegated to the interface.
 	Prefixes Delegation
+	// Connected are the addresses at the other ends of the host's open connections. None that is beyond the interface's
+	// subnets becomes the host's own: the answers to it would stay here.
+	Connected []netip.Addr
 	// Egress: what no source rule caught leaves by this interface.
 	Egress Egress
 	// NAT are ranges of other hosts that leave by this interface, and Inside those that arrive by it.

@@ -2,7 +2,10 @@ package plumb
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"ec2net/dhcp"
 	"ec2net/metadata"
@@ -146,6 +149,25 @@ func TestWantOffLinkAlone(t *testing.T) {
 + route default via 10.128.0.1 dev eth1 table 19003 src 10.128.0.7 onlink
 + route 10.128.0.0/20 via 10.128.0.1 dev eth1 table 19003 onlink`},
 		{"they name two", doubtful, only("default", "! no gateway"), "! no gateway is known for 10.128.0.7/32, so there is no default route"},
+	})
+}
+
+// A forwarded address that somebody has a connection from stays theirs; one that the host has already, or that is in the
+// interface's subnet and taken over, does not.
+func TestWantConnected(t *testing.T) {
+	in := offLink()
+	in.Interface.Prefixes4 = prefixes("203.0.113.80/32", "10.128.1.9/32")
+	in.Connected = []netip.Addr{netip.MustParseAddr("203.0.113.80"), netip.MustParseAddr("10.128.1.9")}
+	there := in
+	there.Have.Routes = append(slices.Clone(in.Have.Routes), Route{
+		Table: tableLocal, Dst: netip.MustParsePrefix("203.0.113.80/32"), Metric: 10001, Scope: unix.RT_SCOPE_HOST, Ours: true, Local: true,
+	})
+	check(t, []golden{
+		{"somebody is connected from there", in, only("local", "! left out"), `
++ route local 10.128.1.9 dev eth1 table local metric 10001
+! left out 203.0.113.80 until the connection that this host has with 203.0.113.80 ends`},
+		{"the host has it already", there, only("local", "! left out"), `
++ route local 10.128.1.9 dev eth1 table local metric 10001`},
 	})
 }
 

@@ -69,6 +69,25 @@ func (w *want) local(delegated []netip.Prefix) {
 		if p.Addr().Is4() {
 			r.Scope = unix.RT_SCOPE_HOST
 		}
+		if c, ok := w.connected(p); ok && !slices.ContainsFunc(w.in.Have.Routes, func(h Route) bool { return h.Ours && h.Local && h.Dst == p }) {
+			w.refuse("left out %s until the connection that this host has with %s ends", fromText(p), c)
+			continue
+		}
 		w.out.Routes = append(w.out.Routes, r)
 	}
+}
+
+// connected is somebody in a block that the host has a connection with, if the block is beyond the interface's subnets. An
+// address in a subnet may be taken over from another host, with connections to it open.
+func (w *want) connected(block netip.Prefix) (netip.Addr, bool) {
+	for _, subnets := range [][]netip.Prefix{w.in.Interface.Subnets4.Value, w.in.Interface.Subnets6.Value} {
+		if _, ok := containing(subnets, block.Addr()); ok {
+			return netip.Addr{}, false
+		}
+	}
+	i := slices.IndexFunc(w.in.Connected, block.Contains)
+	if i < 0 {
+		return netip.Addr{}, false
+	}
+	return w.in.Connected[i], true
 }

@@ -8,7 +8,8 @@ import (
 )
 
 // A forwarded address may be any of the Internet. Where it is that of somebody who is logged in, it would make the host
-// answer itself: the change is rolled back, and the session goes on, whichever interface it came by.
+// answer itself. It is left out, not a byte of the session is lost, whichever interface it came by, and once the session
+// has ended the address is set up.
 func TestGCEForwardedClient(t *testing.T) {
 	t.Parallel()
 	for iface, tt := range map[string]struct {
@@ -22,11 +23,20 @@ func TestGCEForwardedClient(t *testing.T) {
 			end := session(t, c, tt.private, addr(tt.public))
 			spoil(t, c, lab.Fault{Interface: iface, Path: "forwarded-ips", JSON: value(`["198.51.100.146"]`)})
 			k.reload(t, c)
-			eventually(t, hang, "the change is rolled back", func() bool { return strings.Contains(k.log.String(), "would go to this host itself") })
-			end()
+			eventually(t, hang, "the address is left out", func() bool {
+				return strings.Contains(k.log.String(), "left out 198.51.100.146 until the connection that this host has with 198.51.100.146 ends")
+			})
 			if got := ip(t, c, "route show table local"); strings.Contains(got, "198.51.100.146") {
 				t.Errorf("the client's address is the host's own:\n%s", got)
 			}
+			if got := k.log.String(); strings.Contains(got, "rolled back") {
+				t.Errorf("a change was rolled back:\n%s", got)
+			}
+			end()
+			eventually(t, hang, "the address is set up", func() bool {
+				k.reload(t, c)
+				return strings.Contains(ip(t, c, "route show table local"), "198.51.100.146")
+			})
 		})
 	}
 }
